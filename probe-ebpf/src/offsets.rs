@@ -1,0 +1,43 @@
+//! Where the fields lie in the running kernel's structures. User space reads this from BTF and sets
+//! it before the programs are loaded: Rust emits no relocations of its own.
+
+use bytemuck::{Pod, Zeroable};
+
+/// The value of an offset whose field this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Byte offsets of the fields that the programs read, by structure.
+///
+/// Names as in `include/net/netns/core.h`, `include/net/ip_vs.h`, `include/net/net_namespace.h` and
+/// `include/linux/timer.h` of Linux 6.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Zeroable, Pod)]
+#[repr(C)]
+pub struct Offsets {
+    /// `task_struct.nsproxy`
+    pub task_nsproxy: u32,
+    /// `nsproxy.net_ns`
+    pub nsproxy_net: u32,
+    /// `net.list`, the link of the circular list of all network namespaces.
+    pub net_list: u32,
+    /// `net.ns.inum`, the inode number that `/proc/PID/ns/net` shows.
+    pub net_inum: u32,
+    /// `net.ipvs`, null while `ip_vs` is not loaded.
+    pub net_ipvs: u32,
+    /// `netns_ipvs.net`, back to the namespace.
+    pub ipvs_net: u32,
+    /// `netns_ipvs.est_list`, head of the list of estimators.
+    pub ipvs_est_list: u32,
+    /// `netns_ipvs.est_timer`, the timer that runs `estimation_timer`.
+    pub ipvs_est_timer: u32,
+    /// `netns_ipvs.sysctl_run_estimation`; [`ABSENT`] before Linux 5.16.
+    pub ipvs_run_estimation: u32,
+    /// `timer_list.entry.pprev`, null while the timer is not queued.
+    pub timer_pprev: u32,
+    /// `timer_list.expires`, in jiffies.
+    pub timer_expires: u32,
+    /// `timer_list.flags`, whose low 18 bits are the CPU.
+    pub timer_flags: u32,
+}
+
+/// The bits of `timer_list.flags` that hold the CPU (`TIMER_CPUMASK`, `include/linux/timer.h`).
+pub const TIMER_CPU_MASK: u32 = 0x0003_ffff;

@@ -1,0 +1,62 @@
+//! Reading the kernel's structures, and finding a namespace's entry.
+
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_probe_read_kernel};
+
+use crate::maps::{ESTIMATORS, Estimator, OFFSETS};
+
+/// Reads a `T` at `address + offset`; `None` where that is not readable memory.
+#[inline(always)]
+pub fn read<T>(address: u64, offset: u32) -> Option<T> {
+    let pointer = address.wrapping_add(u64::from(offset)) as *const T;
+    // SAFETY: the helper checks the address itself and fails on one that cannot be read.
+    unsafe { bpf_probe_read_kernel(pointer) }.ok()
+}
+
+/// The inode number of the namespace that `ipvs` belongs to.
+#[inline(always)]
+fn netns_of(ipvs: u64) -> Option<u32> {
+    let offsets = OFFSETS.load();
+    let net: u64 = read(ipvs, offsets.ipvs_net)?;
+    read(net, offsets.net_inum)
+}
+
+/// The entry of `ipvs`, made if there is none. `None` when the map is full.
+#[inline(never)]
+pub fn adopt(ipvs: u64) -> u32 {
+    let fresh = Estimator {
+        netns: netns_of(ipvs).unwrap_or(0),
+        seeded: 0,
+        base: 0,
+        delta: 0,
+        entered: 0,
+        left: 0,
+        settled: 0,
+        settled_ns: 0,
+        runs: 0,
+        lost: 0,
+    };
+    match ESTIMATORS.insert(&ipvs, &fresh, u64::from(BPF_NOEXIST)) {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}
+
+/// The entry of `ipvs`, adopted first if it is unknown.
+#[inline(always)]
+pub fn entry(ipvs: u64) -> Option<*mut Estimator> {
+    if let Some(entry) = ESTIMATORS.get_ptr_mut(&ipvs) {
+        return Some(entry);
+    }
+    adopt(ipvs);
+    ESTIMATORS.get_ptr_mut(&ipvs)
+}
+
+/// Notes the namespace that lives at a `netns_ipvs` whose list was empty: a new namespace may have
+/// been given the address of one that is gone.
+#[inline(always)]
+pub fn renew(estimator: *mut Estimator, ipvs: u64) {
+    if let Some(netns) = netns_of(ipvs) {
+        // SAFETY: `estimator` points into the map, which the verifier has checked.
+        unsafe { (*estimator).netns = netns };
+    }
+}

@@ -1,0 +1,274 @@
+//! The snapshot: every namespace's estimator, looked at from our own process.
+//!
+//! Run by `BPF_PROG_TEST_RUN` (Linux 5.10 on), never attached: it delays no packet, and it does not set
+//! the flag by which the kernel skips other programs on this CPU (`bpf_prog_active`), so that no run
+//! is missed over it. It takes no lock. A list that changes under the walk gives a wrong count, never a
+//! fault; the count is used only if nothing came or went meanwhile.
+
+use core::{ffi::c_void, ptr::null_mut};
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_task, bpf_ktime_get_ns, bpf_loop, generated::bpf_jiffies64},
+    macros::{map, raw_tracepoint},
+    maps::Array,
+    programs::RawTracePointContext,
+};
+use probe_ebpf::{
+    Offsets, Snapshot, SnapshotKind,
+    offsets::{ABSENT, TIMER_CPU_MASK},
+    snapshot::{LENGTH_UNKNOWN, NO_SWITCH, Outcome, WalkLists},
+};
+
+use super::kernel_memory::{entry, read};
+use crate::maps::{ESTIMATORS, Estimator, OFFSETS, SNAPSHOTS};
+
+/// Steps of one snapshot: namespaces plus entries walked (`BPF_MAX_LOOPS` is 2^23).
+const MAX_STEPS: u32 = 1 << 23;
+
+/// A start or stop not back after this long will not come back: its return was not seen.
+const SETTLE_NS: u64 = 1_000_000_000;
+
+/// Where the walk is.
+///
+/// Kept in a map, not on the stack: Linux before 6.7 verifies the callback of `bpf_loop` only with what the
+/// stack holds before the loop, and cuts every branch out that those values do not take.
+struct Walk {
+    /// `net.list` of the caller's namespace, where the circle begins and ends.
+    first: u64,
+    /// `net.list` of the next namespace.
+    link: u64,
+    begun: bool,
+    all: bool,
+    /// An [`Outcome`].
+    outcome: u32,
+    /// The list that is being walked: its namespace, its head, the node we are at (0: none).
+    netns: u32,
+    ipvs: u64,
+    head: u64,
+    node: u64,
+    length: i64,
+    /// `Estimator::entered` when the walk of this list began.
+    entered: u64,
+    /// Nothing was in flight when the walk of this list began.
+    quiet: bool,
+}
+
+#[map]
+static WALK: Array<Walk> = Array::with_max_entries(1, 0);
+
+#[raw_tracepoint]
+fn snapshot(ctx: RawTracePointContext) -> i32 {
+    let offsets = OFFSETS.load();
+    // SAFETY: no precondition.
+    let task = unsafe { bpf_get_current_task() };
+    let Some(net) = read::<u64>(task, offsets.task_nsproxy)
+        .and_then(|nsproxy| read::<u64>(nsproxy, offsets.nsproxy_net))
+    else {
+        return Outcome::Unreadable as i32;
+    };
+    let first = net + u64::from(offsets.net_list);
+    let Some(walk) = WALK.get_ptr_mut(0) else {
+        return Outcome::CutShort as i32;
+    };
+    let begin = Walk {
+        first,
+        link: first,
+        begun: false,
+        all: ctx.arg::<u64>(0) == WalkLists::All as u64,
+        outcome: Outcome::CutShort as u32,
+        netns: 0,
+        ipvs: 0,
+        head: 0,
+        node: 0,
+        length: 0,
+        entered: 0,
+        quiet: false,
+    };
+    // SAFETY: `walk` points into a map that one snapshot at a time uses, and `step` is a callback of the
+    // form that the helper asks for.
+    let outcome = unsafe {
+        *walk = begin;
+        bpf_loop(MAX_STEPS, step as *mut c_void, null_mut(), 0);
+        (*walk).outcome
+    };
+    if outcome == Outcome::Whole as u32 {
+        end()
+    } else {
+        outcome as i32
+    }
+}
+
+/// One entry of a list, or one namespace. Returns 1 to end the loop.
+unsafe extern "C" fn step(_index: u64, _context: *mut c_void) -> i64 {
+    let Some(walk) = WALK.get_ptr_mut(0) else {
+        return 1;
+    };
+    // SAFETY: as in `snapshot`.
+    let walk = unsafe { &mut *walk };
+    if walk.node != 0 {
+        return next_entry(walk);
+    }
+    if walk.begun && walk.link == walk.first {
+        walk.outcome = Outcome::Whole as u32;
+        return 1;
+    }
+    walk.begun = true;
+    let offsets = OFFSETS.load();
+    let net = walk.link - u64::from(offsets.net_list);
+    let Some(next) = read::<u64>(walk.link, 0) else {
+        walk.outcome = Outcome::Unreadable as u32;
+        return 1;
+    };
+    walk.link = next;
+    visit(walk, net, &offsets)
+}
+
+/// Begins with the namespace at `net`, if there is one: the head of the circle is no `struct net`,
+/// and is told by its `ipvs` not pointing back.
+#[inline(always)]
+fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
+    let Some(ipvs) = read::<u64>(net, offsets.net_ipvs) else {
+        return 0;
+    };
+    if ipvs == 0 || read::<u64>(ipvs, offsets.ipvs_net) != Some(net) {
+        return 0;
+    }
+    let Some(netns) = read::<u32>(net, offsets.net_inum) else {
+        return 0;
+    };
+    walk.netns = netns;
+    walk.ipvs = ipvs;
+    walk.length = LENGTH_UNKNOWN;
+    let Some(estimator) = entry(ipvs) else {
+        return report(walk, offsets, None);
+    };
+    // SAFETY: `estimator` points into the map.
+    let estimator = unsafe { &mut *estimator };
+    estimator.netns = netns;
+    if estimator.seeded != 0 && !walk.all {
+        return report(walk, offsets, Some(estimator));
+    }
+    walk.entered = estimator.entered;
+    walk.quiet = quiet(estimator);
+    walk.head = ipvs + u64::from(offsets.ipvs_est_list);
+    walk.node = read::<u64>(walk.head, 0).unwrap_or(0);
+    if walk.node == 0 {
+        return report(walk, offsets, Some(estimator));
+    }
+    walk.length = 0;
+    0
+}
+
+/// Whether no start or stop is between being counted and changing the list.
+#[inline(always)]
+fn quiet(estimator: &mut Estimator) -> bool {
+    if estimator.entered == estimator.left {
+        return true;
+    }
+    // SAFETY: no precondition.
+    let now_ns = unsafe { bpf_ktime_get_ns() };
+    if estimator.settled != estimator.entered {
+        estimator.settled = estimator.entered;
+        estimator.settled_ns = now_ns;
+        return false;
+    }
+    if now_ns - estimator.settled_ns < SETTLE_NS {
+        return false;
+    }
+    estimator.left = estimator.entered;
+    true
+}
+
+/// Goes one entry further along the list, and ends it at its head.
+#[inline(always)]
+fn next_entry(walk: &mut Walk) -> i64 {
+    if walk.node != walk.head {
+        walk.length += 1;
+        if let Some(next) = read::<u64>(walk.node, 0) {
+            walk.node = next;
+            return 0;
+        }
+        walk.length = LENGTH_UNKNOWN;
+    }
+    walk.node = 0;
+    let offsets = OFFSETS.load();
+    let Some(estimator) = ESTIMATORS.get_ptr_mut(&walk.ipvs) else {
+        return report(walk, &offsets, None);
+    };
+    // SAFETY: `estimator` points into the map.
+    let estimator = unsafe { &mut *estimator };
+    if !walk.quiet || estimator.entered != walk.entered {
+        walk.length = LENGTH_UNKNOWN;
+    }
+    let code = report(walk, &offsets, Some(estimator));
+    if walk.length != LENGTH_UNKNOWN {
+        estimator.base = walk.length - estimator.delta;
+        estimator.seeded = 1;
+    }
+    code
+}
+
+/// Writes the record of the namespace that the walk is at. Returns 1, ending the loop, if there is no room.
+#[inline(always)]
+fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<&mut Estimator>) -> i64 {
+    let Some(mut record) = SNAPSHOTS.reserve::<Snapshot>(0) else {
+        return 1;
+    };
+    let timer = walk.ipvs + u64::from(offsets.ipvs_est_timer);
+    let run_estimation = if offsets.ipvs_run_estimation == ABSENT {
+        NO_SWITCH
+    } else {
+        read(walk.ipvs, offsets.ipvs_run_estimation).unwrap_or(NO_SWITCH)
+    };
+    let (seeded, counted, runs, lost) = match estimator {
+        Some(e) if e.seeded != 0 => (1, e.base + e.delta, e.runs, e.lost),
+        Some(e) => (0, LENGTH_UNKNOWN, e.runs, e.lost),
+        None => (0, LENGTH_UNKNOWN, 0, 0),
+    };
+    record.write(Snapshot {
+        kind: SnapshotKind::Estimator as u32,
+        netns: walk.netns,
+        ipvs: walk.ipvs,
+        pending: u32::from(read::<u64>(timer, offsets.timer_pprev).unwrap_or(0) != 0),
+        cpu: read::<u32>(timer, offsets.timer_flags).unwrap_or(0) & TIMER_CPU_MASK,
+        expires: read(timer, offsets.timer_expires).unwrap_or(0),
+        run_estimation,
+        seeded,
+        walked: walk.length,
+        counted,
+        runs,
+        lost,
+        now_ns: 0,
+        jiffies: 0,
+    });
+    record.submit(u64::from(aya_ebpf::bindings::BPF_RB_NO_WAKEUP));
+    0
+}
+
+/// Closes the snapshot with the clocks, to which its expiries are to be held.
+#[inline(always)]
+fn end() -> i32 {
+    let Some(mut record) = SNAPSHOTS.reserve::<Snapshot>(0) else {
+        return Outcome::CutShort as i32;
+    };
+    record.write(Snapshot {
+        kind: SnapshotKind::End as u32,
+        netns: 0,
+        ipvs: 0,
+        pending: 0,
+        cpu: 0,
+        expires: 0,
+        run_estimation: 0,
+        seeded: 0,
+        walked: 0,
+        counted: 0,
+        runs: 0,
+        lost: 0,
+        // SAFETY: no precondition.
+        now_ns: unsafe { bpf_ktime_get_ns() },
+        // SAFETY: no precondition.
+        jiffies: unsafe { bpf_jiffies64() },
+    });
+    record.submit(u64::from(aya_ebpf::bindings::BPF_RB_NO_WAKEUP));
+    Outcome::Whole as i32
+}

@@ -1,0 +1,88 @@
+//! What one look at every namespace's estimator finds, taken in our own process context.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Which part of a snapshot a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum SnapshotKind {
+    /// One namespace's estimator.
+    Estimator = 1,
+    /// The end: the clocks at that moment. A snapshot without it was cut short.
+    End = 2,
+}
+
+/// The length of `est_list` in a [`Snapshot`] that did not walk it, or walked it in vain because it
+/// changed meanwhile.
+pub const LENGTH_UNKNOWN: i64 = -1;
+
+/// `run_estimation` in a [`Snapshot`] of a kernel that has no such switch.
+pub const NO_SWITCH: i32 = -1;
+
+/// One record of a snapshot. Where a field does not belong to the record's kind it is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Zeroable, Pod)]
+#[repr(C)]
+pub struct Snapshot {
+    /// A [`SnapshotKind`].
+    pub kind: u32,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Address of the namespace's `struct netns_ipvs`.
+    pub ipvs: u64,
+    /// Whether the timer is queued: 1 or 0. It is 0 for a moment while it runs.
+    pub pending: u32,
+    /// The CPU that the timer is queued on, or last was.
+    pub cpu: u32,
+    /// When the timer expires, in jiffies, as the kernel stores it.
+    pub expires: u64,
+    /// `net.ipv4.vs.run_estimation` of this namespace, or [`NO_SWITCH`].
+    pub run_estimation: i32,
+    /// Whether the namespace's length is known to the probes: 1 or 0.
+    pub seeded: u32,
+    /// Length of `est_list` as walked for this record, or [`LENGTH_UNKNOWN`].
+    pub walked: i64,
+    /// Length of `est_list` as the probes keep it, or [`LENGTH_UNKNOWN`].
+    pub counted: i64,
+    /// Runs of `estimation_timer` that the probes saw enter since they were attached.
+    pub runs: u64,
+    /// Runs among them whose record found the ring buffer full.
+    pub lost: u64,
+    /// `CLOCK_MONOTONIC` in nanoseconds at the end of the snapshot. [`SnapshotKind::End`] only.
+    pub now_ns: u64,
+    /// `jiffies` at that moment. [`SnapshotKind::End`] only.
+    pub jiffies: u64,
+}
+
+/// What a snapshot is asked to do, as its program's first argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum WalkLists {
+    /// Walk the lists whose length the probes do not know yet.
+    Unseeded = 0,
+    /// Walk every list, to check the lengths that the probes keep.
+    All = 1,
+}
+
+/// What a snapshot's program returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Outcome {
+    /// Every namespace is in it.
+    Whole = 0,
+    /// The ring buffer or the bound on steps was too small for all of it.
+    CutShort = 1,
+    /// The kernel refused to let the program read its memory (lockdown=confidentiality).
+    Unreadable = 2,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_of_all_estimators_fits_into_its_ring_buffer() {
+        let header = 8;
+        let records = crate::MAX_ESTIMATORS as usize + 1;
+        assert!(records * (size_of::<Snapshot>() + header) <= crate::SNAPSHOTS_BYTES as usize);
+    }
+}

@@ -1,0 +1,91 @@
+//! The command line: types and their help. No behaviour.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::kernel::netns::NetnsName;
+
+/// Latency of the Linux IPVS estimator: measure it, and what a hotfix does to it.
+///
+/// Exit codes: 0 fine; 1 a problem was found; 2 could not tell, or refused; 3 the host needs a person.
+#[derive(Debug, Parser)]
+#[command(version, name = "ipvs-latency")]
+pub struct Cli {
+    /// Also tell what the probes have to say inside the kernel.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+
+    /// Colours in the output; the variable `NO_COLOR` switches them off too.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch every run of the estimator: how long, on which CPU, for which network namespace.
+    Watch(WatchArgs),
+}
+
+/// Options of `watch`.
+#[derive(Debug, clap::Args)]
+pub struct WatchArgs {
+    /// A line a call, on a terminal too.
+    #[arg(long)]
+    pub plain: bool,
+
+    /// A stream of JSON records, one a line.
+    #[arg(long, conflicts_with = "plain")]
+    pub json: bool,
+
+    /// End after this time [forms: 500ms, 30s, 2m].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration)]
+    pub duration: Option<Duration>,
+
+    /// Sum up every so often [forms: 10s, 1m; default with --json: 10s].
+    #[arg(long, value_name = "DURATION", value_parser = tick_or_more)]
+    pub interval: Option<Duration>,
+
+    /// Show only calls of at least this length; all are counted [forms: 500us, 1ms].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration)]
+    pub slow: Option<Duration>,
+
+    /// Only this network namespace (repeatable): inode number, path, `ip netns` name or pid:N.
+    #[arg(long, value_name = "NETNS")]
+    pub netns: Vec<NetnsName>,
+}
+
+/// A duration that is not nothing.
+fn some_duration(text: &str) -> Result<Duration, String> {
+    let forms = "write a number and a unit, as in 500us, 30s or 2m";
+    let duration =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; {forms}"))?;
+    if duration.is_zero() {
+        return Err(format!("it is zero; {forms}"));
+    }
+    Ok(duration)
+}
+
+/// A duration of at least the second in which records are read.
+fn tick_or_more(text: &str) -> Result<Duration, String> {
+    let duration = some_duration(text)?;
+    if duration < crate::watch::TICK {
+        return Err("it is under 1s, the rhythm in which calls are read; use 1s or more".into());
+    }
+    Ok(duration)
+}

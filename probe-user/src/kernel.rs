@@ -1,0 +1,9 @@
+//! Facts about this host. Each is read from a file under a root folder (`/` in production), so that
+//! tests hand over folders of their own.
+
+pub mod btf;
+pub mod netns;
+pub mod offsets;
+pub mod prerequisites;
+pub mod symbols;
+pub mod time;

@@ -1,0 +1,267 @@
+//! Where a field lies in a structure of the running kernel, read from BTF.
+//!
+//! Only that, in one pass and without building anything: the kernel's BTF holds more than a hundred
+//! thousand types, and a tool that is started while a node suffers should not parse them all. A module's
+//! BTF is split: its strings and types go on where the kernel's end, so that both are read the same way.
+//!
+//! Format: <https://docs.kernel.org/bpf/btf.html>, `include/uapi/linux/btf.h` of Linux 6.1.
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+const MAGIC: u16 = 0xeb9f;
+const TYPE_HEADER: usize = 12;
+const MEMBER: usize = 12;
+
+const KIND_INT: u32 = 1;
+const KIND_ARRAY: u32 = 3;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_FUNC_PROTO: u32 = 13;
+const KIND_VAR: u32 = 14;
+const KIND_DATASEC: u32 = 15;
+const KIND_DECL_TAG: u32 = 17;
+const KIND_ENUM64: u32 = 19;
+
+/// Why BTF could not be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum BtfError {
+    /// The bytes are not BTF of this machine's byte order.
+    #[error("it does not begin with BTF's magic number")]
+    Magic,
+    /// A section or a type reaches beyond the end.
+    #[error("it ends in the middle of a section")]
+    Truncated,
+    /// A kind of type that this reader cannot step over.
+    #[error("it holds a type of the unknown kind {0}")]
+    Kind(u32),
+}
+
+/// Byte offsets of the fields of some structures, by structure and field name.
+#[derive(Debug, Default)]
+pub struct Fields(HashMap<(String, String), u32>);
+
+impl Fields {
+    /// The offset of `field` in `structure`, in bytes; `None` if there is no such field, or if it is a
+    /// bit field.
+    #[must_use]
+    pub fn offset(&self, structure: &str, field: &str) -> Option<u32> {
+        self.0
+            .get(&(structure.to_owned(), field.to_owned()))
+            .copied()
+    }
+
+    /// Whether the structure was found at all.
+    #[must_use]
+    pub fn has(&self, structure: &str) -> bool {
+        self.0.keys().any(|(name, _)| name == structure)
+    }
+}
+
+/// The fields of the structures named in `wanted`, from the kernel's BTF and, where there is one, the
+/// split BTF of a module. Of two structures of one name, the kernel's is taken before the module's.
+///
+/// # Errors
+///
+/// When either is not BTF.
+pub fn fields(kernel: &[u8], module: Option<&[u8]>, wanted: &[&str]) -> Result<Fields, BtfError> {
+    let kernel = Section::parse(kernel)?;
+    let mut found = Fields::default();
+    collect(&kernel, &|offset| kernel.string(offset), wanted, &mut found)?;
+    if let Some(module) = module {
+        let module = Section::parse(module)?;
+        let base = kernel.strings.len();
+        let string = |offset: usize| match offset.checked_sub(base) {
+            Some(own) => module.string(own),
+            None => kernel.string(offset),
+        };
+        collect(&module, &string, wanted, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// The two halves of one BTF blob.
+struct Section<'a> {
+    types: &'a [u8],
+    strings: &'a [u8],
+}
+
+impl<'a> Section<'a> {
+    fn parse(blob: &'a [u8]) -> Result<Self, BtfError> {
+        let magic = blob.get(..2).ok_or(BtfError::Truncated)?;
+        if magic != MAGIC.to_ne_bytes() {
+            return Err(BtfError::Magic);
+        }
+        let header = number(blob, 4)?;
+        let part = |offset: usize, length: usize| {
+            let start = header + number(blob, offset)?;
+            let end = start + number(blob, length)?;
+            blob.get(start..end).ok_or(BtfError::Truncated)
+        };
+        Ok(Self {
+            types: part(8, 12)?,
+            strings: part(16, 20)?,
+        })
+    }
+
+    /// The string at `offset`, without its closing zero; empty if there is none.
+    fn string(&self, offset: usize) -> &'a [u8] {
+        let rest = self.strings.get(offset..).unwrap_or_default();
+        rest.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+}
+
+/// Goes over the types of `section` once and notes the fields of those that are wanted.
+fn collect<'a>(
+    section: &Section<'a>,
+    string: &dyn Fn(usize) -> &'a [u8],
+    wanted: &[&str],
+    found: &mut Fields,
+) -> Result<(), BtfError> {
+    let mut rest = section.types;
+    while !rest.is_empty() {
+        let name = number(rest, 0)?;
+        let info = u32::try_from(number(rest, 4)?).map_err(|_| BtfError::Truncated)?;
+        let (kind, count) = (info >> 24 & 0x1f, (info & 0xffff) as usize);
+        let length = TYPE_HEADER + trailer(kind, count)?;
+        let body = rest.get(TYPE_HEADER..length).ok_or(BtfError::Truncated)?;
+        if kind == KIND_STRUCT {
+            let name = string(name);
+            if let Some(name) = wanted.iter().find(|wanted| wanted.as_bytes() == name) {
+                // With this bit, a member's offset shares its word with a bit field's width.
+                let bit_fields = info >> 31 != 0;
+                note_members(name, body, bit_fields, string, found)?;
+            }
+        }
+        rest = &rest[length..];
+    }
+    Ok(())
+}
+
+fn note_members<'a>(
+    structure: &str,
+    members: &[u8],
+    bit_fields: bool,
+    string: &dyn Fn(usize) -> &'a [u8],
+    found: &mut Fields,
+) -> Result<(), BtfError> {
+    for member in members.chunks_exact(MEMBER) {
+        let place = number(member, 8)?;
+        let (bits, width) = if bit_fields {
+            (place & 0x00ff_ffff, place >> 24)
+        } else {
+            (place, 0)
+        };
+        let Ok(bytes) = u32::try_from(bits / 8) else {
+            continue;
+        };
+        if width == 0 && bits % 8 == 0 {
+            let field = String::from_utf8_lossy(string(number(member, 0)?)).into_owned();
+            found.0.entry((structure.to_owned(), field)).or_insert(bytes);
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that follow the header of a type of `kind` with `count` parts.
+fn trailer(kind: u32, count: usize) -> Result<usize, BtfError> {
+    Ok(match kind {
+        KIND_STRUCT | KIND_UNION => count * MEMBER,
+        KIND_ENUM | KIND_FUNC_PROTO => count * 8,
+        KIND_DATASEC | KIND_ENUM64 => count * 12,
+        KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
+        KIND_ARRAY => 12,
+        // Pointers, forward declarations, typedefs, qualifiers, functions, floats and type tags.
+        2 | 7..=12 | 16 | 18 => 0,
+        unknown => return Err(BtfError::Kind(unknown)),
+    })
+}
+
+/// The four bytes at `offset` as a number.
+fn number(bytes: &[u8], offset: usize) -> Result<usize, BtfError> {
+    let four = bytes
+        .get(offset..offset + 4)
+        .and_then(|four| <[u8; 4]>::try_from(four).ok())
+        .ok_or(BtfError::Truncated)?;
+    Ok(u32::from_ne_bytes(four) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(bytes: &[u8]) -> u32 {
+        bytes.len().try_into().unwrap()
+    }
+
+    /// A blob with the given types and strings.
+    fn blob(types: &[u32], strings: &[u8]) -> Vec<u8> {
+        let types: Vec<u8> = types.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let mut blob = MAGIC.to_ne_bytes().to_vec();
+        blob.extend([1, 0]);
+        let (types_len, strings_len) = (length(&types), length(strings));
+        for word in [24, 0, types_len, types_len, strings_len] {
+            blob.extend(word.to_ne_bytes());
+        }
+        blob.extend(types);
+        blob.extend(strings);
+        blob
+    }
+
+    const STRUCT_OF_TWO: u32 = KIND_STRUCT << 24 | 2;
+
+    #[test]
+    fn a_field_is_found_in_the_kernel_and_in_a_module_that_goes_on_from_it() {
+        let kernel_strings = b"\0net\0ipvs\0list\0";
+        let kernel = blob(&[1, STRUCT_OF_TWO, 16, 5, 0, 64, 10, 0, 128], kernel_strings);
+        let base = length(kernel_strings);
+        let module = blob(&[base + 1, KIND_STRUCT << 24 | 1, 8, 1, 0, 32], b"\0netns_ipvs\0");
+        let fields = fields(&kernel, Some(&module), &["net", "netns_ipvs"]).unwrap();
+        assert_eq!(fields.offset("net", "ipvs"), Some(8));
+        assert_eq!(fields.offset("net", "list"), Some(16));
+        assert_eq!(fields.offset("netns_ipvs", "net"), Some(4));
+        assert_eq!(fields.offset("net", "nothing"), None);
+        assert!(!fields.has("nothing"));
+    }
+
+    #[test]
+    fn a_bit_field_has_no_offset_and_its_neighbour_has() {
+        let packed = 1 << 31 | STRUCT_OF_TWO;
+        let types = [1, packed, 16, 5, 0, 3 << 24 | 64, 10, 0, 96];
+        let kernel = blob(&types, b"\0net\0ipvs\0list\0");
+        let fields = fields(&kernel, None, &["net"]).unwrap();
+        assert_eq!(fields.offset("net", "ipvs"), None);
+        assert_eq!(fields.offset("net", "list"), Some(12));
+    }
+
+    #[test]
+    fn every_other_kind_is_stepped_over() {
+        let mut types = vec![
+            0, KIND_INT << 24, 4, 0, // int
+            0, 2 << 24, 1, // pointer
+            0, KIND_ARRAY << 24, 0, 1, 1, 3, // array
+            0, KIND_ENUM << 24 | 1, 4, 0, 0, // enum
+            0, KIND_FUNC_PROTO << 24 | 1, 0, 0, 1, // function type
+            0, KIND_DATASEC << 24 | 1, 8, 1, 0, 8, // section
+            0, KIND_ENUM64 << 24 | 1, 8, 0, 0, 0, // wide enum
+        ];
+        types.extend([1, KIND_STRUCT << 24 | 1, 8, 5, 0, 8]);
+        let kernel = blob(&types, b"\0net\0ipvs\0");
+        let fields = fields(&kernel, None, &["net"]).unwrap();
+        assert_eq!(fields.offset("net", "ipvs"), Some(1));
+    }
+
+    #[test]
+    fn what_is_not_btf_is_refused_and_never_read_beyond_its_end() {
+        assert_eq!(fields(b"", None, &[]).unwrap_err(), BtfError::Truncated);
+        assert_eq!(fields(b"\x7fELF", None, &[]).unwrap_err(), BtfError::Magic);
+        let whole = blob(&[1, STRUCT_OF_TWO, 16, 5, 0, 64, 10, 0, 128], b"\0net\0ipvs\0list\0");
+        for length in 0..whole.len() {
+            assert_eq!(fields(&whole[..length], None, &["net"]).unwrap_err(), BtfError::Truncated);
+        }
+        let unknown = blob(&[0, 31 << 24, 0], b"\0");
+        assert_eq!(fields(&unknown, None, &[]).unwrap_err(), BtfError::Kind(31));
+    }
+}

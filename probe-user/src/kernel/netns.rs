@@ -1,0 +1,143 @@
+//! Network namespaces, as people name them.
+
+use std::{
+    fmt, fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use thiserror::Error;
+
+/// The forms that a namespace may be given in.
+const FORMS: &str =
+    "an inode number (4026531840), a path (/proc/1/ns/net), a name of `ip netns`, or pid:N";
+
+/// A network namespace as it was named on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NetnsName {
+    /// Inode number of the namespace.
+    Inode(u32),
+    /// A file that stands for the namespace.
+    Path(PathBuf),
+    /// A name that `ip netns` knows.
+    Name(String),
+    /// The namespace of a process.
+    Pid(u32),
+}
+
+/// Why a namespace could not be found.
+#[derive(Debug, Error)]
+pub enum NetnsError {
+    /// Not one of the accepted forms.
+    #[error("it is none of the accepted forms: {FORMS}")]
+    Form,
+    /// A well-formed name of nothing.
+    #[error("no network namespace is there ({path}: {source}); accepted is {FORMS}")]
+    Missing {
+        /// The file that should stand for the namespace.
+        path: PathBuf,
+        /// What opening it said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for NetnsName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inode(inode) => inode.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Name(name) => name.fmt(f),
+            Self::Pid(pid) => write!(f, "pid:{pid}"),
+        }
+    }
+}
+
+impl FromStr for NetnsName {
+    type Err = NetnsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(pid) = text.strip_prefix("pid:") {
+            return pid.parse().map(Self::Pid).map_err(|_| NetnsError::Form);
+        }
+        if text.contains('/') {
+            return Ok(Self::Path(text.into()));
+        }
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().map(Self::Inode).map_err(|_| NetnsError::Form);
+        }
+        if text.is_empty() || text.starts_with('-') || text.chars().any(char::is_whitespace) {
+            return Err(NetnsError::Form);
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+}
+
+impl NetnsName {
+    /// The inode number of the namespace.
+    ///
+    /// # Errors
+    ///
+    /// When the file that stands for it is not there.
+    pub fn inode(&self, root: &Path) -> Result<u32, NetnsError> {
+        match self {
+            Self::Inode(inode) => Ok(*inode),
+            Self::Path(path) => inode_of(path.clone()),
+            Self::Name(name) => inode_of(root.join("run/netns").join(name)),
+            Self::Pid(pid) => inode_of(root.join(format!("proc/{pid}/ns/net"))),
+        }
+    }
+}
+
+/// The namespace of the host's first process: the root namespace, unless we are in a container that
+/// hides it.
+///
+/// # Errors
+///
+/// When it may not be looked at.
+pub fn root_inode(root: &Path) -> Result<u32, NetnsError> {
+    NetnsName::Pid(1).inode(root)
+}
+
+fn inode_of(path: PathBuf) -> Result<u32, NetnsError> {
+    match fs::metadata(&path) {
+        // Inode numbers of namespaces are 32 bits wide in the kernel (`ns_common.inum`).
+        Ok(file) => u32::try_from(file.ino()).map_err(|_| NetnsError::Form),
+        Err(source) => Err(NetnsError::Missing { path, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_is_told_from_the_others() {
+        let cases = [
+            ("4026531840", NetnsName::Inode(4_026_531_840)),
+            ("/proc/1/ns/net", NetnsName::Path("/proc/1/ns/net".into())),
+            ("./here", NetnsName::Path("./here".into())),
+            ("cni-5f2a", NetnsName::Name("cni-5f2a".into())),
+            ("pid:42", NetnsName::Pid(42)),
+        ];
+        for (text, name) in cases {
+            assert_eq!(text.parse::<NetnsName>().unwrap(), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_form_is_refused_with_the_accepted_ones() {
+        for text in ["", "pid:", "pid:x", "4294967296", "-1", "a b"] {
+            let error = text.parse::<NetnsName>().map(|name| format!("{name:?}"));
+            let error = error.expect_err(text).to_string();
+            assert!(error.contains("pid:N"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_nothing_says_which_file_was_looked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let error = NetnsName::Name("blue".into()).inode(root.path()).unwrap_err();
+        assert!(error.to_string().contains("run/netns/blue"), "{error}");
+    }
+}

@@ -1,0 +1,239 @@
+//! What measuring needs of this host, checked before anything is attached. Every refusal is one whole
+//! sentence that says what is missing and what to do.
+
+use std::{fs, io, path::Path};
+
+use probe_ebpf::Offsets;
+use thiserror::Error;
+
+use super::{
+    btf::{self, BtfError},
+    offsets::{self, Estimator, MissingField},
+};
+
+/// Why this host cannot be measured.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each variant's sentence says what it is")]
+pub enum Refusal {
+    #[error(
+        "probes need the capabilities CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN), and this process \
+         lacks {0}: run it as root or with sudo"
+    )]
+    Privilege(&'static str),
+    #[error(
+        "the module ip_vs is not loaded on this kernel ({0}), so there is no estimator: run this on a \
+         node whose kube-proxy is in ipvs mode, or load it with `modprobe ip_vs`"
+    )]
+    NoIpvs(String),
+    #[error(
+        "this kernel ({0}) carries no BTF (/sys/kernel/btf/vmlinux cannot be read), which tells where \
+         its structures keep their fields: boot one built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    NoBtf(String),
+    #[error(
+        "this kernel ({0}) carries no BTF for ip_vs (/sys/kernel/btf/ip_vs cannot be read), and kernels \
+         without it, 5.10 among them, are not supported yet: boot one from 5.16 to 6.1 built with \
+         CONFIG_DEBUG_INFO_BTF_MODULES=y"
+    )]
+    NoModuleBtf(String),
+    #[error("{file} cannot be used ({error}): report the kernel's release, {release}")]
+    BadBtf {
+        file: &'static str,
+        error: BtfError,
+        release: String,
+    },
+    #[error("this kernel ({release}) has no field {field}: report its release, it is not supported yet")]
+    Field { field: MissingField, release: String },
+    #[error(
+        "this kernel ({0}) estimates in kernel threads (ipvs-e:*) instead of the timer estimation_timer, \
+         so nothing stalls softirqs here, and measuring the threads is not supported yet: look at \
+         their CPU time with `top -H`"
+    )]
+    Threads(String),
+    #[error(
+        "the kernel is locked down (/sys/kernel/security/lockdown says confidentiality), which forbids \
+         probes: boot with lockdown=integrity or less to measure this host"
+    )]
+    Lockdown,
+    #[error(
+        "this kernel ({0}) has no kprobes (/sys/bus/event_source/devices/kprobe is missing): boot one \
+         built with CONFIG_KPROBE_EVENTS=y"
+    )]
+    NoKprobes(String),
+    #[error(
+        "kprobes are switched off on this host (/sys/kernel/debug/kprobes/enabled is 0), so no probe \
+         would ever fire: switch them on with `echo 1 > /sys/kernel/debug/kprobes/enabled`"
+    )]
+    KprobesOff,
+}
+
+/// A host that can be measured.
+#[derive(Debug)]
+pub struct Ready {
+    /// Where the kernel keeps what the programs read.
+    pub offsets: Offsets,
+    /// The module that `estimation_timer` is in; `None` where `ip_vs` is part of the kernel itself.
+    pub module: Option<&'static str>,
+}
+
+/// Looks at everything in the order in which people would want to be told.
+///
+/// # Errors
+///
+/// With the first thing that is missing.
+pub fn examine(root: &Path) -> Result<Ready, Refusal> {
+    let read = |file: &str| fs::read_to_string(root.join(file));
+    let release = read("proc/sys/kernel/osrelease").unwrap_or_else(|_| "unknown".into());
+    let release = release.trim().to_owned();
+    privilege(&read("proc/self/status").unwrap_or_default())?;
+    if !root.join("sys/module/ip_vs").exists() {
+        return Err(Refusal::NoIpvs(release));
+    }
+    let ready = structures(root, &release)?;
+    lockdown(read("sys/kernel/security/lockdown"))?;
+    if !root.join("sys/bus/event_source/devices/kprobe/type").exists() {
+        return Err(Refusal::NoKprobes(release));
+    }
+    if read("sys/kernel/debug/kprobes/enabled").is_ok_and(|switch| switch.trim() == "0") {
+        return Err(Refusal::KprobesOff);
+    }
+    Ok(ready)
+}
+
+/// Numbers of capabilities (`include/uapi/linux/capability.h`).
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+/// Judges the effective capabilities in the text of `/proc/self/status`. What cannot be read is left
+/// to the kernel to refuse.
+fn privilege(status: &str) -> Result<(), Refusal> {
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    let Some(effective) = effective else {
+        return Ok(());
+    };
+    let has = |capability: u32| effective >> capability & 1 == 1;
+    match (has(CAP_SYS_ADMIN), has(CAP_BPF), has(CAP_PERFMON)) {
+        (true, ..) | (_, true, true) => Ok(()),
+        (_, false, false) => Err(Refusal::Privilege("both")),
+        (_, false, true) => Err(Refusal::Privilege("CAP_BPF")),
+        (_, true, false) => Err(Refusal::Privilege("CAP_PERFMON")),
+    }
+}
+
+fn structures(root: &Path, release: &str) -> Result<Ready, Refusal> {
+    let read = |file: &str| fs::read(root.join(file));
+    let kernel =
+        read("sys/kernel/btf/vmlinux").map_err(|_| Refusal::NoBtf(release.to_owned()))?;
+    let module = read("sys/kernel/btf/ip_vs").ok();
+    let file = if module.is_some() {
+        "/sys/kernel/btf/ip_vs"
+    } else {
+        "/sys/kernel/btf/vmlinux"
+    };
+    let fields = btf::fields(&kernel, module.as_deref(), offsets::STRUCTURES).map_err(|error| {
+        Refusal::BadBtf {
+            file,
+            error,
+            release: release.to_owned(),
+        }
+    })?;
+    if module.is_none() && !fields.has("netns_ipvs") {
+        return Err(Refusal::NoModuleBtf(release.to_owned()));
+    }
+    if offsets::estimator(&fields) == Estimator::Threads {
+        return Err(Refusal::Threads(release.to_owned()));
+    }
+    let offsets = offsets::offsets(&fields).map_err(|field| Refusal::Field {
+        field,
+        release: release.to_owned(),
+    })?;
+    Ok(Ready {
+        offsets,
+        module: module.is_some().then_some("ip_vs"),
+    })
+}
+
+/// Judges the text of `/sys/kernel/security/lockdown`, where the level in force stands in brackets.
+/// Kprobes are among what `confidentiality` forbids and `integrity` does not (`LOCKDOWN_KPROBES`,
+/// `include/linux/security.h` of Linux 6.1).
+fn lockdown(levels: io::Result<String>) -> Result<(), Refusal> {
+    match levels {
+        Ok(levels) if levels.contains("[confidentiality]") => Err(Refusal::Lockdown),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(capabilities: &[u32]) -> String {
+        let bits: u64 = capabilities.iter().map(|capability| 1 << capability).sum();
+        format!("Name:\tipvs-latency\nCapEff:\t{bits:016x}\n")
+    }
+
+    #[test]
+    fn either_root_or_both_new_capabilities_will_do() {
+        assert!(privilege(&status(&[CAP_SYS_ADMIN])).is_ok());
+        assert!(privilege(&status(&[CAP_BPF, CAP_PERFMON])).is_ok());
+        assert!(privilege("").is_ok(), "unknown is for the kernel to judge");
+    }
+
+    #[test]
+    fn the_capability_that_lacks_is_named() {
+        for (held, lacking) in [
+            (&[] as &[u32], "lacks both"),
+            (&[CAP_BPF], "lacks CAP_PERFMON"),
+            (&[CAP_PERFMON], "lacks CAP_BPF"),
+        ] {
+            let error = privilege(&status(held)).unwrap_err().to_string();
+            assert!(error.contains(lacking), "{error}");
+        }
+    }
+
+    #[test]
+    fn lockdown_refuses_only_where_it_forbids_kprobes() {
+        assert!(lockdown(Ok("[none] integrity confidentiality\n".into())).is_ok());
+        assert!(lockdown(Ok("none [integrity] confidentiality\n".into())).is_ok());
+        assert!(lockdown(Ok("none integrity [confidentiality]\n".into())).is_err());
+        assert!(lockdown(Err(io::ErrorKind::NotFound.into())).is_ok());
+    }
+
+    type File<'a> = (&'a str, &'a [u8]);
+
+    /// A host's files, written under a folder of its own.
+    fn host(files: &[File<'_>]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (file, content) in files {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn each_missing_thing_is_one_sentence_with_the_release_and_what_to_do() {
+        let release: File<'_> = ("proc/sys/kernel/osrelease", b"6.1.0-56-amd64\n");
+        let ip_vs: File<'_> = ("sys/module/ip_vs/refcnt", b"0");
+        let cases: [(&[File<'_>], &str); 3] = [
+            (&[release], "modprobe ip_vs"),
+            (&[release, ip_vs], "CONFIG_DEBUG_INFO_BTF=y"),
+            (
+                &[release, ip_vs, ("sys/kernel/btf/vmlinux", b"rubbish")],
+                "magic number",
+            ),
+        ];
+        for (files, advice) in cases {
+            let root = host(files);
+            let error = examine(root.path()).unwrap_err().to_string();
+            assert!(error.contains(advice), "{error}");
+            assert!(error.contains("6.1.0-56-amd64"), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+}

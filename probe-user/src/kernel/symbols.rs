@@ -1,0 +1,59 @@
+//! Addresses of functions, from `/proc/kallsyms`.
+//!
+//! Its hundred thousand lines cost more to make than all else at start-up, so that it is read only where
+//! a name is refused.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
+
+/// The address of `function` of `module`.
+///
+/// # Errors
+///
+/// When the file cannot be read. `None` when there is no such line, or when the kernel hides addresses.
+pub fn address(root: &Path, module: &str, function: &str) -> io::Result<Option<u64>> {
+    let file = File::open(root.join("proc/kallsyms"))?;
+    find(BufReader::new(file), module, function)
+}
+
+fn find(lines: impl BufRead, module: &str, function: &str) -> io::Result<Option<u64>> {
+    let module = format!("[{module}]");
+    for line in lines.lines() {
+        let line = line?;
+        let mut words = line.split_ascii_whitespace();
+        let (address, _kind, name) = (words.next(), words.next(), words.next());
+        if name == Some(function) && words.next() == Some(module.as_str()) {
+            let address = address.and_then(|hex| u64::from_str_radix(hex, 16).ok());
+            return Ok(address.filter(|address| *address != 0));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KALLSYMS: &str = "\
+ffffffff81000000 T _stext
+ffffffffc0a00000 t estimation_timer\t[livepatch_estimation]
+ffffffffc09f1230 t estimation_timer\t[ip_vs]
+ffffffffc09f1500 T ip_vs_start_estimator\t[ip_vs]
+";
+
+    #[test]
+    fn a_livepatch_with_a_function_of_the_same_name_is_not_taken_for_ip_vs() {
+        let found = find(KALLSYMS.as_bytes(), "ip_vs", "estimation_timer").unwrap();
+        assert_eq!(found, Some(0xffff_ffff_c09f_1230));
+    }
+
+    #[test]
+    fn hidden_and_missing_addresses_are_none() {
+        let hidden = "0000000000000000 t estimation_timer\t[ip_vs]\n";
+        assert_eq!(find(hidden.as_bytes(), "ip_vs", "estimation_timer").unwrap(), None);
+        assert_eq!(find(KALLSYMS.as_bytes(), "ip_vs", "nothing").unwrap(), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! The clocks of this host.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_getres, clock_gettime};
+
+/// `CLOCK_MONOTONIC` in nanoseconds: the clock of the programs' records.
+///
+/// # Errors
+///
+/// Where the clock cannot be read, which no Linux does.
+pub fn monotonic_ns() -> nix::Result<u64> {
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
+    Ok(nanoseconds(now))
+}
+
+/// Wall clock minus `CLOCK_MONOTONIC`, in nanoseconds.
+///
+/// # Errors
+///
+/// As [`monotonic_ns`].
+pub fn wall_offset_ns() -> nix::Result<u64> {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(nanoseconds(wall).saturating_sub(monotonic_ns()?))
+}
+
+/// The length of one jiffy in nanoseconds: the resolution of the coarse clock, which moves once a
+/// tick (`KTIME_LOW_RES`, `include/linux/hrtimer.h` of Linux 6.1).
+///
+/// # Errors
+///
+/// As [`monotonic_ns`].
+pub fn jiffy_ns() -> nix::Result<u64> {
+    let resolution = Duration::from(clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)?);
+    Ok(nanoseconds(resolution))
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

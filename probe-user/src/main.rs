@@ -1,0 +1,35 @@
+//! `ipvs-latency`: what the Linux IPVS estimator costs this node, and what a hotfix does about it.
+
+mod cli;
+mod kernel;
+mod model;
+mod probe;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+
+/// Could not tell, or refused; nothing was changed. Wrong usage ends with it too.
+const CANNOT_TELL: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = if cli.verbose {
+        log::LevelFilter::Debug
+    } else {
+        log::LevelFilter::Warn
+    };
+    env_logger::Builder::new().filter_level(level).init();
+    let done = match &cli.command {
+        Command::Watch(args) => watch::run(args, cli.color),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(CANNOT_TELL)
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What the records of the probes mean: calls and their blackouts, lost and missed runs, the state of
+//! each namespace's estimator, and the sums of it all.
+//!
+//! **Invariant:** no input or output here, and no clock: records come as arguments, and so does the
+//! time.
+
+mod blackout;
+mod clock;
+mod estimator;
+mod histogram;
+mod lock_wait;
+mod namespaces;
+mod output;
+mod report;
+mod session;
+mod state;
+mod tally;
+
+pub use clock::{Clock, WallTime};
+pub use histogram::Histogram;
+pub use output::{Blackout, Call, LockWait, Operation, Output, StateChange};
+pub use report::{NamespaceReport, Report};
+pub use session::{Options, Session};
+pub use state::State;
+pub use tally::{P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Summary};

@@ -1,0 +1,272 @@
+//! One namespace's estimator between two snapshots: which of its runs have no record, and the signs
+//! that its state is told by.
+
+use probe_ebpf::{Event, Snapshot};
+
+use super::{
+    clock::Clock,
+    state::{SLOW_PERIOD_NS, Signs},
+};
+
+/// A timer that is not pending may be running: but for no longer than this, under half of what the
+/// kernel's own detector of soft lockups takes.
+const LONGEST_RUN_NS: u64 = 10_000_000_000;
+
+/// A run is counted first and stamped with its start afterwards, by a CPU that may be interrupted, or
+/// a virtual one that is not scheduled, in between. A run stamped no later than this after a snapshot is
+/// taken as counted in it: at worst that hides a missed one until the next tick.
+const STAMPED_WITHIN_NS: u64 = 10_000_000;
+
+/// When a snapshot was taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// In nanoseconds of `CLOCK_MONOTONIC`.
+    pub now_ns: u64,
+    /// In jiffies; unknown of a snapshot that was cut short.
+    pub jiffies: Option<u64>,
+}
+
+/// Runs found to have no record since the snapshot before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unrecorded {
+    /// The ring buffer was full.
+    pub lost: u64,
+    /// The probes did not see them, or saw them begin and not end.
+    pub missed: u64,
+}
+
+/// What an estimator looked like in a snapshot.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    now_ns: u64,
+    pending: bool,
+    expires: u64,
+    runs: u64,
+}
+
+impl Look {
+    fn of(snapshot: &Snapshot, moment: Moment) -> Self {
+        Self {
+            now_ns: moment.now_ns,
+            pending: snapshot.pending != 0,
+            expires: snapshot.expires,
+            runs: snapshot.runs,
+        }
+    }
+}
+
+/// An expiry that was once found more than [`SLOW_PERIOD_NS`] ahead.
+#[derive(Debug, Clone, Copy)]
+struct FarExpiry {
+    expires: u64,
+    ahead_ns: u64,
+}
+
+/// What is known of the estimator at one `struct netns_ipvs`.
+///
+/// In a tick the snapshot is taken before the records are read, but the records are fed first: so every
+/// run that the snapshot counted has its record here, unless it is still under way or has none.
+#[derive(Debug)]
+pub struct Estimator {
+    netns: u32,
+    /// Runs and lost runs that the programs had counted before this was begun.
+    runs_before: u64,
+    lost_before: u64,
+    /// Records of runs; of them, those begun after the last snapshot, and after the one to come.
+    records: u64,
+    records_since_look: u64,
+    records_since_next: u64,
+    records_in_tick: u64,
+    lost: u64,
+    /// Missed runs that were seen to begin.
+    missed_midway: u64,
+    look: Option<Look>,
+    /// It was seen to wait or to run.
+    alive: bool,
+    /// When the count of runs was last found higher than before.
+    grew_ns: u64,
+    running_on: Option<u32>,
+    last_start_ns: Option<u64>,
+    far_expiry: Option<FarExpiry>,
+    signs: Signs,
+}
+
+impl Estimator {
+    /// One that nothing is known of yet.
+    #[must_use]
+    pub fn new(netns: u32) -> Self {
+        Self {
+            netns,
+            runs_before: 0,
+            lost_before: 0,
+            records: 0,
+            records_since_look: 0,
+            records_since_next: 0,
+            records_in_tick: 0,
+            lost: 0,
+            missed_midway: 0,
+            look: None,
+            alive: false,
+            grew_ns: 0,
+            running_on: None,
+            last_start_ns: None,
+            far_expiry: None,
+            signs: Signs::default(),
+        }
+    }
+
+    /// Inode number of its network namespace.
+    #[must_use]
+    pub fn netns(&self) -> u32 {
+        self.netns
+    }
+
+    /// What its state is told by, as of the last snapshot. `None` while it was never seen to wait or
+    /// run, and not yet seen to do neither.
+    #[must_use]
+    pub fn signs(&self) -> Option<Signs> {
+        (self.alive || self.signs.gone).then_some(self.signs)
+    }
+
+    /// The CPU that a run of it was under way on at the last snapshot, and has not ended since.
+    #[must_use]
+    pub fn running_on(&self) -> Option<u32> {
+        self.running_on
+    }
+
+    /// Takes the record of a run. `next` is the snapshot that will be looked at after it.
+    pub fn record(&mut self, run: &Event, next: Option<Moment>) {
+        let begun_since = |now_ns: u64| u64::from(run.start_ns >= now_ns + STAMPED_WITHIN_NS);
+        self.alive = true;
+        self.running_on = None;
+        self.records += 1;
+        self.records_in_tick += 1;
+        self.records_since_look += self.look.map_or(0, |look| begun_since(look.now_ns));
+        self.records_since_next += next.map_or(0, |next| begun_since(next.now_ns));
+        if let Some(last_start_ns) = self.last_start_ns {
+            self.signs.gap_ns = Some(run.start_ns.saturating_sub(last_start_ns));
+        }
+        self.last_start_ns = Some(run.start_ns);
+    }
+
+    /// Looks at its part of a snapshot. `first` says that it is the session's first snapshot: then the
+    /// programs have counted nothing but what belongs to the session.
+    pub fn look(
+        &mut self,
+        snapshot: &Snapshot,
+        moment: Moment,
+        first: bool,
+        clock: &Clock,
+    ) -> Unrecorded {
+        let reused = self
+            .look
+            .is_some_and(|before| snapshot.runs < before.runs || snapshot.netns != self.netns);
+        if reused {
+            self.start_afresh(snapshot.netns);
+        }
+        self.netns = snapshot.netns;
+        if self.look.is_none() && !first {
+            self.take_as_before_our_time(snapshot);
+        }
+        let look = Look::of(snapshot, moment);
+        let before = self.look.replace(look);
+        self.alive |= look.pending;
+        if before.is_none_or(|before| look.runs > before.runs) {
+            self.grew_ns = look.now_ns;
+        }
+        let unrecorded = self.unrecorded(before, look, snapshot.lost);
+        if unrecorded != Unrecorded::default() {
+            // The gap to the next recorded run spans more than one period.
+            self.last_start_ns = None;
+            self.signs.gap_ns = None;
+        }
+        let running = self.may_be_running(look) && self.without_record(look.runs, self.records) > 0;
+        self.running_on = running.then_some(snapshot.cpu);
+        self.signs.gone = !running && before.is_some_and(|before| self.idle_between(before, look));
+        self.signs.switched_off = snapshot.run_estimation == 0;
+        self.signs.far_expiry_ns = self.far_expiry_ns(look, moment, clock);
+        self.records_since_look = std::mem::take(&mut self.records_since_next);
+        self.records_in_tick = 0;
+        unrecorded
+    }
+
+    /// Begins with another namespace that was given the address of one that is gone.
+    fn start_afresh(&mut self, netns: u32) {
+        *self = Self {
+            records: self.records_since_next,
+            records_since_next: self.records_since_next,
+            ..Self::new(netns)
+        };
+    }
+
+    /// Whatever the programs have counted and no record tells of was there before us.
+    fn take_as_before_our_time(&mut self, snapshot: &Snapshot) {
+        let recorded = self.records - self.records_since_next;
+        self.runs_before = snapshot.runs.saturating_sub(recorded);
+        self.lost_before = snapshot.lost;
+    }
+
+    fn unrecorded(&mut self, before: Option<Look>, look: Look, lost: u64) -> Unrecorded {
+        let lost = lost.saturating_sub(self.lost_before);
+        let found = lost.saturating_sub(self.lost);
+        self.lost = lost;
+        let Some(before) = before else {
+            return Unrecorded {
+                lost: found,
+                missed: 0,
+            };
+        };
+        let skipped =
+            before.pending && look.expires != before.expires && self.no_run_between(before, look);
+        Unrecorded {
+            lost: found,
+            missed: self.missed_midway(before, look) + u64::from(skipped),
+        }
+    }
+
+    /// Runs newly found to have begun by the snapshot before and to have no record yet.
+    fn missed_midway(&mut self, before: Look, look: Look) -> u64 {
+        let recorded = self.records - self.records_since_look;
+        let under_way = u64::from(self.may_be_running(look));
+        let missed = self
+            .without_record(before.runs, recorded)
+            .saturating_sub(under_way);
+        self.missed_midway += missed;
+        missed
+    }
+
+    /// Of the `runs` that the programs have counted: those with none of the `records`, and not known to
+    /// be lost or missed.
+    fn without_record(&self, runs: u64, records: u64) -> u64 {
+        let accounted_for = self.runs_before + records + self.lost + self.missed_midway;
+        runs.saturating_sub(accounted_for)
+    }
+
+    /// A run between the two reads that make one snapshot is not in its count, but its record is here.
+    fn no_run_between(&self, before: Look, look: Look) -> bool {
+        look.runs == before.runs && self.records_in_tick == 0
+    }
+
+    fn idle_between(&self, before: Look, look: Look) -> bool {
+        !before.pending && !look.pending && self.no_run_between(before, look)
+    }
+
+    fn may_be_running(&self, look: Look) -> bool {
+        !look.pending && look.now_ns.saturating_sub(self.grew_ns) < LONGEST_RUN_NS
+    }
+
+    /// Once far, an expiry stays far while it draws near: it is the period that is slow.
+    fn far_expiry_ns(&mut self, look: Look, moment: Moment, clock: &Clock) -> Option<u64> {
+        if let Some(far) = self.far_expiry.filter(|far| far.expires == look.expires) {
+            return Some(far.ahead_ns);
+        }
+        let ahead = look.expires.saturating_sub(moment.jiffies?);
+        let ahead_ns = clock.jiffies_ns(ahead);
+        let far = look.pending && ahead_ns > SLOW_PERIOD_NS;
+        self.far_expiry = far.then_some(FarExpiry {
+            expires: look.expires,
+            ahead_ns,
+        });
+        far.then_some(ahead_ns)
+    }
+}

@@ -1,0 +1,77 @@
+//! How often which duration came: an HDR histogram that only ever sees nanoseconds.
+
+/// Counts of durations, each kept to a fixed number of significant digits.
+#[derive(Debug, Clone)]
+pub struct Histogram {
+    counts: hdrhistogram::Histogram<u32>,
+}
+
+impl Histogram {
+    /// To three digits: 8 KiB to 100 KiB, by the longest duration.
+    #[must_use]
+    pub fn fine() -> Self {
+        Self::with_digits(3)
+    }
+
+    /// To two digits, for one of many namespaces: 1 KiB to 12 KiB, by the longest duration.
+    #[must_use]
+    pub fn coarse() -> Self {
+        Self::with_digits(2)
+    }
+
+    fn with_digits(digits: u8) -> Self {
+        let counts =
+            hdrhistogram::Histogram::new(digits).expect("two and three digits are allowed");
+        Self { counts }
+    }
+
+    /// Counts one duration. A counter that is full (2^32 - 1) stays so.
+    pub fn record(&mut self, duration_ns: u64) {
+        // It grows as it must, so that the one error left is a number beyond its range: then the top.
+        if self.counts.record(duration_ns).is_err() {
+            self.counts.saturating_record(duration_ns);
+        }
+    }
+
+    /// The duration in nanoseconds that the share `quantile` (0 to 1) of all does not exceed.
+    #[must_use]
+    pub fn quantile_ns(&self, quantile: f64) -> u64 {
+        self.counts.value_at_quantile(quantile)
+    }
+
+    /// Every duration counted, in nanoseconds and to the histogram's precision, with its count,
+    /// ascending.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.counts.iter_recorded().map(|step| {
+            let middle_ns = self.counts.median_equivalent(step.value_iterated_to());
+            (middle_ns, u64::from(step.count_at_value()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_from_nanoseconds_to_hours_are_kept_to_three_digits() {
+        let mut histogram = Histogram::fine();
+        for duration_ns in [1, 1_234, 5_678_901, 3_600_000_000_000] {
+            histogram.record(duration_ns);
+            let (kept_ns, count) = histogram.counts().last().expect("one was recorded");
+            assert_eq!(count, 1);
+            assert!(
+                kept_ns.abs_diff(duration_ns) * 1000 <= duration_ns,
+                "{duration_ns} kept as {kept_ns}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_longest_number_there_is_does_no_harm() {
+        let mut histogram = Histogram::coarse();
+        histogram.record(u64::MAX);
+        histogram.record(0);
+        assert_eq!(histogram.counts().count(), 2);
+    }
+}

@@ -1,0 +1,165 @@
+//! The sums and states of the network namespaces, one by one.
+
+use std::collections::BTreeMap;
+
+use probe_ebpf::{Event, MAX_ESTIMATORS, Snapshot, snapshot::NO_SWITCH};
+
+use super::{Histogram, NamespaceReport, State, clock::Clock, estimator::Unrecorded, tally::Tally};
+
+/// Namespaces kept apart: as many as the probes follow at once. Room for 1 to 12 KiB each, and for as
+/// much again of those with calls in the interval.
+const KEPT_APART: usize = MAX_ESTIMATORS as usize;
+
+/// One network namespace.
+#[derive(Debug)]
+struct Namespace {
+    session: Tally,
+    /// Only while there is something to count in this interval.
+    interval: Option<Tally>,
+    estimators: Option<u32>,
+    run_estimation: Option<i32>,
+    state: Option<State>,
+}
+
+impl Namespace {
+    fn new() -> Self {
+        Self {
+            session: Tally::new(Histogram::coarse()),
+            interval: None,
+            estimators: None,
+            run_estimation: None,
+            state: None,
+        }
+    }
+
+    fn tallies(&mut self) -> [&mut Tally; 2] {
+        let interval = self
+            .interval
+            .get_or_insert_with(|| Tally::new(Histogram::coarse()));
+        [&mut self.session, interval]
+    }
+
+    fn report(
+        &self,
+        netns: u32,
+        tally: &Tally,
+        observed_ns: u64,
+        clock: &Clock,
+    ) -> NamespaceReport {
+        NamespaceReport {
+            netns,
+            estimators: self.estimators,
+            state: self.state,
+            run_estimation: self.run_estimation,
+            summary: tally.summary(observed_ns, clock),
+        }
+    }
+}
+
+/// All network namespaces that are watched.
+#[derive(Debug, Default)]
+pub struct Namespaces {
+    known: BTreeMap<u32, Namespace>,
+}
+
+impl Namespaces {
+    /// Adds one recorded run.
+    pub fn add_call(&mut self, run: &Event) {
+        let Some(namespace) = self.entry(run.netns) else {
+            return;
+        };
+        for tally in namespace.tallies() {
+            tally.add_call(run.start_ns, run.duration_ns);
+        }
+        if let Ok(estimators) = u32::try_from(run.estimators) {
+            namespace.estimators = Some(estimators);
+        }
+    }
+
+    /// Adds runs without a record.
+    pub fn add_unrecorded(&mut self, netns: u32, unrecorded: Unrecorded) {
+        if unrecorded == Unrecorded::default() {
+            return;
+        }
+        if let Some(namespace) = self.entry(netns) {
+            for tally in namespace.tallies() {
+                tally.add_unrecorded(unrecorded.lost, unrecorded.missed);
+            }
+        }
+    }
+
+    /// Notes what a snapshot says of a namespace.
+    pub fn note(&mut self, snapshot: &Snapshot) {
+        let Some(namespace) = self.entry(snapshot.netns) else {
+            return;
+        };
+        let switch = snapshot.run_estimation;
+        namespace.run_estimation = (switch != NO_SWITCH).then_some(switch);
+        if let Ok(estimators) = u32::try_from(snapshot.counted) {
+            namespace.estimators = Some(estimators);
+        }
+    }
+
+    /// The last known state of a namespace's estimator.
+    #[must_use]
+    pub fn state(&self, netns: u32) -> Option<State> {
+        self.known.get(&netns)?.state
+    }
+
+    /// Notes the state of a namespace's estimator.
+    pub fn set_state(&mut self, netns: u32, state: State) {
+        if let Some(namespace) = self.entry(netns) {
+            namespace.state = Some(state);
+        }
+    }
+
+    /// The namespace's own entry, made if there is none and there is or can be made room.
+    fn entry(&mut self, netns: u32) -> Option<&mut Namespace> {
+        if !self.known.contains_key(&netns) && self.known.len() >= KEPT_APART {
+            self.give_up_one_that_is_gone()?;
+        }
+        Some(self.known.entry(netns).or_insert_with(Namespace::new))
+    }
+
+    fn give_up_one_that_is_gone(&mut self) -> Option<()> {
+        let gone = self
+            .known
+            .iter()
+            .filter(|(_, namespace)| namespace.state == Some(State::Absent));
+        let (least, _) = gone.min_by_key(|(_, namespace)| namespace.session.total_ns())?;
+        let least = *least;
+        self.known.remove(&least);
+        Some(())
+    }
+
+    /// Those with something to count since the last interval, and begins the next one.
+    pub fn interval(&mut self, observed_ns: u64, clock: &Clock) -> Vec<NamespaceReport> {
+        let reports = self.known.iter_mut().filter_map(|(netns, namespace)| {
+            let tally = namespace.interval.take()?;
+            Some((
+                tally.total_ns(),
+                namespace.report(*netns, &tally, observed_ns, clock),
+            ))
+        });
+        by_stall(reports.collect())
+    }
+
+    /// All of them, over the whole session.
+    #[must_use]
+    pub fn session(&self, observed_ns: u64, clock: &Clock) -> Vec<NamespaceReport> {
+        let reports = self.known.iter().map(|(netns, namespace)| {
+            let tally = &namespace.session;
+            (
+                tally.total_ns(),
+                namespace.report(*netns, tally, observed_ns, clock),
+            )
+        });
+        by_stall(reports.collect())
+    }
+}
+
+/// The one with the most run time first; among equals, by number.
+fn by_stall(mut reports: Vec<(u64, NamespaceReport)>) -> Vec<NamespaceReport> {
+    reports.sort_by_key(|(total_ns, report)| (std::cmp::Reverse(*total_ns), report.netns));
+    reports.into_iter().map(|(_, report)| report).collect()
+}

@@ -1,0 +1,101 @@
+//! What a session tells as it happens.
+
+use super::{State, WallTime};
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A run of the estimator.
+    Call(Call),
+    /// A start or stop of an estimator that waited for a run.
+    LockWait(LockWait),
+    /// A namespace's estimator is in another state than before.
+    StateChange(StateChange),
+}
+
+impl Output {
+    /// When it began, or was found, in nanoseconds of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn start_ns(&self) -> u64 {
+        match self {
+            Self::Call(call) => call.start_ns,
+            Self::LockWait(wait) => wait.start_ns,
+            Self::StateChange(change) => change.start_ns,
+        }
+    }
+}
+
+/// One run of `estimation_timer`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// When it began, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// When it began.
+    pub at: WallTime,
+    /// How long it took, in nanoseconds.
+    pub duration_ns: u64,
+    /// The CPU that it ran on.
+    pub cpu: u32,
+    /// Inode number of its network namespace.
+    pub netns: u32,
+    /// Length of `est_list` when it began, if known.
+    pub estimators: Option<u32>,
+    /// The task that the softirq interrupted; 0 is an idle CPU.
+    pub interrupted_pid: u32,
+    /// What the whole batch kept from its CPU: with the batch's last call.
+    pub blackout: Option<Blackout>,
+}
+
+/// How long a batch of runs, each on the heels of the one before, kept a CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blackout {
+    /// In nanoseconds.
+    pub duration_ns: u64,
+    /// Runs in the batch, those of namespaces not watched included.
+    pub calls: u64,
+}
+
+/// A start or stop of a single estimator while a run on another CPU held the list's lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockWait {
+    /// When both had begun, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// When both had begun.
+    pub at: WallTime,
+    /// How long they overlapped, in nanoseconds.
+    pub duration_ns: u64,
+    /// The CPU that waited.
+    pub cpu: u32,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// What waited.
+    pub operation: Operation,
+    /// The task that waited.
+    pub pid: u32,
+}
+
+/// What takes the lock of `est_list` besides a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// `ip_vs_start_estimator`: a service or destination came.
+    Start,
+    /// `ip_vs_stop_estimator`: a service or destination went.
+    Stop,
+}
+
+/// A namespace's estimator changed its state, or was found in one that is worth telling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// When it was found, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// When it was found.
+    pub at: WallTime,
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// The state before; `None` at the first look.
+    pub from: Option<State>,
+    /// The state now.
+    pub to: State,
+    /// What the state was told by: a clause without a full stop.
+    pub why: String,
+}

@@ -1,0 +1,334 @@
+//! A session: everything from the attaching of the probes to their end.
+
+use std::collections::{BTreeSet, HashMap};
+
+use probe_ebpf::{Event, EventKind, Snapshot, SnapshotKind};
+
+use super::{
+    Blackout, Call, Clock, Histogram, LockWait, NamespaceReport, Output, Report, State,
+    StateChange,
+    blackout::Batches,
+    estimator::{Estimator, Moment, Unrecorded},
+    lock_wait::{LockWaits, Wait},
+    namespaces::Namespaces,
+    tally::Tally,
+};
+
+/// What to watch.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Inode numbers of the network namespaces to watch; `None`: all. The others only count in the
+    /// blackouts of their CPU.
+    pub netns: Option<BTreeSet<u32>>,
+    /// Tell only of calls, blackouts and lock waits of at least so many nanoseconds. All are counted.
+    pub slow_ns: Option<u64>,
+}
+
+/// The sums of what the probes report, from their attaching on.
+#[derive(Debug)]
+pub struct Session {
+    options: Options,
+    clock: Clock,
+    started_ns: u64,
+    interval_started_ns: u64,
+    whole: Sums,
+    interval: Sums,
+    namespaces: Namespaces,
+    /// By address of `struct netns_ipvs`. Those that a whole snapshot has not are dropped, so that
+    /// there are no more than the probes follow and may have come since.
+    estimators: HashMap<u64, Estimator>,
+    any_snapshot: bool,
+    batches: Batches,
+    lock_waits: LockWaits,
+}
+
+/// The sums over all namespaces watched.
+#[derive(Debug)]
+struct Sums {
+    tally: Tally,
+    max_blackout: Option<Blackout>,
+}
+
+impl Sums {
+    fn new() -> Self {
+        Self {
+            tally: Tally::new(Histogram::fine()),
+            max_blackout: None,
+        }
+    }
+
+    fn add_blackout(&mut self, blackout: Blackout) {
+        let longest = self.max_blackout.get_or_insert(blackout);
+        if blackout.duration_ns > longest.duration_ns {
+            *longest = blackout;
+        }
+    }
+
+    fn report(
+        &self,
+        now_ns: u64,
+        observed_ns: u64,
+        clock: &Clock,
+        namespaces: Vec<NamespaceReport>,
+    ) -> Report {
+        Report {
+            at: clock.wall(now_ns),
+            observed_ns,
+            all: self.tally.summary(observed_ns, clock),
+            histogram: self.tally.histogram().clone(),
+            max_blackout: self.max_blackout,
+            namespaces,
+        }
+    }
+}
+
+impl Session {
+    /// Begins when the probes were attached, at `started_ns` of `CLOCK_MONOTONIC`: what they have
+    /// counted by the first snapshot belongs to it.
+    #[must_use]
+    pub fn new(options: Options, started_ns: u64, clock: Clock) -> Self {
+        Self {
+            options,
+            clock,
+            started_ns,
+            interval_started_ns: started_ns,
+            whole: Sums::new(),
+            interval: Sums::new(),
+            namespaces: Namespaces::default(),
+            estimators: HashMap::new(),
+            any_snapshot: false,
+            batches: Batches::default(),
+            lock_waits: LockWaits::default(),
+        }
+    }
+
+    /// Takes what one tick brought, and tells what there is to tell, by the time it began.
+    ///
+    /// The snapshot, which may be empty, must have been taken *before* the `events` were read, so that
+    /// the runs it counted have their records among them. `now_ns` is when they had been read.
+    pub fn take(&mut self, events: &[Event], snapshot: &[Snapshot], now_ns: u64) -> Vec<Output> {
+        let moment = moment_of(snapshot, now_ns);
+        let mut calls = Vec::new();
+        for event in events {
+            let Some(kind) = EventKind::from_number(event.kind) else {
+                continue;
+            };
+            self.lock_waits.push(event, kind);
+            if kind == EventKind::Run {
+                self.add_run(event, moment, &mut calls);
+            }
+        }
+        let changes = moment.map_or_else(Vec::new, |moment| self.look(snapshot, moment));
+        let busy: Vec<u32> = self
+            .estimators
+            .values()
+            .filter_map(Estimator::running_on)
+            .collect();
+        self.batches.settle(now_ns, &busy, &mut calls);
+
+        let mut outputs = self.shown(calls);
+        let waits = self.lock_waits.settle(now_ns);
+        outputs.extend(waits.into_iter().filter_map(|wait| self.lock_wait(wait)));
+        outputs.extend(changes.into_iter().map(Output::StateChange));
+        outputs.sort_by_key(Output::start_ns);
+        outputs
+    }
+
+    /// Tells of the calls that were held back, at the end of the session.
+    pub fn flush(&mut self) -> Vec<Output> {
+        let mut calls = Vec::new();
+        self.batches.flush(&mut calls);
+        let mut outputs = self.shown(calls);
+        outputs.sort_by_key(Output::start_ns);
+        outputs
+    }
+
+    /// Sums up what came since the last interval, or since the beginning.
+    pub fn interval(&mut self, now_ns: u64) -> Report {
+        let observed_ns = now_ns.saturating_sub(self.interval_started_ns);
+        self.interval_started_ns = now_ns;
+        let sums = std::mem::replace(&mut self.interval, Sums::new());
+        let namespaces = self.namespaces.interval(observed_ns, &self.clock);
+        sums.report(now_ns, observed_ns, &self.clock, namespaces)
+    }
+
+    /// Sums up the whole session so far.
+    #[must_use]
+    pub fn summary(&self, now_ns: u64) -> Report {
+        let observed_ns = now_ns.saturating_sub(self.started_ns);
+        let namespaces = self.namespaces.session(observed_ns, &self.clock);
+        self.whole
+            .report(now_ns, observed_ns, &self.clock, namespaces)
+    }
+
+    fn add_run(&mut self, run: &Event, next: Option<Moment>, ready: &mut Vec<Call>) {
+        self.estimators
+            .entry(run.ipvs)
+            .or_insert_with(|| Estimator::new(run.netns))
+            .record(run, next);
+        let watched = self.watches(run.netns);
+        if watched {
+            for sums in [&mut self.whole, &mut self.interval] {
+                sums.tally.add_call(run.start_ns, run.duration_ns);
+            }
+            self.namespaces.add_call(run);
+        }
+        let call = Call {
+            start_ns: run.start_ns,
+            at: self.clock.wall(run.start_ns),
+            duration_ns: run.duration_ns,
+            cpu: run.cpu,
+            netns: run.netns,
+            estimators: u32::try_from(run.estimators).ok(),
+            interrupted_pid: run.pid,
+            blackout: None,
+        };
+        self.batches.push(call, watched, ready);
+    }
+
+    fn watches(&self, netns: u32) -> bool {
+        self.options
+            .netns
+            .as_ref()
+            .is_none_or(|only| only.contains(&netns))
+    }
+
+    fn is_slow(&self, duration_ns: u64) -> bool {
+        self.options
+            .slow_ns
+            .is_none_or(|slow_ns| duration_ns >= slow_ns)
+    }
+
+    /// Notes the blackouts of calls whose place in their batch is known, and keeps those to tell of.
+    fn shown(&mut self, calls: Vec<Call>) -> Vec<Output> {
+        for blackout in calls.iter().filter_map(|call| call.blackout) {
+            self.whole.add_blackout(blackout);
+            self.interval.add_blackout(blackout);
+        }
+        let slow = calls.into_iter().filter(|call| {
+            let blackout_ns = call.blackout.map_or(0, |blackout| blackout.duration_ns);
+            self.is_slow(call.duration_ns.max(blackout_ns))
+        });
+        slow.map(Output::Call).collect()
+    }
+
+    fn lock_wait(&self, wait: Wait) -> Option<Output> {
+        let shown = self.watches(wait.event.netns) && self.is_slow(wait.duration_ns);
+        shown.then(|| {
+            Output::LockWait(LockWait {
+                start_ns: wait.start_ns,
+                at: self.clock.wall(wait.start_ns),
+                duration_ns: wait.duration_ns,
+                cpu: wait.event.cpu,
+                netns: wait.event.netns,
+                operation: wait.operation,
+                pid: wait.event.pid,
+            })
+        })
+    }
+
+    fn look(&mut self, snapshot: &[Snapshot], moment: Moment) -> Vec<StateChange> {
+        let first = !std::mem::replace(&mut self.any_snapshot, true);
+        let mut changes = Vec::new();
+        let mut seen = HashMap::new();
+        for found in snapshot
+            .iter()
+            .filter(|record| is(record, SnapshotKind::Estimator))
+        {
+            let estimator = self
+                .estimators
+                .entry(found.ipvs)
+                .or_insert_with(|| Estimator::new(found.netns));
+            let unrecorded = estimator.look(found, moment, first, &self.clock);
+            let signs = estimator.signs();
+            seen.insert(found.ipvs, found.netns);
+            if self.watches(found.netns) {
+                self.add_unrecorded(found.netns, unrecorded);
+                self.namespaces.note(found);
+                changes.extend(signs.and_then(|signs| {
+                    let (state, why) = signs.state();
+                    self.change_state(found.netns, state, why, moment)
+                }));
+            }
+        }
+        if moment.jiffies.is_some() {
+            self.drop_vanished(&seen, moment, &mut changes);
+        }
+        changes
+    }
+
+    fn add_unrecorded(&mut self, netns: u32, Unrecorded { lost, missed }: Unrecorded) {
+        for sums in [&mut self.whole, &mut self.interval] {
+            sums.tally.add_unrecorded(lost, missed);
+        }
+        self.namespaces
+            .add_unrecorded(netns, Unrecorded { lost, missed });
+    }
+
+    fn drop_vanished(
+        &mut self,
+        seen: &HashMap<u64, u32>,
+        moment: Moment,
+        changes: &mut Vec<StateChange>,
+    ) {
+        let still: BTreeSet<u32> = seen.values().copied().collect();
+        let vanished: Vec<Estimator> = self
+            .estimators
+            .extract_if(|ipvs, _| !seen.contains_key(ipvs))
+            .map(|(_, estimator)| estimator)
+            .collect();
+        for netns in vanished.iter().map(Estimator::netns) {
+            if self.watches(netns) && !still.contains(&netns) {
+                let why = "the namespace is gone, or ip_vs was unloaded".into();
+                changes.extend(self.change_state(netns, State::Absent, why, moment));
+            }
+        }
+    }
+
+    /// At the first look, neither an estimator that does what it should nor none at all is news.
+    fn change_state(
+        &mut self,
+        netns: u32,
+        to: State,
+        why: String,
+        moment: Moment,
+    ) -> Option<StateChange> {
+        let from = self.namespaces.state(netns);
+        let news = match from {
+            Some(from) => from != to,
+            None => !matches!(to, State::Active | State::Absent),
+        };
+        self.namespaces.set_state(netns, to);
+        news.then(|| StateChange {
+            start_ns: moment.now_ns,
+            at: self.clock.wall(moment.now_ns),
+            netns,
+            from,
+            to,
+            why,
+        })
+    }
+}
+
+fn is(record: &Snapshot, kind: SnapshotKind) -> bool {
+    record.kind == kind as u32
+}
+
+/// When a snapshot was taken: as it says itself at its end, and, if that was cut off, before `now_ns`.
+fn moment_of(snapshot: &[Snapshot], now_ns: u64) -> Option<Moment> {
+    let last = snapshot.last()?;
+    Some(if is(last, SnapshotKind::End) {
+        Moment {
+            now_ns: last.now_ns,
+            jiffies: Some(last.jiffies),
+        }
+    } else {
+        Moment {
+            now_ns,
+            jiffies: None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

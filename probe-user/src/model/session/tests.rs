@@ -1,0 +1,742 @@
+use probe_ebpf::snapshot::{LENGTH_UNKNOWN, NO_SWITCH};
+
+use super::*;
+
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1_000 * MS;
+const JIFFY: u64 = 4 * MS;
+/// The period that a two-second timer has with 250 jiffies a second.
+const PERIOD: u64 = 2_016 * MS;
+
+const ROOT: u32 = 4_026_531_840;
+const POD: u32 = 4_026_532_200;
+
+fn session(options: Options) -> Session {
+    let clock = Clock {
+        jiffy_ns: JIFFY,
+        wall_offset_ns: 0,
+    };
+    Session::new(options, 0, clock)
+}
+
+fn watching_all() -> Session {
+    session(Options::default())
+}
+
+/// The `struct netns_ipvs` of a namespace: any address, but its own.
+fn ipvs(netns: u32) -> u64 {
+    0xffff_8880_0000_0000 + u64::from(netns)
+}
+
+fn run_at(netns: u32, start_ns: u64) -> Event {
+    Event {
+        kind: EventKind::Run as u32,
+        cpu: 0,
+        start_ns,
+        duration_ns: 4 * MS,
+        ipvs: ipvs(netns),
+        netns,
+        estimators: 30_001,
+        pid: 0,
+        reserved: 0,
+    }
+}
+
+/// A namespace that the programs have counted `runs` of, with its next run at `expires_ns`.
+fn waiting(netns: u32, runs: u64, expires_ns: u64) -> Snapshot {
+    Snapshot {
+        kind: SnapshotKind::Estimator as u32,
+        netns,
+        ipvs: ipvs(netns),
+        pending: 1,
+        cpu: 0,
+        expires: expires_ns / JIFFY,
+        run_estimation: 1,
+        seeded: 1,
+        walked: LENGTH_UNKNOWN,
+        counted: 30_001,
+        runs,
+        lost: 0,
+        now_ns: 0,
+        jiffies: 0,
+    }
+}
+
+/// The same while its timer is not pending: it runs, or it is dead.
+fn not_pending(netns: u32, runs: u64, expires_ns: u64) -> Snapshot {
+    Snapshot {
+        pending: 0,
+        ..waiting(netns, runs, expires_ns)
+    }
+}
+
+/// One tick: a snapshot of these estimators at `now_ns`, then these records.
+fn tick(
+    session: &mut Session,
+    now_ns: u64,
+    estimators: &[Snapshot],
+    events: &[Event],
+) -> Vec<Output> {
+    let end = Snapshot {
+        kind: SnapshotKind::End as u32,
+        netns: 0,
+        ipvs: 0,
+        now_ns,
+        jiffies: now_ns / JIFFY,
+        ..waiting(0, 0, 0)
+    };
+    let snapshot: Vec<_> = estimators.iter().copied().chain([end]).collect();
+    session.take(events, &snapshot, now_ns + MS)
+}
+
+/// Calls, expected, lost and missed of all namespaces together.
+fn counts(session: &Session) -> [u64; 4] {
+    let all = session.summary(10 * SECOND).all;
+    [all.calls, all.expected, all.lost, all.missed]
+}
+
+/// The states told of, as `from -> to`.
+fn changes(outputs: &[Output]) -> Vec<String> {
+    let changes = outputs.iter().filter_map(|output| match output {
+        Output::StateChange(change) => Some(change),
+        _ => None,
+    });
+    changes
+        .map(|change| match change.from {
+            Some(from) => format!("{from} -> {}", change.to),
+            None => format!("-> {}", change.to),
+        })
+        .collect()
+}
+
+/// Start and blackout of the calls told of.
+fn calls(outputs: &[Output]) -> Vec<(u64, Option<u64>)> {
+    let calls = outputs.iter().filter_map(|output| match output {
+        Output::Call(call) => Some(call),
+        _ => None,
+    });
+    calls
+        .map(|call| {
+            (
+                call.start_ns,
+                call.blackout.map(|b: Blackout| b.duration_ns),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_run_with_its_record_is_a_call_and_nothing_is_missed() {
+    let mut session = watching_all();
+    let told = tick(
+        &mut session,
+        SECOND,
+        &[waiting(ROOT, 1, PERIOD)],
+        &[run_at(ROOT, MS)],
+    );
+    assert_eq!(calls(&told), [(MS, Some(4 * MS))]);
+    assert_eq!(changes(&told), [""; 0]);
+    tick(&mut session, 2 * SECOND, &[waiting(ROOT, 1, PERIOD)], &[]);
+    let next = run_at(ROOT, PERIOD);
+    tick(
+        &mut session,
+        3 * SECOND,
+        &[waiting(ROOT, 2, 2 * PERIOD)],
+        &[next],
+    );
+    tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 2, 2 * PERIOD)],
+        &[],
+    );
+    assert_eq!(counts(&session), [2, 2, 0, 0]);
+}
+
+#[test]
+fn a_run_that_found_the_ring_buffer_full_is_a_call_and_lost() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    let full = Snapshot {
+        lost: 1,
+        ..waiting(ROOT, 2, 3 * PERIOD)
+    };
+    tick(&mut session, 5 * SECOND, &[full], &[run_at(ROOT, PERIOD)]);
+    tick(&mut session, 6 * SECOND, &[full], &[]);
+    assert_eq!(counts(&session), [2, 2, 1, 0]);
+}
+
+#[test]
+fn a_run_that_began_and_never_ended_is_missed_a_tick_later() {
+    let mut session = watching_all();
+    tick(&mut session, 2 * SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    tick(
+        &mut session,
+        3 * SECOND,
+        &[waiting(ROOT, 1, 2 * PERIOD)],
+        &[],
+    );
+    assert_eq!(
+        counts(&session),
+        [0, 0, 0, 0],
+        "its record may be on its way"
+    );
+    tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 1, 2 * PERIOD)],
+        &[],
+    );
+    assert_eq!(counts(&session), [0, 1, 0, 1]);
+    tick(
+        &mut session,
+        5 * SECOND,
+        &[waiting(ROOT, 1, 2 * PERIOD)],
+        &[],
+    );
+    assert_eq!(counts(&session), [0, 1, 0, 1], "missed once");
+}
+
+#[test]
+fn a_run_under_way_during_a_snapshot_is_not_missed() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    tick(
+        &mut session,
+        PERIOD + MS,
+        &[not_pending(ROOT, 1, PERIOD)],
+        &[],
+    );
+    tick(
+        &mut session,
+        3 * SECOND,
+        &[waiting(ROOT, 1, 2 * PERIOD)],
+        &[run_at(ROOT, PERIOD)],
+    );
+    tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 1, 2 * PERIOD)],
+        &[],
+    );
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+}
+
+#[test]
+fn a_run_longer_than_two_ticks_is_not_missed() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    for second in 3..6 {
+        let told = tick(
+            &mut session,
+            second * SECOND,
+            &[not_pending(ROOT, 1, PERIOD)],
+            &[],
+        );
+        assert_eq!(changes(&told), [""; 0], "it is not dead either");
+    }
+    let long = Event {
+        duration_ns: 4 * SECOND,
+        ..run_at(ROOT, PERIOD)
+    };
+    tick(
+        &mut session,
+        7 * SECOND,
+        &[waiting(ROOT, 1, 8 * SECOND)],
+        &[long],
+    );
+    tick(
+        &mut session,
+        8 * SECOND,
+        &[waiting(ROOT, 1, 8 * SECOND)],
+        &[],
+    );
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+}
+
+#[test]
+fn runs_under_way_at_two_snapshots_a_period_apart_are_not_missed() {
+    let mut session = watching_all();
+    tick(&mut session, MS, &[not_pending(ROOT, 1, 0)], &[]);
+    let first = run_at(ROOT, 0);
+    tick(
+        &mut session,
+        PERIOD + MS,
+        &[not_pending(ROOT, 2, PERIOD)],
+        &[first],
+    );
+    let second = run_at(ROOT, PERIOD);
+    tick(
+        &mut session,
+        3 * SECOND,
+        &[waiting(ROOT, 2, 2 * PERIOD)],
+        &[second],
+    );
+    tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 2, 2 * PERIOD)],
+        &[],
+    );
+    assert_eq!(counts(&session), [2, 2, 0, 0]);
+}
+
+#[test]
+fn a_timer_that_expired_without_a_run_seen_counts_as_missed() {
+    let mut session = watching_all();
+    tick(&mut session, 2 * SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    tick(
+        &mut session,
+        3 * SECOND,
+        &[waiting(ROOT, 0, 2 * PERIOD)],
+        &[],
+    );
+    tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 0, 2 * PERIOD)],
+        &[],
+    );
+    assert_eq!(counts(&session), [0, 1, 0, 1]);
+}
+
+#[test]
+fn a_run_between_the_reads_of_one_snapshot_is_not_missed() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    // Its count was read before the run, its expiry after it.
+    tick(
+        &mut session,
+        PERIOD + 5 * MS,
+        &[waiting(ROOT, 0, 2 * PERIOD)],
+        &[run_at(ROOT, PERIOD)],
+    );
+    tick(
+        &mut session,
+        3 * SECOND,
+        &[waiting(ROOT, 1, 2 * PERIOD)],
+        &[],
+    );
+    tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 1, 2 * PERIOD)],
+        &[],
+    );
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+}
+
+#[test]
+fn a_run_counted_just_before_the_snapshot_and_stamped_just_after_is_not_missed() {
+    let mut session = watching_all();
+    let stamped = run_at(ROOT, 2 * SECOND + MS);
+    tick(
+        &mut session,
+        2 * SECOND,
+        &[not_pending(ROOT, 1, 2 * SECOND)],
+        &[stamped],
+    );
+    for second in 3..6 {
+        tick(
+            &mut session,
+            second * SECOND,
+            &[waiting(ROOT, 1, 4 * SECOND)],
+            &[],
+        );
+    }
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+}
+
+#[test]
+fn a_run_after_the_snapshot_hides_no_other_that_was_missed() {
+    let mut session = watching_all();
+    tick(&mut session, 2 * SECOND, &[waiting(ROOT, 1, PERIOD)], &[]);
+    let after = run_at(ROOT, 3 * SECOND + 20 * MS);
+    tick(
+        &mut session,
+        3 * SECOND,
+        &[waiting(ROOT, 1, PERIOD)],
+        &[after],
+    );
+    assert_eq!(counts(&session), [1, 2, 0, 1]);
+    tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 2, 5 * SECOND)],
+        &[],
+    );
+    tick(
+        &mut session,
+        5 * SECOND,
+        &[waiting(ROOT, 2, 5 * SECOND)],
+        &[],
+    );
+    assert_eq!(counts(&session), [1, 2, 0, 1]);
+}
+
+#[test]
+fn a_record_that_does_not_know_its_namespace_still_answers_for_its_run() {
+    let mut session = watching_all();
+    let nameless = Event {
+        netns: 0,
+        ..run_at(ROOT, MS)
+    };
+    for (second, events) in [(1, &[nameless][..]), (2, &[]), (3, &[])] {
+        tick(
+            &mut session,
+            second * SECOND,
+            &[waiting(ROOT, 1, 4 * SECOND - JIFFY)],
+            events,
+        );
+    }
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+}
+
+#[test]
+fn an_address_given_to_another_namespace_starts_afresh() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 7, PERIOD)], &[]);
+    let other = |runs| Snapshot {
+        ipvs: ipvs(ROOT),
+        ..waiting(POD, runs, 4 * SECOND)
+    };
+    let told = tick(&mut session, 2 * SECOND, &[other(9)], &[]);
+    assert_eq!(changes(&told), [""; 0]);
+    tick(&mut session, 3 * SECOND, &[other(9)], &[]);
+    tick(&mut session, 4 * SECOND, &[other(9)], &[]);
+    assert_eq!(counts(&session), [0, 0, 0, 0]);
+}
+
+#[test]
+fn a_count_that_went_back_starts_afresh() {
+    let mut session = watching_all();
+    let first: Vec<_> = (0..3).map(|run| run_at(ROOT, run * MS)).collect();
+    tick(&mut session, SECOND, &[waiting(ROOT, 3, PERIOD)], &first);
+    let again = |runs, lost| Snapshot {
+        lost,
+        ..waiting(ROOT, runs, 5 * SECOND)
+    };
+    tick(&mut session, 2 * SECOND, &[again(1, 1)], &[]);
+    tick(&mut session, 3 * SECOND, &[again(1, 1)], &[]);
+    assert_eq!(counts(&session), [3, 3, 0, 0]);
+    tick(&mut session, 4 * SECOND, &[again(2, 2)], &[]);
+    assert_eq!(counts(&session), [4, 4, 1, 0]);
+}
+
+#[test]
+fn a_namespace_that_vanished_is_absent_but_keeps_its_sums() {
+    let mut session = watching_all();
+    let both = [waiting(ROOT, 0, PERIOD), waiting(POD, 1, PERIOD)];
+    tick(&mut session, SECOND, &both, &[run_at(POD, MS)]);
+    let told = tick(&mut session, 2 * SECOND, &both[..1], &[]);
+    assert_eq!(changes(&told), ["ACTIVE -> ABSENT"]);
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+    assert_eq!(session.estimators.len(), 1);
+}
+
+#[test]
+fn a_snapshot_that_was_cut_short_makes_nothing_vanish() {
+    let mut session = watching_all();
+    tick(
+        &mut session,
+        SECOND,
+        &[waiting(ROOT, 0, PERIOD), waiting(POD, 0, PERIOD)],
+        &[],
+    );
+    let told = session.take(&[], &[waiting(ROOT, 0, PERIOD)], 2 * SECOND);
+    assert_eq!(told, []);
+    assert_eq!(session.take(&[], &[], 3 * SECOND), []);
+}
+
+#[test]
+fn calls_are_told_in_the_order_in_which_they_began() {
+    let mut session = watching_all();
+    let on_cpu = |cpu, start_ns| Event {
+        cpu,
+        ..run_at(ROOT, start_ns)
+    };
+    let records = [on_cpu(1, 30 * MS), on_cpu(0, 20 * MS), on_cpu(2, 10 * MS)];
+    let told = session.take(&records, &[], SECOND);
+    let starts: Vec<u64> = told.iter().map(Output::start_ns).collect();
+    assert_eq!(starts, [10 * MS, 20 * MS, 30 * MS]);
+}
+
+#[test]
+fn the_last_call_of_a_batch_waits_for_the_run_that_is_under_way() {
+    let mut session = watching_all();
+    let both = |pod| [waiting(ROOT, 1, PERIOD), pod];
+    let told = tick(
+        &mut session,
+        10 * MS,
+        &both(not_pending(POD, 1, 0)),
+        &[run_at(ROOT, 0)],
+    );
+    assert_eq!(calls(&told), []);
+    let next = run_at(POD, 4 * MS + 500);
+    let told = tick(
+        &mut session,
+        SECOND,
+        &both(waiting(POD, 1, PERIOD)),
+        &[next],
+    );
+    assert_eq!(calls(&told), [(0, None), (4 * MS + 500, Some(8 * MS))]);
+    let longest = session.summary(SECOND).max_blackout;
+    assert_eq!(
+        longest.map(|blackout| (blackout.duration_ns, blackout.calls)),
+        Some((8 * MS, 2))
+    );
+}
+
+#[test]
+fn a_call_held_back_is_told_at_the_end() {
+    let mut session = watching_all();
+    assert_eq!(session.take(&[run_at(ROOT, 0)], &[], 4 * MS + 10_000), []);
+    assert_eq!(calls(&session.flush()), [(0, Some(4 * MS))]);
+    assert_eq!(session.flush(), []);
+}
+
+#[test]
+fn namespaces_not_watched_count_in_blackouts_only() {
+    let only = BTreeSet::from([ROOT]);
+    let mut session = session(Options {
+        netns: Some(only),
+        slow_ns: None,
+    });
+    let estimators = [waiting(ROOT, 1, PERIOD), not_pending(POD, 1, 0)];
+    let records = [run_at(ROOT, 0), run_at(POD, 4 * MS + 500)];
+    tick(&mut session, 0, &[], &[]);
+    let mut told = tick(&mut session, SECOND, &estimators, &records);
+    told.extend(tick(&mut session, 2 * SECOND, &estimators, &[]));
+    assert_eq!(calls(&told), [(0, Some(8 * MS))]);
+    assert_eq!(
+        changes(&told),
+        [""; 0],
+        "that the other is dead is not told"
+    );
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+    let report = session.summary(2 * SECOND);
+    assert_eq!(report.namespaces.len(), 1);
+}
+
+#[test]
+fn only_slow_calls_and_slow_blackouts_are_told_but_all_are_counted() {
+    let mut session = session(Options {
+        netns: None,
+        slow_ns: Some(5 * MS),
+    });
+    let lasting = |start_ns, duration_ns| Event {
+        duration_ns,
+        ..run_at(ROOT, start_ns)
+    };
+    let records = [
+        lasting(0, 5 * MS),
+        lasting(100 * MS, 5 * MS - 1),
+        // Two that are slow together.
+        lasting(200 * MS, 3 * MS),
+        lasting(203 * MS, 2 * MS),
+    ];
+    let told = session.take(&records, &[], SECOND);
+    assert_eq!(calls(&told), [(0, Some(5 * MS)), (203 * MS, Some(5 * MS))]);
+    assert_eq!(session.summary(SECOND).all.calls, 4);
+}
+
+#[test]
+fn a_start_that_waited_for_a_run_on_another_cpu_is_told() {
+    let start = Event {
+        kind: EventKind::Start as u32,
+        cpu: 1,
+        start_ns: 2 * MS,
+        duration_ns: 3 * MS,
+        pid: 812,
+        ..run_at(ROOT, 0)
+    };
+    let told = watching_all().take(&[start, run_at(ROOT, 0)], &[], SECOND);
+    let [Output::Call(_), Output::LockWait(wait)] = told.as_slice() else {
+        panic!("a call and a wait: {told:?}");
+    };
+    assert_eq!((wait.start_ns, wait.duration_ns), (2 * MS, 2 * MS));
+    assert_eq!((wait.cpu, wait.netns, wait.pid), (1, ROOT, 812));
+
+    let other_only = Options {
+        netns: Some(BTreeSet::from([POD])),
+        slow_ns: None,
+    };
+    assert_eq!(
+        session(other_only).take(&[start, run_at(ROOT, 0)], &[], SECOND),
+        []
+    );
+}
+
+#[test]
+fn a_timer_not_pending_in_two_looks_is_dead_and_one_that_comes_back_is_active() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    let last = not_pending(ROOT, 1, PERIOD);
+    let told = tick(&mut session, 3 * SECOND, &[last], &[run_at(ROOT, PERIOD)]);
+    assert_eq!(changes(&told), [""; 0], "it may have begun to run just now");
+    let told = tick(&mut session, 4 * SECOND, &[last], &[]);
+    assert_eq!(changes(&told), ["ACTIVE -> DEAD"]);
+    assert_eq!(
+        changes(&tick(&mut session, 5 * SECOND, &[last], &[])),
+        [""; 0],
+        "told once"
+    );
+    let told = tick(
+        &mut session,
+        6 * SECOND,
+        &[waiting(ROOT, 1, 8 * SECOND)],
+        &[],
+    );
+    assert_eq!(changes(&told), ["DEAD -> ACTIVE"]);
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+}
+
+#[test]
+fn a_run_found_dead_with_its_end_missed_is_dead_after_a_while() {
+    let mut session = watching_all();
+    let mut told = Vec::new();
+    for second in 1..14 {
+        told.extend(tick(
+            &mut session,
+            second * SECOND,
+            &[not_pending(ROOT, 1, 0)],
+            &[],
+        ));
+    }
+    assert_eq!(changes(&told), ["-> DEAD"]);
+    assert_eq!(counts(&session), [0, 1, 0, 1]);
+}
+
+#[test]
+fn an_expiry_over_two_and_a_half_seconds_ahead_is_slowed_until_it_is_replaced() {
+    let mut session = watching_all();
+    let far = SECOND + 2_504 * MS;
+    let told = tick(&mut session, SECOND, &[waiting(ROOT, 0, far - JIFFY)], &[]);
+    assert_eq!(changes(&told), [""; 0]);
+    let told = tick(&mut session, SECOND, &[waiting(ROOT, 0, far)], &[]);
+    assert_eq!(changes(&told), ["ACTIVE -> SLOWED"]);
+    let told = tick(&mut session, 3 * SECOND, &[waiting(ROOT, 0, far)], &[]);
+    assert_eq!(
+        changes(&told),
+        [""; 0],
+        "it draws near, and is slow all the same"
+    );
+    let near = waiting(ROOT, 1, far + PERIOD);
+    let told = tick(&mut session, 4 * SECOND, &[near], &[run_at(ROOT, far)]);
+    assert_eq!(changes(&told), ["SLOWED -> ACTIVE"]);
+}
+
+#[test]
+fn runs_over_two_and_a_half_seconds_apart_are_slowed() {
+    let mut session = watching_all();
+    tick(
+        &mut session,
+        SECOND,
+        &[waiting(ROOT, 1, 3 * SECOND)],
+        &[run_at(ROOT, 0)],
+    );
+    let second = run_at(ROOT, 3 * SECOND);
+    let told = tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 2, 6 * SECOND)],
+        &[second],
+    );
+    assert_eq!(changes(&told), ["ACTIVE -> SLOWED"]);
+    let third = run_at(ROOT, 5 * SECOND);
+    let told = tick(
+        &mut session,
+        6 * SECOND,
+        &[waiting(ROOT, 3, 7 * SECOND)],
+        &[third],
+    );
+    assert_eq!(changes(&told), ["SLOWED -> ACTIVE"]);
+}
+
+#[test]
+fn a_run_without_a_record_does_not_make_the_estimator_slow() {
+    for (lost, runs) in [(1, 3), (0, 2)] {
+        let mut session = watching_all();
+        tick(
+            &mut session,
+            SECOND,
+            &[waiting(ROOT, 1, PERIOD)],
+            &[run_at(ROOT, 0)],
+        );
+        let without = Snapshot {
+            lost,
+            ..waiting(ROOT, runs - 1, 2 * PERIOD)
+        };
+        tick(&mut session, 3 * SECOND, &[without], &[]);
+        let next = Snapshot {
+            lost,
+            ..waiting(ROOT, runs, 3 * PERIOD)
+        };
+        let told = tick(
+            &mut session,
+            5 * SECOND,
+            &[next],
+            &[run_at(ROOT, 2 * PERIOD)],
+        );
+        assert_eq!(changes(&told), [""; 0], "{lost} lost");
+    }
+}
+
+#[test]
+fn a_switch_at_zero_is_skipping_and_no_switch_is_not() {
+    let mut session = watching_all();
+    let switched = |run_estimation| Snapshot {
+        run_estimation,
+        ..waiting(ROOT, 0, PERIOD)
+    };
+    let told = tick(&mut session, SECOND, &[switched(0)], &[]);
+    assert_eq!(changes(&told), ["-> SKIPPING"]);
+    assert_eq!(
+        session.summary(SECOND).namespaces[0].run_estimation,
+        Some(0)
+    );
+    let told = tick(&mut session, SECOND, &[switched(NO_SWITCH)], &[]);
+    assert_eq!(changes(&told), ["SKIPPING -> ACTIVE"]);
+    assert_eq!(session.summary(SECOND).namespaces[0].run_estimation, None);
+}
+
+#[test]
+fn an_interval_begins_anew_and_the_session_goes_on() {
+    let mut session = watching_all();
+    let idle = [waiting(ROOT, 0, PERIOD), waiting(POD, 0, PERIOD)];
+    tick(&mut session, SECOND, &idle, &[]);
+    session.take(&[run_at(POD, PERIOD)], &[], 4 * SECOND);
+    let report = session.interval(4 * SECOND);
+    assert_eq!((report.observed_ns, report.all.calls), (4 * SECOND, 1));
+    assert_eq!(report.all.stall_ns_per_s, Some(MS));
+    let netns: Vec<u32> = report.namespaces.iter().map(|one| one.netns).collect();
+    assert_eq!(
+        netns,
+        [POD],
+        "where nothing happened there is nothing to tell"
+    );
+
+    let report = session.interval(6 * SECOND);
+    assert_eq!((report.observed_ns, report.all.calls), (2 * SECOND, 0));
+    assert_eq!(report.all.max_ns, None);
+
+    let report = session.summary(8 * SECOND);
+    assert_eq!((report.observed_ns, report.all.calls), (8 * SECOND, 1));
+    let netns: Vec<u32> = report.namespaces.iter().map(|one| one.netns).collect();
+    assert_eq!(netns, [POD, ROOT], "the one that stalls most comes first");
+}
+
+#[test]
+fn an_unknown_length_is_not_a_number() {
+    let mut session = watching_all();
+    let unknown = Event {
+        estimators: -1,
+        ..run_at(ROOT, 0)
+    };
+    let told = session.take(&[unknown], &[], SECOND);
+    let [Output::Call(call)] = told.as_slice() else {
+        panic!("one call: {told:?}");
+    };
+    assert_eq!(call.estimators, None);
+    assert_eq!(session.summary(SECOND).namespaces[0].estimators, None);
+}

@@ -1,0 +1,152 @@
+//! The probes: loaded, attached and read. The only place that names aya.
+//!
+//! | program | attached to |
+//! |---|---|
+//! | `est_enter`, `est_return` | `estimation_timer` |
+//! | `start_enter`, `start_return` | `ip_vs_start_estimator` |
+//! | `stop_enter`, `stop_return` | `ip_vs_stop_estimator` |
+//! | `snapshot` | nothing: run by us, in our own context |
+
+mod attach;
+mod load;
+mod records;
+
+use std::collections::BTreeSet;
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData, PerCpuArray},
+    programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
+};
+use aya_log::EbpfLogger;
+use probe_ebpf::{
+    Event, Snapshot, SnapshotKind, histogram,
+    snapshot::{Outcome, WalkLists},
+};
+use thiserror::Error;
+
+use self::records::{Records, RawEstimator};
+use crate::kernel::prerequisites::Ready;
+
+/// Why the probes could not be put in place or read.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each variant's sentence says what it is")]
+pub enum ProbeError {
+    #[error("the kernel refused the eBPF programs ({0}): {1}")]
+    Load(&'static str, String),
+    #[error(
+        "the kernel refused a probe on {function} ({reason}): check that kprobes are not forbidden \
+         (lockdown) and that ip_vs is still loaded"
+    )]
+    Attach { function: String, reason: String },
+    #[error("a snapshot of the estimators failed: {0}")]
+    Snapshot(String),
+    #[error("the kernel does not let eBPF read its memory: lockdown=confidentiality forbids it")]
+    Unreadable,
+}
+
+/// The probes in place. Dropping it takes them away.
+pub struct Probe {
+    events: Records<Event>,
+    snapshots: Records<Snapshot>,
+    estimators: HashMap<MapData, u64, RawEstimator>,
+    histogram: PerCpuArray<MapData, u64>,
+    /// The estimators of the last whole snapshot, to forget those that are gone.
+    known: BTreeSet<u64>,
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// Last, so that all that reads its maps goes first.
+    ebpf: Ebpf,
+}
+
+impl Probe {
+    /// Loads the programs and attaches them. With `diagnostics`, what they have to say goes to the log;
+    /// without, the kernel drops that part of them when it loads them.
+    ///
+    /// The order matters: the probes that keep the length come before the walk that seeds it, and of each
+    /// pair the return comes first, so that every entry counted has its return counted.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a program or a probe.
+    pub fn start(ready: &Ready, diagnostics: bool) -> Result<Self, ProbeError> {
+        let mut ebpf = load::programs(&ready.offsets, diagnostics)?;
+        let log = diagnostics.then(|| EbpfLogger::init(&mut ebpf)).transpose();
+        let log = log.map_err(|error| load::refused("log", &error))?;
+        let mut probe = Self {
+            events: Records::take(&mut ebpf, "EVENTS")?,
+            snapshots: Records::take(&mut ebpf, "SNAPSHOTS")?,
+            estimators: load::map(&mut ebpf, "ESTIMATORS")?,
+            histogram: load::map(&mut ebpf, "HISTOGRAM")?,
+            known: BTreeSet::new(),
+            log,
+            ebpf,
+        };
+        attach::lifetimes(&mut probe.ebpf, ready)?;
+        probe.snapshot(WalkLists::Unseeded)?;
+        attach::runs(&mut probe.ebpf, ready)?;
+        Ok(probe)
+    }
+
+    /// Looks at every namespace's estimator. Ends with the record that holds the clocks.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not run the program, or the program cannot read the kernel.
+    pub fn snapshot(&mut self, lists: WalkLists) -> Result<Vec<Snapshot>, ProbeError> {
+        let mut options = RawTracePointRunOptions::new();
+        options.args[0] = lists as u64;
+        let program: &mut RawTracePoint = load::program(&mut self.ebpf, "snapshot")?;
+        let result = program
+            .test_run(options)
+            .map_err(|error| ProbeError::Snapshot(load::root_cause(&error)))?;
+        if result.return_value == Outcome::Unreadable as u32 {
+            return Err(ProbeError::Unreadable);
+        }
+        let mut records = Vec::new();
+        self.snapshots.drain(|record| records.push(record));
+        if result.return_value == Outcome::Whole as u32 {
+            self.forget_gone(&records);
+        }
+        Ok(records)
+    }
+
+    /// Takes the entries of namespaces that are gone out of the kernel's map.
+    fn forget_gone(&mut self, records: &[Snapshot]) {
+        let seen: BTreeSet<u64> = records
+            .iter()
+            .filter(|record| record.kind == SnapshotKind::Estimator as u32)
+            .map(|record| record.ipvs)
+            .collect();
+        for gone in self.known.difference(&seen) {
+            // A namespace's end may have taken it already.
+            let _ = self.estimators.remove(gone);
+        }
+        self.known = seen;
+    }
+
+    /// Hands over what the probes have recorded since the last call, and writes out their diagnostics.
+    pub fn drain(&mut self, into: impl FnMut(Event)) {
+        self.events.drain(into);
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
+
+    /// The in-kernel histogram: runs by slot, all CPUs together. For when records were lost; each read
+    /// keeps probes off this CPU for a moment, so that a run could be missed over it.
+    ///
+    /// # Errors
+    ///
+    /// When the map cannot be read.
+    pub fn histogram(&self) -> Result<Vec<u64>, ProbeError> {
+        (0..histogram::SLOTS)
+            .map(|slot| {
+                let counts = self
+                    .histogram
+                    .get(&slot, 0)
+                    .map_err(|error| ProbeError::Snapshot(load::root_cause(&error)))?;
+                Ok(counts.iter().sum())
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,73 @@
+//! Probes put on `ip_vs`'s functions.
+
+use std::{error::Error, io, path::Path};
+
+use aya::{Ebpf, programs::KProbe};
+
+use super::{ProbeError, load};
+use crate::kernel::{prerequisites::Ready, symbols};
+
+/// Probes on single estimators coming and going.
+pub fn lifetimes(ebpf: &mut Ebpf, ready: &Ready) -> Result<(), ProbeError> {
+    pair(ebpf, ready, "ip_vs_start_estimator", ["start_return", "start_enter"])?;
+    pair(ebpf, ready, "ip_vs_stop_estimator", ["stop_return", "stop_enter"])
+}
+
+/// Probes on the estimator's runs.
+pub fn runs(ebpf: &mut Ebpf, ready: &Ready) -> Result<(), ProbeError> {
+    pair(ebpf, ready, "estimation_timer", ["est_return", "est_enter"])
+}
+
+fn pair(
+    ebpf: &mut Ebpf,
+    ready: &Ready,
+    function: &str,
+    programs: [&str; 2],
+) -> Result<(), ProbeError> {
+    for name in programs {
+        attach(load::program(ebpf, name)?, ready.module, function)?;
+    }
+    Ok(())
+}
+
+/// By `module:function`: a livepatch brings a second function of the same bare name. Stable kernels of
+/// 2023 and 2024 refuse the qualified name with ENOENT; there, by address.
+fn attach(
+    program: &mut KProbe,
+    module: Option<&str>,
+    function: &str,
+) -> Result<(), ProbeError> {
+    let name = match module {
+        Some(module) => format!("{module}:{function}"),
+        None => function.to_owned(),
+    };
+    let Err(error) = program.attach(&name, 0) else {
+        return Ok(());
+    };
+    let refused = |reason: String| ProbeError::Attach {
+        function: name.clone(),
+        reason,
+    };
+    let Some(module) = module.filter(|_| is_not_found(&error)) else {
+        return Err(refused(load::root_cause(&error)));
+    };
+    let address = symbols::address(Path::new("/"), module, function)
+        .map_err(|error| refused(format!("/proc/kallsyms: {error}")))?
+        .ok_or_else(|| refused("its address is hidden, which CAP_SYSLOG would show".into()))?;
+    // With no name, the kernel takes the offset for the address.
+    program
+        .attach("", address)
+        .map_err(|error| refused(format!("at {address:#x}: {}", load::root_cause(&error))))?;
+    Ok(())
+}
+
+fn is_not_found(error: &(dyn Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(current) = error {
+        if let Some(io) = current.downcast_ref::<io::Error>() {
+            return io.kind() == io::ErrorKind::NotFound;
+        }
+        error = current.source();
+    }
+    false
+}

@@ -1,0 +1,221 @@
+//! The stream of JSON records, one a line.
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+use serde::{Serialize, Serializer};
+
+use crate::model::{NamespaceReport, Operation, Output, Report, State, Summary, WallTime};
+
+/// The version of these records' fields.
+const SCHEMA: u32 = 1;
+
+/// A record: its `type` comes first.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Record<'a> {
+    Call {
+        schema: u32,
+        start_ns: u64,
+        #[serde(serialize_with = "displayed")]
+        at: WallTime,
+        duration_ns: u64,
+        cpu: u32,
+        netns: u32,
+        estimators: Option<u32>,
+        interrupted_pid: u32,
+        blackout_ns: Option<u64>,
+    },
+    LockWait {
+        schema: u32,
+        start_ns: u64,
+        #[serde(serialize_with = "displayed")]
+        at: WallTime,
+        duration_ns: u64,
+        cpu: u32,
+        netns: u32,
+        operation: &'static str,
+        pid: u32,
+    },
+    State {
+        schema: u32,
+        start_ns: u64,
+        #[serde(serialize_with = "displayed")]
+        at: WallTime,
+        netns: u32,
+        #[serde(serialize_with = "displayed_if_known")]
+        from: Option<State>,
+        #[serde(serialize_with = "displayed")]
+        to: State,
+        why: &'a str,
+    },
+    Interval(Period),
+    Summary(Period),
+}
+
+/// The sums of a time, over all namespaces and by namespace.
+#[derive(Debug, Serialize)]
+struct Period {
+    schema: u32,
+    #[serde(serialize_with = "displayed")]
+    at: WallTime,
+    observed_ns: u64,
+    #[serde(flatten)]
+    all: Sums,
+    max_blackout_ns: Option<u64>,
+    namespaces: Vec<NamespaceSums>,
+}
+
+#[derive(Debug, Serialize)]
+struct NamespaceSums {
+    netns: u32,
+    #[serde(serialize_with = "displayed_if_known")]
+    state: Option<State>,
+    estimators: Option<u32>,
+    run_estimation: Option<i32>,
+    #[serde(flatten)]
+    sums: Sums,
+}
+
+#[derive(Debug, Serialize)]
+struct Sums {
+    calls: u64,
+    recorded: u64,
+    expected: u64,
+    min_ns: Option<u64>,
+    p50_ns: Option<u64>,
+    p90_ns: Option<u64>,
+    p99_ns: Option<u64>,
+    max_ns: Option<u64>,
+    #[serde(serialize_with = "displayed_if_known")]
+    max_at: Option<WallTime>,
+    stall_ns_per_s: Option<u64>,
+    lost: u64,
+    missed: u64,
+}
+
+impl From<&Summary> for Sums {
+    fn from(summary: &Summary) -> Self {
+        Self {
+            calls: summary.calls,
+            recorded: summary.recorded,
+            expected: summary.expected,
+            min_ns: summary.min_ns,
+            p50_ns: summary.p50_ns,
+            p90_ns: summary.p90_ns,
+            p99_ns: summary.p99_ns,
+            max_ns: summary.max_ns,
+            max_at: summary.max_at,
+            stall_ns_per_s: summary.stall_ns_per_s,
+            lost: summary.lost,
+            missed: summary.missed,
+        }
+    }
+}
+
+impl From<&NamespaceReport> for NamespaceSums {
+    fn from(namespace: &NamespaceReport) -> Self {
+        Self {
+            netns: namespace.netns,
+            state: namespace.state,
+            estimators: namespace.estimators,
+            run_estimation: namespace.run_estimation,
+            sums: Sums::from(&namespace.summary),
+        }
+    }
+}
+
+impl From<&Report> for Period {
+    fn from(report: &Report) -> Self {
+        Self {
+            schema: SCHEMA,
+            at: report.at,
+            observed_ns: report.observed_ns,
+            all: Sums::from(&report.all),
+            max_blackout_ns: report.max_blackout.map(|blackout| blackout.duration_ns),
+            namespaces: report.namespaces.iter().map(NamespaceSums::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Output> for Record<'a> {
+    fn from(output: &'a Output) -> Self {
+        match output {
+            Output::Call(call) => Self::Call {
+                schema: SCHEMA,
+                start_ns: call.start_ns,
+                at: call.at,
+                duration_ns: call.duration_ns,
+                cpu: call.cpu,
+                netns: call.netns,
+                estimators: call.estimators,
+                interrupted_pid: call.interrupted_pid,
+                blackout_ns: call.blackout.map(|blackout| blackout.duration_ns),
+            },
+            Output::LockWait(wait) => Self::LockWait {
+                schema: SCHEMA,
+                start_ns: wait.start_ns,
+                at: wait.at,
+                duration_ns: wait.duration_ns,
+                cpu: wait.cpu,
+                netns: wait.netns,
+                operation: match wait.operation {
+                    Operation::Start => "start",
+                    Operation::Stop => "stop",
+                },
+                pid: wait.pid,
+            },
+            Output::StateChange(change) => Self::State {
+                schema: SCHEMA,
+                start_ns: change.start_ns,
+                at: change.at,
+                netns: change.netns,
+                from: change.from,
+                to: change.to,
+                why: &change.why,
+            },
+        }
+    }
+}
+
+/// Writes one thing that happened.
+pub fn output(out: &mut impl Write, output: &Output) -> io::Result<()> {
+    line(out, &Record::from(output))
+}
+
+/// Writes the sums of an interval.
+pub fn interval(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    line(out, &Record::Interval(Period::from(report)))
+}
+
+/// Writes the sums of the session.
+pub fn summary(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    line(out, &Record::Summary(Period::from(report)))
+}
+
+/// One write a record, so that a reader never sees half of one where the pipe can take it whole.
+fn line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    let mut text = serde_json::to_vec(record)?;
+    text.push(b'\n');
+    out.write_all(&text)
+}
+
+fn displayed<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+#[allow(clippy::ref_option, reason = "the form that serde calls it in")]
+fn displayed_if_known<S: Serializer>(
+    value: &Option<impl Display>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+use probe_ebpf::{Event, EventKind};
+use serde_json::Value;
+
+use super::*;
+use crate::model::{Blackout, Call, Clock, LockWait, Options, Session, StateChange};
+
+const AT: WallTime = WallTime(1_700_000_005_123_000_000);
+
+fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).expect("memory takes all");
+    String::from_utf8(out).expect("text")
+}
+
+fn call() -> Call {
+    Call {
+        start_ns: 5_123_000_000,
+        at: AT,
+        duration_ns: 345_402,
+        cpu: 1,
+        netns: 4_026_531_840,
+        estimators: Some(30_001),
+        interrupted_pid: 0,
+        blackout: Some(Blackout {
+            duration_ns: 400_000,
+            calls: 3,
+        }),
+    }
+}
+
+#[test]
+fn a_call_has_the_fields_of_the_contract_and_null_for_what_is_not_known() {
+    let known = text(|out| output(out, &Output::Call(call())));
+    let unknown = Output::Call(Call {
+        estimators: None,
+        blackout: None,
+        ..call()
+    });
+    insta::assert_snapshot!(known + &text(|out| output(out, &unknown)), @r#"
+    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":30001,"interrupted_pid":0,"blackout_ns":400000}
+    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":null,"interrupted_pid":0,"blackout_ns":null}
+    "#);
+}
+
+#[test]
+fn a_lock_wait_tells_what_waited_for_how_long() {
+    let waits = [Operation::Start, Operation::Stop].map(|operation| {
+        let wait = Output::LockWait(LockWait {
+            start_ns: 5_123_000_000,
+            at: AT,
+            duration_ns: 3_870_000,
+            cpu: 1,
+            netns: 4_026_531_840,
+            operation,
+            pid: 812,
+        });
+        text(|out| output(out, &wait))
+    });
+    insta::assert_snapshot!(waits.concat(), @r#"
+    {"type":"lock_wait","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":3870000,"cpu":1,"netns":4026531840,"operation":"start","pid":812}
+    {"type":"lock_wait","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":3870000,"cpu":1,"netns":4026531840,"operation":"stop","pid":812}
+    "#);
+}
+
+#[test]
+fn a_change_of_state_tells_from_what_to_what_and_why() {
+    let changes = [None, Some(State::Active)].map(|from| {
+        let change = Output::StateChange(StateChange {
+            start_ns: 5_123_000_000,
+            at: AT,
+            netns: 4_026_531_840,
+            from,
+            to: State::Dead,
+            why: "its timer is not pending".into(),
+        });
+        text(|out| output(out, &change))
+    });
+    insta::assert_snapshot!(changes.concat(), @r#"
+    {"type":"state","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","netns":4026531840,"from":null,"to":"DEAD","why":"its timer is not pending"}
+    {"type":"state","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","netns":4026531840,"from":"ACTIVE","to":"DEAD","why":"its timer is not pending"}
+    "#);
+}
+
+fn run(netns: u32, duration_ns: u64) -> Event {
+    Event {
+        kind: EventKind::Run as u32,
+        cpu: 0,
+        start_ns: 1_000_000_000,
+        duration_ns,
+        ipvs: u64::from(netns),
+        netns,
+        estimators: 30_001,
+        pid: 0,
+        reserved: 0,
+    }
+}
+
+fn session_with(runs: &[Event]) -> Session {
+    let clock = Clock {
+        jiffy_ns: 4_000_000,
+        wall_offset_ns: 1_700_000_000_000_000_000,
+    };
+    let mut session = Session::new(Options::default(), 0, clock);
+    session.take(runs, &[], 20_000_000_000);
+    session
+}
+
+#[test]
+fn a_summary_has_the_sums_of_all_and_of_each_namespace() {
+    let mut runs = vec![run(1, 4_000_000); 6];
+    runs.push(run(2, 2_000));
+    let session = session_with(&runs);
+    insta::assert_snapshot!(text(|out| summary(out, &session.summary(20_000_000_000))), @r#"
+    {"type":"summary","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":7,"recorded":7,"expected":7,"min_ns":2000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200100,"lost":0,"missed":0,"max_blackout_ns":24002000,"namespaces":[{"netns":1,"state":null,"estimators":30001,"run_estimation":null,"calls":6,"recorded":6,"expected":6,"min_ns":4000000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200000,"lost":0,"missed":0},{"netns":2,"state":null,"estimators":30001,"run_estimation":null,"calls":1,"recorded":1,"expected":1,"min_ns":2000,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":2000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":100,"lost":0,"missed":0}]}
+    "#);
+}
+
+#[test]
+fn of_no_calls_everything_but_the_counts_is_null() {
+    let report = session_with(&[]).interval(20_000_000_000);
+    insta::assert_snapshot!(text(|out| interval(out, &report)), @r#"
+    {"type":"interval","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":0,"recorded":0,"expected":0,"min_ns":null,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":null,"max_at":null,"stall_ns_per_s":null,"lost":0,"missed":0,"max_blackout_ns":null,"namespaces":[]}
+    "#);
+}
+
+#[test]
+fn every_record_is_one_line_that_begins_with_its_type_and_schema() {
+    let mut session = session_with(&[run(1, 4_000_000)]);
+    let lines = text(|out| output(out, &Output::Call(call())))
+        + &text(|out| interval(out, &session.interval(1)))
+        + &text(|out| summary(out, &session.summary(1)));
+    assert_eq!(lines.lines().count(), 3);
+    for (line, kind) in lines.lines().zip(["call", "interval", "summary"]) {
+        let start = format!("{{\"type\":\"{kind}\",\"schema\":1,");
+        assert!(line.starts_with(&start), "{line}");
+        let value: Value = serde_json::from_str(line).expect("JSON");
+        assert!(value.is_object());
+    }
+}
+
+#[test]
+fn an_error_of_the_writer_is_passed_up() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let error = output(&mut Closed, &Output::Call(call())).expect_err("closed");
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+}

@@ -1,0 +1,228 @@
+//! The event loop of `watch`: a tick a second, signals, and the end.
+
+use std::{collections::BTreeSet, io, path::Path, time::Duration};
+
+use anyhow::{Context as _, bail};
+use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
+};
+
+use super::sink::Sink;
+use crate::{
+    cli::{ColorWhen, WatchArgs},
+    kernel::{netns, prerequisites, time},
+    model::{Clock, Options, Session},
+    probe::Probe,
+};
+
+/// How often the ring buffer is read and the estimators are looked at.
+pub const TICK: Duration = Duration::from_secs(1);
+
+/// Every so many ticks all lists are walked, to check the lengths that the probes keep.
+const TICKS_BETWEEN_CHECKS: u64 = 10;
+
+/// How often JSON is summed up unless told otherwise.
+const JSON_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Watches until the duration is over or a signal asks to end.
+///
+/// # Errors
+///
+/// When this host cannot be measured, or what was found cannot be written.
+pub fn run(args: &WatchArgs, color: ColorWhen) -> anyhow::Result<()> {
+    let root = Path::new("/");
+    let wanted = wanted_namespaces(args, root)?;
+    let ready = prerequisites::examine(root)?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let mut signals = Signals::new()?;
+            let watched = watch(args, color, wanted, &ready, &mut signals).await;
+            match watched {
+                // Whoever read the lines has enough of them.
+                Err(error) if is_broken_pipe(&error) => Ok(()),
+                other => other,
+            }
+        })
+}
+
+/// The inode numbers of the namespaces that `--netns` names; `None`: all.
+fn wanted_namespaces(args: &WatchArgs, root: &Path) -> anyhow::Result<Option<BTreeSet<u32>>> {
+    if args.netns.is_empty() {
+        return Ok(None);
+    }
+    let inodes = args.netns.iter().map(|name| {
+        name.inode(root)
+            .with_context(|| format!("--netns {name} cannot be used"))
+    });
+    inodes.collect::<anyhow::Result<_>>().map(Some)
+}
+
+async fn watch(
+    args: &WatchArgs,
+    color: ColorWhen,
+    wanted: Option<BTreeSet<u32>>,
+    ready: &prerequisites::Ready,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
+    let started_ns = time::monotonic_ns()?;
+    let mut watcher = Watcher::start(args, color, wanted, ready, started_ns)?;
+    let end = args.duration.map(|duration| Instant::now() + duration);
+    let mut ticks = ticks();
+    let mut next_interval = Instant::now() + watcher.interval;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => watcher.tick()?,
+            () = signals.asked_to_end() => break,
+            () = at(end) => break,
+        }
+        if Instant::now() >= next_interval {
+            watcher.sum_up()?;
+            next_interval += watcher.interval;
+        }
+    }
+    watcher.end()
+}
+
+/// What reads the probes, and keeps and writes what they say.
+struct Watcher {
+    probe: Probe,
+    session: Session,
+    sink: Sink,
+    interval: Duration,
+    ticks: u64,
+    events: Vec<Event>,
+}
+
+impl Watcher {
+    fn start(
+        args: &WatchArgs,
+        color: ColorWhen,
+        wanted: Option<BTreeSet<u32>>,
+        ready: &prerequisites::Ready,
+        started_ns: u64,
+    ) -> anyhow::Result<Self> {
+        let clock = Clock {
+            jiffy_ns: time::jiffy_ns()?,
+            wall_offset_ns: time::wall_offset_ns()?,
+        };
+        let mut probe = Probe::start(ready, log::log_enabled!(log::Level::Debug))?;
+        let snapshot = probe.snapshot(WalkLists::Unseeded)?;
+        if let Some(wanted) = &wanted {
+            all_there(wanted, &snapshot)?;
+        }
+        let options = Options {
+            netns: wanted,
+            slow_ns: args.slow.map(|slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX)),
+        };
+        let mut session = Session::new(options, started_ns, clock);
+        let root = Path::new("/");
+        // Inside a container that hides the host's first process, no namespace is called root.
+        let mut sink = Sink::open(args, color, netns::root_inode(root).unwrap_or(0))
+            .context("standard output cannot be written")?;
+        let outputs = session.take(&[], &snapshot, time::monotonic_ns()?);
+        sink.outputs(&outputs).context("standard output cannot be written")?;
+        Ok(Self {
+            probe,
+            session,
+            sink,
+            interval: args.interval.unwrap_or(JSON_INTERVAL),
+            ticks: 0,
+            events: Vec::new(),
+        })
+    }
+
+    /// First the snapshot, then the records: every run that the snapshot counts as over has its record
+    /// among them.
+    fn tick(&mut self) -> anyhow::Result<()> {
+        self.ticks += 1;
+        let lists = if self.ticks.is_multiple_of(TICKS_BETWEEN_CHECKS) {
+            WalkLists::All
+        } else {
+            WalkLists::Unseeded
+        };
+        let snapshot = self.probe.snapshot(lists)?;
+        self.events.clear();
+        let events = &mut self.events;
+        self.probe.drain(|event| events.push(event));
+        let outputs = self.session.take(events, &snapshot, time::monotonic_ns()?);
+        self.sink.outputs(&outputs).context("standard output cannot be written")
+    }
+
+    fn sum_up(&mut self) -> anyhow::Result<()> {
+        let report = self.session.interval(time::monotonic_ns()?);
+        self.sink.interval(&report).context("standard output cannot be written")
+    }
+
+    fn end(mut self) -> anyhow::Result<()> {
+        self.tick()?;
+        let last = self.session.flush();
+        let summary = self.session.summary(time::monotonic_ns()?);
+        self.sink
+            .outputs(&last)
+            .and_then(|()| self.sink.summary(&summary))
+            .context("standard output cannot be written")
+    }
+}
+
+/// Refuses a namespace that has no estimator.
+fn all_there(wanted: &BTreeSet<u32>, snapshot: &[Snapshot]) -> anyhow::Result<()> {
+    let there: BTreeSet<u32> = snapshot
+        .iter()
+        .filter(|record| record.kind == SnapshotKind::Estimator as u32)
+        .map(|record| record.netns)
+        .collect();
+    if let Some(missing) = wanted.difference(&there).next() {
+        bail!(
+            "--netns {missing}: no network namespace has this inode number: `lsns -t net` lists those \
+             that have a process"
+        );
+    }
+    Ok(())
+}
+
+fn ticks() -> Interval {
+    let mut ticks = interval_at(Instant::now() + TICK, TICK);
+    // After a suspension one look is enough to catch up.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn at(end: Option<Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that ask to end.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn asked_to_end(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

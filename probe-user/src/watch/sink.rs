@@ -1,0 +1,85 @@
+//! Where outputs go: standard output, in one of the forms.
+
+use std::io::{self, IsTerminal as _, StdoutLock, Write as _};
+
+use super::{json, marks::Colour, text};
+use crate::{
+    cli::{ColorWhen, WatchArgs},
+    model::{Output, Report},
+};
+
+/// The form that was asked for, and the stream.
+pub struct Sink {
+    form: Form,
+    intervals: bool,
+    out: io::BufWriter<StdoutLock<'static>>,
+}
+
+enum Form {
+    Json,
+    Text(text::Lines),
+}
+
+impl Sink {
+    /// The form that `args` ask for, begun.
+    pub fn open(args: &WatchArgs, color: ColorWhen, root_netns: u32) -> io::Result<Self> {
+        let coloured = match color {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => io::stdout().is_terminal() && colours_welcome(),
+        };
+        let mut sink = Self {
+            form: if args.json {
+                Form::Json
+            } else {
+                Form::Text(text::Lines {
+                    colour: Colour(coloured),
+                    root_netns,
+                })
+            },
+            intervals: args.json || args.interval.is_some(),
+            out: io::BufWriter::new(io::stdout().lock()),
+        };
+        if matches!(sink.form, Form::Text(_)) {
+            text::header(&mut sink.out)?;
+        }
+        sink.out.flush()?;
+        Ok(sink)
+    }
+
+    pub fn outputs(&mut self, outputs: &[Output]) -> io::Result<()> {
+        for output in outputs {
+            match &self.form {
+                Form::Json => json::output(&mut self.out, output)?,
+                Form::Text(lines) => lines.output(&mut self.out, output)?,
+            }
+        }
+        self.out.flush()
+    }
+
+    /// The sums of an interval, where they are wanted.
+    pub fn interval(&mut self, report: &Report) -> io::Result<()> {
+        if !self.intervals {
+            return Ok(());
+        }
+        match &self.form {
+            Form::Json => json::interval(&mut self.out, report)?,
+            Form::Text(_) => text::interval(&mut self.out, report)?,
+        }
+        self.out.flush()
+    }
+
+    pub fn summary(&mut self, report: &Report) -> io::Result<()> {
+        match &self.form {
+            Form::Json => json::summary(&mut self.out, report)?,
+            Form::Text(lines) => lines.summary(&mut self.out, report)?,
+        }
+        self.out.flush()
+    }
+}
+
+/// `NO_COLOR` as <https://no-color.org> has it, and a terminal that knows colours.
+fn colours_welcome() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}

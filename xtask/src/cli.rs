@@ -1,0 +1,203 @@
+//! The command line of `cargo xtask`: types and their help, no behaviour.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::kernel::Line;
+
+/// Everything a contributor runs: set-up, the lab, kernel headers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands of `cargo xtask`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Install and fetch what building, testing and the lab need; instant when all is there.
+    Setup(SetupArgs),
+    /// Boot a distribution's kernel under QEMU and run a command in it.
+    Lab(LabArgs),
+    /// Print the folder of kernel headers that matches the kernel `lab` boots.
+    Headers(HeadersArgs),
+}
+
+/// Arguments of `cargo xtask setup`.
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// Kernel line to fetch (5.10, 6.1, 6.12, newest); repeat for more.
+    #[arg(long = "kernel", value_name = "LINE", default_value = "6.1")]
+    pub kernels: Vec<Line>,
+    /// Look for newer packages even where the cached ones are less than a day old.
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// Arguments of `cargo xtask headers`.
+#[derive(Debug, Args)]
+pub struct HeadersArgs {
+    /// Kernel line (5.10, 6.1, 6.12, newest).
+    #[arg(long, value_name = "LINE", default_value = "6.1")]
+    pub kernel: Line,
+}
+
+/// Arguments of `cargo xtask lab`.
+#[derive(Debug, Clone, Args)]
+pub struct LabArgs {
+    /// Kernel line (5.10, 6.1, 6.12, newest).
+    #[arg(long, value_name = "LINE", default_value = "6.1")]
+    pub kernel: Line,
+    /// CPUs online, and how many are possible if that is more [default: 2].
+    #[arg(long, value_name = "ONLINE[,POSSIBLE]")]
+    pub cpus: Option<Cpus>,
+    /// Memory of the guest, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub memory: u32,
+    /// Let guest time count instructions (one guest ns each), on a single CPU: the same run gives the same numbers.
+    #[arg(long)]
+    pub deterministic: bool,
+    /// IPVS services to create in each namespace.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub services: u32,
+    /// Destinations of each service.
+    #[arg(long, value_name = "M", default_value_t = 0)]
+    pub destinations: u32,
+    /// Further network namespaces to create and fill in the same way.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub netns: u32,
+    /// File or folder to copy into the guest; a folder copied to DST becomes DST.
+    #[arg(long = "copy", value_name = "SRC[:DST]")]
+    pub copies: Vec<Copy>,
+    /// Storage that outlives the guest, mounted at /disk; created when it does not exist.
+    #[arg(long, value_name = "FILE")]
+    pub disk: Option<PathBuf>,
+    /// Wall time after which the guest is stopped, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 600)]
+    pub timeout: u64,
+    /// Command to run in the guest, with its arguments; an interactive shell when left out.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Arguments of `cargo xtask test`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct TestArgs {
+    /// Only what needs no guest.
+    #[arg(long, conflicts_with = "soak")]
+    pub fast: bool,
+    /// Also what takes long.
+    #[arg(long)]
+    pub soak: bool,
+}
+
+/// Arguments of `cargo xtask bench`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct BenchArgs {
+    /// Print one JSON document in place of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How many CPUs a guest has, read from `ONLINE[,POSSIBLE]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpus {
+    /// CPUs that run.
+    pub online: u32,
+    /// CPUs the kernel makes room for; never fewer than `online`.
+    pub possible: u32,
+}
+
+impl FromStr for Cpus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number =
+            |part: &str| {
+                part.parse::<u32>().ok().filter(|&count| count > 0).ok_or_else(|| {
+                format!("{part:?} is not a number of CPUs: write 2, or 4,64 for 4 of 64 possible")
+            })
+            };
+        let (online, possible) = text.split_once(',').unwrap_or((text, text));
+        let cpus = Self {
+            online: number(online)?,
+            possible: number(possible)?,
+        };
+        if cpus.possible < cpus.online {
+            return Err(format!(
+                "{} CPUs cannot be online where only {} are possible",
+                cpus.online, cpus.possible
+            ));
+        }
+        Ok(cpus)
+    }
+}
+
+/// Something of the host to have in the guest, read from `SRC[:DST]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// File or folder on the host.
+    pub source: PathBuf,
+    /// Where it is in the guest; without one, the lab chooses by the source's name.
+    pub destination: Option<PathBuf>,
+}
+
+impl FromStr for Copy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (source, destination) = match text.split_once(':') {
+            Some((source, destination)) => (source, Some(destination)),
+            None => (text, None),
+        };
+        if source.is_empty() || destination.is_some_and(|path| !path.starts_with('/')) {
+            return Err(format!("{text:?} is not SRC[:DST] with an absolute DST"));
+        }
+        Ok(Self {
+            source: source.into(),
+            destination: destination.map(PathBuf::from),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn cpus_are_online_and_possible() {
+        for (text, online, possible) in [("2", 2, 2), ("4,64", 4, 64), ("1,1", 1, 1)] {
+            assert_eq!(text.parse(), Ok(Cpus { online, possible }), "{text}");
+        }
+        for text in ["", "0", "4,2", "two", "1,", ",4", "1,2,3"] {
+            assert!(text.parse::<Cpus>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_copy_names_a_source_and_perhaps_an_absolute_destination() {
+        let copy = |source: &str, destination: Option<&str>| Copy {
+            source: source.into(),
+            destination: destination.map(PathBuf::from),
+        };
+        assert_eq!("a/b.ko".parse(), Ok(copy("a/b.ko", None)));
+        assert_eq!("a:/root/a".parse(), Ok(copy("a", Some("/root/a"))));
+        assert!("a:b".parse::<Copy>().is_err());
+        assert!(":/b".parse::<Copy>().is_err());
+    }
+}

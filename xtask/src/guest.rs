@@ -1,0 +1,111 @@
+//! The guest's side of the lab: PID 1, which makes what the run asks for, runs the command and hands back what it said.
+
+mod command;
+mod files;
+mod ipvs;
+mod mounts;
+mod namespaces;
+mod output;
+mod port;
+mod storage;
+mod terminal;
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_settime};
+
+use crate::wire::{self, Run, Stage, ToGuest, ToHost};
+use port::{Host, Port};
+
+/// Kernel modules without which no port to the host exists.
+const TRANSPORT: [&str; 2] = ["virtio_pci", "virtio_console"];
+/// Kernel modules every run has.
+const IPVS: [&str; 2] = ["ip_vs", "ip_vs_rr"];
+
+/// Runs as PID 1; does not return.
+///
+/// # Panics
+/// When it is not PID 1: everything it does is meant for a machine of its own.
+pub fn init() -> ! {
+    assert!(std::process::id() == 1, "lab-init is PID 1 of a guest and nothing else; use `cargo xtask lab`");
+    if let Err(error) = boot().and_then(|host| serve(&host)) {
+        eprintln!("lab-init: {error:#}");
+    }
+    power_off()
+}
+
+/// Does what every run has in common and opens the line to the host.
+///
+/// The host may keep the guest as it is after this and start others from there: nothing here may depend on the run.
+fn boot() -> Result<Arc<Host>> {
+    mounts::mount_all()?;
+    nix::unistd::sethostname("lab").context("cannot set the host name")?;
+    modprobe(&TRANSPORT)?;
+    modprobe(&IPVS)?;
+    call("ip", &["link", "set", "lo", "up"])?;
+    Ok(Arc::new(Host::new(Port::open(wire::CONTROL)?)))
+}
+
+/// Does one run, and tells the host how it ended.
+fn serve(host: &Arc<Host>) -> Result<()> {
+    host.tell(&ToHost::Booted)?;
+    let Some(ToGuest::Run(run)) = host.listen()? else { bail!("the host did not say what to run") };
+    match perform(&run, host) {
+        Ok(code) => host.tell(&ToHost::Exit(code))?,
+        Err(error) => host.tell(&ToHost::Failed(format!("{error:#}")))?,
+    }
+    // The host ends the guest; powering off here could cut off what is still in the port.
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Makes what `run` asks for and runs its command; returns the command's exit code.
+fn perform(run: &Run, host: &Arc<Host>) -> Result<u8> {
+    clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(run.now, 0)).context("cannot set the clock")?;
+    files::unpack(Port::open(wire::FILES)?)?;
+    if run.disk {
+        modprobe(&["virtio_blk", "ext4"])?;
+        storage::mount_disk()?;
+    }
+    host.tell(&ToHost::Stage(Stage::Fill))?;
+    namespaces::make(run.namespaces)?;
+    ipvs::fill(run.services, run.destinations)?;
+    let code = command::run(run, host)?;
+    if run.disk {
+        storage::unmount_disk()?;
+    }
+    Ok(code)
+}
+
+fn modprobe(names: &[&str]) -> Result<()> {
+    call("modprobe", &[&["-a"], names].concat())
+}
+
+/// Runs one of the guest's own programs; what it complains about becomes the error.
+fn call(program: &str, arguments: &[&str]) -> Result<()> {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("PATH", command::PATH)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {program}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{program} {}` failed: {}", arguments.join(" "), said.trim());
+    }
+    Ok(())
+}
+
+fn power_off() -> ! {
+    nix::unistd::sync();
+    // `reboot` returns only when it is refused, and PID 1 must not return: that would be a kernel panic.
+    let _ = reboot(RebootMode::RB_POWER_OFF);
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,191 @@
+//! Virtual services and destinations, made over generic netlink.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result, bail};
+use neli::consts::nl::NlmF;
+use neli::consts::socket::NlFamily;
+use neli::genl::{AttrTypeBuilder, Genlmsghdr, GenlmsghdrBuilder, Nlattr, NlattrBuilder};
+use neli::nl::{NlPayload, NlmsghdrBuilder};
+use neli::router::synchronous::NlRouter;
+use neli::socket::synchronous::NlSocketHandle;
+use neli::types::{Buffer, GenlBuffer};
+use neli::utils::Groups;
+use nix::libc;
+
+/// Requests sent before their answers are read: few enough for the answers to fit in the socket's buffer.
+const BATCH: usize = 64;
+/// Version of the `IPVS` family.
+const VERSION: u8 = 1;
+
+/// Commands, from `linux/ip_vs.h`.
+const NEW_SERVICE: u8 = 1;
+const NEW_DEST: u8 = 5;
+
+/// Attributes, from `linux/ip_vs.h`; one number space for each nesting.
+mod attribute {
+    pub const SERVICE: u16 = 1;
+    pub const DEST: u16 = 2;
+
+    pub const SERVICE_FAMILY: u16 = 1;
+    pub const SERVICE_PROTOCOL: u16 = 2;
+    pub const SERVICE_ADDRESS: u16 = 3;
+    pub const SERVICE_PORT: u16 = 4;
+    pub const SERVICE_SCHEDULER: u16 = 6;
+    pub const SERVICE_FLAGS: u16 = 7;
+    pub const SERVICE_TIMEOUT: u16 = 8;
+    pub const SERVICE_NETMASK: u16 = 9;
+
+    pub const DEST_ADDRESS: u16 = 1;
+    pub const DEST_PORT: u16 = 2;
+    pub const DEST_FORWARD: u16 = 3;
+    pub const DEST_WEIGHT: u16 = 4;
+    pub const DEST_UPPER: u16 = 5;
+    pub const DEST_LOWER: u16 = 6;
+    pub const DEST_FAMILY: u16 = 11;
+}
+
+/// Makes `services` virtual services of TCP, each with an address and port of its own, and `destinations` in each.
+pub fn fill(services: u32, destinations: u32) -> Result<()> {
+    if services == 0 {
+        return Ok(());
+    }
+    let mut line = Line::open()?;
+    for number in 0..services {
+        let service = Service(number);
+        line.request(NEW_SERVICE, vec![service.described()?])
+            .with_context(|| format!("cannot make service {number}"))?;
+        for destination in 0..destinations {
+            line.request(NEW_DEST, vec![service.named()?, described(destination)?])
+                .with_context(|| format!("cannot make destination {destination} of service {number}"))?;
+        }
+    }
+    line.settle()
+}
+
+type Attribute = Nlattr<u16, Buffer>;
+
+/// A virtual service, by its number.
+struct Service(u32);
+
+impl Service {
+    fn address(&self) -> Ipv4Addr {
+        // 65,536 addresses in the range that clusters commonly take for services; then the next port.
+        Ipv4Addr::from_bits(Ipv4Addr::new(10, 96, 0, 0).to_bits() | (self.0 & 0xffff))
+    }
+
+    fn port(&self) -> u16 {
+        80 + u16::try_from(self.0 >> 16).unwrap_or(0)
+    }
+
+    /// What tells the service from others.
+    fn named(&self) -> Result<Attribute> {
+        nest(
+            attribute::SERVICE,
+            &[
+                plain(attribute::SERVICE_FAMILY, &family().to_ne_bytes())?,
+                plain(attribute::SERVICE_PROTOCOL, &6_u16.to_ne_bytes())?,
+                plain(attribute::SERVICE_ADDRESS, &padded(self.address()))?,
+                plain(attribute::SERVICE_PORT, &self.port().to_be_bytes())?,
+            ],
+        )
+    }
+
+    /// Everything about the service.
+    fn described(&self) -> Result<Attribute> {
+        let more = [
+            plain(attribute::SERVICE_SCHEDULER, b"rr\0")?,
+            plain(attribute::SERVICE_FLAGS, &[0; 8])?,
+            plain(attribute::SERVICE_TIMEOUT, &[0; 4])?,
+            plain(attribute::SERVICE_NETMASK, &[0xff; 4])?,
+        ];
+        more.iter().try_fold(self.named()?, |service, attribute| Ok(service.nest(attribute)?))
+    }
+}
+
+/// Everything about the destination of this number; masquerading is forwarding method 0.
+fn described(number: u32) -> Result<Attribute> {
+    let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 128, 0, 0).to_bits() + number);
+    nest(
+        attribute::DEST,
+        &[
+            plain(attribute::DEST_ADDRESS, &padded(address))?,
+            plain(attribute::DEST_PORT, &8080_u16.to_be_bytes())?,
+            plain(attribute::DEST_FORWARD, &0_u32.to_ne_bytes())?,
+            plain(attribute::DEST_WEIGHT, &1_u32.to_ne_bytes())?,
+            plain(attribute::DEST_UPPER, &0_u32.to_ne_bytes())?,
+            plain(attribute::DEST_LOWER, &0_u32.to_ne_bytes())?,
+            plain(attribute::DEST_FAMILY, &family().to_ne_bytes())?,
+        ],
+    )
+}
+
+fn family() -> u16 {
+    libc::AF_INET.cast_unsigned().to_le_bytes()[0].into()
+}
+
+/// `union nf_inet_addr`: room for an IPv6 address.
+fn padded(address: Ipv4Addr) -> [u8; 16] {
+    let mut union = [0; 16];
+    union[..4].copy_from_slice(&address.octets());
+    union
+}
+
+fn plain(kind: u16, payload: &[u8]) -> Result<Attribute> {
+    let kind = AttrTypeBuilder::default().nla_type(kind).build()?;
+    Ok(NlattrBuilder::default().nla_type(kind).nla_payload(Buffer::from(payload)).build()?)
+}
+
+fn nest(kind: u16, attributes: &[Attribute]) -> Result<Attribute> {
+    attributes.iter().try_fold(plain(kind, &[])?, |nest, attribute| Ok(nest.nest(attribute)?))
+}
+
+/// A netlink socket to IPVS that sends ahead of the answers.
+struct Line {
+    socket: NlSocketHandle,
+    family: u16,
+    sent: u32,
+    open: usize,
+}
+
+impl Line {
+    fn open() -> Result<Self> {
+        let (router, _) = NlRouter::connect(NlFamily::Generic, None, Groups::empty()).context("no generic netlink")?;
+        let family = router.resolve_genl_family("IPVS").context("the kernel has no IPVS")?;
+        let socket = NlSocketHandle::connect(NlFamily::Generic, None, Groups::empty())?;
+        Ok(Self { socket, family, sent: 0, open: 0 })
+    }
+
+    fn request(&mut self, command: u8, attributes: Vec<Attribute>) -> Result<()> {
+        let body: Genlmsghdr<u8, u16> = GenlmsghdrBuilder::default()
+            .cmd(command)
+            .version(VERSION)
+            .attrs(attributes.into_iter().collect::<GenlBuffer<u16, Buffer>>())
+            .build()?;
+        self.sent += 1;
+        let message = NlmsghdrBuilder::default()
+            .nl_type(self.family)
+            .nl_flags(NlmF::REQUEST | NlmF::ACK)
+            .nl_seq(self.sent)
+            .nl_payload(NlPayload::Payload(body))
+            .build()?;
+        self.socket.send(&message)?;
+        self.open += 1;
+        if self.open < BATCH { Ok(()) } else { self.settle() }
+    }
+
+    /// Reads every answer that is due.
+    fn settle(&mut self) -> Result<()> {
+        while self.open > 0 {
+            let (answers, _) = self.socket.recv::<u16, Buffer>()?;
+            for answer in answers {
+                if let NlPayload::Err(refusal) = answer?.nl_payload() {
+                    let why = std::io::Error::from_raw_os_error(-refusal.error());
+                    bail!("IPVS refuses it: {why}");
+                }
+                self.open -= 1;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,350 @@
+//! Debian's own kernels, by line: found, fetched, unpacked and kept by exact version.
+
+pub mod headers;
+mod release;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result as AnyResult, anyhow, ensure};
+
+use crate::cache;
+use crate::packages::{Suite, unpack};
+use crate::setup::command_path;
+use release::Release;
+
+pub use headers::fetch as headers;
+
+/// How long a line's release is believed to be the newest.
+const DAY: Duration = Duration::from_hours(24);
+
+/// Modules that no guest of ours can use, and documentation: most of a kernel package.
+const LEAVE_OUT: &[&str] = &[
+    "./usr/share",
+    "*/kernel/sound",
+    "*/kernel/drivers/gpu",
+    "*/kernel/drivers/media",
+    "*/kernel/drivers/iio",
+    "*/kernel/drivers/infiniband",
+    "*/kernel/drivers/staging",
+    "*/kernel/drivers/net/wireless",
+    "*/kernel/drivers/net/ethernet",
+];
+
+/// A line of kernels that the lab can boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Line {
+    /// Debian 11's; its archive is closing down.
+    V5_10,
+    /// Debian 12's.
+    V6_1,
+    /// Debian 13's, also offered for Debian 12.
+    V6_12,
+    /// The highest version that Debian offers in binary form.
+    Newest,
+}
+
+impl Line {
+    /// Every line, oldest first.
+    pub const ALL: [Self; 4] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::Newest];
+
+    /// Name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V5_10 => "5.10",
+            Self::V6_1 => "6.1",
+            Self::V6_12 => "6.12",
+            Self::Newest => "newest",
+        }
+    }
+
+    /// Where to look: the highest release of the first group that has any.
+    fn suites(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::V5_10 => &[&["bullseye-security", "bullseye"]],
+            Self::V6_1 => &[&["bookworm-security", "bookworm"]],
+            Self::V6_12 => &[&["bookworm-security"], &["trixie-security", "trixie"]],
+            Self::Newest => &[&["trixie-backports", "sid", "trixie"]],
+        }
+    }
+
+    fn contains(self, release: &Release) -> bool {
+        match self {
+            Self::V5_10 => release.is_of(5, 10),
+            Self::V6_1 => release.is_of(6, 1),
+            Self::V6_12 => release.is_of(6, 12),
+            Self::Newest => true,
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Line {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|line| line.name() == text)
+            .ok_or_else(|| {
+                format!(
+                    "{text:?} is no kernel line: choose {}",
+                    Self::ALL.map(Self::name).join(", ")
+                )
+            })
+    }
+}
+
+/// A kernel at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    /// The line it was asked for by.
+    pub line: Line,
+    /// What `uname -r` says in it.
+    pub release: String,
+    /// The bootable image.
+    pub image: PathBuf,
+    /// Its modules with `modules.dep` and the other indexes; the last part of the path is the release.
+    pub modules: PathBuf,
+}
+
+/// Why a kernel or its headers are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// This machine or its package archive cannot provide it: nothing to mend here, a test skips on it.
+    #[error("{what} cannot be had here: {why}")]
+    Unavailable {
+        /// The kernel or headers meant.
+        what: String,
+        /// The reason, as a clause.
+        why: String,
+    },
+    /// It should have worked.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+impl Error {
+    fn unavailable(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::Unavailable {
+            what: what.to_string(),
+            why: why.to_string(),
+        }
+    }
+}
+
+/// Where a release is kept and which suite it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    release: String,
+    suite: String,
+}
+
+/// Gives the newest kernel of a line, from the cache where it was resolved within a day.
+///
+/// Without a reachable archive, a cached kernel of the line is good however old it is.
+///
+/// # Errors
+/// [`Error::Unavailable`] when no kernel of the line is cached and no suite offers one.
+pub fn fetch(line: &Line) -> Result<Kernel, Error> {
+    let line = *line;
+    if let Some(kernel) = known(line).filter(|_| cache::fresh(&note_of(line), DAY)) {
+        return Ok(kernel);
+    }
+    let lock = cache::lock()?;
+    // Another process may have fetched it while this one waited.
+    let cached = known(line);
+    if let Some(kernel) = cached.clone().filter(|_| cache::fresh(&note_of(line), DAY)) {
+        return Ok(kernel);
+    }
+    match (resolve(&lock, line), cached) {
+        (Ok((suite, found)), _) => {
+            if at(line, &found.release).is_none() {
+                unpack_release(&lock, &suite, &found)?;
+            }
+            write_note(line, &found)?;
+            at(line, &found.release).ok_or_else(|| {
+                anyhow!("the kernel {} was fetched but is not whole", found.release).into()
+            })
+        }
+        (Err(why), Some(kernel)) => {
+            eprintln!("warning: {why}; using {} of the cache", kernel.release);
+            postpone(line);
+            Ok(kernel)
+        }
+        (Err(why), None) => Err(why),
+    }
+}
+
+/// Makes the next [`fetch`] of the line look for a newer release.
+pub fn expire(line: Line) {
+    set_age(line, DAY);
+}
+
+/// After a failed look: try again in an hour, not on every run.
+fn postpone(line: Line) {
+    set_age(line, DAY.saturating_sub(Duration::from_hours(1)));
+}
+
+fn set_age(line: Line, age: Duration) {
+    let written = SystemTime::now() - age;
+    // Without a note there is nothing whose age could matter.
+    let _ = fs::File::options()
+        .append(true)
+        .open(note_of(line))
+        .and_then(|note| note.set_modified(written));
+}
+
+fn folder() -> PathBuf {
+    cache::root().join("kernels")
+}
+
+/// The file that says which release a line stands for, and since when.
+fn note_of(line: Line) -> PathBuf {
+    folder().join(format!("{line}.line"))
+}
+
+fn read_note(line: Line) -> Option<Found> {
+    let text = fs::read_to_string(note_of(line)).ok()?;
+    let (release, suite) = text.trim().split_once(' ')?;
+    Some(Found {
+        release: release.to_owned(),
+        suite: suite.to_owned(),
+    })
+}
+
+fn write_note(line: Line, found: &Found) -> AnyResult<()> {
+    let (note, draft) = (note_of(line), folder().join(format!("{line}.line.new")));
+    fs::write(&draft, format!("{} {}\n", found.release, found.suite))
+        .and_then(|()| fs::rename(&draft, &note))
+        .with_context(|| format!("cannot write {}", note.display()))
+}
+
+fn known(line: Line) -> Option<Kernel> {
+    at(line, &read_note(line)?.release)
+}
+
+/// The kernel of a release, if the cache has it.
+fn at(line: Line, release: &str) -> Option<Kernel> {
+    let root = folder().join(release);
+    let modules = root.join("lib/modules").join(release);
+    let image = image_in(&root, release)?;
+    Some(Kernel {
+        line,
+        release: release.to_owned(),
+        image,
+        modules,
+    })
+}
+
+/// Older packages have the image in `/boot`, newer ones beside the modules.
+fn image_in(root: &Path, release: &str) -> Option<PathBuf> {
+    let places = [
+        format!("boot/vmlinuz-{release}"),
+        format!("lib/modules/{release}/vmlinuz"),
+    ];
+    places
+        .iter()
+        .map(|place| root.join(place))
+        .find(|path| path.is_file())
+}
+
+fn resolve(lock: &cache::Lock, line: Line) -> Result<(Suite, Found), Error> {
+    let mut whys = Vec::new();
+    for group in line.suites() {
+        let mut best: Option<(Release, Suite)> = None;
+        for name in *group {
+            let suite = match Suite::open(lock, name) {
+                Ok(suite) => suite,
+                Err(why) => {
+                    whys.push(format!("{why:#}"));
+                    continue;
+                }
+            };
+            let newest = suite
+                .names("linux-image-")?
+                .iter()
+                .filter_map(|name| Release::of_image(name))
+                .filter(|release| line.contains(release))
+                .max();
+            match newest {
+                Some(release) if best.as_ref().is_none_or(|(highest, _)| release > *highest) => {
+                    best = Some((release, suite));
+                }
+                Some(_) => {}
+                None => whys.push(format!("{name} has no image of it")),
+            }
+        }
+        if let Some((release, suite)) = best {
+            let found = Found {
+                release: release.to_string(),
+                suite: suite.name().to_owned(),
+            };
+            return Ok((suite, found));
+        }
+    }
+    Err(Error::unavailable(
+        format_args!("kernel {line}"),
+        whys.join("; "),
+    ))
+}
+
+fn unpack_release(lock: &cache::Lock, suite: &Suite, found: &Found) -> AnyResult<()> {
+    let release = &found.release;
+    eprintln!("fetching kernel {release} from {}", found.suite);
+    let stage = lock.stage()?;
+    let (debs, root) = (stage.path().join("debs"), stage.path().join("root"));
+    fs::create_dir(&debs)?;
+    // Since 7.0 the image package is empty and depends on others of the same release.
+    let image = format!("linux-image-{release}");
+    let packages = suite.with_dependencies(&[image], |name| {
+        name.starts_with("linux-") && name.ends_with(release.as_str())
+    })?;
+    let names = packages.iter().map(|package| package.name.as_str());
+    for deb in suite.download(names, &debs)? {
+        unpack(&deb, &root, LEAVE_OUT)?;
+    }
+    let indexed = Command::new("depmod")
+        .env("PATH", command_path())
+        .arg("-b")
+        .arg(&root)
+        .arg(release)
+        .status()
+        .context("cannot run depmod: install the package kmod")?;
+    ensure!(
+        indexed.success(),
+        "depmod cannot index the modules of {release}"
+    );
+    ensure!(
+        image_in(&root, release).is_some(),
+        "the package of {release} holds no kernel image"
+    );
+    lock.publish(&root, &folder().join(release))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_named_as_on_the_command_line() {
+        for line in Line::ALL {
+            assert_eq!(line.name().parse(), Ok(line));
+        }
+        let error = "6.2".parse::<Line>().expect_err("no such line");
+        assert_eq!(
+            error,
+            "\"6.2\" is no kernel line: choose 5.10, 6.1, 6.12, newest"
+        );
+    }
+}

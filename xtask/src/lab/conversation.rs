@@ -1,0 +1,197 @@
+//! One guest from its boot to its end: what it says, and everything that can cut it short.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::console::{self, Console};
+use super::machine::Machine;
+use super::snapshot::Snapshot;
+use super::traffic::{self, Talk};
+use super::{KERNEL_PANIC, TIME_LIMIT};
+use crate::wire::{Run, Size, Stage, ToGuest};
+
+/// How long a command may take to obey a signal before the guest is stopped.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Something that happened, for the thread that decides.
+pub enum Event {
+    /// PID 1 waits for its run.
+    Booted,
+    /// The run has come to a stage.
+    Stage(Stage),
+    /// The command has ended.
+    Exit(u8),
+    /// PID 1 cannot do what was asked.
+    Failed(String),
+    /// The machine has stopped.
+    Gone,
+    /// Everything has gone into this line, which is now to be kept open.
+    Sent(UnixStream),
+    /// This process was sent a signal.
+    Signal(i32),
+    /// The user's terminal has another size.
+    Resize(Size),
+}
+
+/// How a session ended.
+pub struct Ended {
+    /// The exit code to give.
+    pub code: u8,
+    /// What to tell the user about it, if anything.
+    pub notice: Option<String>,
+    /// What the kernel wrote.
+    pub console: String,
+}
+
+/// The side of the user: what is shown there, and what changes there as the run goes on.
+pub trait Host {
+    /// Shows in a few words what the run is at; an empty text takes that away.
+    fn say(&mut self, text: &str);
+    /// Called just before the command starts: from now on the streams are its own.
+    ///
+    /// # Errors
+    /// When they cannot be handed over; the run then ends.
+    fn hand_over(&mut self) -> Result<()>;
+}
+
+/// What becomes standard input when the command starts.
+pub struct Feed {
+    /// Where it comes from; without one it is empty.
+    pub input: Option<Box<dyn Read + Send>>,
+    /// The line it goes into.
+    pub line: UnixStream,
+    /// Where to tell that it has ended.
+    pub events: Sender<Event>,
+}
+
+/// A guest that has been started.
+pub struct Conversation {
+    /// Its machine.
+    pub machine: Machine,
+    /// The snapshot to make of it when it has booted; without one it starts from a snapshot itself.
+    pub snapshot: Option<Snapshot>,
+    /// Its console.
+    pub console: Console,
+    /// The way to tell it something.
+    pub talk: Talk,
+    /// Its standard input, until the command starts.
+    pub feed: Option<Feed>,
+    /// What it is to do, until it has been told.
+    pub run: Option<Box<Run>>,
+    /// When the run has to be over.
+    pub deadline: Instant,
+    /// How long that was from the start.
+    pub time_limit: Duration,
+    /// What to say while it fills IPVS; empty where there is nothing to fill.
+    pub filling: String,
+}
+
+/// Why the waiting is over.
+enum End {
+    /// The command ended.
+    Exit(u8),
+    /// The machine stopped before.
+    Gone,
+    /// The time limit.
+    TimeLimit,
+    /// A signal to this process.
+    Signal(i32),
+    /// PID 1, or what feeds it, gave up.
+    Failed(String),
+}
+
+impl Conversation {
+    /// Goes on until the run is over, one way or another; the machine has stopped then.
+    pub fn hold(mut self, events: &Receiver<Event>, host: &mut dyn Host) -> Result<Ended> {
+        let end = self.wait(events, host);
+        host.say("");
+        let status = self.machine.stop();
+        let said = self.machine.complaints();
+        let console = self.console.text();
+        let tail = console::tail(&console);
+        let (code, notice) = match end? {
+            End::Exit(code) => (code, None),
+            End::Signal(number) => (128 + u8::try_from(number)?, None),
+            End::TimeLimit => {
+                let limit = self.time_limit.as_secs();
+                (TIME_LIMIT, Some(format!("the time limit of {limit} s was reached; the guest was stopped\n{tail}")))
+            }
+            End::Gone if console::has_panicked(&console) => {
+                (KERNEL_PANIC, Some(format!("the guest's kernel panicked\n{tail}")))
+            }
+            End::Gone => bail!("the guest stopped before its command did ({})\n{said}\n{tail}", status?),
+            End::Failed(why) => bail!("{why}"),
+        };
+        Ok(Ended { code, notice: notice.map(|notice| notice.trim_end().to_owned()), console })
+    }
+
+    fn wait(&mut self, events: &Receiver<Event>, host: &mut dyn Host) -> Result<End> {
+        let mut stage = Stage::Boot;
+        let mut lines = Vec::new();
+        let mut last_signal = None;
+        if self.snapshot.is_none() {
+            self.begin();
+        }
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let event = match events.recv_timeout(left) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => return Ok(last_signal.map_or(End::TimeLimit, End::Signal)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(End::Gone),
+            };
+            match event {
+                Event::Booted => {
+                    if let Some(snapshot) = self.snapshot.take() {
+                        // Without it the next guest takes longer to start, and that is all.
+                        let _ = snapshot.make(|file| self.machine.save(file));
+                    }
+                    self.begin();
+                }
+                Event::Stage(now) => {
+                    stage = now;
+                    self.enter(now, host)?;
+                }
+                Event::Exit(code) => return Ok(End::Exit(code)),
+                Event::Failed(why) => return Ok(End::Failed(why)),
+                Event::Gone => return Ok(End::Gone),
+                Event::Sent(line) => lines.push(line),
+                Event::Resize(size) => self.talk.say(&ToGuest::Resize(size)),
+                Event::Signal(number) if stage != Stage::Command || last_signal.is_some() => {
+                    return Ok(End::Signal(number));
+                }
+                Event::Signal(number) => {
+                    last_signal = Some(number);
+                    self.deadline = self.deadline.min(Instant::now() + GRACE);
+                    self.talk.say(&ToGuest::Signal(number));
+                }
+            }
+        }
+    }
+
+    /// Says what to do, once.
+    fn begin(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.talk.say(&ToGuest::Run(run));
+        }
+    }
+
+    fn enter(&mut self, stage: Stage, host: &mut dyn Host) -> Result<()> {
+        match stage {
+            Stage::Boot | Stage::End => {}
+            Stage::Fill if self.filling.is_empty() => {}
+            Stage::Fill => host.say(&self.filling),
+            Stage::Command => {
+                host.say("");
+                host.hand_over()?;
+                if let Some(feed) = self.feed.take() {
+                    traffic::feed(feed.input, feed.line, feed.events);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! What this machine needs before anything can be built or booted, and how it gets there.
+
+pub mod linker;
+mod system;
+pub mod toolchain;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cli::SetupArgs;
+use crate::{kernel, packages, userland};
+
+/// Something that a build, a test or the lab needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A compiler for the eBPF programs.
+    EbpfToolchain,
+    /// bpf-linker, built for the LLVM of that compiler.
+    Linker,
+    /// The machine emulator.
+    Qemu,
+    /// A kernel to boot.
+    Kernel(kernel::Line),
+    /// Kernel headers, and the compiler and make that build a module with them.
+    Headers(kernel::Line),
+    /// The guest's programs.
+    Userland,
+    /// bpftrace for the guest, to compare with.
+    Bpftrace,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EbpfToolchain => f.write_str("a compiler for eBPF"),
+            Self::Linker => f.write_str("bpf-linker"),
+            Self::Qemu => f.write_str("QEMU"),
+            Self::Kernel(line) => write!(f, "kernel {line}"),
+            Self::Headers(line) => write!(f, "headers of kernel {line}"),
+            Self::Userland => f.write_str("the guest's programs"),
+            Self::Bpftrace => f.write_str("bpftrace for the guest"),
+        }
+    }
+}
+
+/// Why a machine could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Packages must be installed and this user may not: these commands do it.
+    #[error("this user may not install packages: run these commands as root, then try again\n\n{}\n", .0.join("\n"))]
+    NeedsRoot(Vec<String>),
+    /// A kernel line that this machine's archives do not offer.
+    #[error(transparent)]
+    Kernel(#[from] kernel::Error),
+    /// Anything else, in a sentence.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+impl Error {
+    /// The whole story, causes included.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Failed(error) | Self::Kernel(kernel::Error::Failed(error)) => {
+                format!("{error:#}")
+            }
+            told => told.to_string(),
+        }
+    }
+}
+
+/// `cargo xtask setup`: everything that building, testing and the lab need.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn run(args: &SetupArgs) -> Result<(), Error> {
+    if args.refresh {
+        packages::expire();
+        args.kernels.iter().for_each(|&line| kernel::expire(line));
+    }
+    let mut needs = vec![
+        Need::EbpfToolchain,
+        Need::Linker,
+        Need::Qemu,
+        Need::Userland,
+    ];
+    needs.extend(
+        args.kernels
+            .iter()
+            .flat_map(|&line| [Need::Kernel(line), Need::Headers(line)]),
+    );
+    ensure(&needs)?;
+    for need in needs {
+        eprintln!("ready: {need}");
+    }
+    Ok(())
+}
+
+/// Installs and fetches what is missing, saying what and why; instant when nothing is.
+///
+/// # Errors
+/// [`Error::NeedsRoot`] when packages must be installed and this user may not; otherwise what went wrong.
+pub fn ensure(needs: &[Need]) -> Result<(), Error> {
+    let bpf = needs
+        .iter()
+        .any(|need| matches!(need, Need::EbpfToolchain | Need::Linker));
+    let mut toolchain = if bpf { toolchain::ebpf()? } else { None };
+    let mut missing = packages_for(needs);
+    if bpf && toolchain.is_none() && !toolchain::debian_is_installed() {
+        missing.extend(
+            toolchain::DEBIAN_PACKAGES
+                .iter()
+                .map(|name| system::Missing::new(*name, toolchain::WHY)),
+        );
+    }
+    system::install(&missing)?;
+    if bpf && toolchain.is_none() {
+        toolchain = Some(toolchain::link_debian()?);
+    }
+    for need in needs {
+        match (need, &toolchain) {
+            (Need::Linker, Some(toolchain)) => linker::ensure(toolchain)?,
+            // What is no more than packages is there by now.
+            (Need::Linker | Need::EbpfToolchain | Need::Qemu, _) => {}
+            (Need::Kernel(line), _) => drop(kernel::fetch(line)?),
+            (Need::Headers(line), _) => drop(kernel::headers(line)?),
+            (Need::Userland, _) => drop(userland::root()?),
+            (Need::Bpftrace, _) => drop(userland::bpftrace_root()?),
+        }
+    }
+    Ok(())
+}
+
+/// What to set in the environment of a cargo that builds the product: where the eBPF compiler and linker are.
+///
+/// # Errors
+/// When the eBPF toolchain or its linker is not there: [`ensure`] them first.
+pub fn build_env() -> Result<Vec<(String, OsString)>> {
+    let toolchain =
+        toolchain::ebpf()?.context("there is no compiler for eBPF: run `cargo xtask setup`")?;
+    let tools = linker::folder(toolchain.llvm);
+    ensure!(
+        tools.join("bpf-linker").is_file(),
+        "there is no bpf-linker: run `cargo xtask setup`"
+    );
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)))
+        .context("the cache folder's name has a colon in it: set IPVS_LATENCY_CACHE to another")?;
+    Ok(vec![
+        (
+            "IPVS_LATENCY_BPF_TOOLCHAIN".to_owned(),
+            toolchain.name.into(),
+        ),
+        ("PATH".to_owned(), path),
+    ])
+}
+
+/// The system packages missing for the needs, but for those that bring a compiler.
+fn packages_for(needs: &[Need]) -> Vec<system::Missing> {
+    let mut missing = Vec::new();
+    let mut want = |present: bool, package: &str, why: &'static str| {
+        if !present {
+            missing.push(system::Missing::new(package, why));
+        }
+    };
+    if needs.contains(&Need::Qemu) {
+        want(
+            has("qemu-system-x86_64"),
+            "qemu-system-x86",
+            "to boot kernels in the lab",
+        );
+    }
+    // Headers are those of a fetched kernel.
+    if needs
+        .iter()
+        .any(|need| matches!(need, Need::Kernel(_) | Need::Headers(_)))
+    {
+        want(
+            has("depmod"),
+            "kmod",
+            "to index the modules of fetched kernels",
+        );
+    }
+    if needs.iter().any(|need| matches!(need, Need::Headers(_))) {
+        want(
+            has("make"),
+            "make",
+            "to build modules for the lab's kernels",
+        );
+        want(has("gcc"), "gcc", "to build modules for the lab's kernels");
+        want(
+            system::has_library("libelf.so.1"),
+            "libelf1",
+            "for the tools that come with kernel headers",
+        );
+    }
+    missing
+}
+
+/// Where to look for programs: `PATH`, and the administrator's folders that a user's `PATH` may lack.
+#[must_use]
+pub fn command_path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::join_paths(std::env::split_paths(&path).chain(system)).unwrap_or(path)
+}
+
+/// Finds a program as a shell would, and in the administrator's folders.
+#[must_use]
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&command_path())
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}
+
+fn has(program: &str) -> bool {
+    find_program(program).is_some()
+}
+
+/// What a program prints, as text.
+///
+/// # Errors
+/// When it cannot be run, fails, or prints no text.
+pub fn output_of<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: &[S]) -> Result<String> {
+    let program = program.as_ref();
+    let shown = Path::new(program).display();
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("cannot run {shown}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "{shown} ended with {}: {}",
+        output.status,
+        said.trim()
+    );
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{shown} printed something that is no text"))
+}

@@ -1,0 +1,42 @@
+# Ground truth: every run of estimation_timer as the kernel's own timer tracepoints see it, without
+# any code of ours. Sourced by scripts that run in the guest.
+#
+# A hist trigger notes when the timer's callback is entered, a second one the time until it is left, and
+# hands both to a synthetic event that a tracing instance of its own records.
+
+tracing=/sys/kernel/tracing
+truth=$tracing/instances/truth
+
+truth_begin() {
+    address=$(awk '$3 == "estimation_timer" && $4 == "[ip_vs]" { print "0x" $1 }' /proc/kallsyms)
+    mkdir $truth
+    echo ${1:-4096} > $truth/buffer_size_kb
+    echo 'estimator_run u64 begin; u64 lasted' > $tracing/synthetic_events
+    echo "hist:keys=timer:ts0=common_timestamp:clock=mono if function == $address" \
+        > $tracing/events/timer/timer_expire_entry/trigger
+    echo 'hist:keys=timer:begin=$ts0,lasted=common_timestamp-$ts0:onmatch(timer.timer_expire_entry).trace(estimator_run,$begin,$lasted):clock=mono' \
+        > $tracing/events/timer/timer_expire_exit/trigger
+    echo 1 > $truth/events/synthetic/estimator_run/enable
+}
+
+# One line a run: begin in ns of CLOCK_MONOTONIC, duration in ns, CPU.
+truth_runs() {
+    awk '/ estimator_run: / {
+        cpu = $0; sub(/^[^[]*\[0*/, "", cpu); sub(/\].*/, "", cpu)
+        begin = $0; sub(/.*begin=/, "", begin); sub(/ .*/, "", begin)
+        lasted = $0; sub(/.*lasted=/, "", lasted); sub(/ .*/, "", lasted)
+        print begin, lasted, (cpu == "" ? 0 : cpu)
+    }' $truth/trace
+}
+
+truth_end() {
+    echo 0 > $truth/events/synthetic/estimator_run/enable
+    for event in exit entry; do
+        trigger=$tracing/events/timer/timer_expire_$event/trigger
+        grep -v '^#' $trigger | while IFS= read -r line; do
+            echo "!${line%% \[*}" > $trigger
+        done
+    done
+    rmdir $truth
+    echo > $tracing/synthetic_events
+}
