@@ -1,6 +1,11 @@
 //! The slots of the in-kernel histogram: eight equal parts to every power of two, so that a slot is
 //! never wider than an eighth of its lower bound.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "a slot is under 300, and this compiles for eBPF, where a failed conversion has nowhere to go"
+)]
+
 /// Parts that each power of two is divided into.
 const PARTS: u64 = 8;
 const PART_BITS: u32 = PARTS.trailing_zeros();
@@ -14,11 +19,11 @@ pub const SLOTS: u32 = (TOP_POWER - PART_BITS + 1) * PARTS as u32 + 1;
 /// The slot that counts `duration_ns`.
 ///
 /// The same number of steps for every value, so that a long run costs no more than a short one.
-#[inline(always)]
+#[inline]
 #[must_use]
 pub fn slot(duration_ns: u64) -> u32 {
     // With the bit below set, values under PARTS share the arithmetic of the first power.
-    let power = 63 - (duration_ns | PARTS).leading_zeros();
+    let power = (duration_ns | PARTS).ilog2();
     let shift = power - PART_BITS;
     let slot = shift * PARTS as u32 + (duration_ns >> shift) as u32;
     if slot < SLOTS { slot } else { SLOTS - 1 }

@@ -30,6 +30,16 @@ pub enum Command {
     Lab(LabArgs),
     /// Print the folder of kernel headers that matches the kernel `lab` boots.
     Headers(HeadersArgs),
+    /// Measure in the lab what the probes cost the estimator, beside what other tools cost it.
+    Bench(BenchArgs),
+    /// Watch a kernel with 30,001 estimators for 20 s; sets up what is missing first.
+    Demo,
+    /// Run the tests: all that CI runs, or a tier.
+    Test(TestArgs),
+    /// Check form, lints and licences.
+    Lint,
+    /// Build the binary as users get it, and print where it is.
+    Build,
 }
 
 /// Arguments of `cargo xtask setup`.
@@ -95,7 +105,7 @@ pub struct TestArgs {
     /// Only what needs no guest.
     #[arg(long, conflicts_with = "soak")]
     pub fast: bool,
-    /// Also what takes long.
+    /// Only what takes long: run once before an issue is closed.
     #[arg(long)]
     pub soak: bool,
 }

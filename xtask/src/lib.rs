@@ -1,11 +1,17 @@
 //! What `cargo xtask` does, as a library that tests can use too.
 
+pub mod bench;
 pub mod cache;
 pub mod cli;
+pub mod demo;
 pub mod guest;
 pub mod kernel;
 pub mod lab;
+pub mod lint;
 pub mod packages;
+pub mod scenario;
 pub mod setup;
+pub mod test;
+pub mod truth;
 pub mod userland;
 pub mod wire;

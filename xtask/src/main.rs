@@ -4,24 +4,45 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use xtask::cli::{Cli, Command};
-use xtask::{kernel, lab, setup};
+use xtask::setup::Need;
+use xtask::{bench, demo, kernel, lab, lint, setup, test};
+
+/// What building the product needs.
+const BUILDING: [Need; 2] = [Need::EbpfToolchain, Need::Linker];
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Setup(args) => setup::run(&args),
-        Command::Lab(args) => return lab::run(args),
-        Command::Headers(args) => {
-            setup::ensure(&[setup::Need::Headers(args.kernel)]).and_then(|()| {
-                println!("{}", kernel::headers(&args.kernel)?.display());
-                Ok(())
-            })
-        }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Cli::parse().command) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", error.sentence());
             ExitCode::from(2)
         }
     }
+}
+
+fn run(command: Command) -> Result<ExitCode, setup::Error> {
+    match command {
+        Command::Setup(args) => setup::run(&args)?,
+        Command::Lab(args) => return Ok(lab::run(args)),
+        Command::Bench(args) => return Ok(bench::command(args)),
+        Command::Demo => return demo::run(),
+        Command::Test(args) => return Ok(if test::run(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Lint => {
+            setup::ensure(&BUILDING)?;
+            for skip in lint::run()? {
+                println!("skipped: {skip}");
+            }
+        }
+        Command::Build => {
+            setup::ensure(&BUILDING)?;
+            if let Some(binary) = lab::build::product()? {
+                println!("{}", binary.display());
+            }
+        }
+        Command::Headers(args) => {
+            setup::ensure(&[Need::Headers(args.kernel)])?;
+            println!("{}", kernel::headers(&args.kernel)?.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -70,6 +70,8 @@ pub enum Refusal {
 /// A host that can be measured.
 #[derive(Debug)]
 pub struct Ready {
+    /// The kernel's release, as `uname -r` tells it.
+    pub release: String,
     /// Where the kernel keeps what the programs read.
     pub offsets: Offsets,
     /// The module that `estimation_timer` is in; `None` where `ip_vs` is part of the kernel itself.
@@ -152,6 +154,7 @@ fn structures(root: &Path, release: &str) -> Result<Ready, Refusal> {
         release: release.to_owned(),
     })?;
     Ok(Ready {
+        release: release.to_owned(),
         offsets,
         module: module.is_some().then_some("ip_vs"),
     })

@@ -12,22 +12,24 @@ const BATCH_GAP_NS: u64 = 20_000;
 /// A batch that may go on.
 #[derive(Debug)]
 struct Batch {
-    run_ns: u64,
+    begin_ns: u64,
     end_ns: u64,
     calls: u64,
     /// The last call that is to be shown; it waits for the batch to end.
     last: Option<Call>,
 }
 
-/// What the batch kept from its CPU: its run time. The gaps between the runs are left out.
+/// What the batch kept from its CPU, from the beginning of its first run to the end of its last. A packet
+/// waits for the timer wheel's steps between the runs as well, and for the probes: of 19 runs over one
+/// estimator each, measured on Linux 6.1, the runs themselves are a sixth.
 fn blackout_ns(batch: &Batch) -> u64 {
-    batch.run_ns
+    batch.end_ns - batch.begin_ns
 }
 
 impl Batch {
     fn new(call: &Call) -> Self {
         Self {
-            run_ns: 0,
+            begin_ns: call.start_ns,
             end_ns: call.start_ns,
             calls: 0,
             last: None,
@@ -40,13 +42,12 @@ impl Batch {
 
     /// Takes the next call, and gives back the one that thereby is not the last.
     fn push(&mut self, call: Call, shown: bool) -> Option<Call> {
-        self.run_ns += call.duration_ns;
-        self.end_ns = call.start_ns.saturating_add(call.duration_ns);
+        self.end_ns = self.end_ns.max(call.start_ns.saturating_add(call.duration_ns));
         self.calls += 1;
         if shown { self.last.replace(call) } else { None }
     }
 
-    /// Ends it: its last call carries the sum.
+    /// Ends it: its last call carries the blackout.
     fn end(self) -> Option<Call> {
         let blackout = Blackout {
             duration_ns: blackout_ns(&self),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_call_of_a_batch_carries_the_sum_and_the_others_nothing() {
+    fn the_last_call_of_a_batch_carries_the_blackout_and_the_others_nothing() {
         let (mut batches, mut ready) = (Batches::default(), Vec::new());
         batches.push(call(0, 0, 1_000), true, &mut ready);
         batches.push(call(0, 20_999, 2_000), true, &mut ready);
@@ -141,7 +142,7 @@ mod tests {
         batches.flush(&mut ready);
         assert_eq!(
             told(&ready),
-            [(0, None), (20_999, None), (23_000, Some((6_000, 3)))]
+            [(0, None), (20_999, None), (23_000, Some((26_000, 3)))]
         );
     }
 
@@ -185,6 +186,6 @@ mod tests {
         batches.push(call(0, 0, 1_000), true, &mut ready);
         batches.push(call(0, 1_500, 5_000), false, &mut ready);
         batches.flush(&mut ready);
-        assert_eq!(told(&ready), [(0, Some((6_000, 2)))]);
+        assert_eq!(told(&ready), [(0, Some((6_500, 2)))]);
     }
 }

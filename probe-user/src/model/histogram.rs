@@ -25,6 +25,18 @@ impl Histogram {
         Self { counts }
     }
 
+    /// Of the counts that the probes keep in the kernel, each slot's at its lower bound.
+    #[must_use]
+    pub fn from_slots(counts: &[u64]) -> Self {
+        let mut histogram = Self::fine();
+        for (slot, count) in (0..).zip(counts) {
+            let lowest_ns = probe_ebpf::histogram::lower_bound_ns(slot);
+            let count = u32::try_from(*count).unwrap_or(u32::MAX);
+            histogram.counts.saturating_record_n(lowest_ns, count);
+        }
+        histogram
+    }
+
     /// Counts one duration. A counter that is full (2^32 - 1) stays so.
     pub fn record(&mut self, duration_ns: u64) {
         // It grows as it must, so that the one error left is a number beyond its range: then the top.

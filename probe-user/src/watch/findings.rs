@@ -85,7 +85,7 @@ fn write_unrecorded(out: &mut impl Write, all: &Summary) -> io::Result<()> {
     if all.lost > 0 {
         writeln!(
             out,
-            "lost {}: the ring buffer was full; all durations are of the {} recorded of {}",
+            "lost {}: the ring buffer was full; percentiles are of the {} recorded of {}",
             all.lost, all.recorded, all.calls
         )?;
     }

@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
+use super::sink::Start;
 use crate::model::{NamespaceReport, Operation, Output, Report, State, Summary, WallTime};
 
 /// The version of these records' fields.
@@ -16,6 +17,14 @@ const SCHEMA: u32 = 1;
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Record<'a> {
+    Start {
+        schema: u32,
+        start_ns: u64,
+        #[serde(serialize_with = "displayed")]
+        at: WallTime,
+        kernel: &'a str,
+        root_netns: Option<u32>,
+    },
     Call {
         schema: u32,
         start_ns: u64,
@@ -178,6 +187,18 @@ impl<'a> From<&'a Output> for Record<'a> {
             },
         }
     }
+}
+
+/// Writes that the probes are in place.
+pub fn start(out: &mut impl Write, start: &Start) -> io::Result<()> {
+    let record = Record::Start {
+        schema: SCHEMA,
+        start_ns: start.start_ns,
+        at: start.at,
+        kernel: &start.release,
+        root_netns: Some(start.root_netns).filter(|netns| *netns != 0),
+    };
+    line(out, &record)
 }
 
 /// Writes one thing that happened.

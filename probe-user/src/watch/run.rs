@@ -9,11 +9,11 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
 };
 
-use super::sink::Sink;
+use super::sink::{Sink, Start};
 use crate::{
     cli::{ColorWhen, WatchArgs},
     kernel::{netns, prerequisites, time},
-    model::{Clock, Options, Session},
+    model::{Clock, Histogram, Options, Session},
     probe::Probe,
 };
 
@@ -25,6 +25,8 @@ const TICKS_BETWEEN_CHECKS: u64 = 10;
 
 /// How often JSON is summed up unless told otherwise.
 const JSON_INTERVAL: Duration = Duration::from_secs(10);
+
+const CANNOT_WRITE: &str = "standard output cannot be written";
 
 /// Watches until the duration is over or a signal asks to end.
 ///
@@ -68,8 +70,7 @@ async fn watch(
     ready: &prerequisites::Ready,
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
-    let started_ns = time::monotonic_ns()?;
-    let mut watcher = Watcher::start(args, color, wanted, ready, started_ns)?;
+    let mut watcher = Watcher::start(args, color, wanted, ready)?;
     let end = args.duration.map(|duration| Instant::now() + duration);
     let mut ticks = ticks();
     let mut next_interval = Instant::now() + watcher.interval;
@@ -93,6 +94,7 @@ struct Watcher {
     session: Session,
     sink: Sink,
     interval: Duration,
+    all_namespaces: bool,
     ticks: u64,
     events: Vec<Event>,
 }
@@ -103,13 +105,13 @@ impl Watcher {
         color: ColorWhen,
         wanted: Option<BTreeSet<u32>>,
         ready: &prerequisites::Ready,
-        started_ns: u64,
     ) -> anyhow::Result<Self> {
         let clock = Clock {
             jiffy_ns: time::jiffy_ns()?,
             wall_offset_ns: time::wall_offset_ns()?,
         };
         let mut probe = Probe::start(ready, log::log_enabled!(log::Level::Debug))?;
+        let started_ns = time::monotonic_ns()?;
         let snapshot = probe.snapshot(WalkLists::Unseeded)?;
         if let Some(wanted) = &wanted {
             all_there(wanted, &snapshot)?;
@@ -121,15 +123,23 @@ impl Watcher {
         let mut session = Session::new(options, started_ns, clock);
         let root = Path::new("/");
         // Inside a container that hides the host's first process, no namespace is called root.
-        let mut sink = Sink::open(args, color, netns::root_inode(root).unwrap_or(0))
-            .context("standard output cannot be written")?;
+        let root_netns = netns::root_inode(root).unwrap_or(0);
+        let mut sink = Sink::new(args, color, root_netns);
+        sink.start(&Start {
+            start_ns: started_ns,
+            at: clock.wall(started_ns),
+            release: ready.release.clone(),
+            root_netns,
+        })
+        .context(CANNOT_WRITE)?;
         let outputs = session.take(&[], &snapshot, time::monotonic_ns()?);
-        sink.outputs(&outputs).context("standard output cannot be written")?;
+        sink.outputs(&outputs).context(CANNOT_WRITE)?;
         Ok(Self {
             probe,
             session,
             sink,
             interval: args.interval.unwrap_or(JSON_INTERVAL),
+            all_namespaces: args.netns.is_empty(),
             ticks: 0,
             events: Vec::new(),
         })
@@ -149,22 +159,26 @@ impl Watcher {
         let events = &mut self.events;
         self.probe.drain(|event| events.push(event));
         let outputs = self.session.take(events, &snapshot, time::monotonic_ns()?);
-        self.sink.outputs(&outputs).context("standard output cannot be written")
+        self.sink.outputs(&outputs).context(CANNOT_WRITE)
     }
 
     fn sum_up(&mut self) -> anyhow::Result<()> {
         let report = self.session.interval(time::monotonic_ns()?);
-        self.sink.interval(&report).context("standard output cannot be written")
+        self.sink.interval(&report).context(CANNOT_WRITE)
     }
 
     fn end(mut self) -> anyhow::Result<()> {
         self.tick()?;
         let last = self.session.flush();
-        let summary = self.session.summary(time::monotonic_ns()?);
+        let mut summary = self.session.summary(time::monotonic_ns()?);
+        if summary.all.lost > 0 && self.all_namespaces {
+            // The kernel counted those too that have no record.
+            summary.histogram = Histogram::from_slots(&self.probe.histogram()?);
+        }
         self.sink
             .outputs(&last)
             .and_then(|()| self.sink.summary(&summary))
-            .context("standard output cannot be written")
+            .context(CANNOT_WRITE)
     }
 }
 

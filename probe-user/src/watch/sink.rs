@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, StdoutLock, Write as _};
 use super::{json, marks::Colour, text};
 use crate::{
     cli::{ColorWhen, WatchArgs},
-    model::{Output, Report},
+    model::{Output, Report, WallTime},
 };
 
 /// The form that was asked for, and the stream.
@@ -15,20 +15,32 @@ pub struct Sink {
     out: io::BufWriter<StdoutLock<'static>>,
 }
 
+/// From when on every run is seen, and where.
+pub struct Start {
+    /// In nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// The same, as people tell time.
+    pub at: WallTime,
+    /// The kernel's release.
+    pub release: String,
+    /// Inode number of the root network namespace; 0 where it is hidden.
+    pub root_netns: u32,
+}
+
 enum Form {
     Json,
     Text(text::Lines),
 }
 
 impl Sink {
-    /// The form that `args` ask for, begun.
-    pub fn open(args: &WatchArgs, color: ColorWhen, root_netns: u32) -> io::Result<Self> {
+    /// The form that `args` ask for.
+    pub fn new(args: &WatchArgs, color: ColorWhen, root_netns: u32) -> Self {
         let coloured = match color {
             ColorWhen::Always => true,
             ColorWhen::Never => false,
             ColorWhen::Auto => io::stdout().is_terminal() && colours_welcome(),
         };
-        let mut sink = Self {
+        Self {
             form: if args.json {
                 Form::Json
             } else {
@@ -39,12 +51,16 @@ impl Sink {
             },
             intervals: args.json || args.interval.is_some(),
             out: io::BufWriter::new(io::stdout().lock()),
-        };
-        if matches!(sink.form, Form::Text(_)) {
-            text::header(&mut sink.out)?;
         }
-        sink.out.flush()?;
-        Ok(sink)
+    }
+
+    /// Tells that the probes are in place.
+    pub fn start(&mut self, start: &Start) -> io::Result<()> {
+        match self.form {
+            Form::Json => json::start(&mut self.out, start)?,
+            Form::Text(_) => text::header(&mut self.out)?,
+        }
+        self.out.flush()
     }
 
     pub fn outputs(&mut self, outputs: &[Output]) -> io::Result<()> {

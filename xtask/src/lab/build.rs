@@ -24,6 +24,15 @@ pub fn product() -> Result<Option<PathBuf>> {
     })
 }
 
+/// Builds the program that holds an empty pair of probes, for the bench to compare with.
+///
+/// # Errors
+/// When it does not build.
+pub fn empty_pair() -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&BUILT, || cargo(&["--package", "ipvs-latency", "--example", "empty_pair", "--release"], setup::build_env()?))
+}
+
 /// Builds PID 1 of the guests.
 ///
 /// # Errors

@@ -103,8 +103,8 @@ fn pack_modules(kernel: &Kernel, file: &mut NamedTempFile) -> Result<()> {
 pub fn keep(place: &Path, fill: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
     let folder = place.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut file = NamedTempFile::new_in(folder).with_context(|| format!("cannot write in {}", folder.display()))?;
-    fill(&mut file).with_context(|| format!("cannot make {}", place.display()))?;
-    file.persist(place)?;
+    let mut draft = NamedTempFile::new_in(folder).with_context(|| format!("cannot write in {}", folder.display()))?;
+    fill(&mut draft).with_context(|| format!("cannot make {}", place.display()))?;
+    draft.persist(place)?;
     Ok(())
 }

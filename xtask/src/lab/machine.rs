@@ -112,7 +112,8 @@ impl Machine {
         let mut machine = Self { child, complaints, qmp: Qmp::new(qmp)? };
         let greeted = machine.qmp.greet().and_then(|()| match start {
             Start::Cold(_) => Ok(()),
-            Start::Warm(_) => machine.qmp.wait_for("query-status", "running"),
+            // It was paused when it was saved.
+            Start::Warm(_) => machine.qmp.wait_for("query-status", "paused").and_then(|()| machine.proceed()),
         });
         greeted.with_context(|| format!("QEMU does not start: {}", machine.complaints()))?;
         Ok((machine, Lines { console, control, stdin, files }))
@@ -128,8 +129,12 @@ impl Machine {
             .order("migrate-set-parameters", &json!({ "max-bandwidth": 1_u64 << 40 }))
             .and_then(|_| self.qmp.order("migrate", &json!({ "uri": format!("exec:cat >'{target}'") })))
             .and_then(|_| self.qmp.wait_for("query-migrate", "completed"));
-        self.qmp.order("cont", &json!({}))?;
+        self.proceed()?;
         saved
+    }
+
+    fn proceed(&mut self) -> Result<()> {
+        self.qmp.order("cont", &json!({})).map(|_| ())
     }
 
     /// Stops the machine, if it has not ended by itself.

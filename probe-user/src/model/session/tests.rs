@@ -479,11 +479,11 @@ fn the_last_call_of_a_batch_waits_for_the_run_that_is_under_way() {
         &both(waiting(POD, 1, PERIOD)),
         &[next],
     );
-    assert_eq!(calls(&told), [(0, None), (4 * MS + 500, Some(8 * MS))]);
+    assert_eq!(calls(&told), [(0, None), (4 * MS + 500, Some(8 * MS + 500))]);
     let longest = session.summary(SECOND).max_blackout;
     assert_eq!(
         longest.map(|blackout| (blackout.duration_ns, blackout.calls)),
-        Some((8 * MS, 2))
+        Some((8 * MS + 500, 2))
     );
 }
 
@@ -507,7 +507,7 @@ fn namespaces_not_watched_count_in_blackouts_only() {
     tick(&mut session, 0, &[], &[]);
     let mut told = tick(&mut session, SECOND, &estimators, &records);
     told.extend(tick(&mut session, 2 * SECOND, &estimators, &[]));
-    assert_eq!(calls(&told), [(0, Some(8 * MS))]);
+    assert_eq!(calls(&told), [(0, Some(8 * MS + 500))]);
     assert_eq!(
         changes(&told),
         [""; 0],

@@ -243,7 +243,7 @@ fn runs_without_a_record_are_told_in_words() {
     4 runs of estimation_timer in 20.0 s, which took 2.00 us of every second
     min 40.0 us   max 40.0 us at 2023-11-14T22:13:22.000Z
     p50 needs 6 calls, p90 needs 29 calls, p99 needs 299 calls: max of 1 is 40.0 us
-    lost 3: the ring buffer was full; all durations are of the 1 recorded of 4
+    lost 3: the ring buffer was full; percentiles are of the 1 recorded of 4
     missed 1 of 5 expected: the timer expired and the probes saw no run, or no end of it
 
     netns              state   estimators  calls  expected      min  p50      max  stall/s  lost  missed

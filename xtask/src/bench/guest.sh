@@ -1,0 +1,100 @@
+# What `cargo xtask bench` runs in the guest, behind truth.sh: one thing after the other attached to the
+# estimator, left there for a dozen runs, and taken away. Says on standard output, a line each:
+#
+#   kernel RELEASE
+#   attaching WHAT
+#   event TRACE-LINE      what the kernel saw of the attaching, in the order of time
+#   run BEGIN LASTED CPU  a run of the estimator, from truth.sh
+#
+# Nothing here asks whether something is attached: the kernel notes it, and whoever reads this works it out.
+
+events=$tracing/instances/events
+
+# The moments of an attachment. Whether a tool asks by bpf() or by ioctl(), its program is attached when the
+# array of an event's programs has been copied with it in. Idle time, which passes without instructions, is
+# between a switch to task 0 and one away from it.
+events_begin() {
+    mkdir $events
+    echo mono > $events/trace_clock
+    echo 'r:bench/accepted bpf_prog_array_copy result=$retval:s32' >> $tracing/kprobe_events
+    echo 'prev_pid == 0 || next_pid == 0' > $events/events/sched/sched_switch/filter
+    for event in sched/sched_switch sched/sched_process_exec bench/accepted; do
+        echo 1 > $events/events/$event/enable
+    done
+}
+
+mark() { echo "$1" > $events/trace_marker; }
+
+# attach and detach are functions; programs that attach something are started by `start`.
+measure() {
+    echo "attaching $1"
+    echo > $events/trace
+    echo > $truth/trace
+    $2
+    sleep 25
+    mark detaching
+    $3
+    mark detached
+    sleep 6
+    grep -v '^#' $events/trace | sed 's/^/event /'
+    truth_runs | sed 's/^/run /'
+}
+
+start() { "$@" > /tmp/out 2>&1 & tool=$!; }
+stop() {
+    kill $tool
+    wait $tool || :
+    [ -z "$1" ] || grep -q "$1" /tmp/out || { echo "$1 is not in the output:" >&2; cat /tmp/out >&2; exit 1; }
+}
+
+nothing() { mark attached; }
+nothing_end() { :; }
+
+empty_pair() { start /root/empty_pair; }
+empty_pair_end() { stop; }
+
+tracefs_events() {
+    echo 'p:bench/entered ip_vs:estimation_timer' >> $tracing/kprobe_events
+    echo 'r:bench/left ip_vs:estimation_timer' >> $tracing/kprobe_events
+    echo 1 > $tracing/events/bench/entered/enable
+    echo 1 > $tracing/events/bench/left/enable
+    mark attached
+}
+tracefs_events_end() {
+    for event in entered left; do
+        echo 0 > $tracing/events/bench/$event/enable
+        echo "-:bench/$event" >> $tracing/kprobe_events
+    done
+    echo > $tracing/trace
+}
+
+bpftrace_hist() {
+    start bpftrace -e '
+        kprobe:estimation_timer { @start[tid] = nsecs; }
+        kretprobe:estimation_timer /@start[tid]/ {
+            @us = hist((nsecs - @start[tid]) / 1000);
+            delete(@start[tid]);
+        }'
+}
+bpftrace_hist_end() { stop '@us:'; }
+
+watch() { start ipvs-latency watch --json; }
+watch_end() { stop '"type":"summary"'; }
+
+function_graph() {
+    echo estimation_timer > $tracing/set_graph_function
+    echo function_graph > $tracing/current_tracer
+    mark attached
+}
+function_graph_end() {
+    echo nop > $tracing/current_tracer
+    echo > $tracing/set_graph_function
+}
+
+set -e
+echo "kernel $(uname -r)"
+truth_begin
+events_begin
+for what in nothing empty_pair tracefs_events bpftrace_hist watch function_graph; do
+    measure $what $what ${what}_end
+done

@@ -1,0 +1,124 @@
+//! The numbers for people.
+
+use std::fmt::Write;
+
+use super::{Bench, Row, What};
+
+impl What {
+    /// What a table calls it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::EmptyPair => "an empty BPF kprobe and kretprobe",
+            Self::TracefsEvents => "tracefs kprobe events",
+            Self::BpftraceHist => "bpftrace, hist() of kprobe and kretprobe",
+            Self::Watch => "ipvs-latency watch",
+            Self::FunctionGraph => "function_graph",
+        }
+    }
+}
+
+/// Everything in two tables, as Markdown has them.
+pub fn table(bench: &Bench) -> String {
+    let mut text = format!(
+        "Instructions of one run of `estimation_timer` on Linux {}: the median of ten, and what that is more than with\n\
+         nothing attached; how much dearer the first run after attaching is than that median, and how many instructions\n\
+         a program takes from its start until it is attached, both at the most estimators.\n\n",
+        bench.kernel
+    );
+    text.push_str(&aligned(&costs(bench)));
+    text.push_str("\nThe shortest and the longest of the ten runs.\n\n");
+    text.push_str(&aligned(&spreads(bench)));
+    text
+}
+
+fn costs(bench: &Bench) -> Vec<Vec<String>> {
+    let mut head = vec!["attached".to_owned()];
+    for size in bench.sizes() {
+        head.extend([estimators(size), "added".into()]);
+    }
+    head.extend(["first run".into(), "start to attached".into()]);
+    let mut lines = vec![head];
+    for rows in by_what(bench) {
+        let mut line: Vec<String> = rows.first().map(|row| row.attached.label().into()).into_iter().collect();
+        for row in &rows {
+            line.extend([grouped(row.run_instructions), added(row)]);
+        }
+        if let Some(row) = rows.last() {
+            let dearer = row.first_instructions.cast_signed() - row.run_instructions.cast_signed();
+            line.extend([signed(dearer), row.start_to_attached_instructions.map(grouped).unwrap_or_default()]);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+fn spreads(bench: &Bench) -> Vec<Vec<String>> {
+    let head = ["attached".to_owned()].into_iter().chain(bench.sizes().into_iter().map(estimators)).collect();
+    let line = |rows: Vec<&Row>| {
+        let label = rows.first().map(|row| row.attached.label().to_owned());
+        let spread = |row: &&Row| format!("{}..{}", grouped(row.min_instructions), grouped(row.max_instructions));
+        label.into_iter().chain(rows.iter().map(spread)).collect()
+    };
+    std::iter::once(head).chain(by_what(bench).into_iter().map(line)).collect()
+}
+
+/// The rows of each thing together, in the order of the numbers of estimators.
+fn by_what(bench: &Bench) -> Vec<Vec<&Row>> {
+    let mut groups: Vec<Vec<&Row>> = Vec::new();
+    for row in &bench.rows {
+        match groups.iter_mut().find(|group| group.iter().any(|other| other.attached == row.attached)) {
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    groups
+}
+
+fn estimators(count: u32) -> String {
+    format!("{} estimator{}", grouped(count.into()), if count == 1 { "" } else { "s" })
+}
+
+fn added(row: &Row) -> String {
+    if row.attached == What::Nothing { String::new() } else { signed(row.added_instructions) }
+}
+
+fn signed(number: i64) -> String {
+    format!("{}{}", if number < 0 { "-" } else { "+" }, grouped(number.unsigned_abs()))
+}
+
+/// A number with a comma before every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Lays lines out as a table whose head is the first one: words to the left, numbers to the right.
+fn aligned(lines: &[Vec<String>]) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(String::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            // Writing to a String does not fail.
+            let _ = if column == 0 { write!(text, "| {cell:<width$} |") } else { write!(text, " {cell:>width$} |") };
+        }
+        text.push('\n');
+        if number == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let rule = "-".repeat(width + 1);
+                text.push_str(&if column == 0 { format!("|{rule}-|") } else { format!("{rule}:|") });
+            }
+            text.push('\n');
+        }
+    }
+    text
+}

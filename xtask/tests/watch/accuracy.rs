@@ -1,0 +1,85 @@
+//! How many runs, and how long.
+
+use xtask::{
+    lab::LabSpec,
+    scenario::{self, number},
+};
+
+fn busy() -> LabSpec {
+    LabSpec {
+        services: 10_000,
+        destinations: 2,
+        ..LabSpec::deterministic()
+    }
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn every_run_is_reported_with_its_length_and_within_a_thousandth_of_its_duration() {
+    let sections = scenario::run(
+        busy(),
+        "truth_begin
+        echo == watch; ipvs-latency watch --json --duration 42s
+        echo == truth; truth_runs
+        echo == slow; ipvs-latency watch --json --slow 1s --duration 5s
+        echo == text; ipvs-latency watch --duration 5s",
+    )
+    .unwrap();
+    let watched = sections.watched("watch").unwrap();
+    let pairs = watched.matched(&sections.truth("truth").unwrap()).unwrap();
+    assert!(pairs.len() >= 20, "only {} calls in 42 s", pairs.len());
+    for (call, run) in &pairs {
+        assert_eq!(call["estimators"], 30_001, "{call}");
+        assert_eq!(call["blackout_ns"], call["duration_ns"], "{call}");
+        let told = number(call, "duration_ns").unwrap();
+        assert!(told.abs_diff(run.lasted_ns) * 1000 <= run.lasted_ns, "{call} {run:?}");
+    }
+    let summary = watched.only("summary").unwrap();
+    assert_eq!(number(summary, "calls").unwrap(), pairs.len() as u64);
+    assert_eq!(number(summary, "expected").unwrap(), pairs.len() as u64);
+    assert_eq!((&summary["lost"], &summary["missed"]), (&0.into(), &0.into()));
+    assert!(summary["p50_ns"].is_u64() && summary["p90_ns"].is_null(), "{summary}");
+
+    let slow = sections.watched("slow").unwrap();
+    assert_eq!(slow.of("call").count(), 0, "no run takes a second");
+    assert!(number(slow.only("summary").unwrap(), "calls").unwrap() >= 2);
+
+    let text = sections.text("text").unwrap();
+    let call = text.lines().nth(1).unwrap();
+    assert!(call.starts_with("# 387") && call.contains("30001 estimators"), "{text}");
+    assert!(text.contains("lost 0, missed 0"), "{text}");
+}
+
+/// The reader is stopped for so long that the ring buffer overflows: detail is lost, no count is.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_stalled_reader_loses_detail_and_never_counts() {
+    let spec = LabSpec {
+        netns: 200,
+        ..LabSpec::deterministic()
+    };
+    let sections = scenario::run(
+        spec,
+        "truth_begin 32768
+        ipvs-latency watch --json > /tmp/watch & pid=$!
+        sleep 5; kill -STOP $pid; sleep 120; kill -CONT $pid; sleep 5; kill -INT $pid; wait $pid
+        echo == code; echo $?
+        echo == watch; cat /tmp/watch
+        echo == truth; truth_runs",
+    )
+    .unwrap();
+    assert_eq!(sections.text("code").unwrap(), "0\n");
+    let watched = sections.watched("watch").unwrap();
+    let window = watched.window().unwrap();
+    let truth = sections.truth("truth").unwrap();
+    let seen = truth.iter().filter(|run| window.contains(&run.begin_ns)).count() as u64;
+    let summary = watched.only("summary").unwrap();
+    let [calls, recorded, lost, missed] =
+        ["calls", "recorded", "lost", "missed"].map(|field| number(summary, field).unwrap());
+    assert!(lost > 0, "120 s of 201 namespaces are more than the ring buffer holds: {summary}");
+    assert_eq!(calls, recorded + lost);
+    assert_eq!(recorded, watched.of("call").count() as u64);
+    assert_eq!(missed, 0, "{summary}");
+    // A run that was under way when watching began may be in one count and not in the other.
+    assert!(calls.abs_diff(seen) <= 1, "told {calls}, traced {seen}");
+}

@@ -1,0 +1,105 @@
+//! What cannot be measured is refused in one sentence, with exit code 2.
+
+use xtask::{
+    kernel::Line,
+    lab::LabSpec,
+    scenario::{self, Sections},
+};
+
+/// Runs each command of `cases` in the guest and checks its exit code, its silence on standard output and
+/// its one sentence.
+fn refused(spec: LabSpec, cases: &[(&str, &[&str])]) -> Sections {
+    let mut script = String::from("try() { sh -c \"$1\" > /tmp/out 2> /tmp/err; code=$?; }\n");
+    for (index, (command, _)) in cases.iter().enumerate() {
+        script += &format!(
+            "try '{command}'\necho == code {index}; echo $code\necho == out {index}; cat /tmp/out\n\
+             echo == err {index}; cat /tmp/err\n"
+        );
+    }
+    let sections = scenario::run(spec, &script).unwrap();
+    for (index, (command, words)) in cases.iter().enumerate() {
+        let section = |name: &str| sections.text(&format!("{name} {index}")).unwrap();
+        let sentence = section("err");
+        assert_eq!(section("code"), "2\n", "{command}: {sentence}");
+        assert_eq!(section("out"), "", "{command}");
+        for word in *words {
+            assert!(sentence.contains(word), "{command}: no {word:?} in {sentence}");
+        }
+        assert!(!sentence.contains("panicked"), "{command}: {sentence}");
+    }
+    sections
+}
+
+const WATCH: &str = "ipvs-latency watch --duration 1s";
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn wrong_arguments_name_the_argument_and_the_accepted_form() {
+    let sections = refused(
+        LabSpec::default(),
+        &[
+            ("ipvs-latency watch --duration 5", &["--duration", "30s"]),
+            ("ipvs-latency watch --duration 0s", &["--duration", "zero", "30s"]),
+            ("ipvs-latency watch --duration -1s", &["-1"]),
+            ("ipvs-latency watch --interval 10ms", &["--interval", "1s"]),
+            ("ipvs-latency watch --slow fast", &["--slow", "500us"]),
+            ("ipvs-latency watch --netns pid:x", &["--netns", "pid:N"]),
+            ("ipvs-latency watch --netns nowhere", &["--netns nowhere", "/run/netns/nowhere", "pid:N"]),
+            ("ipvs-latency watch --netns pid:99999", &["--netns pid:99999"]),
+            ("ipvs-latency watch --netns 12345", &["--netns 12345", "lsns"]),
+            ("ipvs-latency watch --netns /etc/passwd", &["--netns"]),
+            ("ipvs-latency watch --plain --json", &["--plain", "--json"]),
+            ("ipvs-latency watch --color green", &["--color", "never"]),
+            ("ipvs-latency watsh", &["watsh", "watch"]),
+            ("ipvs-latency", &["Usage"]),
+            ("setpriv --bounding-set=-all --inh-caps=-all --reuid 1000 --clear-groups ipvs-latency watch", &["CAP_BPF", "sudo"]),
+            ("setpriv --bounding-set=-sys_admin,-perfmon ipvs-latency watch", &["CAP_PERFMON"]),
+            ("mount -t tmpfs none /sys/kernel/btf; ipvs-latency watch; code=$?; umount /sys/kernel/btf; exit $code", &["CONFIG_DEBUG_INFO_BTF"]),
+            ("mount -t tmpfs none /sys/bus/event_source; ipvs-latency watch; code=$?; umount /sys/bus/event_source; exit $code", &["no kprobes", "CONFIG_KPROBE_EVENTS"]),
+            ("echo 0 > /sys/kernel/debug/kprobes/enabled; ipvs-latency watch; code=$?; echo 1 > /sys/kernel/debug/kprobes/enabled; exit $code", &["switched off", "echo 1"]),
+            ("rmmod ip_vs_rr ip_vs; ipvs-latency watch", &["ip_vs is not loaded", "modprobe ip_vs"]),
+        ],
+    );
+    drop(sections);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_locked_down_kernel_is_told_from_one_that_allows_probes() {
+    let lockdown = |level: &str| LabSpec {
+        kernel_parameters: vec![format!("lockdown={level}")],
+        ..LabSpec::default()
+    };
+    refused(lockdown("confidentiality"), &[(WATCH, &["locked down", "lockdown=integrity"])]);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn kernel_5_10_is_refused_for_its_missing_module_btf() {
+    other_kernel(Line::V5_10, &["/sys/kernel/btf/ip_vs", "not supported yet"]);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn kernel_6_12_is_refused_for_its_kernel_threads() {
+    other_kernel(Line::V6_12, &["kernel threads", "not supported yet"]);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn the_newest_kernel_is_refused_for_its_kernel_threads() {
+    other_kernel(Line::Newest, &["kernel threads", "not supported yet"]);
+}
+
+fn other_kernel(kernel: Line, words: &[&str]) {
+    if !scenario::available(kernel) {
+        return;
+    }
+    let spec = LabSpec {
+        kernel,
+        services: 10,
+        destinations: 2,
+        ..LabSpec::default()
+    };
+    refused(spec, &[(WATCH, words)]);
+}
