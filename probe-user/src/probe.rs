@@ -41,8 +41,16 @@ pub enum ProbeError {
     Attach { function: String, reason: String },
     #[error("a snapshot of the estimators failed: {0}")]
     Snapshot(String),
-    #[error("the kernel does not let eBPF read its memory: lockdown=confidentiality forbids it")]
+    #[error(
+        "the kernel does not let eBPF read its memory, as when it is locked down: look at \
+         /sys/kernel/security/lockdown, and boot with lockdown=integrity or less to measure this host"
+    )]
     Unreadable,
+    #[error(
+        "this kernel has no bpf_loop, which came with Linux 5.17, and without it is not supported yet: \
+         boot one from 5.17 to 6.1"
+    )]
+    TooOld,
 }
 
 /// The probes in place. Dropping it takes them away.

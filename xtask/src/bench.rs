@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what measuring the estimator costs it, in instructions.
 //!
 //! ```text
-//! LabSpec -> guest.sh, behind truth.sh -> transcript -> Row, Row, ... -> verdict | table | JSON
+//! LabSpec -> guest.sh, with truth.sh -> transcript -> Row, Row, ... -> verdict | table | JSON
 //! ```
 //! In the deterministic lab guest time counts instructions, so the numbers are the same on any host. How long a run
 //! takes is told by the kernel's own timer tracepoints (`truth/truth.sh`), never by the tools compared. Idle time
@@ -12,6 +12,7 @@ mod table;
 mod transcript;
 mod verdict;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::{BenchArgs, Copy};
 use crate::lab::{LabSpec, build};
 use crate::setup::{self, Need};
+use crate::truth;
 use transcript::{Attachment, Transcript};
 pub use verdict::verdict;
 
@@ -35,7 +37,7 @@ pub const REPEATS_WITHIN: u64 = 40;
 const SERVICES: [u32; 3] = [0, 1_000, 10_000];
 const DESTINATIONS: u32 = 2;
 
-const SCRIPT: &str = concat!(include_str!("truth/truth.sh"), "\n", include_str!("bench/guest.sh"));
+const SCRIPT: &str = include_str!("bench/guest.sh");
 
 /// Something attached to the estimator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,9 +89,11 @@ pub struct Row {
     pub max_instructions: u64,
     /// The first run after attaching.
     pub first_instructions: u64,
-    /// What the machine executed from the program's `exec` to its last probe accepted; for programs only.
+    /// What the machine executed from the program's `exec` until its last probe was in place, to a thousand: the
+    /// program itself, the kernel for it, threads of the kernel and interrupts; only waiting is left out. For
+    /// programs only.
     pub start_to_attached_instructions: Option<u64>,
-    /// The guest time of that, idle time included.
+    /// The guest time of that, waiting included.
     pub start_to_attached_ns: Option<u64>,
 }
 
@@ -97,13 +101,19 @@ impl Bench {
     /// The row of one thing at one number of estimators.
     #[must_use]
     pub fn row(&self, attached: What, estimators: u32) -> Option<&Row> {
-        self.rows.iter().find(|row| row.attached == attached && row.estimators == estimators)
+        self.rows
+            .iter()
+            .find(|row| row.attached == attached && row.estimators == estimators)
     }
 
     /// The numbers of estimators measured at.
     #[must_use]
     pub fn sizes(&self) -> Vec<u32> {
-        self.rows.iter().filter(|row| row.attached == What::Nothing).map(|row| row.estimators).collect()
+        self.rows
+            .iter()
+            .filter(|row| row.attached == What::Nothing)
+            .map(|row| row.estimators)
+            .collect()
     }
 }
 
@@ -113,7 +123,8 @@ impl Bench {
 /// When a guest fails, or when what it says cannot be relied on: too few runs, or a run that does not get back to
 /// what it was once everything is detached.
 pub fn run() -> Result<Bench> {
-    setup::ensure(&[Need::EbpfToolchain, Need::Linker, Need::Bpftrace]).map_err(|error| anyhow!(error.sentence()))?;
+    setup::ensure(&[Need::EbpfToolchain, Need::Linker, Need::Bpftrace])
+        .map_err(|error| anyhow!(error.sentence()))?;
     let pair = build::empty_pair()?;
     let [small, middle, large] = SERVICES.map(|services| spec(services, &pair));
     // The large guest takes as long as the two others one after the other.
@@ -122,8 +133,14 @@ pub fn run() -> Result<Bench> {
         let smaller = [&small, &middle].map(measure);
         (smaller, large.join())
     });
-    let large = large.map_err(|_| anyhow!("the guest with the most estimators was not measured to its end"))?;
-    let mut bench = Bench { schema: 1, kind: "bench", kernel: String::new(), rows: Vec::new() };
+    let large = large
+        .map_err(|_| anyhow!("the guest with the most estimators was not measured to its end"))?;
+    let mut bench = Bench {
+        schema: 1,
+        kind: "bench",
+        kernel: String::new(),
+        rows: Vec::new(),
+    };
     for part in smaller.into_iter().chain([large]) {
         let (kernel, rows) = part?;
         bench.kernel = kernel;
@@ -132,12 +149,16 @@ pub fn run() -> Result<Bench> {
     Ok(bench)
 }
 
-fn spec(services: u32, pair: &std::path::Path) -> LabSpec {
+fn spec(services: u32, pair: &Path) -> LabSpec {
+    let pair = Copy {
+        source: pair.to_owned(),
+        destination: Some("/root/empty_pair".into()),
+    };
     LabSpec {
         services,
         destinations: DESTINATIONS,
         bpftrace: true,
-        copies: vec![Copy { source: pair.to_owned(), destination: Some("/root/empty_pair".into()) }],
+        copies: vec![truth::script(), pair],
         timeout: Duration::from_mins(20),
         ..LabSpec::deterministic()
     }
@@ -150,26 +171,39 @@ fn measure(spec: &LabSpec) -> Result<(String, Vec<Row>)> {
     let complaints = String::from_utf8_lossy(&outcome.stderr);
     ensure!(
         outcome.code == 0,
-        "the bench's script ended with exit code {} at {estimators} estimators: {}",
+        "the bench's script ended with exit code {} at {}: {}",
         outcome.code,
+        table::estimators(estimators),
         complaints.trim_end()
     );
     let transcript = String::from_utf8_lossy(&outcome.stdout);
     let transcript = transcript::parse(&transcript)?;
-    let rows = rows(&transcript, estimators).with_context(|| format!("at {estimators} estimators"))?;
+    let rows = rows(&transcript, estimators)
+        .with_context(|| format!("at {}", table::estimators(estimators)))?;
     Ok((transcript.kernel, rows))
 }
 
 /// Turns what a guest said into rows, and checks that it can be relied on.
 fn rows(transcript: &Transcript, estimators: u32) -> Result<Vec<Row>> {
-    let baseline = transcript.attachments.iter().find(|attachment| attachment.what == What::Nothing);
-    let baseline = median(&baseline.context("nothing was measured without probes")?.rest()?);
-    transcript.attachments.iter().map(|attachment| row(attachment, estimators, baseline)).collect()
+    let baseline = transcript
+        .attachments
+        .iter()
+        .find(|attachment| attachment.what == What::Nothing);
+    let baseline = median(
+        &baseline
+            .context("nothing was measured without probes")?
+            .rest()?,
+    );
+    transcript
+        .attachments
+        .iter()
+        .map(|attachment| row(attachment, estimators, baseline))
+        .collect()
 }
 
 fn row(attachment: &Attachment, estimators: u32, baseline: u64) -> Result<Row> {
     let rest = attachment.rest()?;
-    let after = attachment.last_after()?;
+    let after = median(&attachment.after()?);
     ensure!(
         after.abs_diff(baseline) <= REPEATS_WITHIN,
         "a run took {after} instructions after {:?} was detached, and {baseline} before",
@@ -200,34 +234,36 @@ fn median(values: &[u64]) -> u64 {
     }
 }
 
-/// `cargo xtask bench`: prints the numbers and what they promise; the exit code is 1 when a promise is broken and 2
-/// when nothing could be measured.
+/// `cargo xtask bench`: prints the numbers and whether they are as promised; the exit code is 1 when a promise is
+/// broken and 2 when nothing could be measured.
 #[must_use]
 pub fn command(args: BenchArgs) -> ExitCode {
     eprintln!("measuring at 1, 3,001 and 30,001 estimators; this takes some minutes ...");
-    let printed = run().and_then(|bench| {
-        let broken = verdict(&bench);
-        if args.json {
-            println!("{}", serde_json::to_string(&bench)?);
-        } else {
-            print!("{}", table::table(&bench));
-        }
-        Ok(broken)
-    });
-    match printed {
-        Ok(broken) if broken.is_empty() => {
-            eprintln!("every promise holds");
-            ExitCode::SUCCESS
-        }
-        Ok(broken) => {
-            broken.iter().for_each(|promise| eprintln!("broken: {promise}"));
-            ExitCode::from(1)
-        }
+    match run().and_then(|bench| print(&bench, args.json)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints everything; returns whether all promises hold. Beside a JSON document the words go to standard error.
+fn print(bench: &Bench, json: bool) -> Result<bool> {
+    let broken = verdict(bench);
+    let words = if broken.is_empty() {
+        "every promise holds".to_owned()
+    } else {
+        format!("broken: {}", broken.join("\nbroken: "))
+    };
+    if json {
+        println!("{}", serde_json::to_string(bench)?);
+        eprintln!("{words}");
+    } else {
+        println!("{}\n{words}", table::table(bench));
+    }
+    Ok(broken.is_empty())
 }
 
 #[cfg(test)]
@@ -236,7 +272,13 @@ mod tests {
 
     #[test]
     fn a_median_is_in_the_middle() {
-        for (values, expected) in [(&[3, 1, 2][..], 2), (&[4, 1, 2, 3], 2), (&[10, 20], 15), (&[7], 7), (&[], 0)] {
+        for (values, expected) in [
+            (&[3, 1, 2][..], 2),
+            (&[4, 1, 2, 3], 2),
+            (&[10, 20], 15),
+            (&[7], 7),
+            (&[], 0),
+        ] {
             assert_eq!(median(values), expected, "{values:?}");
         }
     }

@@ -76,13 +76,13 @@ pub struct LabArgs {
     /// Let guest time count instructions (one guest ns each), on a single CPU: the same run gives the same numbers.
     #[arg(long)]
     pub deterministic: bool,
-    /// IPVS services to create in each namespace.
+    /// IPVS services to create, in the first network namespace.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub services: u32,
     /// Destinations of each service.
     #[arg(long, value_name = "M", default_value_t = 0)]
     pub destinations: u32,
-    /// Further network namespaces to create and fill in the same way.
+    /// Further network namespaces to create, without services: lab1, lab2 and so on for `ip netns`.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub netns: u32,
     /// File or folder to copy into the guest; a folder copied to DST becomes DST.

@@ -12,13 +12,14 @@ mod terminal;
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 
-use crate::wire::{self, Run, Stage, ToGuest, ToHost};
+use crate::wire::{self, Fill, Run, ToGuest, ToHost};
 use port::{Host, Port};
 
 /// Kernel modules without which no port to the host exists.
@@ -39,8 +40,6 @@ pub fn init() -> ! {
 }
 
 /// Does what every run has in common and opens the line to the host.
-///
-/// The host may keep the guest as it is after this and start others from there: nothing here may depend on the run.
 fn boot() -> Result<Arc<Host>> {
     mounts::mount_all()?;
     nix::unistd::sethostname("lab").context("cannot set the host name")?;
@@ -51,11 +50,20 @@ fn boot() -> Result<Arc<Host>> {
 }
 
 /// Does one run, and tells the host how it ended.
+///
+/// Twice it waits for the host, which may keep the guest as it is then and start others from there.
 fn serve(host: &Arc<Host>) -> Result<()> {
     host.tell(&ToHost::Booted)?;
-    let Some(ToGuest::Run(run)) = host.listen()? else { bail!("the host did not say what to run") };
+    let Some(ToGuest::Fill(wanted)) = host.listen_soon()? else { bail!("the host did not say what to make") };
+    let start = Instant::now();
+    if let Err(error) = fill(wanted) {
+        return Ok(host.tell(&ToHost::Failed(format!("{error:#}")))?);
+    }
+    let filled_in = start.elapsed();
+    host.tell(&ToHost::Filled)?;
+    let Some(ToGuest::Run(run)) = host.listen_soon()? else { bail!("the host did not say what to run") };
     match perform(&run, host) {
-        Ok(code) => host.tell(&ToHost::Exit(code))?,
+        Ok(code) => host.tell(&ToHost::Ended { code, filled_in })?,
         Err(error) => host.tell(&ToHost::Failed(format!("{error:#}")))?,
     }
     // The host ends the guest; powering off here could cut off what is still in the port.
@@ -64,7 +72,12 @@ fn serve(host: &Arc<Host>) -> Result<()> {
     }
 }
 
-/// Makes what `run` asks for and runs its command; returns the command's exit code.
+fn fill(wanted: Fill) -> Result<()> {
+    namespaces::make(wanted.namespaces)?;
+    ipvs::fill(wanted.services, wanted.destinations)
+}
+
+/// Makes what else `run` asks for and runs its command; returns the command's exit code.
 fn perform(run: &Run, host: &Arc<Host>) -> Result<u8> {
     clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(run.now, 0)).context("cannot set the clock")?;
     files::unpack(Port::open(wire::FILES)?)?;
@@ -72,9 +85,6 @@ fn perform(run: &Run, host: &Arc<Host>) -> Result<u8> {
         modprobe(&["virtio_blk", "ext4"])?;
         storage::mount_disk()?;
     }
-    host.tell(&ToHost::Stage(Stage::Fill))?;
-    namespaces::make(run.namespaces)?;
-    ipvs::fill(run.services, run.destinations)?;
     let code = command::run(run, host)?;
     if run.disk {
         storage::unmount_disk()?;

@@ -98,6 +98,8 @@ pub struct Outcome {
     pub stderr: Vec<u8>,
     /// What the kernel wrote on its console.
     pub console: String,
+    /// Guest time it took to make the services and destinations.
+    pub filled_in: Duration,
 }
 
 impl LabSpec {

@@ -5,6 +5,7 @@
 //! of what the run brings along. A message is its length, four bytes little-endian, and its postcard encoding.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -19,19 +20,6 @@ pub const FILES: &str = "lab.files";
 pub const CHUNK: usize = 64 * 1024;
 /// No message is longer: a larger length is a broken stream.
 const LONGEST: usize = 16 * 1024 * 1024;
-
-/// Where a guest's run is; the host shows it and knows by it what a signal or a failure means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stage {
-    /// The kernel boots; nobody has spoken yet.
-    Boot,
-    /// PID 1 fills IPVS and makes what else the run asked for.
-    Fill,
-    /// The command runs.
-    Command,
-    /// The command has ended; what it wrote is on its way.
-    End,
-}
 
 /// One of the command's output streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +57,17 @@ pub struct Terminal {
     pub raw: bool,
 }
 
+/// What IPVS is to hold.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// Virtual services, in the first network namespace.
+    pub services: u32,
+    /// Destinations of each service.
+    pub destinations: u32,
+    /// Network namespaces beside the first, without services.
+    pub namespaces: u32,
+}
+
 /// Everything PID 1 has to know about one run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
@@ -80,12 +79,6 @@ pub struct Run {
     pub streams: [Kind; 3],
     /// The terminal, when one of the streams is one.
     pub terminal: Option<Terminal>,
-    /// Virtual services to make.
-    pub services: u32,
-    /// Destinations of each service.
-    pub destinations: u32,
-    /// Network namespaces to make beside the first.
-    pub namespaces: u32,
     /// Whether a disk is to be mounted.
     pub disk: bool,
     /// The time of day on the host, in seconds since 1970.
@@ -95,14 +88,21 @@ pub struct Run {
 /// A message of the guest.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToHost {
-    /// PID 1 is up and waits for its [`Run`].
+    /// PID 1 is up and waits for its [`Fill`].
     Booted,
-    /// The run has come to this stage.
-    Stage(Stage),
+    /// IPVS holds what it is to hold; PID 1 waits for its [`Run`].
+    Filled,
+    /// Everything is ready for the command, which now starts.
+    Starting,
     /// Bytes of the command's output.
     Output(Stream, #[serde(with = "serde_bytes")] Vec<u8>),
-    /// The command ended with this exit code; everything it wrote has been sent, and the disk is unmounted.
-    Exit(u8),
+    /// The command has ended; everything it wrote has been sent, and the disk is unmounted.
+    Ended {
+        /// Its exit code.
+        code: u8,
+        /// Guest time that filling IPVS took.
+        filled_in: Duration,
+    },
     /// PID 1 could not do what the run asks, in one sentence.
     Failed(String),
 }
@@ -110,7 +110,9 @@ pub enum ToHost {
 /// A message of the host.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToGuest {
-    /// What to do.
+    /// What to make first.
+    Fill(Fill),
+    /// What to do then.
     Run(Box<Run>),
     /// The terminal has another size now.
     Resize(Size),
@@ -169,11 +171,11 @@ mod tests {
     fn a_message_comes_back_as_it_was_sent() {
         let mut pipe = Vec::new();
         send(&mut pipe, &ToHost::Output(Stream::Err, vec![0, 255, 10])).unwrap();
-        send(&mut pipe, &ToHost::Exit(7)).unwrap();
+        send(&mut pipe, &ToHost::Filled).unwrap();
         let mut from = pipe.as_slice();
         let first = receive::<ToHost>(&mut from).unwrap();
         assert!(matches!(first, Some(ToHost::Output(Stream::Err, bytes)) if bytes == [0, 255, 10]));
-        assert!(matches!(receive::<ToHost>(&mut from).unwrap(), Some(ToHost::Exit(7))));
+        assert!(matches!(receive::<ToHost>(&mut from).unwrap(), Some(ToHost::Filled)));
         assert!(receive::<ToHost>(&mut from).unwrap().is_none());
     }
 

@@ -10,3 +10,5 @@ mod namespaces;
 mod refusals;
 #[path = "watch/ways_out.rs"]
 mod ways_out;
+#[path = "watch/soak.rs"]
+mod soak;

@@ -264,4 +264,21 @@ mod tests {
         let unknown = blob(&[0, 31 << 24, 0], b"\0");
         assert_eq!(fields(&unknown, None, &[]).unwrap_err(), BtfError::Kind(31));
     }
+
+    #[test]
+    fn no_single_wrong_byte_makes_it_panic() {
+        let whole = blob(
+            &[1, STRUCT_OF_TWO, 16, 5, 0, 64, 10, 0, 128],
+            b"\0net\0ipvs\0list\0",
+        );
+        for place in 0..whole.len() {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut wrong = whole.clone();
+                wrong[place] = byte;
+                // Either it is refused, or what is found lies somewhere: both are fine, a panic is not.
+                let _ = fields(&wrong, Some(&whole), &["net"]);
+                let _ = fields(&whole, Some(&wrong), &["net"]);
+            }
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub enum Refusal {
     NoBtf(String),
     #[error(
         "this kernel ({0}) carries no BTF for ip_vs (/sys/kernel/btf/ip_vs cannot be read), and kernels \
-         without it, 5.10 among them, are not supported yet: boot one from 5.16 to 6.1 built with \
+         without it, 5.10 among them, are not supported yet: boot one from 5.17 to 6.1 built with \
          CONFIG_DEBUG_INFO_BTF_MODULES=y"
     )]
     NoModuleBtf(String),

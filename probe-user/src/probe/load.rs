@@ -7,6 +7,7 @@ use aya::{
     maps::{Map, MapError},
     programs::{Program, ProgramError},
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use probe_ebpf::Offsets;
 
 use super::ProbeError;
@@ -18,7 +19,7 @@ pub fn programs(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError
     let est_timer = u64::from(offsets.ipvs_est_timer);
     // A constant that the verifier sees: at 0 it drops every diagnostic from the programs.
     let level: u8 = if diagnostics { 5 } else { 0 };
-    let mut ebpf = EbpfLoader::new()
+    let mut ebpf = loader()?
         .override_global("OFFSETS", bytemuck::bytes_of(offsets), true)
         .override_global("EST_TIMER", &est_timer, true)
         .override_global(aya_log::LEVEL, &level, true)
@@ -30,9 +31,50 @@ pub fn programs(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError
             Program::RawTracePoint(program) => program.load(),
             _ => Ok(()),
         }
-        .map_err(|error| ProbeError::Load("program", format!("{name}: {}", root_cause(&error))))?;
+        .map_err(|error| not_loaded(name, &error))?;
     }
     Ok(ebpf)
+}
+
+/// A loader that has not read the kernel's BTF.
+///
+/// aya 0.14's constructor reads and parses all of it, for relocations that our programs do not have: of 221
+/// million instructions from start to attached it took 115, and tens of MiB. It goes on without where it
+/// cannot open the file, so for that moment no file can be opened; no other thread is there yet.
+fn loader() -> Result<EbpfLoader<'static>, ProbeError> {
+    let limit = |error: nix::Error| refused("loader", &error);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(limit)?;
+    setrlimit(Resource::RLIMIT_NOFILE, 0, hard).map_err(limit)?;
+    let loader = EbpfLoader::new();
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(limit)?;
+    Ok(loader)
+}
+
+/// What the verifier's refusal of a program means.
+fn not_loaded(name: &str, error: &ProgramError) -> ProbeError {
+    let log = match error {
+        ProgramError::LoadError { verifier_log, .. } => verifier_log.to_string(),
+        _ => String::new(),
+    };
+    judged(&log).unwrap_or_else(|| {
+        ProbeError::Load("program", format!("{name}: {}", root_cause(error)))
+    })
+}
+
+/// The refusals that the verifier's log tells: helpers that it does not know are not offered by a kernel
+/// that is too old, or too locked down.
+fn judged(log: &str) -> Option<ProbeError> {
+    let unknown = |helper| {
+        log.lines()
+            .any(|line| line.contains("unknown func") && line.contains(helper))
+    };
+    if unknown("bpf_probe_read_kernel#") || unknown("bpf_probe_read#") {
+        Some(ProbeError::Unreadable)
+    } else if unknown("bpf_loop#") {
+        Some(ProbeError::TooOld)
+    } else {
+        None
+    }
 }
 
 /// The map called `name`, as the type that it is.
@@ -70,4 +112,18 @@ pub fn root_cause(error: &(dyn Error + 'static)) -> String {
     }
     let text = innermost.to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_helper_is_told_as_what_it_means() {
+        let lockdown = "0: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\n";
+        assert!(matches!(judged(lockdown), Some(ProbeError::Unreadable)));
+        let old = "12: (85) call unknown#181\nunknown func bpf_loop#181\n";
+        assert!(matches!(judged(old), Some(ProbeError::TooOld)));
+        assert!(judged("R1 invalid mem access 'inv'").is_none());
+    }
 }

@@ -1,5 +1,5 @@
-# What `cargo xtask bench` runs in the guest, behind truth.sh: one thing after the other attached to the
-# estimator, left there for a dozen runs, and taken away. Says on standard output, a line each:
+# What `cargo xtask bench` runs in the guest: one thing after the other attached to the estimator, left there
+# for a dozen runs, and taken away. Says on standard output, a line each:
 #
 #   kernel RELEASE
 #   attaching WHAT
@@ -7,6 +7,8 @@
 #   run BEGIN LASTED CPU  a run of the estimator, from truth.sh
 #
 # Nothing here asks whether something is attached: the kernel notes it, and whoever reads this works it out.
+
+. /root/truth.sh
 
 events=$tracing/instances/events
 
@@ -25,33 +27,36 @@ events_begin() {
 
 mark() { echo "$1" > $events/trace_marker; }
 
-# attach and detach are functions; programs that attach something are started by `start`.
+# measure WHAT: attaches it by the function WHAT and detaches it by WHAT_end. A run every 2 s.
 measure() {
     echo "attaching $1"
     echo > $events/trace
     echo > $truth/trace
-    $2
+    $1
     sleep 25
     mark detaching
-    $3
+    $1_end
     mark detached
-    sleep 6
+    sleep 7
     grep -v '^#' $events/trace | sed 's/^/event /'
     truth_runs | sed 's/^/run /'
 }
 
 start() { "$@" > /tmp/out 2>&1 & tool=$!; }
+
+# stop [WORDS]: ends the program started last, which must not have ended before, and must have said WORDS.
 stop() {
-    kill $tool
-    wait $tool || :
-    [ -z "$1" ] || grep -q "$1" /tmp/out || { echo "$1 is not in the output:" >&2; cat /tmp/out >&2; exit 1; }
+    kill $tool && { wait $tool || :; } && grep -q -F "$1" /tmp/out && return
+    echo "$what did not do its work; it said:" >&2
+    cat /tmp/out >&2
+    exit 1
 }
 
 nothing() { mark attached; }
 nothing_end() { :; }
 
 empty_pair() { start /root/empty_pair; }
-empty_pair_end() { stop; }
+empty_pair_end() { stop 'attached'; }
 
 tracefs_events() {
     echo 'p:bench/entered ip_vs:estimation_timer' >> $tracing/kprobe_events
@@ -79,7 +84,7 @@ bpftrace_hist() {
 bpftrace_hist_end() { stop '@us:'; }
 
 watch() { start ipvs-latency watch --json; }
-watch_end() { stop '"type":"summary"'; }
+watch_end() { stop '"type":"call"'; }
 
 function_graph() {
     echo estimation_timer > $tracing/set_graph_function
@@ -96,5 +101,5 @@ echo "kernel $(uname -r)"
 truth_begin
 events_begin
 for what in nothing empty_pair tracefs_events bpftrace_hist watch function_graph; do
-    measure $what $what ${what}_end
+    measure $what
 done

@@ -40,13 +40,22 @@ fn costs(bench: &Bench) -> Vec<Vec<String>> {
     head.extend(["first run".into(), "start to attached".into()]);
     let mut lines = vec![head];
     for rows in by_what(bench) {
-        let mut line: Vec<String> = rows.first().map(|row| row.attached.label().into()).into_iter().collect();
+        let mut line: Vec<String> = rows
+            .first()
+            .map(|row| row.attached.label().into())
+            .into_iter()
+            .collect();
         for row in &rows {
             line.extend([grouped(row.run_instructions), added(row)]);
         }
         if let Some(row) = rows.last() {
             let dearer = row.first_instructions.cast_signed() - row.run_instructions.cast_signed();
-            line.extend([signed(dearer), row.start_to_attached_instructions.map(grouped).unwrap_or_default()]);
+            line.extend([
+                signed(dearer),
+                row.start_to_attached_instructions
+                    .map(grouped)
+                    .unwrap_or_default(),
+            ]);
         }
         lines.push(line);
     }
@@ -54,20 +63,34 @@ fn costs(bench: &Bench) -> Vec<Vec<String>> {
 }
 
 fn spreads(bench: &Bench) -> Vec<Vec<String>> {
-    let head = ["attached".to_owned()].into_iter().chain(bench.sizes().into_iter().map(estimators)).collect();
+    let head = ["attached".to_owned()]
+        .into_iter()
+        .chain(bench.sizes().into_iter().map(estimators))
+        .collect();
     let line = |rows: Vec<&Row>| {
         let label = rows.first().map(|row| row.attached.label().to_owned());
-        let spread = |row: &&Row| format!("{}..{}", grouped(row.min_instructions), grouped(row.max_instructions));
+        let spread = |row: &&Row| {
+            format!(
+                "{}..{}",
+                grouped(row.min_instructions),
+                grouped(row.max_instructions)
+            )
+        };
         label.into_iter().chain(rows.iter().map(spread)).collect()
     };
-    std::iter::once(head).chain(by_what(bench).into_iter().map(line)).collect()
+    std::iter::once(head)
+        .chain(by_what(bench).into_iter().map(line))
+        .collect()
 }
 
 /// The rows of each thing together, in the order of the numbers of estimators.
 fn by_what(bench: &Bench) -> Vec<Vec<&Row>> {
     let mut groups: Vec<Vec<&Row>> = Vec::new();
     for row in &bench.rows {
-        match groups.iter_mut().find(|group| group.iter().any(|other| other.attached == row.attached)) {
+        match groups
+            .iter_mut()
+            .find(|group| group.iter().any(|other| other.attached == row.attached))
+        {
             Some(group) => group.push(row),
             None => groups.push(vec![row]),
         }
@@ -75,16 +98,29 @@ fn by_what(bench: &Bench) -> Vec<Vec<&Row>> {
     groups
 }
 
-fn estimators(count: u32) -> String {
-    format!("{} estimator{}", grouped(count.into()), if count == 1 { "" } else { "s" })
+/// A number of estimators in words.
+pub fn estimators(count: u32) -> String {
+    format!(
+        "{} estimator{}",
+        grouped(count.into()),
+        if count == 1 { "" } else { "s" }
+    )
 }
 
 fn added(row: &Row) -> String {
-    if row.attached == What::Nothing { String::new() } else { signed(row.added_instructions) }
+    if row.attached == What::Nothing {
+        String::new()
+    } else {
+        signed(row.added_instructions)
+    }
 }
 
 fn signed(number: i64) -> String {
-    format!("{}{}", if number < 0 { "-" } else { "+" }, grouped(number.unsigned_abs()))
+    format!(
+        "{}{}",
+        if number < 0 { "-" } else { "+" },
+        grouped(number.unsigned_abs())
+    )
 }
 
 /// A number with a comma before every three digits.
@@ -103,22 +139,97 @@ fn grouped(number: u64) -> String {
 /// Lays lines out as a table whose head is the first one: words to the left, numbers to the right.
 fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
-    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(String::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines
+            .iter()
+            .filter_map(|line| line.get(column))
+            .map(String::len)
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for (number, line) in lines.iter().enumerate() {
         for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
             // Writing to a String does not fail.
-            let _ = if column == 0 { write!(text, "| {cell:<width$} |") } else { write!(text, " {cell:>width$} |") };
+            let _ = if column == 0 {
+                write!(text, "| {cell:<width$} |")
+            } else {
+                write!(text, " {cell:>width$} |")
+            };
         }
         text.push('\n');
         if number == 0 {
             for (column, width) in widths.iter().enumerate() {
-                let rule = "-".repeat(width + 1);
-                text.push_str(&if column == 0 { format!("|{rule}-|") } else { format!("{rule}:|") });
+                let (left, right) = if column == 0 {
+                    ("|-", "-|")
+                } else {
+                    ("-", ":|")
+                };
+                text.extend([left, &"-".repeat(*width), right]);
             }
             text.push('\n');
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(attached: What, estimators: u32, run: u64, added: i64, start: Option<u64>) -> Row {
+        Row {
+            attached,
+            estimators,
+            run_instructions: run,
+            added_instructions: added,
+            min_instructions: run - 36,
+            max_instructions: run,
+            first_instructions: run - 15,
+            start_to_attached_instructions: start,
+            start_to_attached_ns: start,
+        }
+    }
+
+    #[test]
+    fn the_tables_are_aligned() {
+        let rows = vec![
+            row(What::Nothing, 1, 1_773, 0, None),
+            row(What::Watch, 1, 3_171, 1_398, Some(105_000_000)),
+            row(What::Nothing, 30_001, 3_871_777, 0, None),
+            row(What::Watch, 30_001, 3_873_175, 1_398, Some(106_000_000)),
+        ];
+        let text = table(&Bench {
+            schema: 1,
+            kind: "bench",
+            kernel: "6.1.0".into(),
+            rows,
+        });
+        let tables: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        let expected = [
+            "| attached           | 1 estimator |  added | 30,001 estimators |  added | first run | start to attached |",
+            "|--------------------|------------:|-------:|------------------:|-------:|----------:|------------------:|",
+            "| nothing            |       1,773 |        |         3,871,777 |        |       -15 |                   |",
+            "| ipvs-latency watch |       3,171 | +1,398 |         3,873,175 | +1,398 |       -15 |       106,000,000 |",
+            "| attached           |  1 estimator |    30,001 estimators |",
+            "|--------------------|-------------:|---------------------:|",
+            "| nothing            | 1,737..1,773 | 3,871,741..3,871,777 |",
+            "| ipvs-latency watch | 3,135..3,171 | 3,873,139..3,873,175 |",
+        ];
+        assert_eq!(tables, expected);
+    }
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), expected);
+        }
+        assert_eq!((signed(-1_398), signed(0)), ("-1,398".into(), "+0".into()));
+    }
 }

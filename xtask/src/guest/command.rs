@@ -16,7 +16,7 @@ use nix::unistd::{Pid, setsid};
 use super::output::{Closed, carry};
 use super::port::{Host, Port};
 use super::terminal;
-use crate::wire::{self, Input, Kind, Run, Stage, Stream, ToGuest, ToHost};
+use crate::wire::{self, Input, Kind, Run, Stream, ToGuest, ToHost};
 
 /// Where programs are.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -27,7 +27,7 @@ const CANNOT_START: u8 = 127;
 pub fn run(run: &Run, host: &Arc<Host>) -> Result<u8> {
     let terminal = run.terminal.map(terminal::make).transpose()?;
     let (mut command, ends) = prepare(run, terminal.as_ref().map(|pair| &pair.slave))?;
-    host.tell(&ToHost::Stage(Stage::Command))?;
+    host.tell(&ToHost::Starting)?;
     let started = command.spawn();
     // What the child holds now must be closed here, or no pipe would ever come to its end.
     drop(command);
@@ -50,7 +50,6 @@ pub fn run(run: &Run, host: &Arc<Host>) -> Result<u8> {
     for pump in pumps {
         let _ = pump.join();
     }
-    host.tell(&ToHost::Stage(Stage::End))?;
     Ok(code)
 }
 
@@ -156,7 +155,7 @@ fn obey(host: &Arc<Host>, child: Pid, master: Option<File>, closed: Arc<Closed>)
                 }
                 ToGuest::Signal(number) => deliver(number, child, master.as_ref()),
                 ToGuest::Closed(stream) => closed.close(stream),
-                ToGuest::Run(_) => {}
+                ToGuest::Fill(_) | ToGuest::Run(_) => {}
             }
         }
     });

@@ -24,6 +24,7 @@ struct Source(Port);
 
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.spin()?;
         (&self.0).read(buffer)
     }
 }

@@ -1,5 +1,6 @@
 //! Virtual services and destinations, made over generic netlink.
 
+use std::io;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, bail};
@@ -11,10 +12,10 @@ use neli::router::synchronous::NlRouter;
 use neli::socket::synchronous::NlSocketHandle;
 use neli::types::{Buffer, GenlBuffer};
 use neli::utils::Groups;
-use nix::libc;
 
-/// Requests sent before their answers are read: few enough for the answers to fit in the socket's buffer.
-const BATCH: usize = 64;
+/// `AF_INET` and `IPPROTO_TCP`, as wide as the attributes have them.
+const FAMILY: u16 = 2;
+const TCP: u16 = 6;
 /// Version of the `IPVS` family.
 const VERSION: u8 = 1;
 
@@ -51,14 +52,23 @@ pub fn fill(services: u32, destinations: u32) -> Result<()> {
         return Ok(());
     }
     let mut line = Line::open()?;
+    // What is the same in every request is put together once: guests are slow.
+    let common = common()?;
+    let destinations = (0..destinations).map(destination).collect::<Result<Vec<_>>>()?;
     for number in 0..services {
-        let service = Service(number);
-        line.request(NEW_SERVICE, vec![service.described()?])
-            .with_context(|| format!("cannot make service {number}"))?;
-        for destination in 0..destinations {
-            line.request(NEW_DEST, vec![service.named()?, described(destination)?])
-                .with_context(|| format!("cannot make destination {destination} of service {number}"))?;
-        }
+        make(&mut line, &Service(number), &common, &destinations)
+            .with_context(|| format!("cannot make service {number} of {services}"))?;
+    }
+    Ok(())
+}
+
+fn make(line: &mut Line, service: &Service, common: &[Attribute], destinations: &[Attribute]) -> Result<()> {
+    let name = service.name()?;
+    let whole = nest_all(name.clone(), common)?;
+    line.request(NEW_SERVICE, [whole].into_iter().collect(), destinations.is_empty())?;
+    for (place, destination) in destinations.iter().enumerate() {
+        let attributes = [name.clone(), destination.clone()].into_iter().collect();
+        line.request(NEW_DEST, attributes, place + 1 == destinations.len())?;
     }
     line.settle()
 }
@@ -79,49 +89,40 @@ impl Service {
     }
 
     /// What tells the service from others.
-    fn named(&self) -> Result<Attribute> {
-        nest(
-            attribute::SERVICE,
-            &[
-                plain(attribute::SERVICE_FAMILY, &family().to_ne_bytes())?,
-                plain(attribute::SERVICE_PROTOCOL, &6_u16.to_ne_bytes())?,
-                plain(attribute::SERVICE_ADDRESS, &padded(self.address()))?,
-                plain(attribute::SERVICE_PORT, &self.port().to_be_bytes())?,
-            ],
-        )
-    }
-
-    /// Everything about the service.
-    fn described(&self) -> Result<Attribute> {
-        let more = [
-            plain(attribute::SERVICE_SCHEDULER, b"rr\0")?,
-            plain(attribute::SERVICE_FLAGS, &[0; 8])?,
-            plain(attribute::SERVICE_TIMEOUT, &[0; 4])?,
-            plain(attribute::SERVICE_NETMASK, &[0xff; 4])?,
+    fn name(&self) -> Result<Attribute> {
+        let parts = [
+            plain(attribute::SERVICE_FAMILY, &FAMILY.to_ne_bytes())?,
+            plain(attribute::SERVICE_PROTOCOL, &TCP.to_ne_bytes())?,
+            plain(attribute::SERVICE_ADDRESS, &padded(self.address()))?,
+            plain(attribute::SERVICE_PORT, &self.port().to_be_bytes())?,
         ];
-        more.iter().try_fold(self.named()?, |service, attribute| Ok(service.nest(attribute)?))
+        nest_all(plain(attribute::SERVICE, &[])?, &parts)
     }
 }
 
-/// Everything about the destination of this number; masquerading is forwarding method 0.
-fn described(number: u32) -> Result<Attribute> {
-    let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 128, 0, 0).to_bits() + number);
-    nest(
-        attribute::DEST,
-        &[
-            plain(attribute::DEST_ADDRESS, &padded(address))?,
-            plain(attribute::DEST_PORT, &8080_u16.to_be_bytes())?,
-            plain(attribute::DEST_FORWARD, &0_u32.to_ne_bytes())?,
-            plain(attribute::DEST_WEIGHT, &1_u32.to_ne_bytes())?,
-            plain(attribute::DEST_UPPER, &0_u32.to_ne_bytes())?,
-            plain(attribute::DEST_LOWER, &0_u32.to_ne_bytes())?,
-            plain(attribute::DEST_FAMILY, &family().to_ne_bytes())?,
-        ],
-    )
+/// Everything else about a service.
+fn common() -> Result<[Attribute; 4]> {
+    Ok([
+        plain(attribute::SERVICE_SCHEDULER, b"rr\0")?,
+        plain(attribute::SERVICE_FLAGS, &[0; 8])?,
+        plain(attribute::SERVICE_TIMEOUT, &[0; 4])?,
+        plain(attribute::SERVICE_NETMASK, &[0xff; 4])?,
+    ])
 }
 
-fn family() -> u16 {
-    libc::AF_INET.cast_unsigned().to_le_bytes()[0].into()
+/// The destination of this number, the same in every service; masquerading is forwarding method 0.
+fn destination(number: u32) -> Result<Attribute> {
+    let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 128, 0, 0).to_bits() + number);
+    let parts = [
+        plain(attribute::DEST_ADDRESS, &padded(address))?,
+        plain(attribute::DEST_PORT, &8080_u16.to_be_bytes())?,
+        plain(attribute::DEST_FORWARD, &0_u32.to_ne_bytes())?,
+        plain(attribute::DEST_WEIGHT, &1_u32.to_ne_bytes())?,
+        plain(attribute::DEST_UPPER, &0_u32.to_ne_bytes())?,
+        plain(attribute::DEST_LOWER, &0_u32.to_ne_bytes())?,
+        plain(attribute::DEST_FAMILY, &FAMILY.to_ne_bytes())?,
+    ];
+    nest_all(plain(attribute::DEST, &[])?, &parts)
 }
 
 /// `union nf_inet_addr`: room for an IPv6 address.
@@ -136,16 +137,15 @@ fn plain(kind: u16, payload: &[u8]) -> Result<Attribute> {
     Ok(NlattrBuilder::default().nla_type(kind).nla_payload(Buffer::from(payload)).build()?)
 }
 
-fn nest(kind: u16, attributes: &[Attribute]) -> Result<Attribute> {
-    attributes.iter().try_fold(plain(kind, &[])?, |nest, attribute| Ok(nest.nest(attribute)?))
+fn nest_all(outer: Attribute, parts: &[Attribute]) -> Result<Attribute> {
+    parts.iter().try_fold(outer, |outer, part| Ok(outer.nest(part)?))
 }
 
-/// A netlink socket to IPVS that sends ahead of the answers.
+/// A netlink socket to IPVS.
 struct Line {
     socket: NlSocketHandle,
     family: u16,
     sent: u32,
-    open: usize,
 }
 
 impl Line {
@@ -153,39 +153,30 @@ impl Line {
         let (router, _) = NlRouter::connect(NlFamily::Generic, None, Groups::empty()).context("no generic netlink")?;
         let family = router.resolve_genl_family("IPVS").context("the kernel has no IPVS")?;
         let socket = NlSocketHandle::connect(NlFamily::Generic, None, Groups::empty())?;
-        Ok(Self { socket, family, sent: 0, open: 0 })
+        Ok(Self { socket, family, sent: 0 })
     }
 
-    fn request(&mut self, command: u8, attributes: Vec<Attribute>) -> Result<()> {
-        let body: Genlmsghdr<u8, u16> = GenlmsghdrBuilder::default()
-            .cmd(command)
-            .version(VERSION)
-            .attrs(attributes.into_iter().collect::<GenlBuffer<u16, Buffer>>())
-            .build()?;
+    /// Sends a request. The kernel answers the `last` one before [`Line::settle`], and those it refuses.
+    fn request(&mut self, command: u8, attributes: GenlBuffer<u16, Buffer>, last: bool) -> Result<()> {
+        let body: Genlmsghdr<u8, u16> =
+            GenlmsghdrBuilder::default().cmd(command).version(VERSION).attrs(attributes).build()?;
         self.sent += 1;
         let message = NlmsghdrBuilder::default()
             .nl_type(self.family)
-            .nl_flags(NlmF::REQUEST | NlmF::ACK)
+            .nl_flags(if last { NlmF::REQUEST | NlmF::ACK } else { NlmF::REQUEST })
             .nl_seq(self.sent)
             .nl_payload(NlPayload::Payload(body))
             .build()?;
-        self.socket.send(&message)?;
-        self.open += 1;
-        if self.open < BATCH { Ok(()) } else { self.settle() }
+        Ok(self.socket.send(&message)?)
     }
 
-    /// Reads every answer that is due.
+    /// Reads the first answer: a refusal, or else the one to the last request.
     fn settle(&mut self) -> Result<()> {
-        while self.open > 0 {
-            let (answers, _) = self.socket.recv::<u16, Buffer>()?;
-            for answer in answers {
-                if let NlPayload::Err(refusal) = answer?.nl_payload() {
-                    let why = std::io::Error::from_raw_os_error(-refusal.error());
-                    bail!("IPVS refuses it: {why}");
-                }
-                self.open -= 1;
-            }
+        let (mut answers, _) = self.socket.recv::<u16, Buffer>()?;
+        let answer = answers.next().context("IPVS does not answer")??;
+        match answer.nl_payload() {
+            NlPayload::Err(refusal) => bail!("IPVS refuses it: {}", io::Error::from_raw_os_error(-refusal.error())),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
 
 /// Type, mount point and options, in the order they are mounted.
-const TABLE: [(&str, &str, &str); 11] = [
+const TABLE: [(&str, &str, &str); 12] = [
     ("proc", "/proc", ""),
     ("sysfs", "/sys", ""),
     ("devtmpfs", "/dev", ""),
@@ -16,6 +16,7 @@ const TABLE: [(&str, &str, &str); 11] = [
     ("tmpfs", "/tmp", "mode=1777"),
     ("cgroup2", "/sys/fs/cgroup", ""),
     ("tracefs", "/sys/kernel/tracing", ""),
+    ("securityfs", "/sys/kernel/security", ""),
     ("debugfs", "/sys/kernel/debug", ""),
     ("bpf", "/sys/fs/bpf", "mode=700"),
 ];

@@ -4,9 +4,14 @@ use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::thread::{self, JoinHandle};
 
-/// How much is kept, and how many of the last lines are shown.
+/// How much is kept.
 const KEPT: usize = 1 << 20;
+/// How many of the last lines are shown; more, up to so many, where a crash began before them.
 const SHOWN: usize = 40;
+const SHOWN_OF_CRASH: usize = 120;
+/// How a crash begins.
+const CRASHES: [&str; 6] =
+    ["BUG: ", "Oops: ", "general protection fault", "Kernel panic", "watchdog: ", "detected stalls on CPU"];
 
 /// A console being read.
 pub struct Console(JoinHandle<Vec<u8>>);
@@ -42,21 +47,39 @@ pub fn has_panicked(console: &str) -> bool {
     console.contains("Kernel panic - not syncing")
 }
 
-/// The last lines.
+/// The last lines; with a crash, from its beginning on.
 pub fn tail(console: &str) -> String {
     let lines: Vec<&str> = console.trim_end().lines().collect();
-    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+    let usual = lines.len().saturating_sub(SHOWN);
+    let crash = lines.iter().position(|line| CRASHES.iter().any(|crash| line.contains(crash)));
+    let start = crash.map_or(usual, |crash| usual.min(crash).max(lines.len().saturating_sub(SHOWN_OF_CRASH)));
+    lines[start..].join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn numbered(lines: usize) -> Vec<String> {
+        (0..lines).map(|line| format!("line {line}")).collect()
+    }
+
     #[test]
     fn the_tail_is_the_last_forty_lines() {
-        let console: String = (0..100).map(|line| format!("line {line}\n")).collect();
-        let tail = tail(&console);
-        assert_eq!((tail.lines().count(), tail.lines().next(), tail.lines().last()), (40, Some("line 60"), Some("line 99")));
+        let lines = numbered(100);
+        assert_eq!(tail(&lines.join("\n")), lines[60..].join("\n"));
+    }
+
+    #[test]
+    fn the_tail_of_a_crash_begins_with_it_unless_it_is_endless() {
+        for (at, first) in [(30, 30), (2, 80), (190, 160)] {
+            let mut lines = numbered(200);
+            if at == 30 {
+                lines.truncate(100);
+            }
+            lines[at] = "Kernel panic - not syncing: test".into();
+            assert_eq!(tail(&lines.join("\n")), lines[first..].join("\n"), "{at}");
+        }
     }
 
     #[test]

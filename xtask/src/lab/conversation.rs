@@ -9,22 +9,29 @@ use anyhow::{Result, bail};
 
 use super::console::{self, Console};
 use super::machine::Machine;
-use super::snapshot::Snapshot;
+use super::snapshot::Wanted;
 use super::traffic::{self, Talk};
 use super::{KERNEL_PANIC, TIME_LIMIT};
-use crate::wire::{Run, Size, Stage, ToGuest};
+use crate::wire::{Fill, Run, Size, ToGuest};
 
 /// How long a command may take to obey a signal before the guest is stopped.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Something that happened, for the thread that decides.
 pub enum Event {
-    /// PID 1 waits for its run.
+    /// PID 1 waits for what to make.
     Booted,
-    /// The run has come to a stage.
-    Stage(Stage),
+    /// IPVS is filled, and PID 1 waits for what to run.
+    Filled,
+    /// The command is about to start.
+    Starting,
     /// The command has ended.
-    Exit(u8),
+    Exit {
+        /// Its exit code.
+        code: u8,
+        /// Guest time that filling IPVS took.
+        filled_in: Duration,
+    },
     /// PID 1 cannot do what was asked.
     Failed(String),
     /// The machine has stopped.
@@ -43,6 +50,8 @@ pub struct Ended {
     pub code: u8,
     /// What to tell the user about it, if anything.
     pub notice: Option<String>,
+    /// Guest time it took to make services and destinations.
+    pub filled_in: Duration,
     /// What the kernel wrote.
     pub console: String,
 }
@@ -56,6 +65,19 @@ pub trait Host {
     /// # Errors
     /// When they cannot be handed over; the run then ends.
     fn hand_over(&mut self) -> Result<()>;
+}
+
+/// Where a guest's run is: what to show, what to say to PID 1 next, and what a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The kernel boots; PID 1 has not spoken yet.
+    Boot,
+    /// PID 1 makes services and namespaces, or is about to.
+    Fill,
+    /// PID 1 makes what else the run asks for, or is about to.
+    Ready,
+    /// The command runs.
+    Command,
 }
 
 /// What becomes standard input when the command starts.
@@ -72,28 +94,30 @@ pub struct Feed {
 pub struct Conversation {
     /// Its machine.
     pub machine: Machine,
-    /// The snapshot to make of it when it has booted; without one it starts from a snapshot itself.
-    pub snapshot: Option<Snapshot>,
+    /// Where it is.
+    pub stage: Stage,
+    /// The snapshots to make of it on the way.
+    pub snapshots: Wanted,
     /// Its console.
     pub console: Console,
     /// The way to tell it something.
     pub talk: Talk,
     /// Its standard input, until the command starts.
     pub feed: Option<Feed>,
+    /// What IPVS is to hold.
+    pub fill: Fill,
     /// What it is to do, until it has been told.
     pub run: Option<Box<Run>>,
     /// When the run has to be over.
     pub deadline: Instant,
     /// How long that was from the start.
     pub time_limit: Duration,
-    /// What to say while it fills IPVS; empty where there is nothing to fill.
-    pub filling: String,
 }
 
 /// Why the waiting is over.
 enum End {
     /// The command ended.
-    Exit(u8),
+    Exit { code: u8, filled_in: Duration },
     /// The machine stopped before.
     Gone,
     /// The time limit.
@@ -113,8 +137,12 @@ impl Conversation {
         let said = self.machine.complaints();
         let console = self.console.text();
         let tail = console::tail(&console);
+        let mut filled = Duration::ZERO;
         let (code, notice) = match end? {
-            End::Exit(code) => (code, None),
+            End::Exit { code, filled_in } => {
+                filled = filled_in;
+                (code, None)
+            }
             End::Signal(number) => (128 + u8::try_from(number)?, None),
             End::TimeLimit => {
                 let limit = self.time_limit.as_secs();
@@ -126,16 +154,13 @@ impl Conversation {
             End::Gone => bail!("the guest stopped before its command did ({})\n{said}\n{tail}", status?),
             End::Failed(why) => bail!("{why}"),
         };
-        Ok(Ended { code, notice: notice.map(|notice| notice.trim_end().to_owned()), console })
+        Ok(Ended { code, notice: notice.map(|notice| notice.trim_end().to_owned()), console, filled_in: filled })
     }
 
     fn wait(&mut self, events: &Receiver<Event>, host: &mut dyn Host) -> Result<End> {
-        let mut stage = Stage::Boot;
         let mut lines = Vec::new();
         let mut last_signal = None;
-        if self.snapshot.is_none() {
-            self.begin();
-        }
+        self.enter(self.stage, host)?;
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let event = match events.recv_timeout(left) {
@@ -145,22 +170,20 @@ impl Conversation {
             };
             match event {
                 Event::Booted => {
-                    if let Some(snapshot) = self.snapshot.take() {
-                        // Without it the next guest takes longer to start, and that is all.
-                        let _ = snapshot.make(|file| self.machine.save(file));
-                    }
-                    self.begin();
+                    self.keep(Stage::Fill);
+                    self.enter(Stage::Fill, host)?;
                 }
-                Event::Stage(now) => {
-                    stage = now;
-                    self.enter(now, host)?;
+                Event::Filled => {
+                    self.keep(Stage::Ready);
+                    self.enter(Stage::Ready, host)?;
                 }
-                Event::Exit(code) => return Ok(End::Exit(code)),
+                Event::Starting => self.enter(Stage::Command, host)?,
+                Event::Exit { code, filled_in } => return Ok(End::Exit { code, filled_in }),
                 Event::Failed(why) => return Ok(End::Failed(why)),
                 Event::Gone => return Ok(End::Gone),
                 Event::Sent(line) => lines.push(line),
                 Event::Resize(size) => self.talk.say(&ToGuest::Resize(size)),
-                Event::Signal(number) if stage != Stage::Command || last_signal.is_some() => {
+                Event::Signal(number) if self.stage != Stage::Command || last_signal.is_some() => {
                     return Ok(End::Signal(number));
                 }
                 Event::Signal(number) => {
@@ -172,18 +195,30 @@ impl Conversation {
         }
     }
 
-    /// Says what to do, once.
-    fn begin(&mut self) {
-        if let Some(run) = self.run.take() {
-            self.talk.say(&ToGuest::Run(run));
+    /// Makes the snapshot of a guest that is about to enter `stage`, if that is wanted.
+    fn keep(&mut self, stage: Stage) {
+        if let Some(snapshot) = self.snapshots.take(stage) {
+            // Without it the next guest takes longer to start, and that is all.
+            let _ = snapshot.make(|file| self.machine.save(file));
         }
     }
 
     fn enter(&mut self, stage: Stage, host: &mut dyn Host) -> Result<()> {
+        self.stage = stage;
         match stage {
-            Stage::Boot | Stage::End => {}
-            Stage::Fill if self.filling.is_empty() => {}
-            Stage::Fill => host.say(&self.filling),
+            Stage::Boot => {}
+            Stage::Fill => {
+                let estimators = u64::from(self.fill.services) * (1 + u64::from(self.fill.destinations));
+                if estimators > 0 {
+                    host.say(&format!("filling {estimators} estimators ..."));
+                }
+                self.talk.say(&ToGuest::Fill(self.fill));
+            }
+            Stage::Ready => {
+                if let Some(run) = self.run.take() {
+                    self.talk.say(&ToGuest::Run(run));
+                }
+            }
             Stage::Command => {
                 host.say("");
                 host.hand_over()?;

@@ -9,14 +9,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::console::Console;
-use super::conversation::{Conversation, Ended, Event, Feed, Host};
+use super::conversation::{Conversation, Ended, Event, Feed, Host, Stage};
 use super::machine::{self, Lines, Machine, Start};
-use super::snapshot::Snapshot;
+use super::snapshot::{Common, Wanted};
 use super::traffic::{self, Talk};
 use super::{LabSpec, build, disk, image, initrd};
 use crate::kernel::{self, Kernel};
 use crate::setup::{self, Need};
-use crate::wire::{Kind, Run, Terminal};
+use crate::wire::{Fill, Kind, Run, Terminal};
 
 /// What a command's streams are connected to.
 pub struct Streams {
@@ -60,26 +60,31 @@ impl Session {
 
     /// Boots the guest, runs the command and comes back when all is over.
     ///
-    /// `events` is where signals and changes of size come in; `on_stage` hears of every stage.
+    /// `events` is where signals and changes of size come in.
     pub fn run(self, streams: Streams, events: (Sender<Event>, Receiver<Event>), host: &mut dyn Host) -> Result<Ended> {
         host.say(&format!("booting {} ...", self.kernel.release));
-        let Started { machine, lines, snapshot } = start(&self.spec, &self.kernel)?;
+        let fill = Fill {
+            services: self.spec.services,
+            destinations: self.spec.destinations,
+            namespaces: self.spec.netns,
+        };
+        let Started { machine, lines, stage, snapshots } = start(&self.spec, &self.kernel, fill)?;
         let (sender, receiver) = events;
         let run = self.describe(&streams);
-        let estimators = u64::from(run.services) * (1 + u64::from(run.destinations));
         let talk = Talk::new(&lines.control)?;
         traffic::hear(lines.control, streams.output, talk.clone(), sender.clone());
         traffic::send_files(self.files, lines.files, sender.clone());
         let conversation = Conversation {
             machine,
-            snapshot,
+            stage,
+            snapshots,
             console: Console::read(lines.console),
             talk,
             feed: Some(Feed { input: streams.input, line: lines.stdin, events: sender }),
+            fill,
             run: Some(Box::new(run)),
             deadline: Instant::now() + self.spec.timeout,
             time_limit: self.spec.timeout,
-            filling: if estimators == 0 { String::new() } else { format!("filling {estimators} estimators ...") },
         };
         conversation.hold(&receiver, host)
     }
@@ -95,9 +100,6 @@ impl Session {
                 .collect(),
             streams: streams.kinds,
             terminal: streams.terminal,
-            services: self.spec.services,
-            destinations: self.spec.destinations,
-            namespaces: self.spec.netns,
             disk: self.spec.disk.is_some(),
             now: i64::try_from(now.as_secs()).unwrap_or(0),
         }
@@ -113,29 +115,38 @@ impl Session {
     }
 }
 
-/// A machine that runs, and the snapshot to make of it once it has booted.
+/// A machine that runs, the stage it is about to enter, and the snapshots to make of it.
 struct Started {
     machine: Machine,
     lines: Lines,
-    snapshot: Option<Snapshot>,
+    stage: Stage,
+    snapshots: Wanted,
 }
 
-/// Starts a machine where its snapshot left off, or, without one that works, from the beginning.
-fn start(spec: &LabSpec, kernel: &Kernel) -> Result<Started> {
+/// Starts a machine from its furthest snapshot, or, without one that works, from the beginning.
+fn start(spec: &LabSpec, kernel: &Kernel, fill: Fill) -> Result<Started> {
     let image = image::unpacked(kernel)?;
     let (parts, init) = (initrd::parts(spec, kernel)?, build::init()?);
-    let mut arguments = machine::machine_arguments(spec);
-    arguments.push(format!("disk: {}", spec.disk.is_some()));
-    let snapshot = Snapshot::of(&kernel.release, &machine::qemu()?, &arguments, &parts, &init)?;
-    if let Some(file) = snapshot.open() {
+    let common = Common {
+        release: &kernel.release,
+        qemu: &machine::qemu()?,
+        arguments: &machine::machine_arguments(spec),
+        disk: spec.disk.is_some(),
+        parts: &parts,
+        init: &init,
+    };
+    for stage in [Stage::Ready, Stage::Fill] {
+        let mut wanted = Wanted::of(&common, fill)?;
+        let Some(kept) = wanted.take(stage) else { continue };
+        let Some(file) = kept.open() else { continue };
         match Machine::start(spec, &image, &Start::Warm(&file)) {
-            Ok((machine, lines)) => return Ok(Started { machine, lines, snapshot: None }),
-            Err(_) => snapshot.discard(),
+            Ok((machine, lines)) => return Ok(Started { machine, lines, stage, snapshots: wanted }),
+            // Whatever is wrong with it, a new one will be made.
+            Err(_) => kept.discard(),
         }
     }
-    let initrd = initrd::assemble(&parts, &init)?;
-    let (machine, lines) = Machine::start(spec, &image, &Start::Cold(&initrd))?;
-    Ok(Started { machine, lines, snapshot: Some(snapshot) })
+    let (machine, lines) = Machine::start(spec, &image, &Start::Cold(&initrd::assemble(&parts, &init)?))?;
+    Ok(Started { machine, lines, stage: Stage::Boot, snapshots: Wanted::of(&common, fill)? })
 }
 
 fn destination(copy: &crate::cli::Copy) -> Result<String> {

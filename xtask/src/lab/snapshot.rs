@@ -1,7 +1,7 @@
-//! Guests kept as they were just after their boot, so that the next of the same kind need not boot.
+//! Guests kept as they were while PID 1 waited for an order, so that the next of the same kind need not get there.
 //!
-//! A snapshot is QEMU's migration stream, taken while PID 1 waits for its first order. Everything that could make two
-//! boots differ is in its name; what a run brings along comes after it.
+//! A snapshot is QEMU's migration stream. Everything that could make two guests differ at that point is in its name:
+//! one is taken after the boot, another after IPVS has been filled with much. What a run brings along comes later.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,27 +10,72 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 
+use super::conversation::Stage;
 use super::initrd::keep;
 use crate::cache;
+use crate::wire::Fill;
 
-/// So many are kept: a kind of guest that is used often stays.
-const KEPT: usize = 8;
+/// So many bytes are kept: a kind of guest that is used often stays.
+const KEPT: u64 = 4 << 30;
+
+/// So many estimators or namespaces take long enough to make for a snapshot of their own.
+const MANY_ESTIMATORS: u64 = 1_000;
+const MANY_NAMESPACES: u32 = 20;
+
+/// What guests have in common that can start from the same snapshot.
+pub struct Common<'a> {
+    /// Their kernel's release.
+    pub release: &'a str,
+    /// The QEMU that runs them.
+    pub qemu: &'a Path,
+    /// How it is told to.
+    pub arguments: &'a [String],
+    /// Whether they have a disk.
+    pub disk: bool,
+    /// The archives they start from, whose names tell their content.
+    pub parts: &'a [PathBuf],
+    /// Their PID 1, which is built anew under the same name.
+    pub init: &'a Path,
+}
+
+/// The snapshots of a guest: those to look for, and those to make of it.
+pub struct Wanted {
+    booted: Option<Snapshot>,
+    filled: Option<Snapshot>,
+}
+
+impl Wanted {
+    /// Those of a guest that has this in `common` with others and is to hold `fill`.
+    pub fn of(common: &Common, fill: Fill) -> Result<Self> {
+        let mut hasher = DefaultHasher::new();
+        (common.arguments, common.disk, common.parts).hash(&mut hasher);
+        fs::read(common.init).with_context(|| format!("cannot read {}", common.init.display()))?.hash(&mut hasher);
+        let qemu = fs::metadata(common.qemu).with_context(|| format!("cannot find {}", common.qemu.display()))?;
+        (qemu.len(), qemu.modified()?).hash(&mut hasher);
+        let named = |hasher: &DefaultHasher| {
+            Snapshot(folder().join(format!("{}-{:016x}", common.release, hasher.finish())))
+        };
+        let booted = Some(named(&hasher));
+        fill.hash(&mut hasher);
+        let estimators = u64::from(fill.services) * (1 + u64::from(fill.destinations));
+        let much = estimators >= MANY_ESTIMATORS || fill.namespaces >= MANY_NAMESPACES;
+        Ok(Self { booted, filled: much.then(|| named(&hasher)) })
+    }
+
+    /// Takes out the snapshot of a guest that is about to enter `stage`.
+    pub fn take(&mut self, stage: Stage) -> Option<Snapshot> {
+        match stage {
+            Stage::Fill => self.booted.take(),
+            Stage::Ready => self.filled.take(),
+            Stage::Boot | Stage::Command => None,
+        }
+    }
+}
 
 /// Where a guest's snapshot is, or would be.
 pub struct Snapshot(PathBuf);
 
 impl Snapshot {
-    /// The one for guests of this kernel that have the rest in common: QEMU, how it is started, what it starts from.
-    pub fn of(release: &str, qemu: &Path, arguments: &[String], parts: &[PathBuf], init: &Path) -> Result<Self> {
-        let mut hasher = DefaultHasher::new();
-        // The names of the parts tell their content; PID 1 is built anew under the same name.
-        (arguments, parts).hash(&mut hasher);
-        fs::read(init).with_context(|| format!("cannot read {}", init.display()))?.hash(&mut hasher);
-        let qemu = fs::metadata(qemu).with_context(|| format!("cannot find {}", qemu.display()))?;
-        (qemu.len(), qemu.modified()?).hash(&mut hasher);
-        Ok(Self(folder().join(format!("{release}-{:016x}", hasher.finish()))))
-    }
-
     /// The snapshot to start from, if there is one.
     pub fn open(&self) -> Option<File> {
         let file = File::open(&self.0).ok()?;
@@ -57,21 +102,24 @@ fn folder() -> PathBuf {
 
 /// Removes all but the most recently used.
 fn prune() -> Result<()> {
-    let mut kept: Vec<(SystemTime, PathBuf)> = Vec::new();
+    let mut found: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder())? {
         let entry = entry?;
         // One that another process is writing, or has just removed, is none of ours.
         if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
-        if let Ok(used) = entry.metadata().and_then(|meta| meta.modified()) {
-            kept.push((used, entry.path()));
+        if let Ok(meta) = entry.metadata() {
+            found.push((meta.modified()?, meta.len(), entry.path()));
         }
     }
-    kept.sort();
-    let surplus = kept.len().saturating_sub(KEPT);
-    for (_, path) in &kept[..surplus] {
-        let _ = fs::remove_file(path);
+    found.sort();
+    let mut sum = 0;
+    for (_, size, path) in found.iter().rev() {
+        sum += size;
+        if sum > KEPT {
+            let _ = fs::remove_file(path);
+        }
     }
     Ok(())
 }

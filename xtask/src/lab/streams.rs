@@ -91,7 +91,7 @@ pub fn capture(spec: &LabSpec, command: Vec<String>) -> Result<Outcome> {
         terminal: None,
     };
     let ended = session.run(streams, mpsc::channel(), &mut Nobody)?;
-    Ok(Outcome { code: ended.code, stdout: out.take(), stderr: err.take(), console: ended.console })
+    Ok(Outcome { code: ended.code, stdout: out.take(), stderr: err.take(), console: ended.console, filled_in: ended.filled_in })
 }
 
 /// No one to show anything to.

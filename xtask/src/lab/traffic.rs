@@ -44,8 +44,9 @@ pub fn hear(mut control: UnixStream, mut output: [Box<dyn Write + Send>; 2], tal
                     continue;
                 }
                 Ok(Some(ToHost::Booted)) => Event::Booted,
-                Ok(Some(ToHost::Stage(stage))) => Event::Stage(stage),
-                Ok(Some(ToHost::Exit(code))) => Event::Exit(code),
+                Ok(Some(ToHost::Filled)) => Event::Filled,
+                Ok(Some(ToHost::Starting)) => Event::Starting,
+                Ok(Some(ToHost::Ended { code, filled_in })) => Event::Exit { code, filled_in },
                 Ok(Some(ToHost::Failed(why))) => Event::Failed(why),
                 Ok(None) | Err(_) => Event::Gone,
             };

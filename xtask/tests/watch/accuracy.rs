@@ -62,8 +62,8 @@ fn a_stalled_reader_loses_detail_and_never_counts() {
         spec,
         "truth_begin 32768
         ipvs-latency watch --json > /tmp/watch & pid=$!
-        sleep 5; kill -STOP $pid; sleep 120; kill -CONT $pid; sleep 5; kill -INT $pid; wait $pid
-        echo == code; echo $?
+        sleep 5; kill -STOP $pid; sleep 120; kill -CONT $pid; sleep 5; kill -INT $pid; wait $pid; code=$?
+        echo == code; echo $code
         echo == watch; cat /tmp/watch
         echo == truth; truth_runs",
     )

@@ -27,8 +27,8 @@ const CHURN: &str = r#"
     echo 1 > events/est/enable
     end=$(($(date +%s) + SECONDS_OF_CHURN))
     while [ $(date +%s) -lt $end ]; do ipvsadm -R < /tmp/add; ipvsadm -R < /tmp/remove; done
-    sleep 3; kill -INT $pid; wait $pid
-    echo == code; echo $?
+    sleep 3; kill -INT $pid; wait $pid; code=$?
+    echo == code; echo $code
     echo == watch; cat /tmp/watch
     echo == trace; awk '/ (start|stop|started|stopped|timer_expire_entry): /' trace
 "#;

@@ -70,7 +70,11 @@ fn a_locked_down_kernel_is_told_from_one_that_allows_probes() {
         kernel_parameters: vec![format!("lockdown={level}")],
         ..LabSpec::default()
     };
-    refused(lockdown("confidentiality"), &[(WATCH, &["locked down", "lockdown=integrity"])]);
+    let hidden = "umount /sys/kernel/security; ipvs-latency watch";
+    let words: &[&str] = &["locked down", "lockdown=integrity"];
+    refused(lockdown("confidentiality"), &[(WATCH, words), (hidden, words)]);
+    let allowed = scenario::run(lockdown("integrity"), "echo == watch; ipvs-latency watch --json --duration 5s");
+    assert!(allowed.unwrap().watched("watch").unwrap().of("call").count() >= 2);
 }
 
 #[test]
