@@ -22,8 +22,12 @@ pub const MAX_ESTIMATORS: u32 = 8192;
 /// still be timed. Each is held by a task that is inside a netlink request or a namespace's end.
 pub const MAX_IN_FLIGHT: u32 = 1024;
 
-/// Bytes of the ring buffer that carries [`Event`]s: room for 9,362 of them.
+/// Bytes of the ring buffer that carries the [`Event`]s of runs: room for 9,362 of them.
 pub const EVENTS_BYTES: u32 = 512 * 1024;
+
+/// Bytes of the ring buffer that carries the [`Event`]s of starts and stops: a flood of them, as when all
+/// services go at once, takes no room from the runs.
+pub const OPERATIONS_BYTES: u32 = 128 * 1024;
 
 /// Bytes of the ring buffer that carries [`Snapshot`]s: room for [`MAX_ESTIMATORS`] of them.
 pub const SNAPSHOTS_BYTES: u32 = 1024 * 1024;

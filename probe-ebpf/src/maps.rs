@@ -6,7 +6,7 @@ use aya_ebpf::{
     maps::{HashMap, PerCpuArray, RingBuf},
 };
 use probe_ebpf::{
-    EVENTS_BYTES, MAX_ESTIMATORS, MAX_IN_FLIGHT, Offsets, SNAPSHOTS_BYTES, histogram,
+    EVENTS_BYTES, MAX_ESTIMATORS, MAX_IN_FLIGHT, OPERATIONS_BYTES, Offsets, SNAPSHOTS_BYTES, histogram,
     offsets::ABSENT,
 };
 
@@ -92,6 +92,9 @@ pub static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(MAX_IN_
 
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+
+#[map]
+pub static OPERATIONS: RingBuf = RingBuf::with_byte_size(OPERATIONS_BYTES, 0);
 
 #[map]
 pub static SNAPSHOTS: RingBuf = RingBuf::with_byte_size(SNAPSHOTS_BYTES, 0);

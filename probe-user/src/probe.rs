@@ -21,7 +21,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use probe_ebpf::{
     Event, Snapshot, SnapshotKind, histogram,
-    snapshot::{Outcome, WalkLists},
+    snapshot::{LENGTH_UNKNOWN, Outcome, WalkLists},
 };
 use thiserror::Error;
 
@@ -56,11 +56,12 @@ pub enum ProbeError {
 /// The probes in place. Dropping it takes them away.
 pub struct Probe {
     events: Records<Event>,
+    operations: Records<Event>,
     snapshots: Records<Snapshot>,
     estimators: HashMap<MapData, u64, RawEstimator>,
     histogram: PerCpuArray<MapData, u64>,
-    /// The estimators of the last whole snapshot, to forget those that are gone.
-    known: BTreeSet<u64>,
+    /// Entries of the kernel's map that the last check found no namespace for.
+    suspects: BTreeSet<u64>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// Last, so that all that reads its maps goes first.
     ebpf: Ebpf,
@@ -82,10 +83,11 @@ impl Probe {
         let log = log.map_err(|error| load::refused("log", &error))?;
         let mut probe = Self {
             events: Records::take(&mut ebpf, "EVENTS")?,
+            operations: Records::take(&mut ebpf, "OPERATIONS")?,
             snapshots: Records::take(&mut ebpf, "SNAPSHOTS")?,
             estimators: load::map(&mut ebpf, "ESTIMATORS")?,
             histogram: load::map(&mut ebpf, "HISTOGRAM")?,
-            known: BTreeSet::new(),
+            suspects: BTreeSet::new(),
             log,
             ebpf,
         };
@@ -112,29 +114,41 @@ impl Probe {
         }
         let mut records = Vec::new();
         self.snapshots.drain(|record| records.push(record));
-        if result.return_value == Outcome::Whole as u32 {
-            self.forget_gone(&records);
+        if lists == WalkLists::All {
+            if result.return_value == Outcome::Whole as u32 {
+                self.forget_gone(&records);
+            }
+            tell_corrections(&records);
         }
         Ok(records)
     }
 
-    /// Takes the entries of namespaces that are gone out of the kernel's map.
+    /// Takes the entries of namespaces that are gone out of the kernel's map: those that two checks in a
+    /// row found none for, for a namespace's end and its beginning touch its entry after it has left, and
+    /// before it has joined, the list of namespaces.
     fn forget_gone(&mut self, records: &[Snapshot]) {
         let seen: BTreeSet<u64> = records
             .iter()
             .filter(|record| record.kind == SnapshotKind::Estimator as u32)
             .map(|record| record.ipvs)
             .collect();
-        for gone in self.known.difference(&seen) {
-            // A namespace's end may have taken it already.
+        let unseen: BTreeSet<u64> = self
+            .estimators
+            .keys()
+            .filter_map(Result::ok)
+            .filter(|ipvs| !seen.contains(ipvs))
+            .collect();
+        for gone in self.suspects.intersection(&unseen) {
+            // If it is not there any more, all the better.
             let _ = self.estimators.remove(gone);
         }
-        self.known = seen;
+        self.suspects = unseen;
     }
 
     /// Hands over what the probes have recorded since the last call, and writes out their diagnostics.
-    pub fn drain(&mut self, into: impl FnMut(Event)) {
-        self.events.drain(into);
+    pub fn drain(&mut self, mut into: impl FnMut(Event)) {
+        self.events.drain(&mut into);
+        self.operations.drain(into);
         if let Some(log) = &mut self.log {
             log.flush();
         }
@@ -156,5 +170,21 @@ impl Probe {
                 Ok(counts.iter().sum())
             })
             .collect()
+    }
+}
+
+/// Says where a walk found another length than the probes had kept. It should never happen: a probe was
+/// skipped by the kernel, and the walk's length is in force from here on.
+fn tell_corrections(records: &[Snapshot]) {
+    for record in records {
+        let known = record.seeded == 1 && record.walked != LENGTH_UNKNOWN;
+        if known && record.walked != record.counted {
+            log::warn!(
+                "est_list of netns {} was counted {} long and is {}: corrected",
+                record.netns,
+                record.counted,
+                record.walked
+            );
+        }
     }
 }

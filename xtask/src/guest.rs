@@ -32,7 +32,10 @@ const IPVS: [&str; 2] = ["ip_vs", "ip_vs_rr"];
 /// # Panics
 /// When it is not PID 1: everything it does is meant for a machine of its own.
 pub fn init() -> ! {
-    assert!(std::process::id() == 1, "lab-init is PID 1 of a guest and nothing else; use `cargo xtask lab`");
+    assert!(
+        std::process::id() == 1,
+        "lab-init is PID 1 of a guest and nothing else; use `cargo xtask lab`"
+    );
     if let Err(error) = boot().and_then(|host| serve(&host)) {
         eprintln!("lab-init: {error:#}");
     }
@@ -54,14 +57,18 @@ fn boot() -> Result<Arc<Host>> {
 /// Twice it waits for the host, which may keep the guest as it is then and start others from there.
 fn serve(host: &Arc<Host>) -> Result<()> {
     host.tell(&ToHost::Booted)?;
-    let Some(ToGuest::Fill(wanted)) = host.listen_soon()? else { bail!("the host did not say what to make") };
+    let Some(ToGuest::Fill(wanted)) = host.listen_soon()? else {
+        bail!("the host did not say what to make")
+    };
     let start = Instant::now();
     if let Err(error) = fill(wanted) {
         return Ok(host.tell(&ToHost::Failed(format!("{error:#}")))?);
     }
     let filled_in = start.elapsed();
     host.tell(&ToHost::Filled)?;
-    let Some(ToGuest::Run(run)) = host.listen_soon()? else { bail!("the host did not say what to run") };
+    let Some(ToGuest::Run(run)) = host.listen_soon()? else {
+        bail!("the host did not say what to run")
+    };
     match perform(&run, host) {
         Ok(code) => host.tell(&ToHost::Ended { code, filled_in })?,
         Err(error) => host.tell(&ToHost::Failed(format!("{error:#}")))?,
@@ -79,7 +86,8 @@ fn fill(wanted: Fill) -> Result<()> {
 
 /// Makes what else `run` asks for and runs its command; returns the command's exit code.
 fn perform(run: &Run, host: &Arc<Host>) -> Result<u8> {
-    clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(run.now, 0)).context("cannot set the clock")?;
+    clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(run.now, 0))
+        .context("cannot set the clock")?;
     files::unpack(Port::open(wire::FILES)?)?;
     if run.disk {
         modprobe(&["virtio_blk", "ext4"])?;
@@ -106,7 +114,11 @@ fn call(program: &str, arguments: &[&str]) -> Result<()> {
         .with_context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("`{program} {}` failed: {}", arguments.join(" "), said.trim());
+        bail!(
+            "`{program} {}` failed: {}",
+            arguments.join(" "),
+            said.trim()
+        );
     }
     Ok(())
 }

@@ -72,7 +72,10 @@ impl Default for LabSpec {
     fn default() -> Self {
         Self {
             kernel: Line::V6_1,
-            cpus: Cpus { online: 2, possible: 2 },
+            cpus: Cpus {
+                online: 2,
+                possible: 2,
+            },
             memory: 2048,
             deterministic: false,
             services: 0,
@@ -106,7 +109,14 @@ impl LabSpec {
     /// A guest with one CPU whose time counts instructions.
     #[must_use]
     pub fn deterministic() -> Self {
-        Self { deterministic: true, cpus: Cpus { online: 1, possible: 1 }, ..Self::default() }
+        Self {
+            deterministic: true,
+            cpus: Cpus {
+                online: 1,
+                possible: 1,
+            },
+            ..Self::default()
+        }
     }
 
     /// Runs `command` in a guest of its own and keeps what it writes; its standard input is empty.
@@ -114,7 +124,10 @@ impl LabSpec {
     /// # Errors
     /// When the lab itself fails; a time limit or a kernel panic is an [`Outcome`].
     pub fn run<S: AsRef<str>>(&self, command: &[S]) -> Result<Outcome> {
-        let command = command.iter().map(|word| word.as_ref().to_owned()).collect();
+        let command = command
+            .iter()
+            .map(|word| word.as_ref().to_owned())
+            .collect();
         streams::capture(self, command)
     }
 
@@ -124,7 +137,11 @@ impl LabSpec {
             "--deterministic means one CPU, not {}: guest time can count the instructions of one alone",
             self.cpus.online
         );
-        ensure!(self.memory >= 256, "{} MiB are too little for a guest: give it 256 or more", self.memory);
+        ensure!(
+            self.memory >= 256,
+            "{} MiB are too little for a guest: give it 256 or more",
+            self.memory
+        );
         ensure!(
             self.services == 0 || self.destinations <= 65_536,
             "{} destinations are more than a service can have here: 65536 are the most",
@@ -136,7 +153,11 @@ impl LabSpec {
 
 impl From<LabArgs> for LabSpec {
     fn from(args: LabArgs) -> Self {
-        let usual = if args.deterministic { Self::deterministic() } else { Self::default() };
+        let usual = if args.deterministic {
+            Self::deterministic()
+        } else {
+            Self::default()
+        };
         Self {
             kernel: args.kernel,
             cpus: args.cpus.unwrap_or(usual.cpus),

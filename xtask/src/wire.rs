@@ -156,11 +156,15 @@ pub fn receive<M: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<M
     from.read_exact(&mut length[first..])?;
     let length = u32::from_le_bytes(length) as usize;
     if length > LONGEST {
-        return Err(io::Error::other(format!("a message of {length} bytes is no message of ours")));
+        return Err(io::Error::other(format!(
+            "a message of {length} bytes is no message of ours"
+        )));
     }
     let mut body = vec![0; length];
     from.read_exact(&mut body)?;
-    postcard::from_bytes(&body).map(Some).map_err(io::Error::other)
+    postcard::from_bytes(&body)
+        .map(Some)
+        .map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -175,7 +179,10 @@ mod tests {
         let mut from = pipe.as_slice();
         let first = receive::<ToHost>(&mut from).unwrap();
         assert!(matches!(first, Some(ToHost::Output(Stream::Err, bytes)) if bytes == [0, 255, 10]));
-        assert!(matches!(receive::<ToHost>(&mut from).unwrap(), Some(ToHost::Filled)));
+        assert!(matches!(
+            receive::<ToHost>(&mut from).unwrap(),
+            Some(ToHost::Filled)
+        ));
         assert!(receive::<ToHost>(&mut from).unwrap().is_none());
     }
 

@@ -21,7 +21,7 @@ use aya_log_ebpf::warn;
 use probe_ebpf::{Event, EventKind, LOCK_WAIT_MIN_NS, event::ESTIMATORS_UNKNOWN};
 
 use super::kernel_memory::{entry, renew};
-use crate::maps::{ESTIMATORS, EVENTS, Estimator, IN_FLIGHT, InFlight};
+use crate::maps::{ESTIMATORS, Estimator, IN_FLIGHT, InFlight, OPERATIONS};
 
 #[kprobe]
 fn start_enter(ctx: ProbeContext) -> u32 {
@@ -99,7 +99,7 @@ unsafe fn atomic_add(number: *mut i64, change: i64) {
 }
 
 #[inline(always)]
-fn leave(_ctx: &RetProbeContext, kind: EventKind) -> u32 {
+fn leave(ctx: &RetProbeContext, kind: EventKind) -> u32 {
     let task = bpf_get_current_pid_tgid();
     // SAFETY: the entry belongs to this task alone until this task removes it.
     let Some(call) = (unsafe { IN_FLIGHT.get(&task) }) else {
@@ -116,7 +116,8 @@ fn leave(_ctx: &RetProbeContext, kind: EventKind) -> u32 {
     if duration_ns < LOCK_WAIT_MIN_NS {
         return 0;
     }
-    let Some(mut record) = EVENTS.reserve::<Event>(0) else {
+    let Some(mut record) = OPERATIONS.reserve::<Event>(0) else {
+        warn!(ctx, "ring buffer full: a start or stop of {} ns has no record", duration_ns);
         return 0;
     };
     record.write(Event {

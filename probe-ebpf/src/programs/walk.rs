@@ -1,11 +1,15 @@
 //! The snapshot: every namespace's estimator, looked at from our own process.
 //!
-//! Run by `BPF_PROG_TEST_RUN` (Linux 5.10 on), never attached: it delays no packet, and it does not set
-//! the flag by which the kernel skips other programs on this CPU (`bpf_prog_active`), so that no run
-//! is missed over it. It takes no lock. A list that changes under the walk gives a wrong count, never a
-//! fault; the count is used only if nothing came or went meanwhile.
+//! Run by `BPF_PROG_TEST_RUN` (Linux 5.10 on), never attached. Interrupts and softirqs go on under it, so that
+//! no packet waits where the kernel handles them there; tasks of this CPU wait for its end, about 100 ns an
+//! entry walked. It does not set the flag by which the kernel skips other programs on this CPU
+//! (`bpf_prog_active`), so that no run is missed over it, and it takes no lock. A list that changes under the
+//! walk gives a wrong count, never a fault; the count is used only if nothing came or went meanwhile.
 
-use core::{ffi::c_void, ptr::null_mut};
+use core::{
+    ffi::c_void,
+    ptr::{null_mut, read_volatile},
+};
 
 use aya_ebpf::{
     helpers::{bpf_get_current_task, bpf_ktime_get_ns, bpf_loop, generated::bpf_jiffies64},
@@ -22,8 +26,8 @@ use probe_ebpf::{
 use super::kernel_memory::{entry, read};
 use crate::maps::{ESTIMATORS, Estimator, OFFSETS, SNAPSHOTS};
 
-/// Steps of one snapshot: namespaces plus entries walked (`BPF_MAX_LOOPS` is 2^23).
-const MAX_STEPS: u32 = 1 << 23;
+/// Steps of one snapshot, namespaces plus entries walked: what bounds the time that tasks wait for it.
+const MAX_STEPS: u32 = 1 << 20;
 
 /// A start or stop not back after this long will not come back: its return was not seen.
 const SETTLE_NS: u64 = 1_000_000_000;
@@ -142,14 +146,17 @@ fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
     let Some(estimator) = entry(ipvs) else {
         return report(walk, offsets, None);
     };
-    // SAFETY: `estimator` points into the map.
-    let estimator = unsafe { &mut *estimator };
-    estimator.netns = netns;
-    if estimator.seeded != 0 && !walk.all {
+    // SAFETY: `estimator` points into the map. `netns` and `seeded` are written where nothing else is
+    // under way in this namespace; `entered` is read once, before the walk.
+    let seeded = unsafe {
+        (*estimator).netns = netns;
+        walk.entered = read_volatile(&raw const (*estimator).entered);
+        (*estimator).seeded != 0
+    };
+    if seeded && !walk.all {
         return report(walk, offsets, Some(estimator));
     }
-    walk.entered = estimator.entered;
-    walk.quiet = quiet(estimator);
+    walk.quiet = quiet(estimator, walk.entered);
     walk.head = ipvs + u64::from(offsets.ipvs_est_list);
     walk.node = read::<u64>(walk.head, 0).unwrap_or(0);
     if walk.node == 0 {
@@ -161,21 +168,24 @@ fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
 
 /// Whether no start or stop is between being counted and changing the list.
 #[inline(always)]
-fn quiet(estimator: &mut Estimator) -> bool {
-    if estimator.entered == estimator.left {
-        return true;
+fn quiet(estimator: *mut Estimator, entered: u64) -> bool {
+    // SAFETY: `estimator` points into the map. `settled` and `settled_ns` are the snapshots' own; `left` is
+    // written only where no call has moved for a second.
+    unsafe {
+        if read_volatile(&raw const (*estimator).left) == entered {
+            return true;
+        }
+        let now_ns = bpf_ktime_get_ns();
+        if (*estimator).settled != entered {
+            (*estimator).settled = entered;
+            (*estimator).settled_ns = now_ns;
+            return false;
+        }
+        if now_ns - (*estimator).settled_ns < SETTLE_NS {
+            return false;
+        }
+        (*estimator).left = entered;
     }
-    // SAFETY: no precondition.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
-    if estimator.settled != estimator.entered {
-        estimator.settled = estimator.entered;
-        estimator.settled_ns = now_ns;
-        return false;
-    }
-    if now_ns - estimator.settled_ns < SETTLE_NS {
-        return false;
-    }
-    estimator.left = estimator.entered;
     true
 }
 
@@ -184,7 +194,7 @@ fn quiet(estimator: &mut Estimator) -> bool {
 fn next_entry(walk: &mut Walk) -> i64 {
     if walk.node != walk.head {
         walk.length += 1;
-        if let Some(next) = read::<u64>(walk.node, 0) {
+        if let Some(next) = read::<u64>(walk.node, 0).filter(|next| *next != 0) {
             walk.node = next;
             return 0;
         }
@@ -195,22 +205,30 @@ fn next_entry(walk: &mut Walk) -> i64 {
     let Some(estimator) = ESTIMATORS.get_ptr_mut(&walk.ipvs) else {
         return report(walk, &offsets, None);
     };
-    // SAFETY: `estimator` points into the map.
-    let estimator = unsafe { &mut *estimator };
-    if !walk.quiet || estimator.entered != walk.entered {
+    // `enter` raises `entered` before it changes `delta`: if `entered` has not moved after `delta` was read,
+    // that `delta` belongs to the list as it was walked.
+    // SAFETY: `estimator` points into the map; other CPUs change these fields.
+    let (delta, entered) = unsafe {
+        let delta = read_volatile(&raw const (*estimator).delta);
+        (delta, read_volatile(&raw const (*estimator).entered))
+    };
+    if !walk.quiet || entered != walk.entered {
         walk.length = LENGTH_UNKNOWN;
     }
     let code = report(walk, &offsets, Some(estimator));
     if walk.length != LENGTH_UNKNOWN {
-        estimator.base = walk.length - estimator.delta;
-        estimator.seeded = 1;
+        // SAFETY: as above. `base` and `seeded` are written by snapshots alone.
+        unsafe {
+            (*estimator).base = walk.length - delta;
+            (*estimator).seeded = 1;
+        }
     }
     code
 }
 
 /// Writes the record of the namespace that the walk is at. Returns 1, ending the loop, if there is no room.
 #[inline(always)]
-fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<&mut Estimator>) -> i64 {
+fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>) -> i64 {
     let Some(mut record) = SNAPSHOTS.reserve::<Snapshot>(0) else {
         return 1;
     };
@@ -220,11 +238,17 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<&mut Estimator>)
     } else {
         read(walk.ipvs, offsets.ipvs_run_estimation).unwrap_or(NO_SWITCH)
     };
-    let (seeded, counted, runs, lost) = match estimator {
-        Some(e) if e.seeded != 0 => (1, e.base + e.delta, e.runs, e.lost),
-        Some(e) => (0, LENGTH_UNKNOWN, e.runs, e.lost),
-        None => (0, LENGTH_UNKNOWN, 0, 0),
-    };
+    let (mut seeded, mut counted, mut runs, mut lost) = (0, LENGTH_UNKNOWN, 0, 0);
+    if let Some(estimator) = estimator {
+        // SAFETY: `estimator` points into the map.
+        unsafe {
+            (runs, lost) = ((*estimator).runs, (*estimator).lost);
+            if (*estimator).seeded != 0 {
+                seeded = 1;
+                counted = (*estimator).base + read_volatile(&raw const (*estimator).delta);
+            }
+        }
+    }
     record.write(Snapshot {
         kind: SnapshotKind::Estimator as u32,
         netns: walk.netns,

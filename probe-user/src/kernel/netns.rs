@@ -7,7 +7,11 @@ use std::{
     str::FromStr,
 };
 
+use nix::sys::statfs::{FsType, statfs};
 use thiserror::Error;
+
+/// The file system of namespaces (`include/uapi/linux/magic.h`).
+const NSFS_MAGIC: FsType = FsType(0x6e73_6673);
 
 /// The forms that a namespace may be given in.
 const FORMS: &str =
@@ -32,6 +36,9 @@ pub enum NetnsError {
     /// Not one of the accepted forms.
     #[error("it is none of the accepted forms: {FORMS}")]
     Form,
+    /// A file that stands for something else.
+    #[error("{0} is no network namespace; accepted is {FORMS}")]
+    NoNamespace(PathBuf),
     /// A well-formed name of nothing.
     #[error("no network namespace is there ({path}: {source}); accepted is {FORMS}")]
     Missing {
@@ -100,6 +107,9 @@ pub fn root_inode(root: &Path) -> Result<u32, NetnsError> {
 }
 
 fn inode_of(path: PathBuf) -> Result<u32, NetnsError> {
+    if statfs(&path).is_ok_and(|system| system.filesystem_type() != NSFS_MAGIC) {
+        return Err(NetnsError::NoNamespace(path));
+    }
     match fs::metadata(&path) {
         // Inode numbers of namespaces are 32 bits wide in the kernel (`ns_common.inum`).
         Ok(file) => u32::try_from(file.ino()).map_err(|_| NetnsError::Form),

@@ -102,6 +102,11 @@ impl Session {
         }
     }
 
+    /// Sets the clock again, as after a suspension or a step of the wall clock.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
     /// Takes what one tick brought, and tells what there is to tell, by the time it began.
     ///
     /// The snapshot, which may be empty, must have been taken *before* the `events` were read, so that
@@ -124,7 +129,9 @@ impl Session {
             .values()
             .filter_map(Estimator::running_on)
             .collect();
-        self.batches.settle(now_ns, &busy, &mut calls);
+        // By when it was seen who is busy: a run that began later is in neither.
+        let seen_ns = moment.map_or(now_ns, |moment| moment.now_ns.min(now_ns));
+        self.batches.settle(seen_ns, &busy, &mut calls);
 
         let mut outputs = self.shown(calls);
         let waits = self.lock_waits.settle(now_ns);

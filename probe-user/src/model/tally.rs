@@ -146,6 +146,14 @@ pub struct Summary {
     pub missed: u64,
 }
 
+impl Summary {
+    /// Whether some runs left no duration behind, so that their sum and its rate are lower bounds.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.lost + self.missed > 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,9 +28,10 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
         );
     };
     let stall = all.stall_ns_per_s.map_or("unknown".into(), readable);
+    let at_least = if all.is_partial() { "at least " } else { "" };
     writeln!(
         out,
-        "{} in {observed}, which took {stall} of every second",
+        "{} in {observed}, which took {at_least}{stall} of every second",
         runs(all.calls)
     )?;
     write!(out, "min {}", readable(min_ns))?;

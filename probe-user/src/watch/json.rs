@@ -117,7 +117,7 @@ impl From<&Summary> for Sums {
             p99_ns: summary.p99_ns,
             max_ns: summary.max_ns,
             max_at: summary.max_at,
-            stall_ns_per_s: summary.stall_ns_per_s,
+            stall_ns_per_s: summary.stall_ns_per_s.filter(|_| !summary.is_partial()),
             lost: summary.lost,
             missed: summary.missed,
         }

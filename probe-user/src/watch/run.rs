@@ -1,9 +1,19 @@
 //! The event loop of `watch`: a tick a second, signals, and the end.
 
-use std::{collections::BTreeSet, io, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
@@ -71,18 +81,20 @@ async fn watch(
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
     let mut watcher = Watcher::start(args, color, wanted, ready)?;
-    let end = args.duration.map(|duration| Instant::now() + duration);
+    // A time too far away for the clock is no end.
+    let after = |duration| Instant::now().checked_add(duration);
+    let end = args.duration.and_then(after);
     let mut ticks = ticks();
-    let mut next_interval = Instant::now() + watcher.interval;
-    loop {
+    let mut next_interval = after(watcher.interval);
+    while !watcher.is_gone {
         tokio::select! {
             _ = ticks.tick() => watcher.tick()?,
             () = signals.asked_to_end() => break,
             () = at(end) => break,
         }
-        if Instant::now() >= next_interval {
+        if next_interval.is_some_and(|next| Instant::now() >= next) {
             watcher.sum_up()?;
-            next_interval += watcher.interval;
+            next_interval = after(watcher.interval);
         }
     }
     watcher.end()
@@ -95,8 +107,11 @@ struct Watcher {
     sink: Sink,
     interval: Duration,
     all_namespaces: bool,
+    jiffy_ns: u64,
     ticks: u64,
     events: Vec<Event>,
+    /// No namespace has an estimator any more: `ip_vs` was unloaded, and our probes with it.
+    is_gone: bool,
 }
 
 impl Watcher {
@@ -106,10 +121,7 @@ impl Watcher {
         wanted: Option<BTreeSet<u32>>,
         ready: &prerequisites::Ready,
     ) -> anyhow::Result<Self> {
-        let clock = Clock {
-            jiffy_ns: time::jiffy_ns()?,
-            wall_offset_ns: time::wall_offset_ns()?,
-        };
+        let clock = clock(time::jiffy_ns()?)?;
         let mut probe = Probe::start(ready, log::log_enabled!(log::Level::Debug))?;
         let started_ns = time::monotonic_ns()?;
         let snapshot = probe.snapshot(WalkLists::Unseeded)?;
@@ -122,7 +134,7 @@ impl Watcher {
         };
         let mut session = Session::new(options, started_ns, clock);
         let root = Path::new("/");
-        // Inside a container that hides the host's first process, no namespace is called root.
+        // That of the first process in sight: in a container with process ids of its own, the container's.
         let root_netns = netns::root_inode(root).unwrap_or(0);
         let mut sink = Sink::new(args, color, root_netns);
         sink.start(&Start {
@@ -140,8 +152,10 @@ impl Watcher {
             sink,
             interval: args.interval.unwrap_or(JSON_INTERVAL),
             all_namespaces: args.netns.is_empty(),
+            jiffy_ns: clock.jiffy_ns,
             ticks: 0,
             events: Vec::new(),
+            is_gone: false,
         })
     }
 
@@ -155,6 +169,8 @@ impl Watcher {
             WalkLists::Unseeded
         };
         let snapshot = self.probe.snapshot(lists)?;
+        self.is_gone = is_empty(&snapshot);
+        self.session.set_clock(clock(self.jiffy_ns)?);
         self.events.clear();
         let events = &mut self.events;
         self.probe.drain(|event| events.push(event));
@@ -168,18 +184,38 @@ impl Watcher {
     }
 
     fn end(mut self) -> anyhow::Result<()> {
-        self.tick()?;
+        if !self.is_gone {
+            self.tick()?;
+        }
         let last = self.session.flush();
         let mut summary = self.session.summary(time::monotonic_ns()?);
         if summary.all.lost > 0 && self.all_namespaces {
             // The kernel counted those too that have no record.
             summary.histogram = Histogram::from_slots(&self.probe.histogram()?);
         }
+        let interval = self.session.interval(time::monotonic_ns()?);
         self.sink
             .outputs(&last)
+            .and_then(|()| self.sink.interval(&interval))
             .and_then(|()| self.sink.summary(&summary))
-            .context(CANNOT_WRITE)
+            .context(CANNOT_WRITE)?;
+        if self.is_gone {
+            bail!("ip_vs was unloaded, and the probes went with it: start again when it is back");
+        }
+        Ok(())
     }
+}
+
+fn clock(jiffy_ns: u64) -> anyhow::Result<Clock> {
+    Ok(Clock {
+        jiffy_ns,
+        wall_offset_ns: time::wall_offset_ns()?,
+    })
+}
+
+/// Whether the snapshot is whole and no namespace is in it.
+fn is_empty(snapshot: &[Snapshot]) -> bool {
+    matches!(snapshot, [end] if end.kind == SnapshotKind::End as u32)
 }
 
 /// Refuses a namespace that has no estimator.
@@ -216,7 +252,14 @@ async fn at(end: Option<Instant>) {
 struct Signals([Signal; 3]);
 
 impl Signals {
+    /// The first asks; the second ends us at once, should writing to a reader that does not read hold us
+    /// up. The kernel takes the probes away with us.
     fn new() -> io::Result<Self> {
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
+            flag::register(signal, Arc::clone(&asked))?;
+        }
         Ok(Self([
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,

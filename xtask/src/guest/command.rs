@@ -31,7 +31,8 @@ pub fn run(run: &Run, host: &Arc<Host>) -> Result<u8> {
     let started = command.spawn();
     // What the child holds now must be closed here, or no pipe would ever come to its end.
     drop(command);
-    let (master, slave) = terminal.map_or((None, None), |pair| (Some(pair.master), Some(pair.slave)));
+    let (master, slave) =
+        terminal.map_or((None, None), |pair| (Some(pair.master), Some(pair.slave)));
     drop(slave);
     let child = match started {
         Ok(child) => Pid::from_raw(child.id().cast_signed()),
@@ -62,8 +63,17 @@ struct Ends {
 
 fn prepare(run: &Run, slave: Option<&OwnedFd>) -> Result<(Command, Ends)> {
     let mut command = Command::new(&run.command[0]);
-    command.args(&run.command[1..]).env_clear().current_dir("/root");
-    command.envs([("PATH", PATH), ("HOME", "/root"), ("USER", "root"), ("LOGNAME", "root"), ("SHELL", "/bin/bash")]);
+    command
+        .args(&run.command[1..])
+        .env_clear()
+        .current_dir("/root");
+    command.envs([
+        ("PATH", PATH),
+        ("HOME", "/root"),
+        ("USER", "root"),
+        ("LOGNAME", "root"),
+        ("SHELL", "/bin/bash"),
+    ]);
     command.envs(run.environment.iter().map(|(name, value)| (name, value)));
     let mut ends = Ends::default();
     let end = |kind| match (kind, slave) {
@@ -77,7 +87,8 @@ fn prepare(run: &Run, slave: Option<&OwnedFd>) -> Result<(Command, Ends)> {
         ends.input = Some(writer);
     }
     for stream in [Stream::Out, Stream::Err] {
-        let (mut stdio, pipe) = end(run.streams[1 + stream as usize]).context("cannot make an output stream")?;
+        let (mut stdio, pipe) =
+            end(run.streams[1 + stream as usize]).context("cannot make an output stream")?;
         if let Some((reader, writer)) = pipe {
             stdio = writer.into();
             ends.output[stream as usize] = Some(reader);
@@ -111,8 +122,17 @@ fn listen(
     }
     if let Some(master) = master {
         // A terminal has one output: where both streams are this terminal, standard output stands for it.
-        let stream = if run.streams[1] == Kind::Terminal { Stream::Out } else { Stream::Err };
-        pumps.push(carry(master.try_clone()?, stream, Arc::clone(host), Arc::clone(closed)));
+        let stream = if run.streams[1] == Kind::Terminal {
+            Stream::Out
+        } else {
+            Stream::Err
+        };
+        pumps.push(carry(
+            master.try_clone()?,
+            stream,
+            Arc::clone(host),
+            Arc::clone(closed),
+        ));
     }
     let port = Port::open(wire::STDIN)?;
     match (ends.input, master) {
@@ -163,7 +183,9 @@ fn obey(host: &Arc<Host>, child: Pid, master: Option<File>, closed: Arc<Closed>)
 
 /// Sends a signal to what runs in the foreground of the terminal, or to the command's process group.
 fn deliver(number: i32, child: Pid, master: Option<&File>) {
-    let foreground = master.and_then(|master| terminal::foreground(master).ok()).filter(|&group| group > 0);
+    let foreground = master
+        .and_then(|master| terminal::foreground(master).ok())
+        .filter(|&group| group > 0);
     let group = foreground.map_or(child, Pid::from_raw);
     if let Ok(signal) = Signal::try_from(number) {
         let _ = signal::killpg(group, signal);
@@ -174,8 +196,12 @@ fn deliver(number: i32, child: Pid, master: Option<&File>) {
 fn reap(child: Pid) -> Result<u8> {
     loop {
         match waitpid(None, None) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == child => return Ok(u8::try_from(code & 0xff)?),
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => return Ok(128 + u8::try_from(signal as i32)?),
+            Ok(WaitStatus::Exited(pid, code)) if pid == child => {
+                return Ok(u8::try_from(code & 0xff)?);
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
+                return Ok(128 + u8::try_from(signal as i32)?);
+            }
             Ok(_) | Err(nix::Error::EINTR) => {}
             Err(error) => return Err(error).context("cannot wait for the command"),
         }

@@ -16,7 +16,10 @@ use crate::wire::CHUNK;
 
 /// Unpacks the archive that comes through `port`.
 pub fn unpack(port: Port) -> Result<()> {
-    unpack_below(Path::new("/"), BufReader::with_capacity(CHUNK, Source(port)))
+    unpack_below(
+        Path::new("/"),
+        BufReader::with_capacity(CHUNK, Source(port)),
+    )
 }
 
 /// A port, owned: what reads from it needs no lifetime.
@@ -37,7 +40,8 @@ fn unpack_below(root: &Path, mut archive: impl Read) -> Result<()> {
         }
         let entry = reader.entry().clone();
         let path = root.join(entry.name().trim_start_matches('/'));
-        place(&entry, &path, &mut reader).with_context(|| format!("cannot make {}", path.display()))?;
+        place(&entry, &path, &mut reader)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         archive = reader.finish()?;
     }
 }
@@ -63,7 +67,10 @@ fn place(entry: &Entry, path: &Path, content: &mut impl Read) -> Result<()> {
         }
         _ => bail!("its type (mode {:o}) is none the lab carries", entry.mode()),
     }
-    Ok(fs::set_permissions(path, Permissions::from_mode(entry.mode() & 0o7777))?)
+    Ok(fs::set_permissions(
+        path,
+        Permissions::from_mode(entry.mode() & 0o7777),
+    )?)
 }
 
 /// Makes way for a file: what is there already may be a link, or a program that runs.

@@ -54,7 +54,9 @@ pub fn fill(services: u32, destinations: u32) -> Result<()> {
     let mut line = Line::open()?;
     // What is the same in every request is put together once: guests are slow.
     let common = common()?;
-    let destinations = (0..destinations).map(destination).collect::<Result<Vec<_>>>()?;
+    let destinations = (0..destinations)
+        .map(destination)
+        .collect::<Result<Vec<_>>>()?;
     for number in 0..services {
         make(&mut line, &Service(number), &common, &destinations)
             .with_context(|| format!("cannot make service {number} of {services}"))?;
@@ -62,10 +64,19 @@ pub fn fill(services: u32, destinations: u32) -> Result<()> {
     Ok(())
 }
 
-fn make(line: &mut Line, service: &Service, common: &[Attribute], destinations: &[Attribute]) -> Result<()> {
+fn make(
+    line: &mut Line,
+    service: &Service,
+    common: &[Attribute],
+    destinations: &[Attribute],
+) -> Result<()> {
     let name = service.name()?;
     let whole = nest_all(name.clone(), common)?;
-    line.request(NEW_SERVICE, [whole].into_iter().collect(), destinations.is_empty())?;
+    line.request(
+        NEW_SERVICE,
+        [whole].into_iter().collect(),
+        destinations.is_empty(),
+    )?;
     for (place, destination) in destinations.iter().enumerate() {
         let attributes = [name.clone(), destination.clone()].into_iter().collect();
         line.request(NEW_DEST, attributes, place + 1 == destinations.len())?;
@@ -134,11 +145,16 @@ fn padded(address: Ipv4Addr) -> [u8; 16] {
 
 fn plain(kind: u16, payload: &[u8]) -> Result<Attribute> {
     let kind = AttrTypeBuilder::default().nla_type(kind).build()?;
-    Ok(NlattrBuilder::default().nla_type(kind).nla_payload(Buffer::from(payload)).build()?)
+    Ok(NlattrBuilder::default()
+        .nla_type(kind)
+        .nla_payload(Buffer::from(payload))
+        .build()?)
 }
 
 fn nest_all(outer: Attribute, parts: &[Attribute]) -> Result<Attribute> {
-    parts.iter().try_fold(outer, |outer, part| Ok(outer.nest(part)?))
+    parts
+        .iter()
+        .try_fold(outer, |outer, part| Ok(outer.nest(part)?))
 }
 
 /// A netlink socket to IPVS.
@@ -150,20 +166,39 @@ struct Line {
 
 impl Line {
     fn open() -> Result<Self> {
-        let (router, _) = NlRouter::connect(NlFamily::Generic, None, Groups::empty()).context("no generic netlink")?;
-        let family = router.resolve_genl_family("IPVS").context("the kernel has no IPVS")?;
+        let (router, _) = NlRouter::connect(NlFamily::Generic, None, Groups::empty())
+            .context("no generic netlink")?;
+        let family = router
+            .resolve_genl_family("IPVS")
+            .context("the kernel has no IPVS")?;
         let socket = NlSocketHandle::connect(NlFamily::Generic, None, Groups::empty())?;
-        Ok(Self { socket, family, sent: 0 })
+        Ok(Self {
+            socket,
+            family,
+            sent: 0,
+        })
     }
 
     /// Sends a request. The kernel answers the `last` one before [`Line::settle`], and those it refuses.
-    fn request(&mut self, command: u8, attributes: GenlBuffer<u16, Buffer>, last: bool) -> Result<()> {
-        let body: Genlmsghdr<u8, u16> =
-            GenlmsghdrBuilder::default().cmd(command).version(VERSION).attrs(attributes).build()?;
+    fn request(
+        &mut self,
+        command: u8,
+        attributes: GenlBuffer<u16, Buffer>,
+        last: bool,
+    ) -> Result<()> {
+        let body: Genlmsghdr<u8, u16> = GenlmsghdrBuilder::default()
+            .cmd(command)
+            .version(VERSION)
+            .attrs(attributes)
+            .build()?;
         self.sent += 1;
         let message = NlmsghdrBuilder::default()
             .nl_type(self.family)
-            .nl_flags(if last { NlmF::REQUEST | NlmF::ACK } else { NlmF::REQUEST })
+            .nl_flags(if last {
+                NlmF::REQUEST | NlmF::ACK
+            } else {
+                NlmF::REQUEST
+            })
             .nl_seq(self.sent)
             .nl_payload(NlPayload::Payload(body))
             .build()?;
@@ -175,7 +210,10 @@ impl Line {
         let (mut answers, _) = self.socket.recv::<u16, Buffer>()?;
         let answer = answers.next().context("IPVS does not answer")??;
         match answer.nl_payload() {
-            NlPayload::Err(refusal) => bail!("IPVS refuses it: {}", io::Error::from_raw_os_error(-refusal.error())),
+            NlPayload::Err(refusal) => bail!(
+                "IPVS refuses it: {}",
+                io::Error::from_raw_os_error(-refusal.error())
+            ),
             _ => Ok(()),
         }
     }

@@ -25,10 +25,21 @@ const TABLE: [(&str, &str, &str); 12] = [
 pub fn mount_all() -> Result<()> {
     for (kind, target, options) in TABLE {
         create_dir_all(target).with_context(|| format!("cannot make {target}"))?;
-        mount(Some(kind), target, Some(kind), MsFlags::empty(), Some(options))
-            .with_context(|| format!("cannot mount {kind} on {target}"))?;
+        mount(
+            Some(kind),
+            target,
+            Some(kind),
+            MsFlags::empty(),
+            Some(options),
+        )
+        .with_context(|| format!("cannot mount {kind} on {target}"))?;
     }
-    for (link, target) in [("/dev/fd", "/proc/self/fd"), ("/dev/stdin", "/proc/self/fd/0"), ("/dev/stdout", "/proc/self/fd/1"), ("/dev/stderr", "/proc/self/fd/2")] {
+    for (link, target) in [
+        ("/dev/fd", "/proc/self/fd"),
+        ("/dev/stdin", "/proc/self/fd/0"),
+        ("/dev/stdout", "/proc/self/fd/1"),
+        ("/dev/stderr", "/proc/self/fd/2"),
+    ] {
         std::os::unix::fs::symlink(target, link).with_context(|| format!("cannot link {link}"))?;
     }
     Ok(())

@@ -30,14 +30,32 @@ pub fn make(count: u32) -> Result<()> {
 /// Lets a mount made later in another mount namespace, by `ip netns exec` for one, show up everywhere.
 fn share(folder: &Path) -> Result<()> {
     create_dir_all(folder)?;
-    mount(Some(folder), folder, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
-    mount(None::<&str>, folder, None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC, None::<&str>)?;
+    mount(
+        Some(folder),
+        folder,
+        None::<&str>,
+        MsFlags::MS_BIND,
+        None::<&str>,
+    )?;
+    mount(
+        None::<&str>,
+        folder,
+        None::<&str>,
+        MsFlags::MS_SHARED | MsFlags::MS_REC,
+        None::<&str>,
+    )?;
     Ok(())
 }
 
 fn make_one(name: &PathBuf) -> Result<()> {
     File::create(name)?;
     unshare(CloneFlags::CLONE_NEWNET)?;
-    mount(Some("/proc/thread-self/ns/net"), name, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+    mount(
+        Some("/proc/thread-self/ns/net"),
+        name,
+        None::<&str>,
+        MsFlags::MS_BIND,
+        None::<&str>,
+    )?;
     Ok(())
 }

@@ -26,7 +26,12 @@ impl Closed {
 /// Carries everything that `from` yields to the host, until its end or until nobody reads it there.
 ///
 /// `from` is then dropped: a command that goes on writing into a pipe gets SIGPIPE, as it would on the host.
-pub fn carry(mut from: impl Read + Send + 'static, stream: Stream, host: Arc<Host>, closed: Arc<Closed>) -> JoinHandle<()> {
+pub fn carry(
+    mut from: impl Read + Send + 'static,
+    stream: Stream,
+    host: Arc<Host>,
+    closed: Arc<Closed>,
+) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut buffer = vec![0; CHUNK];
         while !closed.is_closed(stream) {
@@ -36,7 +41,10 @@ pub fn carry(mut from: impl Read + Send + 'static, stream: Stream, host: Arc<Hos
                 Ok(0) | Err(_) => return,
                 Ok(bytes) => bytes,
             };
-            if host.tell(&ToHost::Output(stream, buffer[..bytes].to_vec())).is_err() {
+            if host
+                .tell(&ToHost::Output(stream, buffer[..bytes].to_vec()))
+                .is_err()
+            {
                 return;
             }
         }

@@ -29,8 +29,14 @@ impl Port {
     pub fn open(name: &str) -> Result<Self> {
         for _ in 0..LOOKS {
             if let Some(device) = find(Path::new("/sys/class/virtio-ports"), name) {
-                let file = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(&device);
-                return Ok(Self(file.with_context(|| format!("cannot open {}", device.display()))?));
+                let file = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .custom_flags(O_NONBLOCK)
+                    .open(&device);
+                return Ok(Self(
+                    file.with_context(|| format!("cannot open {}", device.display()))?,
+                ));
             }
             std::thread::sleep(REST);
         }
@@ -42,7 +48,11 @@ impl Port {
     /// Where guest time counts instructions, the time of a guest that rests runs ahead by seconds while the host does
     /// anything at all; kept busy, it stays where it is. For waits that are short on the host.
     pub fn spin(&self) -> io::Result<()> {
-        while poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO)? == 0 {}
+        while poll(
+            &mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)],
+            PollTimeout::ZERO,
+        )? == 0
+        {}
         Ok(())
     }
 
@@ -63,7 +73,9 @@ impl Read for &Port {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match (&self.0).read(buffer) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(PollFlags::POLLIN)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait(PollFlags::POLLIN)?;
+                }
                 done => return done,
             }
         }
@@ -74,7 +86,9 @@ impl Write for &Port {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match (&self.0).write(bytes) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(PollFlags::POLLOUT)?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wait(PollFlags::POLLOUT)?;
+                }
                 done => return done,
             }
         }
@@ -94,7 +108,10 @@ pub struct Host {
 impl Host {
     /// Takes over the control port.
     pub fn new(port: Port) -> Self {
-        Self { port, speaking: Mutex::new(()) }
+        Self {
+            port,
+            speaking: Mutex::new(()),
+        }
     }
 
     /// Tells the host something; waits as long as the host does not read.

@@ -15,8 +15,14 @@ pub fn mount_disk() -> Result<()> {
     for _ in 0..1_000 {
         if Path::new(DEVICE).exists() {
             std::fs::create_dir_all(TARGET).with_context(|| format!("cannot make {TARGET}"))?;
-            return mount(Some(DEVICE), TARGET, Some("ext4"), MsFlags::empty(), None::<&str>)
-                .context("cannot mount the disk: is the file an ext4 image, or empty?");
+            return mount(
+                Some(DEVICE),
+                TARGET,
+                Some("ext4"),
+                MsFlags::empty(),
+                None::<&str>,
+            )
+            .context("cannot mount the disk: is the file an ext4 image, or empty?");
         }
         thread::sleep(Duration::from_millis(5));
     }

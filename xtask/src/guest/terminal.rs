@@ -29,17 +29,23 @@ pub fn make(wanted: wire::Terminal) -> Result<Pair> {
     let size = winsize(wanted.size);
     let pair = openpty(&size, None).context("cannot make a terminal")?;
     for end in [pair.master.as_fd(), pair.slave.as_fd()] {
-        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).context("cannot keep the terminal from being inherited")?;
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+            .context("cannot keep the terminal from being inherited")?;
     }
-    let mut settings = termios::tcgetattr(&pair.slave).context("cannot read the terminal's settings")?;
+    let mut settings =
+        termios::tcgetattr(&pair.slave).context("cannot read the terminal's settings")?;
     settings.input_flags |= InputFlags::IUTF8;
     if !wanted.raw {
         // The host's own terminal echoes and ends the lines.
         settings.local_flags -= LocalFlags::ECHO;
         settings.output_flags -= OutputFlags::OPOST;
     }
-    termios::tcsetattr(&pair.slave, SetArg::TCSANOW, &settings).context("cannot set up the terminal")?;
-    Ok(Pair { master: pair.master.into(), slave: pair.slave })
+    termios::tcsetattr(&pair.slave, SetArg::TCSANOW, &settings)
+        .context("cannot set up the terminal")?;
+    Ok(Pair {
+        master: pair.master.into(),
+        slave: pair.slave,
+    })
 }
 
 /// Gives the terminal another size; its foreground processes get SIGWINCH.
@@ -66,5 +72,10 @@ pub fn foreground(master: &File) -> io::Result<libc::pid_t> {
 }
 
 fn winsize(size: Size) -> Winsize {
-    Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 }
+    Winsize {
+        ws_row: size.rows,
+        ws_col: size.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
 }

@@ -18,12 +18,16 @@ pub struct Archive<W: Write> {
 impl<W: Write> Archive<W> {
     /// An empty one.
     pub fn new(to: W) -> Self {
-        Self { to: Some(to), entries: 0 }
+        Self {
+            to: Some(to),
+            entries: 0,
+        }
     }
 
     /// Adds the file, folder or link `source` as `name`, a path of the guest; a folder with everything in it.
     pub fn add(&mut self, source: &Path, name: &str) -> Result<()> {
-        self.add_entry(source, name).with_context(|| format!("cannot pack {}", source.display()))
+        self.add_entry(source, name)
+            .with_context(|| format!("cannot pack {}", source.display()))
     }
 
     /// Adds an empty folder.
@@ -35,7 +39,12 @@ impl<W: Write> Archive<W> {
         let meta = fs::symlink_metadata(source)?;
         if meta.is_symlink() {
             let target = fs::read_link(source)?;
-            return self.write(name, ModeFileType::Symlink, meta.mode(), target.as_os_str().as_bytes());
+            return self.write(
+                name,
+                ModeFileType::Symlink,
+                meta.mode(),
+                target.as_os_str().as_bytes(),
+            );
         }
         if meta.is_file() {
             return self.add_file(&File::open(source)?, &meta, name);
@@ -50,14 +59,20 @@ impl<W: Write> Archive<W> {
             let Ok(file_name) = child.file_name().into_string() else {
                 bail!("the name of {} is not UTF-8", child.path().display())
             };
-            self.add(&child.path(), &format!("{}/{file_name}", name.trim_end_matches('/')))?;
+            self.add(
+                &child.path(),
+                &format!("{}/{file_name}", name.trim_end_matches('/')),
+            )?;
         }
         Ok(())
     }
 
     fn add_file(&mut self, mut file: &File, meta: &Metadata, name: &str) -> Result<()> {
-        let size = u32::try_from(meta.len()).context("it is too large for the archive's format (4 GiB)")?;
-        let mut entry = self.header(name, ModeFileType::Regular, meta.mode()).write(self.take()?, size);
+        let size = u32::try_from(meta.len())
+            .context("it is too large for the archive's format (4 GiB)")?;
+        let mut entry = self
+            .header(name, ModeFileType::Regular, meta.mode())
+            .write(self.take()?, size);
         io::copy(&mut file, &mut entry)?;
         self.to = Some(entry.finish().context("it changed while it was read")?);
         Ok(())
@@ -74,11 +89,16 @@ impl<W: Write> Archive<W> {
     fn header(&mut self, name: &str, kind: ModeFileType, mode: u32) -> Builder {
         self.entries += 1;
         // Every entry is a file of its own: the same inode number would make them hard links.
-        Builder::new(name.trim_start_matches('/')).ino(self.entries).mode(mode & 0o7777).set_mode_file_type(kind)
+        Builder::new(name.trim_start_matches('/'))
+            .ino(self.entries)
+            .mode(mode & 0o7777)
+            .set_mode_file_type(kind)
     }
 
     fn take(&mut self) -> Result<W> {
-        self.to.take().context("an earlier file could not be packed")
+        self.to
+            .take()
+            .context("an earlier file could not be packed")
     }
 
     /// Writes what marks the end, and gives back what was written to.

@@ -20,7 +20,17 @@ pub fn product() -> Result<Option<PathBuf>> {
         if !workspace().join("probe-user/src/main.rs").is_file() {
             return Ok(None);
         }
-        cargo(&["--package", "ipvs-latency", "--bin", "ipvs-latency", "--release"], setup::build_env()?).map(Some)
+        cargo(
+            &[
+                "--package",
+                "ipvs-latency",
+                "--bin",
+                "ipvs-latency",
+                "--release",
+            ],
+            setup::build_env()?,
+        )
+        .map(Some)
     })
 }
 
@@ -30,7 +40,18 @@ pub fn product() -> Result<Option<PathBuf>> {
 /// When it does not build.
 pub fn empty_pair() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    once(&BUILT, || cargo(&["--package", "ipvs-latency", "--example", "empty_pair", "--release"], setup::build_env()?))
+    once(&BUILT, || {
+        cargo(
+            &[
+                "--package",
+                "ipvs-latency",
+                "--example",
+                "empty_pair",
+                "--release",
+            ],
+            setup::build_env()?,
+        )
+    })
 }
 
 /// Builds PID 1 of the guests.
@@ -39,23 +60,37 @@ pub fn empty_pair() -> Result<PathBuf> {
 /// When it does not build.
 pub fn init() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    once(&BUILT, || cargo(&["--package", "xtask", "--bin", "lab-init"], Vec::new()))
+    once(&BUILT, || {
+        cargo(&["--package", "xtask", "--bin", "lab-init"], Vec::new())
+    })
 }
 
 /// Builds at most once in a process: tests boot many guests.
-fn once<T: Clone>(cell: &OnceLock<Result<T, String>>, build: impl FnOnce() -> Result<T>) -> Result<T> {
-    cell.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(|error| anyhow!(error))
+fn once<T: Clone>(
+    cell: &OnceLock<Result<T, String>>,
+    build: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    cell.get_or_init(|| build().map_err(|error| format!("{error:#}")))
+        .clone()
+        .map_err(|error| anyhow!(error))
 }
 
 fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
 }
 
 /// Runs `cargo build` and returns the executable it names.
 fn cargo(arguments: &[&str], environment: Vec<(String, OsString)>) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--message-format", "json-render-diagnostics"])
+        .args([
+            "build",
+            "--quiet",
+            "--message-format",
+            "json-render-diagnostics",
+        ])
         .args(arguments)
         .envs(environment)
         .current_dir(workspace())
@@ -64,8 +99,17 @@ fn cargo(arguments: &[&str], environment: Vec<(String, OsString)>) -> Result<Pat
         .context("cannot run cargo")?;
     // Warnings are for whoever builds, not for the standard error of a command in a guest.
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "`cargo build {}` failed:\n{}", arguments.join(" "), said.trim_end());
-    let executable = output.stdout.split(|&byte| byte == b'\n').filter_map(executable).next_back();
+    ensure!(
+        output.status.success(),
+        "`cargo build {}` failed:\n{}",
+        arguments.join(" "),
+        said.trim_end()
+    );
+    let executable = output
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter_map(executable)
+        .next_back();
     executable.with_context(|| format!("`cargo build {}` names no executable", arguments.join(" ")))
 }
 

@@ -10,8 +10,14 @@ const KEPT: usize = 1 << 20;
 const SHOWN: usize = 40;
 const SHOWN_OF_CRASH: usize = 120;
 /// How a crash begins.
-const CRASHES: [&str; 6] =
-    ["BUG: ", "Oops: ", "general protection fault", "Kernel panic", "watchdog: ", "detected stalls on CPU"];
+const CRASHES: [&str; 6] = [
+    "BUG: ",
+    "Oops: ",
+    "general protection fault",
+    "Kernel panic",
+    "watchdog: ",
+    "detected stalls on CPU",
+];
 
 /// A console being read.
 pub struct Console(JoinHandle<Vec<u8>>);
@@ -51,8 +57,14 @@ pub fn has_panicked(console: &str) -> bool {
 pub fn tail(console: &str) -> String {
     let lines: Vec<&str> = console.trim_end().lines().collect();
     let usual = lines.len().saturating_sub(SHOWN);
-    let crash = lines.iter().position(|line| CRASHES.iter().any(|crash| line.contains(crash)));
-    let start = crash.map_or(usual, |crash| usual.min(crash).max(lines.len().saturating_sub(SHOWN_OF_CRASH)));
+    let crash = lines
+        .iter()
+        .position(|line| CRASHES.iter().any(|crash| line.contains(crash)));
+    let start = crash.map_or(usual, |crash| {
+        usual
+            .min(crash)
+            .max(lines.len().saturating_sub(SHOWN_OF_CRASH))
+    });
     lines[start..].join("\n")
 }
 
@@ -84,7 +96,11 @@ mod tests {
 
     #[test]
     fn a_warning_is_no_panic() {
-        assert!(!has_panicked("[ 3.0] WARNING: CPU: 0 PID: 1 at net/core.c:1\n"));
-        assert!(has_panicked("[ 3.0] Kernel panic - not syncing: sysrq triggered crash\n"));
+        assert!(!has_panicked(
+            "[ 3.0] WARNING: CPU: 0 PID: 1 at net/core.c:1\n"
+        ));
+        assert!(has_panicked(
+            "[ 3.0] Kernel panic - not syncing: sysrq triggered crash\n"
+        ));
     }
 }

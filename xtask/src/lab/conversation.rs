@@ -146,15 +146,29 @@ impl Conversation {
             End::Signal(number) => (128 + u8::try_from(number)?, None),
             End::TimeLimit => {
                 let limit = self.time_limit.as_secs();
-                (TIME_LIMIT, Some(format!("the time limit of {limit} s was reached; the guest was stopped\n{tail}")))
+                (
+                    TIME_LIMIT,
+                    Some(format!(
+                        "the time limit of {limit} s was reached; the guest was stopped\n{tail}"
+                    )),
+                )
             }
-            End::Gone if console::has_panicked(&console) => {
-                (KERNEL_PANIC, Some(format!("the guest's kernel panicked\n{tail}")))
-            }
-            End::Gone => bail!("the guest stopped before its command did ({})\n{said}\n{tail}", status?),
+            End::Gone if console::has_panicked(&console) => (
+                KERNEL_PANIC,
+                Some(format!("the guest's kernel panicked\n{tail}")),
+            ),
+            End::Gone => bail!(
+                "the guest stopped before its command did ({})\n{said}\n{tail}",
+                status?
+            ),
             End::Failed(why) => bail!("{why}"),
         };
-        Ok(Ended { code, notice: notice.map(|notice| notice.trim_end().to_owned()), console, filled_in: filled })
+        Ok(Ended {
+            code,
+            notice: notice.map(|notice| notice.trim_end().to_owned()),
+            console,
+            filled_in: filled,
+        })
     }
 
     fn wait(&mut self, events: &Receiver<Event>, host: &mut dyn Host) -> Result<End> {
@@ -165,7 +179,9 @@ impl Conversation {
             let left = self.deadline.saturating_duration_since(Instant::now());
             let event = match events.recv_timeout(left) {
                 Ok(event) => event,
-                Err(RecvTimeoutError::Timeout) => return Ok(last_signal.map_or(End::TimeLimit, End::Signal)),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Ok(last_signal.map_or(End::TimeLimit, End::Signal));
+                }
                 Err(RecvTimeoutError::Disconnected) => return Ok(End::Gone),
             };
             match event {
@@ -208,7 +224,8 @@ impl Conversation {
         match stage {
             Stage::Boot => {}
             Stage::Fill => {
-                let estimators = u64::from(self.fill.services) * (1 + u64::from(self.fill.destinations));
+                let estimators =
+                    u64::from(self.fill.services) * (1 + u64::from(self.fill.destinations));
                 if estimators > 0 {
                     host.say(&format!("filling {estimators} estimators ..."));
                 }

@@ -16,9 +16,12 @@ pub fn provide(image: &Path) -> Result<()> {
     if image.metadata().is_ok_and(|meta| meta.len() > 0) {
         return Ok(());
     }
-    let mkfs = find_program("mkfs.ext4").context("there is no mkfs.ext4 for the disk: install e2fsprogs")?;
-    let file = File::create(image).with_context(|| format!("cannot make the disk {}", image.display()))?;
-    file.set_len(SIZE).with_context(|| format!("cannot make the disk {}", image.display()))?;
+    let mkfs = find_program("mkfs.ext4")
+        .context("there is no mkfs.ext4 for the disk: install e2fsprogs")?;
+    let file =
+        File::create(image).with_context(|| format!("cannot make the disk {}", image.display()))?;
+    file.set_len(SIZE)
+        .with_context(|| format!("cannot make the disk {}", image.display()))?;
     let output = Command::new(mkfs)
         .args(["-q", "-F"])
         .arg(image)
@@ -26,6 +29,11 @@ pub fn provide(image: &Path) -> Result<()> {
         .output()
         .context("cannot run mkfs.ext4")?;
     let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "mkfs.ext4 cannot format {}: {}", image.display(), said.trim());
+    ensure!(
+        output.status.success(),
+        "mkfs.ext4 cannot format {}: {}",
+        image.display(),
+        said.trim()
+    );
     Ok(())
 }

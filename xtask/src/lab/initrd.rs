@@ -9,9 +9,9 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context, Result};
 use tempfile::NamedTempFile;
 
+use super::LabSpec;
 use super::archive::Archive;
 use super::modules::{self, Indexes};
-use super::LabSpec;
 use crate::kernel::Kernel;
 use crate::{cache, userland};
 
@@ -28,7 +28,8 @@ pub fn parts(spec: &LabSpec, kernel: &Kernel) -> Result<Vec<PathBuf>> {
 pub fn assemble(parts: &[PathBuf], init: &Path) -> Result<File> {
     let mut initrd = tempfile::tempfile().context("cannot make a temporary file for the initrd")?;
     for part in parts {
-        let mut part = File::open(part).with_context(|| format!("cannot read {}", part.display()))?;
+        let mut part =
+            File::open(part).with_context(|| format!("cannot read {}", part.display()))?;
         io::copy(&mut part, &mut initrd).context("cannot write the initrd")?;
         align(&mut initrd)?;
     }
@@ -47,8 +48,13 @@ fn align(initrd: &mut File) -> io::Result<()> {
 /// The archive of a folder, packed again only when the folder is another one.
 fn packed_folder(folder: &Path) -> Result<PathBuf> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let made = fs::metadata(folder)?.modified()?.duration_since(UNIX_EPOCH)?.as_secs();
-    let place = cache::root().join("lab").join(format!("{name}-{made}.cpio"));
+    let made = fs::metadata(folder)?
+        .modified()?
+        .duration_since(UNIX_EPOCH)?
+        .as_secs();
+    let place = cache::root()
+        .join("lab")
+        .join(format!("{name}-{made}.cpio"));
     if !place.is_file() {
         keep(&place, |file| {
             let mut archive = Archive::new(BufWriter::new(file));
@@ -61,7 +67,9 @@ fn packed_folder(folder: &Path) -> Result<PathBuf> {
 
 /// The archive of the modules that guests of this kernel get, with the indexes for `modprobe`.
 fn packed_modules(kernel: &Kernel) -> Result<PathBuf> {
-    let place = cache::root().join("lab").join(format!("modules-{}.cpio", kernel.release));
+    let place = cache::root()
+        .join("lab")
+        .join(format!("modules-{}.cpio", kernel.release));
     if !place.is_file() {
         keep(&place, |file| pack_modules(kernel, file))?;
     }
@@ -73,13 +81,21 @@ fn pack_modules(kernel: &Kernel, file: &mut NamedTempFile) -> Result<()> {
         let path = kernel.modules.join(name);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let (dependencies, soft, aliases) = (read("modules.dep")?, read("modules.softdep")?, read("modules.alias")?);
+    let (dependencies, soft, aliases) = (
+        read("modules.dep")?,
+        read("modules.softdep")?,
+        read("modules.alias")?,
+    );
     let root = format!("/usr/lib/modules/{}", kernel.release);
     let mut archive = Archive::new(BufWriter::new(file));
-    let mut names: Vec<String> = modules::chosen(&Indexes { dependencies: &dependencies, soft: &soft, aliases: &aliases })
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let mut names: Vec<String> = modules::chosen(&Indexes {
+        dependencies: &dependencies,
+        soft: &soft,
+        aliases: &aliases,
+    })
+    .into_iter()
+    .map(str::to_owned)
+    .collect();
     for entry in fs::read_dir(&kernel.modules)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         names.extend(name.starts_with("modules.").then_some(name));
@@ -89,7 +105,11 @@ fn pack_modules(kernel: &Kernel, file: &mut NamedTempFile) -> Result<()> {
         let path = format!("{root}/{name}");
         // The kernel makes no folder that has no entry of its own before what lies in it.
         let parents: Vec<&Path> = Path::new(&path).ancestors().skip(1).collect();
-        for parent in parents.into_iter().rev().filter(|parent| parent.starts_with("/usr/lib/modules")) {
+        for parent in parents
+            .into_iter()
+            .rev()
+            .filter(|parent| parent.starts_with("/usr/lib/modules"))
+        {
             if folders.insert(parent.to_path_buf()) {
                 archive.add_folder(&parent.to_string_lossy())?;
             }
@@ -103,7 +123,8 @@ fn pack_modules(kernel: &Kernel, file: &mut NamedTempFile) -> Result<()> {
 pub fn keep(place: &Path, fill: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
     let folder = place.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut draft = NamedTempFile::new_in(folder).with_context(|| format!("cannot write in {}", folder.display()))?;
+    let mut draft = NamedTempFile::new_in(folder)
+        .with_context(|| format!("cannot write in {}", folder.display()))?;
     fill(&mut draft).with_context(|| format!("cannot make {}", place.display()))?;
     draft.persist(place)?;
     Ok(())

@@ -59,6 +59,22 @@ pub enum Start<'a> {
     Warm(&'a File),
 }
 
+impl Start<'_> {
+    fn source(&self) -> RawFd {
+        match self {
+            Self::Cold(file) | Self::Warm(file) => file.as_raw_fd(),
+        }
+    }
+
+    fn arguments(&self) -> [String; 2] {
+        let source = self.source();
+        match self {
+            Self::Cold(_) => ["-initrd".to_owned(), format!("/dev/fd/{source}")],
+            Self::Warm(_) => ["-incoming".to_owned(), format!("fd:{source}")],
+        }
+    }
+}
+
 /// QEMU at work; killed when dropped.
 pub struct Machine {
     child: Child,
@@ -68,7 +84,8 @@ pub struct Machine {
 
 /// The program.
 pub fn qemu() -> Result<PathBuf> {
-    find_program("qemu-system-x86_64").context("there is no qemu-system-x86_64: run `cargo xtask setup`")
+    find_program("qemu-system-x86_64")
+        .context("there is no qemu-system-x86_64: run `cargo xtask setup`")
 }
 
 impl Machine {
@@ -76,47 +93,46 @@ impl Machine {
     pub fn start(spec: &LabSpec, kernel: &Path, start: &Start) -> Result<(Self, Lines)> {
         let [qmp, console, control, stdin, files] = [(); 5].map(|()| UnixStream::pair());
         let pairs = [qmp?, console?, control?, stdin?, files?];
-        let (option, source) = match start {
-            Start::Cold(initrd) => ("-initrd", initrd.as_raw_fd()),
-            Start::Warm(snapshot) => ("-incoming", snapshot.as_raw_fd()),
-        };
-        let source_name = if option == "-initrd" { format!("/dev/fd/{source}") } else { format!("fd:{source}") };
-        let handed: Vec<RawFd> = pairs.iter().map(|(_, theirs)| theirs.as_raw_fd()).chain([source]).collect();
+        let descriptors: Vec<RawFd> = pairs.iter().map(|(_, theirs)| theirs.as_raw_fd()).collect();
         let complaints = tempfile::tempfile().context("cannot make a temporary file")?;
         let mut command = Command::new(qemu()?);
         command
             .args(machine_arguments(spec))
             .arg("-kernel")
             .arg(kernel)
-            .args([option, &source_name])
-            .args(line_arguments(&handed))
+            .args(start.arguments())
+            .args(line_arguments(&descriptors))
             .args(disk_arguments(spec.disk.as_deref()))
             .stdin(Stdio::null())
             .stdout(complaints.try_clone()?)
-            .stderr(complaints.try_clone()?)
-            // A key pressed on the terminal is the guest's business, not QEMU's.
-            .process_group(0);
-        let prepare = move || {
-            // Whatever happens to this process, the guest goes with it.
-            prctl::set_pdeathsig(Signal::SIGKILL)?;
-            for &handed in &handed {
-                inherit(handed)?;
-            }
-            Ok(())
-        };
-        // SAFETY: between fork and exec only system calls are made that are safe there; nothing is allocated.
-        unsafe { command.pre_exec(prepare) };
+            .stderr(complaints.try_clone()?);
+        detach(&mut command, [descriptors, vec![start.source()]].concat());
         let child = command.spawn().context("cannot start QEMU")?;
         let [qmp, console, control, stdin, files] = pairs.map(|(ours, _)| ours);
         drop(command);
-        let mut machine = Self { child, complaints, qmp: Qmp::new(qmp)? };
+        let mut machine = Self {
+            child,
+            complaints,
+            qmp: Qmp::new(qmp)?,
+        };
         let greeted = machine.qmp.greet().and_then(|()| match start {
             Start::Cold(_) => Ok(()),
             // It was paused when it was saved.
-            Start::Warm(_) => machine.qmp.wait_for("query-status", "paused").and_then(|()| machine.proceed()),
+            Start::Warm(_) => machine
+                .qmp
+                .wait_for("query-status", "paused")
+                .and_then(|()| machine.proceed()),
         });
         greeted.with_context(|| format!("QEMU does not start: {}", machine.complaints()))?;
-        Ok((machine, Lines { console, control, stdin, files }))
+        Ok((
+            machine,
+            Lines {
+                console,
+                control,
+                stdin,
+                files,
+            },
+        ))
     }
 
     /// Saves the machine as it is now into `file`; it goes on afterwards.
@@ -126,8 +142,16 @@ impl Machine {
         // As fast as it can: by itself QEMU is considerate of a network.
         let saved = self
             .qmp
-            .order("migrate-set-parameters", &json!({ "max-bandwidth": 1_u64 << 40 }))
-            .and_then(|_| self.qmp.order("migrate", &json!({ "uri": format!("exec:cat >'{target}'") })))
+            .order(
+                "migrate-set-parameters",
+                &json!({ "max-bandwidth": 1_u64 << 40 }),
+            )
+            .and_then(|_| {
+                self.qmp.order(
+                    "migrate",
+                    &json!({ "uri": format!("exec:cat >'{target}'") }),
+                )
+            })
             .and_then(|_| self.qmp.wait_for("query-migrate", "completed"));
         self.proceed()?;
         saved
@@ -152,14 +176,32 @@ impl Machine {
 
 fn read_back(mut complaints: &File) -> String {
     let mut said = Vec::new();
-    let read = complaints.rewind().and_then(|()| complaints.read_to_end(&mut said));
-    read.map(|_| String::from_utf8_lossy(&said).trim().to_owned()).unwrap_or_default()
+    let read = complaints
+        .rewind()
+        .and_then(|()| complaints.read_to_end(&mut said));
+    read.map(|_| String::from_utf8_lossy(&said).trim().to_owned())
+        .unwrap_or_default()
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
         let _ = self.stop();
     }
+}
+
+/// Keeps the terminal's keys from the program, has it killed when this thread ends, and hands it the descriptors.
+fn detach(command: &mut Command, handed: Vec<RawFd>) {
+    // A key pressed on the terminal is the guest's business, not QEMU's.
+    command.process_group(0);
+    let prepare = move || {
+        // Whatever happens to this process, the guest goes with it.
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        handed
+            .iter()
+            .try_for_each(|&descriptor| inherit(descriptor))
+    };
+    // SAFETY: between fork and exec only system calls are made that are safe there; nothing is allocated.
+    unsafe { command.pre_exec(prepare) };
 }
 
 /// Lets the program started next keep a descriptor.
@@ -179,25 +221,43 @@ pub fn machine_arguments(spec: &LabSpec) -> Vec<String> {
         arguments.extend(["-icount", "shift=0,sleep=off"]);
     }
     let parameters = kernel_parameters(spec);
-    arguments.extend(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-append", &parameters]);
+    arguments.extend([
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-append",
+        &parameters,
+    ]);
     arguments.into_iter().map(str::to_owned).collect()
 }
 
 fn kernel_parameters(spec: &LabSpec) -> String {
     let own = spec.kernel_parameters.iter().map(String::as_str);
-    PARAMETERS.into_iter().chain(own).collect::<Vec<_>>().join(" ")
+    PARAMETERS
+        .into_iter()
+        .chain(own)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn line_arguments(descriptors: &[RawFd]) -> Vec<String> {
     let ports = [wire::CONTROL, wire::STDIN, wire::FILES];
     let mut arguments = vec!["-device".to_owned(), "virtio-serial-pci".to_owned()];
     for (name, descriptor) in ["qmp", "console"].iter().chain(&ports).zip(descriptors) {
-        arguments.extend(["-chardev".to_owned(), format!("socket,id={name},fd={descriptor}")]);
+        arguments.extend([
+            "-chardev".to_owned(),
+            format!("socket,id={name},fd={descriptor}"),
+        ]);
     }
     arguments.extend(["-mon".to_owned(), "chardev=qmp,mode=control".to_owned()]);
     arguments.extend(["-serial".to_owned(), "chardev:console".to_owned()]);
     for name in ports {
-        arguments.extend(["-device".to_owned(), format!("virtserialport,chardev={name},name={name}")]);
+        arguments.extend([
+            "-device".to_owned(),
+            format!("virtserialport,chardev={name},name={name}"),
+        ]);
     }
     arguments
 }
@@ -207,5 +267,9 @@ fn disk_arguments(disk: Option<&Path>) -> Vec<OsString> {
     // A comma ends a value; a doubled one stands for itself.
     let name = disk.as_os_str().to_string_lossy().replace(',', ",,");
     let drive = format!("if=none,id=disk,format=raw,file={name}");
-    ["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"].iter().map(OsStr::new).map(OsStr::to_owned).collect()
+    ["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"]
+        .iter()
+        .map(OsStr::new)
+        .map(OsStr::to_owned)
+        .collect()
 }

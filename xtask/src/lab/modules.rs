@@ -4,8 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Modules by name; one that ends in `*` stands for all that begin so.
 const WANTED: [&str; 16] = [
-    "virtio_pci", "virtio_console", "virtio_blk", "ext4", "ip_vs*", "nf_conntrack*", "nf_nat", "nf_defrag*", "veth",
-    "dummy", "bridge", "ipip", "test_klp*", "crc32c*", "sch_netem", "ifb",
+    "virtio_pci",
+    "virtio_console",
+    "virtio_blk",
+    "ext4",
+    "ip_vs*",
+    "nf_conntrack*",
+    "nf_nat",
+    "nf_defrag*",
+    "veth",
+    "dummy",
+    "bridge",
+    "ipip",
+    "test_klp*",
+    "crc32c*",
+    "sch_netem",
+    "ifb",
 ];
 
 /// What the indexes of `depmod` say.
@@ -20,19 +34,32 @@ pub struct Indexes<'a> {
 
 /// Paths of the modules a guest gets, as `modules.dep` gives them.
 pub fn chosen<'a>(indexes: &Indexes<'a>) -> BTreeSet<&'a str> {
-    let paths: BTreeMap<String, &str> =
-        lines(indexes.dependencies).map(|(path, _)| (name_of(path), path)).collect();
+    let paths: BTreeMap<String, &str> = lines(indexes.dependencies)
+        .map(|(path, _)| (name_of(path), path))
+        .collect();
     let needs: BTreeMap<&str, &str> = lines(indexes.dependencies).collect();
-    let mut open: Vec<&str> =
-        paths.iter().filter(|(name, _)| is_wanted(name)).map(|(_, path)| *path).collect();
+    let mut open: Vec<&str> = paths
+        .iter()
+        .filter(|(name, _)| is_wanted(name))
+        .map(|(_, path)| *path)
+        .collect();
     let mut chosen = BTreeSet::new();
     while let Some(path) = open.pop() {
         if !chosen.insert(path) {
             continue;
         }
-        open.extend(needs.get(path).into_iter().flat_map(|needed| needed.split_whitespace()));
+        open.extend(
+            needs
+                .get(path)
+                .into_iter()
+                .flat_map(|needed| needed.split_whitespace()),
+        );
         for asked in soft_needs(indexes.soft, &name_of(path)) {
-            open.extend(providers(indexes.aliases, asked).iter().filter_map(|name| paths.get(name.as_str())));
+            open.extend(
+                providers(indexes.aliases, asked)
+                    .iter()
+                    .filter_map(|name| paths.get(name.as_str())),
+            );
         }
     }
     chosen
@@ -49,14 +76,24 @@ fn name_of(path: &str) -> String {
 }
 
 fn is_wanted(name: &str) -> bool {
-    WANTED.iter().any(|wanted| wanted.strip_suffix('*').map_or(name == *wanted, |start| name.starts_with(start)))
+    WANTED.iter().any(|wanted| {
+        wanted
+            .strip_suffix('*')
+            .map_or(name == *wanted, |start| name.starts_with(start))
+    })
 }
 
 /// What `softdep NAME pre: A B post: C` asks for.
 fn soft_needs<'a>(soft: &'a str, name: &str) -> Vec<&'a str> {
-    let of_module = |line: &'a str| line.strip_prefix("softdep ")?.split_once(' ').filter(|(of, _)| *of == name);
+    let of_module = |line: &'a str| {
+        line.strip_prefix("softdep ")?
+            .split_once(' ')
+            .filter(|(of, _)| *of == name)
+    };
     let rest = soft.lines().filter_map(of_module).map(|(_, rest)| rest);
-    rest.flat_map(str::split_whitespace).filter(|word| !word.ends_with(':')).collect()
+    rest.flat_map(str::split_whitespace)
+        .filter(|word| !word.ends_with(':'))
+        .collect()
 }
 
 /// The modules that go by a name: their own or an alias.
@@ -65,7 +102,11 @@ fn providers(aliases: &str, asked: &str) -> Vec<String> {
         let (alias, module) = line.strip_prefix("alias ")?.split_once(' ')?;
         (alias == asked).then(|| module.to_owned())
     };
-    aliases.lines().filter_map(of_alias).chain([asked.replace('-', "_")]).collect()
+    aliases
+        .lines()
+        .filter_map(of_alias)
+        .chain([asked.replace('-', "_")])
+        .collect()
 }
 
 #[cfg(test)]
@@ -86,6 +127,16 @@ mod tests {
             aliases: "alias crc32c crc32c_intel\nalias crypto-crc32c crc32c_generic\n",
         };
         let chosen: Vec<_> = chosen(&indexes).into_iter().map(name_of).collect();
-        assert_eq!(chosen, ["crc32c_intel", "crc32c_generic", "checksum", "libcrc32c", "ip_vs", "nf_conntrack"]);
+        assert_eq!(
+            chosen,
+            [
+                "crc32c_intel",
+                "crc32c_generic",
+                "checksum",
+                "libcrc32c",
+                "ip_vs",
+                "nf_conntrack"
+            ]
+        );
     }
 }

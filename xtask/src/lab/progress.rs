@@ -11,9 +11,11 @@ pub struct Progress {
 impl Progress {
     /// A line on standard error, if that is a terminal.
     pub fn on_terminal() -> Self {
-        Self { shown: false, wanted: stderr().is_terminal() }
+        Self {
+            shown: false,
+            wanted: stderr().is_terminal(),
+        }
     }
-
 
     /// Replaces the line.
     pub fn say(&mut self, text: &str) {

@@ -20,8 +20,11 @@ pub struct Qmp {
 impl Qmp {
     /// Takes over the line.
     pub fn new(line: UnixStream) -> Result<Self> {
-        line.set_read_timeout(Some(PATIENCE)).context("cannot limit the time QEMU may take")?;
-        Ok(Self { lines: BufReader::new(line) })
+        line.set_read_timeout(Some(PATIENCE))
+            .context("cannot limit the time QEMU may take")?;
+        Ok(Self {
+            lines: BufReader::new(line),
+        })
     }
 
     /// Greets QEMU, which takes no orders before.
@@ -32,13 +35,26 @@ impl Qmp {
     /// Gives an order and returns QEMU's answer.
     pub fn order(&mut self, name: &str, arguments: &Value) -> Result<Value> {
         let order = json!({ "execute": name, "arguments": arguments });
-        self.lines.get_mut().write_all(format!("{order}\n").as_bytes()).context("QEMU does not listen")?;
+        self.lines
+            .get_mut()
+            .write_all(format!("{order}\n").as_bytes())
+            .context("QEMU does not listen")?;
         loop {
             let mut line = String::new();
-            ensure!(self.lines.read_line(&mut line).context("QEMU does not answer")? > 0, "QEMU has stopped");
-            let mut answer: Value = serde_json::from_str(&line).context("QEMU's answer makes no sense")?;
+            ensure!(
+                self.lines
+                    .read_line(&mut line)
+                    .context("QEMU does not answer")?
+                    > 0,
+                "QEMU has stopped"
+            );
+            let mut answer: Value =
+                serde_json::from_str(&line).context("QEMU's answer makes no sense")?;
             if let Some(error) = answer.get("error") {
-                bail!("QEMU refuses `{name}`: {}", error["desc"].as_str().unwrap_or("it does not say why"));
+                bail!(
+                    "QEMU refuses `{name}`: {}",
+                    error["desc"].as_str().unwrap_or("it does not say why")
+                );
             }
             // Anything else is its greeting or news of an event.
             if let Some(result) = answer.get_mut("return") {

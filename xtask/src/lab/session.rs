@@ -46,29 +46,50 @@ impl Session {
         needs.extend(spec.bpftrace.then_some(Need::Bpftrace));
         setup::ensure(&needs)?;
         host.say("building ipvs-latency ...");
-        let mut files: Vec<_> =
-            build::product()?.into_iter().map(|path| (path, "/usr/bin/ipvs-latency".to_owned())).collect();
+        let mut files: Vec<_> = build::product()?
+            .into_iter()
+            .map(|path| (path, "/usr/bin/ipvs-latency".to_owned()))
+            .collect();
         for copy in &spec.copies {
-            ensure!(copy.source.symlink_metadata().is_ok(), "there is no {} to copy", copy.source.display());
+            ensure!(
+                copy.source.symlink_metadata().is_ok(),
+                "there is no {} to copy",
+                copy.source.display()
+            );
             files.push((copy.source.clone(), destination(copy)?));
         }
         if let Some(image) = &spec.disk {
             disk::provide(image)?;
         }
-        Ok(Self { kernel: kernel::fetch(&spec.kernel)?, spec: spec.clone(), command, files })
+        Ok(Self {
+            kernel: kernel::fetch(&spec.kernel)?,
+            spec: spec.clone(),
+            command,
+            files,
+        })
     }
 
     /// Boots the guest, runs the command and comes back when all is over.
     ///
     /// `events` is where signals and changes of size come in.
-    pub fn run(self, streams: Streams, events: (Sender<Event>, Receiver<Event>), host: &mut dyn Host) -> Result<Ended> {
+    pub fn run(
+        self,
+        streams: Streams,
+        events: (Sender<Event>, Receiver<Event>),
+        host: &mut dyn Host,
+    ) -> Result<Ended> {
         host.say(&format!("booting {} ...", self.kernel.release));
         let fill = Fill {
             services: self.spec.services,
             destinations: self.spec.destinations,
             namespaces: self.spec.netns,
         };
-        let Started { machine, lines, stage, snapshots } = start(&self.spec, &self.kernel, fill)?;
+        let Started {
+            machine,
+            lines,
+            stage,
+            snapshots,
+        } = start(&self.spec, &self.kernel, fill)?;
         let (sender, receiver) = events;
         let run = self.describe(&streams);
         let talk = Talk::new(&lines.control)?;
@@ -80,7 +101,11 @@ impl Session {
             snapshots,
             console: Console::read(lines.console),
             talk,
-            feed: Some(Feed { input: streams.input, line: lines.stdin, events: sender }),
+            feed: Some(Feed {
+                input: streams.input,
+                line: lines.stdin,
+                events: sender,
+            }),
             fill,
             run: Some(Box::new(run)),
             deadline: Instant::now() + self.spec.timeout,
@@ -90,7 +115,9 @@ impl Session {
     }
 
     fn describe(&self, streams: &Streams) -> Run {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let environment = ["TERM", "COLORTERM", "NO_COLOR", "LANG"];
         Run {
             command: self.command_for(streams.kinds[0]),
@@ -137,23 +164,47 @@ fn start(spec: &LabSpec, kernel: &Kernel, fill: Fill) -> Result<Started> {
     };
     for stage in [Stage::Ready, Stage::Fill] {
         let mut wanted = Wanted::of(&common, fill)?;
-        let Some(kept) = wanted.take(stage) else { continue };
-        let Some(file) = kept.open() else { continue };
-        match Machine::start(spec, &image, &Start::Warm(&file)) {
-            Ok((machine, lines)) => return Ok(Started { machine, lines, stage, snapshots: wanted }),
+        let Some(kept) = wanted.take(stage) else {
+            continue;
+        };
+        let Some(state) = kept.open() else { continue };
+        match Machine::start(spec, &image, &Start::Warm(&state)) {
+            Ok((machine, lines)) => {
+                return Ok(Started {
+                    machine,
+                    lines,
+                    stage,
+                    snapshots: wanted,
+                });
+            }
             // Whatever is wrong with it, a new one will be made.
             Err(_) => kept.discard(),
         }
     }
-    let (machine, lines) = Machine::start(spec, &image, &Start::Cold(&initrd::assemble(&parts, &init)?))?;
-    Ok(Started { machine, lines, stage: Stage::Boot, snapshots: Wanted::of(&common, fill)? })
+    let (machine, lines) = Machine::start(
+        spec,
+        &image,
+        &Start::Cold(&initrd::assemble(&parts, &init)?),
+    )?;
+    Ok(Started {
+        machine,
+        lines,
+        stage: Stage::Boot,
+        snapshots: Wanted::of(&common, fill)?,
+    })
 }
 
 fn destination(copy: &crate::cli::Copy) -> Result<String> {
     let path = match (&copy.destination, copy.source.file_name()) {
         (Some(path), _) => path.clone(),
         (None, Some(name)) => PathBuf::from("/root").join(name),
-        (None, None) => bail!("{} has no name of its own: say where to copy it, as SRC:DST", copy.source.display()),
+        (None, None) => bail!(
+            "{} has no name of its own: say where to copy it, as SRC:DST",
+            copy.source.display()
+        ),
     };
-    path.into_os_string().into_string().ok().context("a destination is not UTF-8")
+    path.into_os_string()
+        .into_string()
+        .ok()
+        .context("a destination is not UTF-8")
 }

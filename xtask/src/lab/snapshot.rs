@@ -2,11 +2,12 @@
 //!
 //! A snapshot is QEMU's migration stream. Everything that could make two guests differ at that point is in its name:
 //! one is taken after the boot, another after IPVS has been filled with much. What a run brings along comes later.
+//! Guests of one snapshot share what is random in a boot: the boot id, the kernel's seeds.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
@@ -17,6 +18,8 @@ use crate::wire::Fill;
 
 /// So many bytes are kept: a kind of guest that is used often stays.
 const KEPT: u64 = 4 << 30;
+/// No draft takes so long to write.
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// So many estimators or namespaces take long enough to make for a snapshot of their own.
 const MANY_ESTIMATORS: u64 = 1_000;
@@ -49,8 +52,11 @@ impl Wanted {
     pub fn of(common: &Common, fill: Fill) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         (common.arguments, common.disk, common.parts).hash(&mut hasher);
-        fs::read(common.init).with_context(|| format!("cannot read {}", common.init.display()))?.hash(&mut hasher);
-        let qemu = fs::metadata(common.qemu).with_context(|| format!("cannot find {}", common.qemu.display()))?;
+        fs::read(common.init)
+            .with_context(|| format!("cannot read {}", common.init.display()))?
+            .hash(&mut hasher);
+        let qemu = fs::metadata(common.qemu)
+            .with_context(|| format!("cannot find {}", common.qemu.display()))?;
         (qemu.len(), qemu.modified()?).hash(&mut hasher);
         let named = |hasher: &DefaultHasher| {
             Snapshot(folder().join(format!("{}-{:016x}", common.release, hasher.finish())))
@@ -59,7 +65,10 @@ impl Wanted {
         fill.hash(&mut hasher);
         let estimators = u64::from(fill.services) * (1 + u64::from(fill.destinations));
         let much = estimators >= MANY_ESTIMATORS || fill.namespaces >= MANY_NAMESPACES;
-        Ok(Self { booted, filled: much.then(|| named(&hasher)) })
+        Ok(Self {
+            booted,
+            filled: much.then(|| named(&hasher)),
+        })
     }
 
     /// Takes out the snapshot of a guest that is about to enter `stage`.
@@ -100,17 +109,18 @@ fn folder() -> PathBuf {
     cache::root().join("lab").join("snapshots")
 }
 
-/// Removes all but the most recently used.
+/// Removes all but the most recently used, and drafts whose writer must have been killed.
 fn prune() -> Result<()> {
     let mut found: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder())? {
         let entry = entry?;
-        // One that another process is writing, or has just removed, is none of ours.
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if let Ok(meta) = entry.metadata() {
-            found.push((meta.modified()?, meta.len(), entry.path()));
+        // Another process may have removed it by now.
+        let Ok(meta) = entry.metadata() else { continue };
+        let used = meta.modified()?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            found.push((used, meta.len(), entry.path()));
+        } else if used.elapsed().is_ok_and(|age| age > ABANDONED) {
+            let _ = fs::remove_file(entry.path());
         }
     }
     found.sort();

@@ -27,7 +27,11 @@ pub fn inherit(spec: &LabSpec, command: Vec<String>) -> Result<u8> {
         terminal,
     };
     let raw = terminal.is_some_and(|terminal| terminal.raw);
-    let mut user = User { progress: Progress::on_terminal(), wants_raw: raw, raw: None };
+    let mut user = User {
+        progress: Progress::on_terminal(),
+        wants_raw: raw,
+        raw: None,
+    };
     let session = Session::prepare(spec, command, &mut user)?;
     // Only now: until here a signal simply ends this process, and a build with it.
     let (sender, receiver) = mpsc::channel();
@@ -65,7 +69,8 @@ impl Host for User {
 }
 
 fn watch_signals(events: Sender<Event>) -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGWINCH]).context("cannot watch for signals")?;
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP, SIGWINCH]).context("cannot watch for signals")?;
     thread::spawn(move || {
         for signal in signals.forever() {
             let event = match signal {
@@ -91,7 +96,13 @@ pub fn capture(spec: &LabSpec, command: Vec<String>) -> Result<Outcome> {
         terminal: None,
     };
     let ended = session.run(streams, mpsc::channel(), &mut Nobody)?;
-    Ok(Outcome { code: ended.code, stdout: out.take(), stderr: err.take(), console: ended.console, filled_in: ended.filled_in })
+    Ok(Outcome {
+        code: ended.code,
+        stdout: out.take(),
+        stderr: err.take(),
+        console: ended.console,
+        filled_in: ended.filled_in,
+    })
 }
 
 /// No one to show anything to.
@@ -116,7 +127,10 @@ impl Memory {
 
 impl Write for Memory {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

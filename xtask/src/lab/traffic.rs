@@ -20,7 +20,9 @@ pub struct Talk(Arc<Mutex<UnixStream>>);
 impl Talk {
     /// Speaks on `line`, which something else listens to.
     pub fn new(line: &UnixStream) -> Result<Self> {
-        Ok(Self(Arc::new(Mutex::new(line.try_clone().context("cannot share the control line")?))))
+        Ok(Self(Arc::new(Mutex::new(
+            line.try_clone().context("cannot share the control line")?,
+        ))))
     }
 
     /// Tells the guest something; that it has just stopped is noticed elsewhere, by its line's end.
@@ -31,7 +33,12 @@ impl Talk {
 }
 
 /// Reads what the guest says: output goes straight on, everything else becomes an event.
-pub fn hear(mut control: UnixStream, mut output: [Box<dyn Write + Send>; 2], talk: Talk, events: Sender<Event>) {
+pub fn hear(
+    mut control: UnixStream,
+    mut output: [Box<dyn Write + Send>; 2],
+    talk: Talk,
+    events: Sender<Event>,
+) {
     thread::spawn(move || {
         loop {
             let event = match wire::receive(&mut control) {
@@ -65,10 +72,15 @@ pub fn send_files(files: Vec<(PathBuf, String)>, line: UnixStream, events: Sende
     thread::spawn(move || {
         let pack = |line: &UnixStream| {
             let mut archive = Archive::new(line);
-            files.iter().try_for_each(|(source, name)| archive.add(source, name))?;
+            files
+                .iter()
+                .try_for_each(|(source, name)| archive.add(source, name))?;
             archive.finish().map(|_| ())
         };
-        let event = pack(&line).map_or_else(|error| Event::Failed(format!("{error:#}")), |()| Event::Sent(line));
+        let event = pack(&line).map_or_else(
+            |error| Event::Failed(format!("{error:#}")),
+            |()| Event::Sent(line),
+        );
         let _ = events.send(event);
     });
 }

@@ -26,6 +26,10 @@ fn refused(spec: LabSpec, cases: &[(&str, &[&str])]) -> Sections {
             assert!(sentence.contains(word), "{command}: no {word:?} in {sentence}");
         }
         assert!(!sentence.contains("panicked"), "{command}: {sentence}");
+        // What clap says of arguments has its usage below.
+        if !sentence.contains("For more information") && !sentence.contains("Usage") {
+            assert_eq!(sentence.lines().count(), 1, "{command}: {sentence}");
+        }
     }
     sections
 }
@@ -47,7 +51,7 @@ fn wrong_arguments_name_the_argument_and_the_accepted_form() {
             ("ipvs-latency watch --netns nowhere", &["--netns nowhere", "/run/netns/nowhere", "pid:N"]),
             ("ipvs-latency watch --netns pid:99999", &["--netns pid:99999"]),
             ("ipvs-latency watch --netns 12345", &["--netns 12345", "lsns"]),
-            ("ipvs-latency watch --netns /etc/passwd", &["--netns"]),
+            ("ipvs-latency watch --netns /etc/passwd", &["--netns /etc/passwd", "no network namespace", "pid:N"]),
             ("ipvs-latency watch --plain --json", &["--plain", "--json"]),
             ("ipvs-latency watch --color green", &["--color", "never"]),
             ("ipvs-latency watsh", &["watsh", "watch"]),
@@ -57,6 +61,7 @@ fn wrong_arguments_name_the_argument_and_the_accepted_form() {
             ("mount -t tmpfs none /sys/kernel/btf; ipvs-latency watch; code=$?; umount /sys/kernel/btf; exit $code", &["CONFIG_DEBUG_INFO_BTF"]),
             ("mount -t tmpfs none /sys/bus/event_source; ipvs-latency watch; code=$?; umount /sys/bus/event_source; exit $code", &["no kprobes", "CONFIG_KPROBE_EVENTS"]),
             ("echo 0 > /sys/kernel/debug/kprobes/enabled; ipvs-latency watch; code=$?; echo 1 > /sys/kernel/debug/kprobes/enabled; exit $code", &["switched off", "echo 1"]),
+            ("(sleep 4; rmmod ip_vs_rr ip_vs) & ipvs-latency watch > /tmp/lines; code=$?; wait; modprobe -a ip_vs ip_vs_rr; exit $code", &["ip_vs was unloaded", "start again"]),
             ("rmmod ip_vs_rr ip_vs; ipvs-latency watch", &["ip_vs is not loaded", "modprobe ip_vs"]),
         ],
     );
@@ -68,7 +73,7 @@ fn wrong_arguments_name_the_argument_and_the_accepted_form() {
 fn a_locked_down_kernel_is_told_from_one_that_allows_probes() {
     let lockdown = |level: &str| LabSpec {
         kernel_parameters: vec![format!("lockdown={level}")],
-        ..LabSpec::default()
+        ..LabSpec::deterministic()
     };
     let hidden = "umount /sys/kernel/security; ipvs-latency watch";
     let words: &[&str] = &["locked down", "lockdown=integrity"];

@@ -5,15 +5,17 @@ use xtask::{lab::LabSpec, scenario};
 /// Ends `watch` in every way there is and shows, after each, its exit code and what it left behind:
 /// kprobes armed, eBPF programs loaded.
 const WAYS: &str = r#"
+    echo 1 > /proc/sys/net/core/bpf_jit_kallsyms
     left() {
         sleep 1
         echo == kprobes $1; grep -c ip_vs /sys/kernel/debug/kprobes/list
-        echo == programs $1; ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c bpf-prog
+        echo == programs $1; grep -c 'bpf_prog_.*_est_enter' /proc/kallsyms
     }
     for signal in INT TERM HUP KILL; do
+        rm -f /tmp/watch
         ipvs-latency watch --json > /tmp/watch & pid=$!
-        until grep -q start /tmp/watch; do sleep 0.2; done; sleep 3
-        [ $signal = INT ] && { echo == attached; grep -c ip_vs /sys/kernel/debug/kprobes/list; }
+        until grep -qs start /tmp/watch; do sleep 0.2; done; sleep 3
+        [ $signal = INT ] && left attached
         kill -$signal $pid; wait $pid; code=$?
         echo == code $signal; echo $code
         echo == last $signal; tail -n 1 /tmp/watch | cut -c 1-17
@@ -33,7 +35,10 @@ const WAYS: &str = r#"
 fn no_way_out_leaves_a_probe_behind() {
     let sections = scenario::run(LabSpec::default(), WAYS).unwrap();
     let text = |name: &str| sections.text(name).unwrap();
-    assert_ne!(text("attached"), "0\n", "the list shows our probes while they are there");
+    for what in ["kprobes", "programs"] {
+        let shown = text(&format!("{what} attached"));
+        assert_ne!(shown, "0\n", "{what} are shown while they are there");
+    }
     for (way, code) in [
         ("INT", "0\n"),
         ("TERM", "0\n"),

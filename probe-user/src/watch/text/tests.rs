@@ -240,7 +240,7 @@ fn runs_without_a_record_are_told_in_words() {
     insta::assert_snapshot!(summary(&report(&ticks)), @r"
          40 us to 50 us      |########################################|        1  100.0 %
 
-    4 runs of estimation_timer in 20.0 s, which took 2.00 us of every second
+    4 runs of estimation_timer in 20.0 s, which took at least 2.00 us of every second
     min 40.0 us   max 40.0 us at 2023-11-14T22:13:22.000Z
     p50 needs 6 calls, p90 needs 29 calls, p99 needs 299 calls: max of 1 is 40.0 us
     lost 3: the ring buffer was full; percentiles are of the 1 recorded of 4
