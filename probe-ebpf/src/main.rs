@@ -4,6 +4,19 @@
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
+#![allow(
+    clippy::inline_always,
+    reason = "the verifier judges one function at a time, and what is split loses what it knew"
+)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "aya's macros hand the context over by value"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "a conversion that fails has nowhere to go here"
+)]
 
 mod programs {
     pub mod kernel_memory;

@@ -6,8 +6,8 @@ use aya_ebpf::{
     maps::{HashMap, PerCpuArray, RingBuf},
 };
 use probe_ebpf::{
-    EVENTS_BYTES, MAX_ESTIMATORS, MAX_IN_FLIGHT, OPERATIONS_BYTES, Offsets, SNAPSHOTS_BYTES, histogram,
-    offsets::ABSENT,
+    EVENTS_BYTES, MAX_ESTIMATORS, MAX_IN_FLIGHT, OPERATIONS_BYTES, Offsets, SNAPSHOTS_BYTES,
+    histogram, offsets::ABSENT,
 };
 
 /// Where the kernel's fields lie; set by user space before loading.

@@ -73,8 +73,7 @@ pub struct WatchArgs {
 /// A duration that is not nothing.
 fn some_duration(text: &str) -> Result<Duration, String> {
     let forms = "write a number and a unit, as in 500us, 30s or 2m";
-    let duration =
-        humantime::parse_duration(text).map_err(|error| format!("{error}; {forms}"))?;
+    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; {forms}"))?;
     if duration.is_zero() {
         return Err(format!("it is zero; {forms}"));
     }

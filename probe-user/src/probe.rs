@@ -25,7 +25,7 @@ use probe_ebpf::{
 };
 use thiserror::Error;
 
-use self::records::{Records, RawEstimator};
+use self::records::{RawEstimator, Records};
 use crate::kernel::prerequisites::Ready;
 
 /// Why the probes could not be put in place or read.

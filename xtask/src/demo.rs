@@ -7,8 +7,8 @@ use clap::Parser as _;
 
 use crate::{
     cli::{Cli, Command},
-    lab,
     kernel::Line,
+    lab,
     setup::{self, Need},
 };
 
@@ -21,11 +21,21 @@ const COMMAND_LINE: &str = "cargo-xtask lab --kernel 6.1 --cpus 2 --services 100
 /// # Errors
 /// When this machine cannot be set up.
 pub fn run() -> Result<ExitCode, setup::Error> {
-    setup::ensure(&[Need::EbpfToolchain, Need::Linker, Need::Qemu, Need::Userland, Need::Kernel(Line::V6_1)])?;
-    let cli = Cli::try_parse_from(COMMAND_LINE.split_whitespace()).context("the demo's own command line is wrong")?;
+    setup::ensure(&[
+        Need::EbpfToolchain,
+        Need::Linker,
+        Need::Qemu,
+        Need::Userland,
+        Need::Kernel(Line::V6_1),
+    ])?;
+    let cli = Cli::try_parse_from(COMMAND_LINE.split_whitespace())
+        .context("the demo's own command line is wrong")?;
     let Command::Lab(args) = cli.command else {
         return Err(anyhow::anyhow!("the demo's own command line is no lab").into());
     };
-    eprintln!("What follows is: cargo xtask {}", COMMAND_LINE.trim_start_matches("cargo-xtask "));
+    eprintln!(
+        "What follows is: cargo xtask {}",
+        COMMAND_LINE.trim_start_matches("cargo-xtask ")
+    );
     Ok(lab::run(args))
 }

@@ -29,36 +29,87 @@ const LICENCES: &[&str] = &[
 pub fn run() -> Result<Vec<String>> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     let mut environment = setup::build_env()?;
-    cargo(&["clippy", "--quiet", "--workspace", "--exclude", "probe-ebpf", "--all-targets", "--", "-D", "warnings"], &environment)?;
-    cargo(&["clippy", "--quiet", "--package", "probe-ebpf", "--lib", "--", "-D", "warnings"], &environment)?;
+    cargo(
+        &[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--exclude",
+            "probe-ebpf",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        &environment,
+    )?;
+    cargo(
+        &[
+            "clippy",
+            "--quiet",
+            "--package",
+            "probe-ebpf",
+            "--lib",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        &environment,
+    )?;
     let mut skipped = Vec::new();
     if let Some(reason) = ebpf_clippy(&mut environment)? {
         skipped.push(reason);
     }
     licences()?;
-    skipped.push("advisories: their database is fetched from outside the package registries".to_owned());
+    skipped.push(
+        "advisories: their database is fetched from outside the package registries".to_owned(),
+    );
     Ok(skipped)
 }
 
 /// Lints the eBPF programs with the toolchain that builds them. Returns why not, where it has no clippy.
 fn ebpf_clippy(environment: &mut Vec<(String, OsString)>) -> Result<Option<String>> {
-    let toolchain = toolchain::ebpf()?.context("there is no compiler for eBPF: run `cargo xtask setup`")?;
+    let toolchain =
+        toolchain::ebpf()?.context("there is no compiler for eBPF: run `cargo xtask setup`")?;
     let clippy = Command::new("rustup")
         .args(["run", &toolchain.name, "cargo", "clippy", "--version"])
         .output()
         .context("rustup cannot be run")?;
     if !clippy.status.success() {
-        return Ok(Some(format!("clippy on the eBPF programs: the toolchain {} has none", toolchain.name)));
+        return Ok(Some(format!(
+            "clippy on the eBPF programs: the toolchain {} has none",
+            toolchain.name
+        )));
     }
     environment.push(("RUSTC_BOOTSTRAP".into(), "aya_ebpf,estimator".into()));
     // In place of the flags that the workspace sets for its own, static, binaries.
-    environment.push(("CARGO_ENCODED_RUSTFLAGS".into(), "--cfg=bpf_target_arch=\"x86_64\"".into()));
+    environment.push((
+        "CARGO_ENCODED_RUSTFLAGS".into(),
+        "--cfg=bpf_target_arch=\"x86_64\"".into(),
+    ));
     let mut command = Command::new("rustup");
-    command.args(["run", &toolchain.name, "cargo", "clippy", "--quiet", "--package", "probe-ebpf", "--bins"]);
-    command.args(["--target", "bpfel-unknown-none", "--target-dir", "target/ebpf-clippy"]);
+    command.args([
+        "run",
+        &toolchain.name,
+        "cargo",
+        "clippy",
+        "--quiet",
+        "--package",
+        "probe-ebpf",
+        "--bins",
+    ]);
+    command.args([
+        "--target",
+        "bpfel-unknown-none",
+        "--target-dir",
+        "target/ebpf-clippy",
+    ]);
     command.args(["--", "-D", "warnings"]);
     let status = command.envs(environment.iter().cloned()).status();
-    ensure!(status.context("rustup cannot be run")?.success(), "clippy on the eBPF programs failed: see above");
+    ensure!(
+        status.context("rustup cannot be run")?.success(),
+        "clippy on the eBPF programs failed: see above"
+    );
     Ok(None)
 }
 
@@ -68,9 +119,16 @@ fn licences() -> Result<()> {
         .args(["metadata", "--format-version", "1", "--locked"])
         .output()
         .context("cargo cannot be run")?;
-    ensure!(output.status.success(), "`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("`cargo metadata` printed no JSON")?;
-    let packages = metadata["packages"].as_array().context("`cargo metadata` names no packages")?;
+    ensure!(
+        output.status.success(),
+        "`cargo metadata` failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("`cargo metadata` printed no JSON")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("`cargo metadata` names no packages")?;
     let refused: BTreeSet<String> = packages
         .iter()
         .filter(|package| !is_allowed(package["license"].as_str().unwrap_or_default()))
@@ -87,7 +145,10 @@ fn licences() -> Result<()> {
 /// Whether an SPDX expression offers a choice, or asks only for licences, of the list.
 fn is_allowed(expression: &str) -> bool {
     let plain = expression.replace(['(', ')'], "").replace('/', " OR ");
-    plain.split(" AND ").all(|part| part.split(" OR ").any(|licence| LICENCES.contains(&licence.trim())))
+    plain.split(" AND ").all(|part| {
+        part.split(" OR ")
+            .any(|licence| LICENCES.contains(&licence.trim()))
+    })
 }
 
 fn cargo(arguments: &[&str], environment: &[(String, OsString)]) -> Result<()> {
@@ -97,7 +158,11 @@ fn cargo(arguments: &[&str], environment: &[(String, OsString)]) -> Result<()> {
         .envs(environment.iter().cloned())
         .status()
         .context("cargo cannot be run")?;
-    ensure!(status.success(), "`cargo {}` failed: see above", arguments.join(" "));
+    ensure!(
+        status.success(),
+        "`cargo {}` failed: see above",
+        arguments.join(" ")
+    );
     Ok(())
 }
 
@@ -107,10 +172,20 @@ mod tests {
 
     #[test]
     fn a_choice_with_one_licence_of_the_list_will_do_and_a_duty_outside_it_will_not() {
-        for allowed in ["MIT", "MIT OR Apache-2.0", "MIT/Apache-2.0", "(MIT OR GPL-2.0) AND Unicode-3.0"] {
+        for allowed in [
+            "MIT",
+            "MIT OR Apache-2.0",
+            "MIT/Apache-2.0",
+            "(MIT OR GPL-2.0) AND Unicode-3.0",
+        ] {
             assert!(is_allowed(allowed), "{allowed}");
         }
-        for refused in ["", "LGPL-2.1-or-later", "MIT AND GPL-2.0", "GPL-3.0 OR LGPL-3.0"] {
+        for refused in [
+            "",
+            "LGPL-2.1-or-later",
+            "MIT AND GPL-2.0",
+            "GPL-3.0 OR LGPL-3.0",
+        ] {
             assert!(!is_allowed(refused), "{refused}");
         }
     }

@@ -26,7 +26,13 @@ fn run(command: Command) -> Result<ExitCode, setup::Error> {
         Command::Lab(args) => return Ok(lab::run(args)),
         Command::Bench(args) => return Ok(bench::command(args)),
         Command::Demo => return demo::run(),
-        Command::Test(args) => return Ok(if test::run(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Test(args) => {
+            return Ok(if test::run(&args)? {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
         Command::Lint => {
             setup::ensure(&BUILDING)?;
             for skip in lint::run()? {

@@ -43,7 +43,9 @@ pub fn run(mut spec: LabSpec, script: &str) -> Result<Sections> {
         outcome.code
     );
     ensure!(
-        !["WARNING:", "BUG:", "Oops"].iter().any(|word| noise.contains(word)),
+        !["WARNING:", "BUG:", "Oops"]
+            .iter()
+            .any(|word| noise.contains(word)),
         "the kernel complained:\n{noise}"
     );
     Ok(Sections::cut(&stdout, noise))
@@ -115,7 +117,9 @@ impl Watched {
     /// The records of one type.
     pub fn of(&self, kind: &str) -> impl Iterator<Item = &Value> + use<'_> {
         let kind = kind.to_owned();
-        self.records.iter().filter(move |record| record["type"] == kind.as_str())
+        self.records
+            .iter()
+            .filter(move |record| record["type"] == kind.as_str())
     }
 
     /// The one record of a type.

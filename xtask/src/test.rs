@@ -1,8 +1,7 @@
 //! `cargo xtask test`: the tiers, and one count over all.
 
 use std::{
-    env,
-    fs,
+    env, fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -35,7 +34,11 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
     let mut count = Count::default();
     if args.soak {
         fetch_for_guests()?;
-        count += cargo_test(&["--package", "xtask", "--tests"], &["--ignored", "soak"], &skips)?;
+        count += cargo_test(
+            &["--package", "xtask", "--tests"],
+            &["--ignored", "soak"],
+            &skips,
+        )?;
     } else {
         match lint::run() {
             Ok(skipped) => unlinted = skipped,
@@ -49,7 +52,11 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
     }
     if !args.soak && !args.fast {
         fetch_for_guests()?;
-        count += cargo_test(&["--package", "xtask", "--tests"], &["--ignored", "--skip", "soak"], &skips)?;
+        count += cargo_test(
+            &["--package", "xtask", "--tests"],
+            &["--ignored", "--skip", "soak"],
+            &skips,
+        )?;
     }
     let untested = skips.in_tests()?;
     for skip in untested.iter().chain(&unlinted) {
@@ -58,14 +65,22 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
     // A test that was skipped returned, and so was counted as passed.
     let passed = (count.passed as usize).saturating_sub(untested.len());
     let skipped = untested.len() + unlinted.len();
-    println!("\n{passed} passed, {} failed, {skipped} skipped", count.failed);
+    println!(
+        "\n{passed} passed, {} failed, {skipped} skipped",
+        count.failed
+    );
     Ok(count.failed == 0 && passed > 0)
 }
 
 /// Everything that guests need. A kernel line that is not to be had here is left to the tests that need
 /// it: they are skipped, and say why.
 fn fetch_for_guests() -> Result<(), setup::Error> {
-    setup::ensure(&[Need::Qemu, Need::Userland, Need::Bpftrace, Need::Kernel(Line::V6_1)])?;
+    setup::ensure(&[
+        Need::Qemu,
+        Need::Userland,
+        Need::Bpftrace,
+        Need::Kernel(Line::V6_1),
+    ])?;
     for line in Line::ALL {
         match kernel::fetch(&line) {
             Ok(_) => {}
@@ -87,11 +102,23 @@ impl std::ops::AddAssign for Count {
 /// a failed test, as when it does not compile, counts as one failure.
 fn cargo_test(selection: &[&str], options: &[&str], skips: &Skips) -> Result<Count> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["test", "--quiet", "--no-fail-fast"]).args(selection).arg("--").args(options);
+    command
+        .args(["test", "--quiet", "--no-fail-fast"])
+        .args(selection)
+        .arg("--")
+        .args(options);
     command.arg(format!("--test-threads={}", threads()));
-    command.envs(setup::build_env()?).env(scenario::SKIPS, &skips.file);
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cargo cannot be run")?;
-    let stdout = child.stdout.take().context("cargo's output is not to be had")?;
+    command
+        .envs(setup::build_env()?)
+        .env(scenario::SKIPS, &skips.file);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cargo cannot be run")?;
+    let stdout = child
+        .stdout
+        .take()
+        .context("cargo's output is not to be had")?;
     let mut count = Count::default();
     for line in BufReader::new(stdout).lines() {
         let line = line.context("cargo's output cannot be read")?;
@@ -115,7 +142,9 @@ fn threads() -> usize {
 /// Reads `test result: ok. 3 passed; 0 failed; ...`.
 fn closing_line(line: &str) -> Option<Count> {
     let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
-    let mut numbers = counts.split("; ").map(|part| part.split_once(' ')?.0.parse().ok());
+    let mut numbers = counts
+        .split("; ")
+        .map(|part| part.split_once(' ')?.0.parse().ok());
     Some(Count {
         passed: numbers.next()??,
         failed: numbers.next()??,
@@ -158,7 +187,10 @@ mod tests {
     #[test]
     fn the_closing_line_of_a_test_binary_is_counted_and_no_other() {
         let line = "test result: FAILED. 14 passed; 2 failed; 5 ignored; 0 measured; 0 filtered out; finished in 0.00s";
-        let count = Count { passed: 14, failed: 2 };
+        let count = Count {
+            passed: 14,
+            failed: 2,
+        };
         assert_eq!(closing_line(line), Some(count));
         assert_eq!(closing_line("test result"), None);
         assert_eq!(closing_line("running 3 tests"), None);

@@ -8,7 +8,7 @@ mod length;
 mod namespaces;
 #[path = "watch/refusals.rs"]
 mod refusals;
-#[path = "watch/ways_out.rs"]
-mod ways_out;
 #[path = "watch/soak.rs"]
 mod soak;
+#[path = "watch/ways_out.rs"]
+mod ways_out;

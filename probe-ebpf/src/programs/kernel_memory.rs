@@ -35,7 +35,7 @@ pub fn adopt(ipvs: u64) -> u32 {
         runs: 0,
         lost: 0,
     };
-    match ESTIMATORS.insert(&ipvs, &fresh, u64::from(BPF_NOEXIST)) {
+    match ESTIMATORS.insert(ipvs, fresh, u64::from(BPF_NOEXIST)) {
         Ok(()) => 0,
         Err(_) => 1,
     }
@@ -44,11 +44,11 @@ pub fn adopt(ipvs: u64) -> u32 {
 /// The entry of `ipvs`, adopted first if it is unknown.
 #[inline(always)]
 pub fn entry(ipvs: u64) -> Option<*mut Estimator> {
-    if let Some(entry) = ESTIMATORS.get_ptr_mut(&ipvs) {
+    if let Some(entry) = ESTIMATORS.get_ptr_mut(ipvs) {
         return Some(entry);
     }
     adopt(ipvs);
-    ESTIMATORS.get_ptr_mut(&ipvs)
+    ESTIMATORS.get_ptr_mut(ipvs)
 }
 
 /// Notes the namespace that lives at a `netns_ipvs` whose list was empty: a new namespace may have

@@ -62,7 +62,10 @@ fn enter(ctx: &ProbeContext, change: i64) -> u32 {
         start_ns: unsafe { bpf_ktime_get_ns() },
         ipvs,
     };
-    if IN_FLIGHT.insert(&bpf_get_current_pid_tgid(), &call, u64::from(BPF_ANY)).is_err() {
+    if IN_FLIGHT
+        .insert(bpf_get_current_pid_tgid(), call, u64::from(BPF_ANY))
+        .is_err()
+    {
         // Without its entry the return is not counted, so it is counted here.
         settle(estimator);
     }
@@ -102,12 +105,12 @@ unsafe fn atomic_add(number: *mut i64, change: i64) {
 fn leave(ctx: &RetProbeContext, kind: EventKind) -> u32 {
     let task = bpf_get_current_pid_tgid();
     // SAFETY: the entry belongs to this task alone until this task removes it.
-    let Some(call) = (unsafe { IN_FLIGHT.get(&task) }) else {
+    let Some(call) = (unsafe { IN_FLIGHT.get(task) }) else {
         return 0;
     };
     let call = *call;
-    let _ = IN_FLIGHT.remove(&task);
-    let Some(estimator) = ESTIMATORS.get_ptr_mut(&call.ipvs) else {
+    let _ = IN_FLIGHT.remove(task);
+    let Some(estimator) = ESTIMATORS.get_ptr_mut(call.ipvs) else {
         return 0;
     };
     settle(estimator);
@@ -117,7 +120,10 @@ fn leave(ctx: &RetProbeContext, kind: EventKind) -> u32 {
         return 0;
     }
     let Some(mut record) = OPERATIONS.reserve::<Event>(0) else {
-        warn!(ctx, "ring buffer full: a start or stop of {} ns has no record", duration_ns);
+        warn!(
+            ctx,
+            "ring buffer full: a start or stop of {} ns has no record", duration_ns
+        );
         return 0;
     };
     record.write(Event {

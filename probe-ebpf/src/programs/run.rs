@@ -18,11 +18,7 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use aya_log_ebpf::{debug, warn};
-use probe_ebpf::{
-    Event, EventKind,
-    event::ESTIMATORS_UNKNOWN,
-    histogram::slot,
-};
+use probe_ebpf::{Event, EventKind, event::ESTIMATORS_UNKNOWN, histogram::slot};
 
 use super::kernel_memory::entry;
 use crate::maps::{EST_TIMER, ESTIMATORS, EVENTS, HISTOGRAM, RUNNING, Running};
@@ -82,7 +78,10 @@ fn est_return(ctx: RetProbeContext) -> u32 {
     }
     let Some(mut record) = EVENTS.reserve::<Event>(0) else {
         lose(run.ipvs);
-        debug!(&ctx, "ring buffer full: a run of {} ns has no record", duration_ns);
+        debug!(
+            &ctx,
+            "ring buffer full: a run of {} ns has no record", duration_ns
+        );
         return 0;
     };
     record.write(Event {
@@ -104,7 +103,7 @@ fn est_return(ctx: RetProbeContext) -> u32 {
 /// Counts a run that has no record.
 #[inline(never)]
 fn lose(ipvs: u64) -> u32 {
-    match ESTIMATORS.get_ptr_mut(&ipvs) {
+    match ESTIMATORS.get_ptr_mut(ipvs) {
         Some(estimator) => {
             // SAFETY: `estimator` points into the map. Only this namespace's own timer writes `lost`.
             unsafe { (*estimator).lost += 1 };

@@ -119,11 +119,11 @@ unsafe extern "C" fn step(_index: u64, _context: *mut c_void) -> i64 {
     walk.begun = true;
     let offsets = OFFSETS.load();
     let net = walk.link - u64::from(offsets.net_list);
-    let Some(next) = read::<u64>(walk.link, 0) else {
+    let Some(link) = read::<u64>(walk.link, 0) else {
         walk.outcome = Outcome::Unreadable as u32;
         return 1;
     };
-    walk.link = next;
+    walk.link = link;
     visit(walk, net, &offsets)
 }
 
@@ -202,7 +202,7 @@ fn next_entry(walk: &mut Walk) -> i64 {
     }
     walk.node = 0;
     let offsets = OFFSETS.load();
-    let Some(estimator) = ESTIMATORS.get_ptr_mut(&walk.ipvs) else {
+    let Some(estimator) = ESTIMATORS.get_ptr_mut(walk.ipvs) else {
         return report(walk, &offsets, None);
     };
     // `enter` raises `entered` before it changes `delta`: if `entered` has not moved after `delta` was read,

@@ -159,7 +159,10 @@ fn note_members<'a>(
         };
         if width == 0 && bits % 8 == 0 {
             let field = String::from_utf8_lossy(string(number(member, 0)?)).into_owned();
-            found.0.entry((structure.to_owned(), field)).or_insert(bytes);
+            found
+                .0
+                .entry((structure.to_owned(), field))
+                .or_insert(bytes);
         }
     }
     Ok(())
@@ -215,9 +218,15 @@ mod tests {
     #[test]
     fn a_field_is_found_in_the_kernel_and_in_a_module_that_goes_on_from_it() {
         let kernel_strings = b"\0net\0ipvs\0list\0";
-        let kernel = blob(&[1, STRUCT_OF_TWO, 16, 5, 0, 64, 10, 0, 128], kernel_strings);
+        let kernel = blob(
+            &[1, STRUCT_OF_TWO, 16, 5, 0, 64, 10, 0, 128],
+            kernel_strings,
+        );
         let base = length(kernel_strings);
-        let module = blob(&[base + 1, KIND_STRUCT << 24 | 1, 8, 1, 0, 32], b"\0netns_ipvs\0");
+        let module = blob(
+            &[base + 1, KIND_STRUCT << 24 | 1, 8, 1, 0, 32],
+            b"\0netns_ipvs\0",
+        );
         let fields = fields(&kernel, Some(&module), &["net", "netns_ipvs"]).unwrap();
         assert_eq!(fields.offset("net", "ipvs"), Some(8));
         assert_eq!(fields.offset("net", "list"), Some(16));
@@ -239,13 +248,41 @@ mod tests {
     #[test]
     fn every_other_kind_is_stepped_over() {
         let mut types = vec![
-            0, KIND_INT << 24, 4, 0, // int
-            0, 2 << 24, 1, // pointer
-            0, KIND_ARRAY << 24, 0, 1, 1, 3, // array
-            0, KIND_ENUM << 24 | 1, 4, 0, 0, // enum
-            0, KIND_FUNC_PROTO << 24 | 1, 0, 0, 1, // function type
-            0, KIND_DATASEC << 24 | 1, 8, 1, 0, 8, // section
-            0, KIND_ENUM64 << 24 | 1, 8, 0, 0, 0, // wide enum
+            0,
+            KIND_INT << 24,
+            4,
+            0, // int
+            0,
+            2 << 24,
+            1, // pointer
+            0,
+            KIND_ARRAY << 24,
+            0,
+            1,
+            1,
+            3, // array
+            0,
+            KIND_ENUM << 24 | 1,
+            4,
+            0,
+            0, // enum
+            0,
+            KIND_FUNC_PROTO << 24 | 1,
+            0,
+            0,
+            1, // function type
+            0,
+            KIND_DATASEC << 24 | 1,
+            8,
+            1,
+            0,
+            8, // section
+            0,
+            KIND_ENUM64 << 24 | 1,
+            8,
+            0,
+            0,
+            0, // wide enum
         ];
         types.extend([1, KIND_STRUCT << 24 | 1, 8, 5, 0, 8]);
         let kernel = blob(&types, b"\0net\0ipvs\0");
@@ -257,9 +294,15 @@ mod tests {
     fn what_is_not_btf_is_refused_and_never_read_beyond_its_end() {
         assert_eq!(fields(b"", None, &[]).unwrap_err(), BtfError::Truncated);
         assert_eq!(fields(b"\x7fELF", None, &[]).unwrap_err(), BtfError::Magic);
-        let whole = blob(&[1, STRUCT_OF_TWO, 16, 5, 0, 64, 10, 0, 128], b"\0net\0ipvs\0list\0");
+        let whole = blob(
+            &[1, STRUCT_OF_TWO, 16, 5, 0, 64, 10, 0, 128],
+            b"\0net\0ipvs\0list\0",
+        );
         for length in 0..whole.len() {
-            assert_eq!(fields(&whole[..length], None, &["net"]).unwrap_err(), BtfError::Truncated);
+            assert_eq!(
+                fields(&whole[..length], None, &["net"]).unwrap_err(),
+                BtfError::Truncated
+            );
         }
         let unknown = blob(&[0, 31 << 24, 0], b"\0");
         assert_eq!(fields(&unknown, None, &[]).unwrap_err(), BtfError::Kind(31));

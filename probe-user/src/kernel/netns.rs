@@ -147,7 +147,9 @@ mod tests {
     #[test]
     fn a_name_of_nothing_says_which_file_was_looked_for() {
         let root = tempfile::tempdir().unwrap();
-        let error = NetnsName::Name("blue".into()).inode(root.path()).unwrap_err();
+        let error = NetnsName::Name("blue".into())
+            .inode(root.path())
+            .unwrap_err();
         assert!(error.to_string().contains("run/netns/blue"), "{error}");
     }
 }

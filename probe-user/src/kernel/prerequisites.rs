@@ -42,8 +42,13 @@ pub enum Refusal {
         error: BtfError,
         release: String,
     },
-    #[error("this kernel ({release}) has no field {field}: report its release, it is not supported yet")]
-    Field { field: MissingField, release: String },
+    #[error(
+        "this kernel ({release}) has no field {field}: report its release, it is not supported yet"
+    )]
+    Field {
+        field: MissingField,
+        release: String,
+    },
     #[error(
         "this kernel ({0}) estimates in kernel threads (ipvs-e:*) instead of the timer estimation_timer, \
          so nothing stalls softirqs here, and measuring the threads is not supported yet: look at \
@@ -93,7 +98,10 @@ pub fn examine(root: &Path) -> Result<Ready, Refusal> {
     }
     let ready = structures(root, &release)?;
     lockdown(read("sys/kernel/security/lockdown"))?;
-    if !root.join("sys/bus/event_source/devices/kprobe/type").exists() {
+    if !root
+        .join("sys/bus/event_source/devices/kprobe/type")
+        .exists()
+    {
         return Err(Refusal::NoKprobes(release));
     }
     if read("sys/kernel/debug/kprobes/enabled").is_ok_and(|switch| switch.trim() == "0") {
@@ -128,8 +136,7 @@ fn privilege(status: &str) -> Result<(), Refusal> {
 
 fn structures(root: &Path, release: &str) -> Result<Ready, Refusal> {
     let read = |file: &str| fs::read(root.join(file));
-    let kernel =
-        read("sys/kernel/btf/vmlinux").map_err(|_| Refusal::NoBtf(release.to_owned()))?;
+    let kernel = read("sys/kernel/btf/vmlinux").map_err(|_| Refusal::NoBtf(release.to_owned()))?;
     let module = read("sys/kernel/btf/ip_vs").ok();
     let file = if module.is_some() {
         "/sys/kernel/btf/ip_vs"

@@ -53,7 +53,10 @@ ffffffffc09f1500 T ip_vs_start_estimator\t[ip_vs]
     #[test]
     fn hidden_and_missing_addresses_are_none() {
         let hidden = "0000000000000000 t estimation_timer\t[ip_vs]\n";
-        assert_eq!(find(hidden.as_bytes(), "ip_vs", "estimation_timer").unwrap(), None);
+        assert_eq!(
+            find(hidden.as_bytes(), "ip_vs", "estimation_timer").unwrap(),
+            None
+        );
         assert_eq!(find(KALLSYMS.as_bytes(), "ip_vs", "nothing").unwrap(), None);
     }
 }

@@ -20,7 +20,9 @@ pub fn monotonic_ns() -> nix::Result<u64> {
 ///
 /// As [`monotonic_ns`].
 pub fn wall_offset_ns() -> nix::Result<u64> {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Ok(nanoseconds(wall).saturating_sub(monotonic_ns()?))
 }
 

@@ -42,7 +42,9 @@ impl Batch {
 
     /// Takes the next call, and gives back the one that thereby is not the last.
     fn push(&mut self, call: Call, shown: bool) -> Option<Call> {
-        self.end_ns = self.end_ns.max(call.start_ns.saturating_add(call.duration_ns));
+        self.end_ns = self
+            .end_ns
+            .max(call.start_ns.saturating_add(call.duration_ns));
         self.calls += 1;
         if shown { self.last.replace(call) } else { None }
     }

@@ -9,8 +9,18 @@ use crate::kernel::{prerequisites::Ready, symbols};
 
 /// Probes on single estimators coming and going.
 pub fn lifetimes(ebpf: &mut Ebpf, ready: &Ready) -> Result<(), ProbeError> {
-    pair(ebpf, ready, "ip_vs_start_estimator", ["start_return", "start_enter"])?;
-    pair(ebpf, ready, "ip_vs_stop_estimator", ["stop_return", "stop_enter"])
+    pair(
+        ebpf,
+        ready,
+        "ip_vs_start_estimator",
+        ["start_return", "start_enter"],
+    )?;
+    pair(
+        ebpf,
+        ready,
+        "ip_vs_stop_estimator",
+        ["stop_return", "stop_enter"],
+    )
 }
 
 /// Probes on the estimator's runs.
@@ -32,11 +42,7 @@ fn pair(
 
 /// By `module:function`: a livepatch brings a second function of the same bare name. Stable kernels of
 /// 2023 and 2024 refuse the qualified name with ENOENT; there, by address.
-fn attach(
-    program: &mut KProbe,
-    module: Option<&str>,
-    function: &str,
-) -> Result<(), ProbeError> {
+fn attach(program: &mut KProbe, module: Option<&str>, function: &str) -> Result<(), ProbeError> {
     let name = match module {
         Some(module) => format!("{module}:{function}"),
         None => function.to_owned(),

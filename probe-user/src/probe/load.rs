@@ -56,9 +56,8 @@ fn not_loaded(name: &str, error: &ProgramError) -> ProbeError {
         ProgramError::LoadError { verifier_log, .. } => verifier_log.to_string(),
         _ => String::new(),
     };
-    judged(&log).unwrap_or_else(|| {
-        ProbeError::Load("program", format!("{name}: {}", root_cause(error)))
-    })
+    judged(&log)
+        .unwrap_or_else(|| ProbeError::Load("program", format!("{name}: {}", root_cause(error))))
 }
 
 /// The refusals that the verifier's log tells: helpers that it does not know are not offered by a kernel
@@ -96,7 +95,9 @@ where
     let program = ebpf
         .program_mut(name)
         .ok_or_else(|| ProbeError::Load("program", format!("{name} is not in the object")))?;
-    program.try_into().map_err(|error| refused("program", &error))
+    program
+        .try_into()
+        .map_err(|error| refused("program", &error))
 }
 
 /// A refusal with the innermost reason.
@@ -120,7 +121,8 @@ mod tests {
 
     #[test]
     fn an_unknown_helper_is_told_as_what_it_means() {
-        let lockdown = "0: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\n";
+        let lockdown =
+            "0: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\n";
         assert!(matches!(judged(lockdown), Some(ProbeError::Unreadable)));
         let old = "12: (85) call unknown#181\nunknown func bpf_loop#181\n";
         assert!(matches!(judged(old), Some(ProbeError::TooOld)));

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::sink::Start;
+use super::sink::Beginning;
 use crate::model::{NamespaceReport, Operation, Output, Report, State, Summary, WallTime};
 
 /// The version of these records' fields.
@@ -190,7 +190,7 @@ impl<'a> From<&'a Output> for Record<'a> {
 }
 
 /// Writes that the probes are in place.
-pub fn start(out: &mut impl Write, start: &Start) -> io::Result<()> {
+pub fn start(out: &mut impl Write, start: &Beginning) -> io::Result<()> {
     let record = Record::Start {
         schema: SCHEMA,
         start_ns: start.start_ns,

@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
 };
 
-use super::sink::{Sink, Start};
+use super::sink::{Beginning, Sink};
 use crate::{
     cli::{ColorWhen, WatchArgs},
     kernel::{netns, prerequisites, time},
@@ -130,14 +130,16 @@ impl Watcher {
         }
         let options = Options {
             netns: wanted,
-            slow_ns: args.slow.map(|slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX)),
+            slow_ns: args
+                .slow
+                .map(|slow| u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX)),
         };
         let mut session = Session::new(options, started_ns, clock);
         let root = Path::new("/");
         // That of the first process in sight: in a container with process ids of its own, the container's.
         let root_netns = netns::root_inode(root).unwrap_or(0);
         let mut sink = Sink::new(args, color, root_netns);
-        sink.start(&Start {
+        sink.start(&Beginning {
             start_ns: started_ns,
             at: clock.wall(started_ns),
             release: ready.release.clone(),

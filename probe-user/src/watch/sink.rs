@@ -16,7 +16,7 @@ pub struct Sink {
 }
 
 /// From when on every run is seen, and where.
-pub struct Start {
+pub struct Beginning {
     /// In nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
     /// The same, as people tell time.
@@ -55,7 +55,7 @@ impl Sink {
     }
 
     /// Tells that the probes are in place.
-    pub fn start(&mut self, start: &Start) -> io::Result<()> {
+    pub fn start(&mut self, start: &Beginning) -> io::Result<()> {
         match self.form {
             Form::Json => json::start(&mut self.out, start)?,
             Form::Text(_) => text::header(&mut self.out)?,

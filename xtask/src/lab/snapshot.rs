@@ -17,7 +17,7 @@ use crate::cache;
 use crate::wire::Fill;
 
 /// So many bytes are kept: a kind of guest that is used often stays.
-const KEPT: u64 = 4 << 30;
+const KEPT: u64 = 6 << 30;
 /// No draft takes so long to write.
 const ABANDONED: Duration = Duration::from_hours(1);
 

@@ -32,13 +32,22 @@ fn every_run_is_reported_with_its_length_and_within_a_thousandth_of_its_duration
         assert_eq!(call["estimators"], 30_001, "{call}");
         assert_eq!(call["blackout_ns"], call["duration_ns"], "{call}");
         let told = number(call, "duration_ns").unwrap();
-        assert!(told.abs_diff(run.lasted_ns) * 1000 <= run.lasted_ns, "{call} {run:?}");
+        assert!(
+            told.abs_diff(run.lasted_ns) * 1000 <= run.lasted_ns,
+            "{call} {run:?}"
+        );
     }
     let summary = watched.only("summary").unwrap();
     assert_eq!(number(summary, "calls").unwrap(), pairs.len() as u64);
     assert_eq!(number(summary, "expected").unwrap(), pairs.len() as u64);
-    assert_eq!((&summary["lost"], &summary["missed"]), (&0.into(), &0.into()));
-    assert!(summary["p50_ns"].is_u64() && summary["p90_ns"].is_null(), "{summary}");
+    assert_eq!(
+        (&summary["lost"], &summary["missed"]),
+        (&0.into(), &0.into())
+    );
+    assert!(
+        summary["p50_ns"].is_u64() && summary["p90_ns"].is_null(),
+        "{summary}"
+    );
 
     let slow = sections.watched("slow").unwrap();
     assert_eq!(slow.of("call").count(), 0, "no run takes a second");
@@ -47,7 +56,11 @@ fn every_run_is_reported_with_its_length_and_within_a_thousandth_of_its_duration
     let text = sections.text("text").unwrap();
     let call = text.lines().nth(1).unwrap();
     // Mark, duration and unit as funcgraph gives them.
-    let duration = call.strip_prefix("# ").and_then(|call| call.split_once(" us ")).unwrap().0;
+    let duration = call
+        .strip_prefix("# ")
+        .and_then(|call| call.split_once(" us "))
+        .unwrap()
+        .0;
     let duration_us: f64 = duration.parse().unwrap();
     assert!((1_000.0..10_000.0).contains(&duration_us), "{text}");
     assert!(call.contains("30001 estimators"), "{text}");
@@ -76,11 +89,17 @@ fn a_stalled_reader_loses_detail_and_never_counts() {
     let watched = sections.watched("watch").unwrap();
     let window = watched.window().unwrap();
     let truth = sections.truth("truth").unwrap();
-    let seen = truth.iter().filter(|run| window.contains(&run.begin_ns)).count() as u64;
+    let seen = truth
+        .iter()
+        .filter(|run| window.contains(&run.begin_ns))
+        .count() as u64;
     let summary = watched.only("summary").unwrap();
     let [calls, recorded, lost, missed] =
         ["calls", "recorded", "lost", "missed"].map(|field| number(summary, field).unwrap());
-    assert!(lost > 0, "120 s of 201 namespaces are more than the ring buffer holds: {summary}");
+    assert!(
+        lost > 0,
+        "120 s of 201 namespaces are more than the ring buffer holds: {summary}"
+    );
     assert_eq!(calls, recorded + lost);
     assert_eq!(recorded, watched.of("call").count() as u64);
     assert_eq!(missed, 0, "{summary}");

@@ -111,19 +111,28 @@ fn on_one_cpu_the_length_is_exactly_what_the_ordered_events_give() {
     let pairs = compared(&sections, "watch", 30_001);
     assert!(pairs.len() >= 5, "{pairs:?}");
     let late = compared(&sections, "late", 30_001);
-    assert!(!late.is_empty(), "a watch begun amid the churn learns the length in the end");
+    assert!(
+        !late.is_empty(),
+        "a watch begun amid the churn learns the length in the end"
+    );
     for (told, expected) in pairs.iter().chain(&late) {
         assert_eq!(*told, expected.length, "{expected:?}");
     }
     let moved = pairs.iter().filter(|(told, _)| *told != 30_001).count();
-    assert!(moved > 0, "no run came while services were there: {pairs:?}");
+    assert!(
+        moved > 0,
+        "no run came while services were there: {pairs:?}"
+    );
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn on_several_cpus_the_length_is_off_by_at_most_the_calls_in_flight() {
     let spec = LabSpec {
-        cpus: Cpus { online: 2, possible: 2 },
+        cpus: Cpus {
+            online: 2,
+            possible: 2,
+        },
         services: 10_000,
         destinations: 2,
         ..LabSpec::default()
@@ -136,7 +145,10 @@ fn on_several_cpus_the_length_is_off_by_at_most_the_calls_in_flight() {
     for (told, expected) in pairs.iter().chain(&late) {
         // One more: the order of two CPUs' trace records within a microsecond is not known.
         let in_flight = expected.in_flight + 1;
-        assert!((told - expected.length).abs() <= in_flight, "{told} {expected:?}");
+        assert!(
+            (told - expected.length).abs() <= in_flight,
+            "{told} {expected:?}"
+        );
     }
     lock_waits_are_overlaps(&sections);
 }

@@ -9,13 +9,14 @@ use xtask::{
 /// Runs each command of `cases` in the guest and checks its exit code, its silence on standard output and
 /// its one sentence.
 fn refused(spec: LabSpec, cases: &[(&str, &[&str])]) -> Sections {
-    let mut script = String::from("try() { sh -c \"$1\" > /tmp/out 2> /tmp/err; code=$?; }\n");
-    for (index, (command, _)) in cases.iter().enumerate() {
-        script += &format!(
-            "try '{command}'\necho == code {index}; echo $code\necho == out {index}; cat /tmp/out\n\
-             echo == err {index}; cat /tmp/err\n"
-        );
-    }
+    let tries = cases.iter().enumerate().map(|(index, (command, _))| {
+        format!(
+            "try '{command}'; echo == code {index}; echo $code; echo == out {index}; cat /tmp/out
+            echo == err {index}; cat /tmp/err\n"
+        )
+    });
+    let script = "try() { sh -c \"$1\" > /tmp/out 2> /tmp/err; code=$?; }\n".to_owned()
+        + &tries.collect::<String>();
     let sections = scenario::run(spec, &script).unwrap();
     for (index, (command, words)) in cases.iter().enumerate() {
         let section = |name: &str| sections.text(&format!("{name} {index}")).unwrap();
@@ -23,7 +24,10 @@ fn refused(spec: LabSpec, cases: &[(&str, &[&str])]) -> Sections {
         assert_eq!(section("code"), "2\n", "{command}: {sentence}");
         assert_eq!(section("out"), "", "{command}");
         for word in *words {
-            assert!(sentence.contains(word), "{command}: no {word:?} in {sentence}");
+            assert!(
+                sentence.contains(word),
+                "{command}: no {word:?} in {sentence}"
+            );
         }
         assert!(!sentence.contains("panicked"), "{command}: {sentence}");
         // What clap says of arguments has its usage below.
@@ -43,26 +47,62 @@ fn wrong_arguments_name_the_argument_and_the_accepted_form() {
         LabSpec::default(),
         &[
             ("ipvs-latency watch --duration 5", &["--duration", "30s"]),
-            ("ipvs-latency watch --duration 0s", &["--duration", "zero", "30s"]),
+            (
+                "ipvs-latency watch --duration 0s",
+                &["--duration", "zero", "30s"],
+            ),
             ("ipvs-latency watch --duration -1s", &["-1"]),
             ("ipvs-latency watch --interval 10ms", &["--interval", "1s"]),
             ("ipvs-latency watch --slow fast", &["--slow", "500us"]),
             ("ipvs-latency watch --netns pid:x", &["--netns", "pid:N"]),
-            ("ipvs-latency watch --netns nowhere", &["--netns nowhere", "/run/netns/nowhere", "pid:N"]),
-            ("ipvs-latency watch --netns pid:99999", &["--netns pid:99999"]),
-            ("ipvs-latency watch --netns 12345", &["--netns 12345", "lsns"]),
-            ("ipvs-latency watch --netns /etc/passwd", &["--netns /etc/passwd", "no network namespace", "pid:N"]),
+            (
+                "ipvs-latency watch --netns nowhere",
+                &["--netns nowhere", "/run/netns/nowhere", "pid:N"],
+            ),
+            (
+                "ipvs-latency watch --netns pid:99999",
+                &["--netns pid:99999"],
+            ),
+            (
+                "ipvs-latency watch --netns 12345",
+                &["--netns 12345", "lsns"],
+            ),
+            (
+                "ipvs-latency watch --netns /etc/passwd",
+                &["--netns /etc/passwd", "no network namespace", "pid:N"],
+            ),
             ("ipvs-latency watch --plain --json", &["--plain", "--json"]),
             ("ipvs-latency watch --color green", &["--color", "never"]),
             ("ipvs-latency watsh", &["watsh", "watch"]),
             ("ipvs-latency", &["Usage"]),
-            ("setpriv --bounding-set=-all --inh-caps=-all --reuid 1000 --clear-groups ipvs-latency watch", &["CAP_BPF", "sudo"]),
-            ("setpriv --bounding-set=-sys_admin,-perfmon ipvs-latency watch", &["CAP_PERFMON"]),
-            ("mount -t tmpfs none /sys/kernel/btf; ipvs-latency watch; code=$?; umount /sys/kernel/btf; exit $code", &["CONFIG_DEBUG_INFO_BTF"]),
-            ("mount -t tmpfs none /sys/bus/event_source; ipvs-latency watch; code=$?; umount /sys/bus/event_source; exit $code", &["no kprobes", "CONFIG_KPROBE_EVENTS"]),
-            ("echo 0 > /sys/kernel/debug/kprobes/enabled; ipvs-latency watch; code=$?; echo 1 > /sys/kernel/debug/kprobes/enabled; exit $code", &["switched off", "echo 1"]),
-            ("(sleep 4; rmmod ip_vs_rr ip_vs) & ipvs-latency watch > /tmp/lines; code=$?; wait; modprobe -a ip_vs ip_vs_rr; exit $code", &["ip_vs was unloaded", "start again"]),
-            ("rmmod ip_vs_rr ip_vs; ipvs-latency watch", &["ip_vs is not loaded", "modprobe ip_vs"]),
+            (
+                "setpriv --bounding-set=-all --inh-caps=-all --reuid 1000 --clear-groups ipvs-latency watch",
+                &["CAP_BPF", "sudo"],
+            ),
+            (
+                "setpriv --bounding-set=-sys_admin,-perfmon ipvs-latency watch",
+                &["CAP_PERFMON"],
+            ),
+            (
+                "mount -t tmpfs none /sys/kernel/btf; ipvs-latency watch; code=$?; umount /sys/kernel/btf; exit $code",
+                &["CONFIG_DEBUG_INFO_BTF"],
+            ),
+            (
+                "mount -t tmpfs none /sys/bus/event_source; ipvs-latency watch; code=$?; umount /sys/bus/event_source; exit $code",
+                &["no kprobes", "CONFIG_KPROBE_EVENTS"],
+            ),
+            (
+                "echo 0 > /sys/kernel/debug/kprobes/enabled; ipvs-latency watch; code=$?; echo 1 > /sys/kernel/debug/kprobes/enabled; exit $code",
+                &["switched off", "echo 1"],
+            ),
+            (
+                "(sleep 4; rmmod ip_vs_rr ip_vs) & ipvs-latency watch > /tmp/lines; code=$?; wait; modprobe -a ip_vs ip_vs_rr; exit $code",
+                &["ip_vs was unloaded", "start again"],
+            ),
+            (
+                "rmmod ip_vs_rr ip_vs; ipvs-latency watch",
+                &["ip_vs is not loaded", "modprobe ip_vs"],
+            ),
         ],
     );
     drop(sections);
@@ -77,9 +117,23 @@ fn a_locked_down_kernel_is_told_from_one_that_allows_probes() {
     };
     let hidden = "umount /sys/kernel/security; ipvs-latency watch";
     let words: &[&str] = &["locked down", "lockdown=integrity"];
-    refused(lockdown("confidentiality"), &[(WATCH, words), (hidden, words)]);
-    let allowed = scenario::run(lockdown("integrity"), "echo == watch; ipvs-latency watch --json --duration 5s");
-    assert!(allowed.unwrap().watched("watch").unwrap().of("call").count() >= 2);
+    refused(
+        lockdown("confidentiality"),
+        &[(WATCH, words), (hidden, words)],
+    );
+    let allowed = scenario::run(
+        lockdown("integrity"),
+        "echo == watch; ipvs-latency watch --json --duration 5s",
+    );
+    assert!(
+        allowed
+            .unwrap()
+            .watched("watch")
+            .unwrap()
+            .of("call")
+            .count()
+            >= 2
+    );
 }
 
 #[test]

@@ -28,9 +28,14 @@ fn an_hour_of_runs_is_reported_without_a_gap() {
     // 3,600 s hold 1,785 periods of 2.016 s.
     assert!(pairs.len() >= 4 * 1_780, "{} calls", pairs.len());
     let summary = watched.only("summary").unwrap();
-    assert_eq!(number(summary, "missed").unwrap() + number(summary, "lost").unwrap(), 0);
+    assert_eq!(
+        number(summary, "missed").unwrap() + number(summary, "lost").unwrap(),
+        0
+    );
     assert!(summary["p99_ns"].is_u64(), "{summary}");
-    let root = watched.of("call").filter(|call| call["netns"] == 4_026_531_840_u64);
+    let root = watched
+        .of("call")
+        .filter(|call| call["netns"] == 4_026_531_840_u64);
     assert!(root.into_iter().all(|call| call["estimators"] == 3_001));
 }
 
@@ -39,7 +44,10 @@ fn an_hour_of_runs_is_reported_without_a_gap() {
 #[ignore = "takes minutes; run by cargo xtask test --soak"]
 fn a_hundred_starts_under_churn_leave_nothing_behind() {
     let spec = LabSpec {
-        cpus: Cpus { online: 2, possible: 2 },
+        cpus: Cpus {
+            online: 2,
+            possible: 2,
+        },
         timeout: std::time::Duration::from_mins(30),
         ..LabSpec::default()
     };

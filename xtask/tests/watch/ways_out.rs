@@ -4,7 +4,7 @@ use xtask::{lab::LabSpec, scenario};
 
 /// Ends `watch` in every way there is and shows, after each, its exit code and what it left behind:
 /// kprobes armed, eBPF programs loaded.
-const WAYS: &str = r#"
+const WAYS: &str = r"
     echo 1 > /proc/sys/net/core/bpf_jit_kallsyms
     left() {
         sleep 1
@@ -28,7 +28,7 @@ const WAYS: &str = r#"
     ipvs-latency -v watch --duration 3s 2> /tmp/err > /dev/null; code=$?
     echo == code verbose; echo $code; left verbose
     true
-"#;
+";
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
@@ -48,12 +48,21 @@ fn no_way_out_leaves_a_probe_behind() {
         ("full", "2\n"),
         ("verbose", "0\n"),
     ] {
-        assert_eq!(text(&format!("code {way}")), code, "{way}: {}", sections.noise);
+        assert_eq!(
+            text(&format!("code {way}")),
+            code,
+            "{way}: {}",
+            sections.noise
+        );
         assert_eq!(text(&format!("kprobes {way}")), "0\n", "{way}");
         assert_eq!(text(&format!("programs {way}")), "0\n", "{way}");
     }
     for signal in ["INT", "TERM", "HUP"] {
-        assert_eq!(text(&format!("last {signal}")), "{\"type\":\"summary\"\n", "{signal}");
+        assert_eq!(
+            text(&format!("last {signal}")),
+            "{\"type\":\"summary\"\n",
+            "{signal}"
+        );
     }
     assert!(text("error full").contains("standard output cannot be written"));
 }

@@ -479,7 +479,10 @@ fn the_last_call_of_a_batch_waits_for_the_run_that_is_under_way() {
         &both(waiting(POD, 1, PERIOD)),
         &[next],
     );
-    assert_eq!(calls(&told), [(0, None), (4 * MS + 500, Some(8 * MS + 500))]);
+    assert_eq!(
+        calls(&told),
+        [(0, None), (4 * MS + 500, Some(8 * MS + 500))]
+    );
     let longest = session.summary(SECOND).max_blackout;
     assert_eq!(
         longest.map(|blackout| (blackout.duration_ns, blackout.calls)),
