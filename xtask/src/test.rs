@@ -35,7 +35,7 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
     if args.soak {
         fetch_for_guests()?;
         count += cargo_test(
-            &["--package", "xtask", "--tests"],
+            &["--package", "xtask", "--test", "guests"],
             &["--ignored", "soak"],
             &skips,
         )?;
@@ -53,7 +53,7 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
     if !args.soak && !args.fast {
         fetch_for_guests()?;
         count += cargo_test(
-            &["--package", "xtask", "--tests"],
+            &["--package", "xtask", "--test", "guests"],
             &["--ignored", "--skip", "soak"],
             &skips,
         )?;

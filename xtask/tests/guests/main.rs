@@ -1,0 +1,5 @@
+//! Tests that boot kernels: one binary, so that guests run side by side on every CPU.
+
+mod bench;
+mod lab;
+mod watch;
