@@ -21,7 +21,11 @@ fn main() -> ExitCode {
     } else {
         log::LevelFilter::Warn
     };
-    env_logger::Builder::new().filter_level(level).init();
+    env_logger::Builder::new()
+        .filter_level(level)
+        // What the loader probes of the kernel is not what people ask for.
+        .filter_module("aya", log::LevelFilter::Warn)
+        .init();
     let done = match &cli.command {
         Command::Watch(args) => watch::run(args, cli.color),
     };
