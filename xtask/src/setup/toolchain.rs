@@ -8,10 +8,15 @@ use anyhow::{Context, Result, ensure};
 use super::output_of;
 
 /// Debian's compiler with `core` already built for eBPF: no nightly and no library source needed.
-pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
+pub const DEBIAN_PACKAGES: &[&str] = &[
+    "rustc-web",
+    "cargo-web",
+    "libstd-rust-web-dev-bpf",
+    "rust-web-clippy",
+];
 
 /// What they are installed for.
-pub const WHY: &str = "to compile the eBPF programs";
+pub const WHY: &str = "to compile and lint the eBPF programs";
 
 /// Under which name rustup knows Debian's compiler once it is linked.
 const DEBIAN_NAME: &str = "ipvs-latency-bpf";
