@@ -20,7 +20,7 @@ fn netns_of(ipvs: u64) -> Option<u32> {
     read(net, offsets.net_inum)
 }
 
-/// The entry of `ipvs`, made if there is none. `None` when the map is full.
+/// Makes an entry for `ipvs`, its length not yet known. Returns 0, or 1 where the map is full.
 #[inline(never)]
 pub fn adopt(ipvs: u64) -> u32 {
     let fresh = Estimator {
