@@ -19,6 +19,7 @@ pub static OFFSETS: Global<Offsets> = Global::new(Offsets {
     net_inum: ABSENT,
     net_ipvs: ABSENT,
     ipvs_net: ABSENT,
+    ipvs_gen: ABSENT,
     ipvs_est_list: ABSENT,
     ipvs_est_timer: ABSENT,
     ipvs_run_estimation: ABSENT,

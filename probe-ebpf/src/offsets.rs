@@ -25,6 +25,8 @@ pub struct Offsets {
     pub net_ipvs: u32,
     /// `netns_ipvs.net`, back to the namespace.
     pub ipvs_net: u32,
+    /// `netns_ipvs.gen`, the number of this one since `ip_vs` was loaded.
+    pub ipvs_gen: u32,
     /// `netns_ipvs.est_list`, head of the list of estimators.
     pub ipvs_est_list: u32,
     /// `netns_ipvs.est_timer`, the timer that runs `estimation_timer`.

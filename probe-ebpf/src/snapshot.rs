@@ -25,7 +25,8 @@ pub const NO_SWITCH: i32 = -1;
 pub struct Snapshot {
     /// A [`SnapshotKind`].
     pub kind: u32,
-    /// Inode number of the network namespace.
+    /// Inode number of the network namespace. At the end: that of the root namespace, or 0 if it could
+    /// not be told from the others.
     pub netns: u32,
     /// Address of the namespace's `struct netns_ipvs`.
     pub ipvs: u64,
@@ -33,6 +34,11 @@ pub struct Snapshot {
     pub pending: u32,
     /// The CPU that the timer is queued on, or last was.
     pub cpu: u32,
+    /// Which `struct netns_ipvs` since `ip_vs` was loaded this is (`netns_ipvs.gen`): addresses and inode
+    /// numbers are given again to later ones.
+    pub generation: u32,
+    /// Keeps the record free of padding.
+    pub reserved: u32,
     /// When the timer expires, in jiffies, as the kernel stores it.
     pub expires: u64,
     /// `net.ipv4.vs.run_estimation` of this namespace, or [`NO_SWITCH`].

@@ -1,6 +1,6 @@
 //! The command line: types and their help. No behaviour.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -20,8 +20,23 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorWhen,
 
+    /// Where the host's file system is [default: /host if /host/proc is there, as `kubectl debug node` has it, else /].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The folder that the host's `proc`, `sys` and `run` are under.
+    pub fn root(&self) -> PathBuf {
+        let mounted = || Some(PathBuf::from("/host")).filter(|host| host.join("proc/1").exists());
+        self.root
+            .clone()
+            .or_else(mounted)
+            .unwrap_or_else(|| "/".into())
+    }
 }
 
 /// When to colour.
@@ -38,8 +53,26 @@ pub enum ColorWhen {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Tell what this node is, what state its estimators are in, and what can be done about it.
+    Check(CheckArgs),
     /// Watch every run of the estimator: how long, on which CPU, for which network namespace.
     Watch(WatchArgs),
+}
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// One JSON document.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Judge: a run or blackout longer than this is a problem [forms: 500us, 5ms].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration)]
+    pub max: Option<Duration>,
+
+    /// How long to measure before judging [forms: 10s, 1m; default: 5s].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration, requires = "max")]
+    pub duration: Option<Duration>,
 }
 
 /// Options of `watch`.
@@ -48,6 +81,10 @@ pub struct WatchArgs {
     /// A line a call, on a terminal too.
     #[arg(long)]
     pub plain: bool,
+
+    /// Draw the screen with ASCII alone, as for a serial console.
+    #[arg(long, conflicts_with_all = ["plain", "json"])]
+    pub ascii: bool,
 
     /// A stream of JSON records, one a line.
     #[arg(long, conflicts_with = "plain")]

@@ -2,6 +2,7 @@
 //! tests hand over folders of their own.
 
 pub mod btf;
+pub mod inhabitants;
 pub mod netns;
 pub mod offsets;
 pub mod prerequisites;

@@ -1,5 +1,6 @@
 //! `ipvs-latency`: what the Linux IPVS estimator costs this node, and what a hotfix does about it.
 
+mod check;
 mod cli;
 mod kernel;
 mod model;
@@ -27,10 +28,11 @@ fn main() -> ExitCode {
         .filter_module("aya", log::LevelFilter::Warn)
         .init();
     let done = match &cli.command {
-        Command::Watch(args) => watch::run(args, cli.color),
+        Command::Check(args) => check::run(args, &cli.root()),
+        Command::Watch(args) => watch::run(args, cli.color, &cli.root()),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(CANNOT_TELL)

@@ -6,19 +6,24 @@
 
 mod blackout;
 mod clock;
+mod cost;
+mod cpus;
 mod estimator;
 mod histogram;
 mod lock_wait;
 mod namespaces;
 mod output;
+mod overview;
 mod report;
 mod session;
 mod state;
 mod tally;
+mod wheel;
 
 pub use clock::{Clock, WallTime};
 pub use histogram::Histogram;
-pub use output::{Blackout, Call, LockWait, Operation, Output, StateChange};
+pub use output::{Blackout, Call, LockWait, Notice, Operation, Output, StateChange, Topic};
+pub use overview::{Cost, CpuView, LockWaitSums, NamespaceView, NextRun, Overview};
 pub use report::{NamespaceReport, Report};
 pub use session::{Options, Session};
 pub use state::State;

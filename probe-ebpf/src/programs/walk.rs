@@ -55,6 +55,13 @@ struct Walk {
     entered: u64,
     /// Nothing was in flight when the walk of this list began.
     quiet: bool,
+    /// Inode number of the first namespace visited, and of the root namespace once it is known.
+    first_netns: u32,
+    root_netns: u32,
+    /// Links that belong to no namespace with an estimator. One alone is the circle's head, which the root
+    /// namespace follows: it was the first on the list.
+    strangers: u32,
+    after_stranger: bool,
 }
 
 #[map]
@@ -87,18 +94,33 @@ fn snapshot(ctx: RawTracePointContext) -> i32 {
         length: 0,
         entered: 0,
         quiet: false,
+        first_netns: 0,
+        root_netns: 0,
+        strangers: 0,
+        after_stranger: false,
     };
     // SAFETY: `walk` points into a map that one snapshot at a time uses, and `step` is a callback of the
     // form that the helper asks for.
-    let outcome = unsafe {
+    let (outcome, root_netns) = unsafe {
         *walk = begin;
         bpf_loop(MAX_STEPS, step as *mut c_void, null_mut(), 0);
-        (*walk).outcome
+        ((*walk).outcome, root(&*walk))
     };
     if outcome == Outcome::Whole as u32 {
-        end()
+        end(root_netns)
     } else {
         outcome as i32
+    }
+}
+
+/// Inode number of the root namespace, or 0.
+#[inline(always)]
+fn root(walk: &Walk) -> u32 {
+    match (walk.strangers, walk.after_stranger) {
+        (1, false) => walk.root_netns,
+        // The circle ended at its head: what follows is where it began.
+        (1, true) => walk.first_netns,
+        _ => 0,
     }
 }
 
@@ -132,14 +154,21 @@ unsafe extern "C" fn step(_index: u64, _context: *mut c_void) -> i64 {
 #[inline(always)]
 fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
     let Some(ipvs) = read::<u64>(net, offsets.net_ipvs) else {
-        return 0;
+        return stranger(walk);
     };
     if ipvs == 0 || read::<u64>(ipvs, offsets.ipvs_net) != Some(net) {
-        return 0;
+        return stranger(walk);
     }
     let Some(netns) = read::<u32>(net, offsets.net_inum) else {
-        return 0;
+        return stranger(walk);
     };
+    if walk.first_netns == 0 {
+        walk.first_netns = netns;
+    }
+    if walk.after_stranger {
+        walk.after_stranger = false;
+        walk.root_netns = netns;
+    }
     walk.netns = netns;
     walk.ipvs = ipvs;
     walk.length = LENGTH_UNKNOWN;
@@ -163,6 +192,13 @@ fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
         return report(walk, offsets, Some(estimator));
     }
     walk.length = 0;
+    0
+}
+
+#[inline(always)]
+fn stranger(walk: &mut Walk) -> i64 {
+    walk.strangers += 1;
+    walk.after_stranger = true;
     0
 }
 
@@ -255,6 +291,8 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>)
         ipvs: walk.ipvs,
         pending: u32::from(read::<u64>(timer, offsets.timer_pprev).unwrap_or(0) != 0),
         cpu: read::<u32>(timer, offsets.timer_flags).unwrap_or(0) & TIMER_CPU_MASK,
+        generation: read(walk.ipvs, offsets.ipvs_gen).unwrap_or(0),
+        reserved: 0,
         expires: read(timer, offsets.timer_expires).unwrap_or(0),
         run_estimation,
         seeded,
@@ -271,16 +309,18 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>)
 
 /// Closes the snapshot with the clocks, to which its expiries are to be held.
 #[inline(always)]
-fn end() -> i32 {
+fn end(root_netns: u32) -> i32 {
     let Some(mut record) = SNAPSHOTS.reserve::<Snapshot>(0) else {
         return Outcome::CutShort as i32;
     };
     record.write(Snapshot {
         kind: SnapshotKind::End as u32,
-        netns: 0,
+        netns: root_netns,
         ipvs: 0,
         pending: 0,
         cpu: 0,
+        generation: 0,
+        reserved: 0,
         expires: 0,
         run_estimation: 0,
         seeded: 0,

@@ -67,6 +67,7 @@ pub fn offsets(fields: &Fields) -> Result<Offsets, MissingField> {
         net_inum: at("net", "ns")? + at("ns_common", "inum")?,
         net_ipvs: at("net", "ipvs")?,
         ipvs_net: at("netns_ipvs", "net")?,
+        ipvs_gen: at("netns_ipvs", "gen")?,
         ipvs_est_list: at("netns_ipvs", "est_list")?,
         ipvs_est_timer: at("netns_ipvs", "est_timer")?,
         ipvs_run_estimation: at("netns_ipvs", "sysctl_run_estimation").unwrap_or(ABSENT),

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use probe_ebpf::{Event, MAX_ESTIMATORS, Snapshot, snapshot::NO_SWITCH};
 
-use super::{Histogram, NamespaceReport, State, clock::Clock, estimator::Unrecorded, tally::Tally};
+use super::{
+    Histogram, NamespaceReport, NamespaceView, NextRun, State,
+    clock::Clock,
+    estimator::{Estimator, Unrecorded},
+    tally::Tally,
+};
 
 /// Namespaces kept apart: as many as the probes follow at once. Room for 1 to 12 KiB each, and for as
 /// much again of those with calls in the interval.
@@ -19,6 +24,11 @@ struct Namespace {
     estimators: Option<u32>,
     run_estimation: Option<i32>,
     state: Option<State>,
+    /// What the state was told by, where it is not what it should be.
+    why: Option<String>,
+    last_ns: Option<u64>,
+    period_ns: Option<u64>,
+    next_run: Option<NextRun>,
 }
 
 impl Namespace {
@@ -29,6 +39,29 @@ impl Namespace {
             estimators: None,
             run_estimation: None,
             state: None,
+            why: None,
+            last_ns: None,
+            period_ns: None,
+            next_run: None,
+        }
+    }
+
+    fn view(&self, netns: u32, observed_ns: u64) -> NamespaceView {
+        let (lost, missed) = self.session.unrecorded();
+        NamespaceView {
+            netns,
+            estimators: self.estimators,
+            state: self.state,
+            why: self.why.clone(),
+            run_estimation: self.run_estimation,
+            calls: self.session.calls(),
+            last_ns: self.last_ns,
+            max_ns: self.session.max_ns(),
+            stall_ns_per_s: self.session.stall_ns_per_s(observed_ns),
+            period_ns: self.period_ns,
+            next_run: self.next_run,
+            lost,
+            missed,
         }
     }
 
@@ -71,6 +104,7 @@ impl Namespaces {
         for tally in namespace.tallies() {
             tally.add_call(run.start_ns, run.duration_ns);
         }
+        namespace.last_ns = Some(run.duration_ns);
         if let Ok(estimators) = u32::try_from(run.estimators) {
             namespace.estimators = Some(estimators);
         }
@@ -88,8 +122,8 @@ impl Namespaces {
         }
     }
 
-    /// Notes what a snapshot says of a namespace.
-    pub fn note(&mut self, snapshot: &Snapshot) {
+    /// Notes what a snapshot says of a namespace, and what its estimator made of it.
+    pub fn note(&mut self, snapshot: &Snapshot, estimator: &Estimator) {
         let Some(namespace) = self.entry(snapshot.netns) else {
             return;
         };
@@ -98,6 +132,8 @@ impl Namespaces {
         if let Ok(estimators) = u32::try_from(snapshot.counted) {
             namespace.estimators = Some(estimators);
         }
+        namespace.period_ns = estimator.period_ns();
+        namespace.next_run = estimator.next_run();
     }
 
     /// The last known state of a namespace's estimator.
@@ -106,11 +142,34 @@ impl Namespaces {
         self.known.get(&netns)?.state
     }
 
-    /// Notes the state of a namespace's estimator.
-    pub fn set_state(&mut self, netns: u32, state: State) {
+    /// Notes the state of a namespace's estimator, and what it was told by.
+    pub fn set_state(&mut self, netns: u32, state: State, why: &str) {
         if let Some(namespace) = self.entry(netns) {
             namespace.state = Some(state);
+            namespace.why = (state != State::Active).then(|| why.to_owned());
+            if state == State::Absent {
+                namespace.next_run = None;
+            }
         }
+    }
+
+    /// Forgets all calls, and the namespaces that are gone.
+    pub fn reset(&mut self) {
+        self.known
+            .retain(|_, namespace| namespace.state != Some(State::Absent));
+        for namespace in self.known.values_mut() {
+            namespace.session = Tally::new(Histogram::coarse());
+            namespace.last_ns = None;
+        }
+    }
+
+    /// All of them as of one moment, in the order of their numbers.
+    #[must_use]
+    pub fn views(&self, observed_ns: u64) -> Vec<NamespaceView> {
+        let views = self.known.iter();
+        views
+            .map(|(netns, namespace)| namespace.view(*netns, observed_ns))
+            .collect()
     }
 
     /// The namespace's own entry, made if there is none and there is or can be made room.

@@ -1,5 +1,7 @@
 //! What a session tells as it happens.
 
+use std::fmt;
+
 use super::{State, WallTime};
 
 /// One thing to tell.
@@ -11,6 +13,8 @@ pub enum Output {
     LockWait(LockWait),
     /// A namespace's estimator is in another state than before.
     StateChange(StateChange),
+    /// Something else happened to the host or to us that a reader of the numbers should know.
+    Notice(Notice),
 }
 
 impl Output {
@@ -21,6 +25,7 @@ impl Output {
             Self::Call(call) => call.start_ns,
             Self::LockWait(wait) => wait.start_ns,
             Self::StateChange(change) => change.start_ns,
+            Self::Notice(notice) => notice.start_ns,
         }
     }
 }
@@ -98,4 +103,47 @@ pub struct StateChange {
     pub to: State,
     /// What the state was told by: a clause without a full stop.
     pub why: String,
+}
+
+/// Something that happened to the host or to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// When it was found, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// When it was found.
+    pub at: WallTime,
+    /// What it is about.
+    pub topic: Topic,
+    /// What happened: a clause without a full stop.
+    pub text: String,
+}
+
+/// What a [`Notice`] is about. Displayed as JSON names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// `ip_vs` was unloaded or loaded.
+    IpVs,
+    /// A livepatch came or went.
+    Livepatch,
+    /// CPUs came or went.
+    Cpus,
+    /// Another `ipvs-latency` began or ended.
+    Instance,
+    /// This process was stopped for a while.
+    Stopped,
+    /// A moment marked by the user.
+    Mark,
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::IpVs => "ip_vs",
+            Self::Livepatch => "livepatch",
+            Self::Cpus => "cpus",
+            Self::Instance => "instance",
+            Self::Stopped => "stopped",
+            Self::Mark => "mark",
+        })
+    }
 }

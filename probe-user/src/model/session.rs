@@ -5,9 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use probe_ebpf::{Event, EventKind, Snapshot, SnapshotKind};
 
 use super::{
-    Blackout, Call, Clock, Histogram, LockWait, NamespaceReport, Output, Report, State,
-    StateChange,
+    Blackout, Call, Clock, Histogram, LockWait, LockWaitSums, NamespaceReport, Notice, Output,
+    Overview, Report, State, StateChange, Topic,
     blackout::Batches,
+    cost::Costs,
+    cpus::Cpus,
     estimator::{Estimator, Moment, Unrecorded},
     lock_wait::{LockWaits, Wait},
     namespaces::Namespaces,
@@ -22,6 +24,12 @@ pub struct Options {
     pub netns: Option<BTreeSet<u32>>,
     /// Tell only of calls, blackouts and lock waits of at least so many nanoseconds. All are counted.
     pub slow_ns: Option<u64>,
+}
+
+impl Options {
+    fn watches(&self, netns: u32) -> bool {
+        self.netns.as_ref().is_none_or(|only| only.contains(&netns))
+    }
 }
 
 /// The sums of what the probes report, from their attaching on.
@@ -40,6 +48,11 @@ pub struct Session {
     any_snapshot: bool,
     batches: Batches,
     lock_waits: LockWaits,
+    lock_wait_sums: LockWaitSums,
+    cpus: Cpus,
+    costs: Costs,
+    /// `ip_vs` is there, and the probes are in place.
+    attached: bool,
 }
 
 /// The sums over all namespaces watched.
@@ -99,6 +112,78 @@ impl Session {
             any_snapshot: false,
             batches: Batches::default(),
             lock_waits: LockWaits::default(),
+            lock_wait_sums: LockWaitSums::default(),
+            cpus: Cpus::default(),
+            costs: Costs::default(),
+            attached: true,
+        }
+    }
+
+    /// Forgets all calls: the sums begin anew at `now_ns`. States and lengths stay.
+    pub fn reset(&mut self, now_ns: u64) {
+        self.started_ns = now_ns;
+        self.whole = Sums::new();
+        self.namespaces.reset();
+        self.cpus = Cpus::default();
+        self.lock_wait_sums = LockWaitSums::default();
+    }
+
+    /// `ip_vs` was unloaded, and the probes are gone with it: no namespace has an estimator any more. What
+    /// they had recorded must have been taken.
+    pub fn detached(&mut self, now_ns: u64) -> Vec<Output> {
+        self.attached = false;
+        let mut outputs = self.flush();
+        let moment = Moment {
+            now_ns,
+            jiffies: None,
+        };
+        let mut changes = Vec::new();
+        self.drop_vanished(&HashMap::new(), moment, &mut changes);
+        outputs.extend(changes.into_iter().map(Output::StateChange));
+        self.lock_waits = LockWaits::default();
+        outputs
+    }
+
+    /// New probes are in place, and have counted nothing yet.
+    pub fn attached_again(&mut self) {
+        self.attached = true;
+        self.any_snapshot = false;
+    }
+
+    /// Something that happened to the host or to us.
+    #[must_use]
+    pub fn notice(&self, start_ns: u64, topic: Topic, text: String) -> Output {
+        Output::Notice(Notice {
+            start_ns,
+            at: self.clock.wall(start_ns),
+            topic,
+            text,
+        })
+    }
+
+    /// All that a screen shows, as of `now_ns`.
+    #[must_use]
+    pub fn overview(&self, now_ns: u64) -> Overview {
+        let observed_ns = now_ns.saturating_sub(self.started_ns);
+        let namespaces = self.namespaces.views(observed_ns);
+        let next_run = namespaces
+            .iter()
+            .filter_map(|namespace| namespace.next_run)
+            .min_by_key(|run| (run.due_ns, run.netns));
+        Overview {
+            at: self.clock.wall(now_ns),
+            now_ns,
+            clock: self.clock,
+            observed_ns,
+            all: self.whole.tally.summary(observed_ns, &self.clock),
+            histogram: self.whole.tally.histogram().clone(),
+            max_blackout: self.whole.max_blackout,
+            namespaces,
+            cpus: self.cpus.views(observed_ns),
+            next_run,
+            cost: self.costs.cost(),
+            lock_waits: self.lock_wait_sums,
+            attached: self.attached,
         }
     }
 
@@ -169,16 +254,22 @@ impl Session {
     }
 
     fn add_run(&mut self, run: &Event, next: Option<Moment>, ready: &mut Vec<Call>) {
-        self.estimators
+        let estimator = self
+            .estimators
             .entry(run.ipvs)
-            .or_insert_with(|| Estimator::new(run.netns))
-            .record(run, next);
+            .or_insert_with(|| Estimator::new(run.netns));
+        estimator.record(run, next);
+        let estimators = u32::try_from(run.estimators).ok();
+        if let Some(estimators) = estimators.filter(|_| estimator.visits()) {
+            self.costs.add(run.netns, estimators, run.duration_ns);
+        }
         let watched = self.watches(run.netns);
         if watched {
             for sums in [&mut self.whole, &mut self.interval] {
                 sums.tally.add_call(run.start_ns, run.duration_ns);
             }
             self.namespaces.add_call(run);
+            self.cpus.add_call(run.cpu, run.duration_ns);
         }
         let call = Call {
             start_ns: run.start_ns,
@@ -186,7 +277,7 @@ impl Session {
             duration_ns: run.duration_ns,
             cpu: run.cpu,
             netns: run.netns,
-            estimators: u32::try_from(run.estimators).ok(),
+            estimators,
             interrupted_pid: run.pid,
             blackout: None,
         };
@@ -194,10 +285,7 @@ impl Session {
     }
 
     fn watches(&self, netns: u32) -> bool {
-        self.options
-            .netns
-            .as_ref()
-            .is_none_or(|only| only.contains(&netns))
+        self.options.watches(netns)
     }
 
     fn is_slow(&self, duration_ns: u64) -> bool {
@@ -208,9 +296,12 @@ impl Session {
 
     /// Notes the blackouts of calls whose place in their batch is known, and keeps those to tell of.
     fn shown(&mut self, calls: Vec<Call>) -> Vec<Output> {
-        for blackout in calls.iter().filter_map(|call| call.blackout) {
-            self.whole.add_blackout(blackout);
-            self.interval.add_blackout(blackout);
+        for call in &calls {
+            self.cpus.add_blackout(call);
+            if let Some(blackout) = call.blackout {
+                self.whole.add_blackout(blackout);
+                self.interval.add_blackout(blackout);
+            }
         }
         let slow = calls.into_iter().filter(|call| {
             let blackout_ns = call.blackout.map_or(0, |blackout| blackout.duration_ns);
@@ -219,9 +310,15 @@ impl Session {
         slow.map(Output::Call).collect()
     }
 
-    fn lock_wait(&self, wait: Wait) -> Option<Output> {
-        let shown = self.watches(wait.event.netns) && self.is_slow(wait.duration_ns);
-        shown.then(|| {
+    fn lock_wait(&mut self, wait: Wait) -> Option<Output> {
+        if !self.watches(wait.event.netns) {
+            return None;
+        }
+        let sums = &mut self.lock_wait_sums;
+        sums.count += 1;
+        sums.total_ns = sums.total_ns.saturating_add(wait.duration_ns);
+        sums.longest_ns = sums.longest_ns.max(wait.duration_ns);
+        self.is_slow(wait.duration_ns).then(|| {
             Output::LockWait(LockWait {
                 start_ns: wait.start_ns,
                 at: self.clock.wall(wait.start_ns),
@@ -249,9 +346,10 @@ impl Session {
             let unrecorded = estimator.look(found, moment, first, &self.clock);
             let signs = estimator.signs();
             seen.insert(found.ipvs, found.netns);
-            if self.watches(found.netns) {
+            let watched = self.options.watches(found.netns);
+            if watched {
+                self.namespaces.note(found, estimator);
                 self.add_unrecorded(found.netns, unrecorded);
-                self.namespaces.note(found);
                 changes.extend(signs.and_then(|signs| {
                     let (state, why) = signs.state();
                     self.change_state(found.netns, state, why, moment)
@@ -305,7 +403,7 @@ impl Session {
             Some(from) => from != to,
             None => !matches!(to, State::Active | State::Absent),
         };
-        self.namespaces.set_state(netns, to);
+        self.namespaces.set_state(netns, to, &why);
         news.then(|| StateChange {
             start_ns: moment.now_ns,
             at: self.clock.wall(moment.now_ns),

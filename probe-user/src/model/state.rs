@@ -23,6 +23,9 @@ pub enum State {
     Absent,
 }
 
+/// The kernel's own period, to which the timer wheel adds up to 64 ms.
+pub const PERIOD_NS: u64 = 2_000_000_000;
+
 /// The period from which on an estimator is called slowed: the kernel's own is two seconds, which its
 /// timer wheel rounds up by at most 64 ms, and a long run stretches.
 pub const SLOW_PERIOD_NS: u64 = 2_500_000_000;
@@ -51,6 +54,8 @@ pub struct Signs {
     pub gap_ns: Option<u64>,
     /// `run_estimation` is 0.
     pub switched_off: bool,
+    /// The last run was over so many estimators, and too short to have looked at them.
+    pub skimmed: Option<u32>,
 }
 
 impl Signs {
@@ -72,6 +77,10 @@ impl Signs {
         }
         if self.switched_off {
             return (State::Skipping, "run_estimation is 0".into());
+        }
+        if let Some(estimators) = self.skimmed {
+            let why = format!("its last run was too short to have visited {estimators} estimators");
+            return (State::Skipping, why);
         }
         (State::Active, "it runs every two seconds or so".into())
     }
@@ -98,6 +107,7 @@ mod tests {
             far_expiry_ns: Some(298_040_000_000),
             gap_ns: Some(5_000_000_000),
             switched_off: true,
+            skimmed: None,
         };
         assert_eq!(told(all).0, State::Dead);
         let alive = Signs { gone: false, ..all };

@@ -66,6 +66,31 @@ impl Tally {
         self.missed += missed;
     }
 
+    /// Runs that were seen to begin and to end.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.recorded + self.lost
+    }
+
+    /// Runs without a record: lost to a full ring buffer, and missed by the probes.
+    #[must_use]
+    pub fn unrecorded(&self) -> (u64, u64) {
+        (self.lost, self.missed)
+    }
+
+    /// The longest recorded call, in nanoseconds.
+    #[must_use]
+    pub fn max_ns(&self) -> Option<u64> {
+        self.longest.map(|longest| longest.duration_ns)
+    }
+
+    /// Nanoseconds of run time to each second observed, over recorded calls.
+    #[must_use]
+    pub fn stall_ns_per_s(&self, observed_ns: u64) -> Option<u64> {
+        self.longest
+            .and_then(|_| per_second(self.total_ns, observed_ns))
+    }
+
     /// Time spent in recorded calls.
     #[must_use]
     pub fn total_ns(&self) -> u64 {
@@ -81,7 +106,7 @@ impl Tally {
     /// What these calls come to over `observed_ns`.
     #[must_use]
     pub fn summary(&self, observed_ns: u64, clock: &Clock) -> Summary {
-        let calls = self.recorded + self.lost;
+        let calls = self.calls();
         Summary {
             calls,
             recorded: self.recorded,
@@ -90,11 +115,9 @@ impl Tally {
             p50_ns: self.quantile(0.5, P50_MIN_CALLS),
             p90_ns: self.quantile(0.9, P90_MIN_CALLS),
             p99_ns: self.quantile(0.99, P99_MIN_CALLS),
-            max_ns: self.longest.map(|longest| longest.duration_ns),
+            max_ns: self.max_ns(),
             max_at: self.longest.map(|longest| clock.wall(longest.start_ns)),
-            stall_ns_per_s: self
-                .longest
-                .and_then(|_| per_second(self.total_ns, observed_ns)),
+            stall_ns_per_s: self.stall_ns_per_s(observed_ns),
             lost: self.lost,
             missed: self.missed,
         }
@@ -111,7 +134,9 @@ impl Tally {
     }
 }
 
-fn per_second(total_ns: u64, observed_ns: u64) -> Option<u64> {
+/// Of `total_ns`, how much falls on each second of `observed_ns`.
+#[must_use]
+pub fn per_second(total_ns: u64, observed_ns: u64) -> Option<u64> {
     let second_ns = 1_000_000_000;
     let stall = (u128::from(total_ns) * second_ns).checked_div(u128::from(observed_ns))?;
     u64::try_from(stall).ok()

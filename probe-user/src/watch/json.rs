@@ -8,7 +8,7 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::sink::Beginning;
-use crate::model::{NamespaceReport, Operation, Output, Report, State, Summary, WallTime};
+use crate::model::{NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime};
 
 /// The version of these records' fields.
 const SCHEMA: u32 = 1;
@@ -59,6 +59,15 @@ enum Record<'a> {
         #[serde(serialize_with = "displayed")]
         to: State,
         why: &'a str,
+    },
+    Notice {
+        schema: u32,
+        start_ns: u64,
+        #[serde(serialize_with = "displayed")]
+        at: WallTime,
+        #[serde(serialize_with = "displayed")]
+        topic: Topic,
+        text: &'a str,
     },
     Interval(Period),
     Summary(Period),
@@ -184,6 +193,13 @@ impl<'a> From<&'a Output> for Record<'a> {
                 from: change.from,
                 to: change.to,
                 why: &change.why,
+            },
+            Output::Notice(notice) => Self::Notice {
+                schema: SCHEMA,
+                start_ns: notice.start_ns,
+                at: notice.at,
+                topic: notice.topic,
+                text: &notice.text,
             },
         }
     }

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     io,
     path::Path,
+    process::ExitCode,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -43,8 +44,7 @@ const CANNOT_WRITE: &str = "standard output cannot be written";
 /// # Errors
 ///
 /// When this host cannot be measured, or what was found cannot be written.
-pub fn run(args: &WatchArgs, color: ColorWhen) -> anyhow::Result<()> {
-    let root = Path::new("/");
+pub fn run(args: &WatchArgs, color: ColorWhen, root: &Path) -> anyhow::Result<ExitCode> {
     let wanted = wanted_namespaces(args, root)?;
     let ready = prerequisites::examine(root)?;
     tokio::runtime::Builder::new_current_thread()
@@ -53,9 +53,9 @@ pub fn run(args: &WatchArgs, color: ColorWhen) -> anyhow::Result<()> {
         .block_on(async {
             let mut signals = Signals::new()?;
             let watched = watch(args, color, wanted, &ready, &mut signals).await;
-            match watched {
+            match watched.map(|()| ExitCode::SUCCESS) {
                 // Whoever read the lines has enough of them.
-                Err(error) if is_broken_pipe(&error) => Ok(()),
+                Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
                 other => other,
             }
         })

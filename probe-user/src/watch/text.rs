@@ -10,7 +10,7 @@ use super::{
     namespace_name::netns_name,
     table,
 };
-use crate::model::{Call, LockWait, Operation, Output, Report, StateChange};
+use crate::model::{Call, LockWait, Notice, Operation, Output, Report, StateChange};
 
 /// Columns of a namespace: ten digits, and whether it is the root's.
 const NETNS_COLUMNS: usize = "4026531840 (root)".len();
@@ -31,6 +31,7 @@ impl Lines {
             Output::Call(call) => self.call(out, call),
             Output::LockWait(wait) => self.lock_wait(out, wait),
             Output::StateChange(change) => self.state_change(out, change),
+            Output::Notice(happened) => notice(out, happened),
         }
     }
 
@@ -112,6 +113,16 @@ impl Lines {
         writeln!(out)?;
         table::draw(out, report, self.root_netns)
     }
+}
+
+fn notice(out: &mut impl Write, notice: &Notice) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:<DURATION_COLUMNS$} |  {}           {}",
+        notice.topic,
+        notice.at.time_of_day(),
+        notice.text,
+    )
 }
 
 /// The titles of the columns.

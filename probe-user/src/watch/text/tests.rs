@@ -61,6 +61,8 @@ fn waiting(netns: u32, expires_ns: u64) -> Snapshot {
         ipvs: u64::from(netns),
         pending: 1,
         cpu: 0,
+        generation: 0,
+        reserved: 0,
         expires: expires_ns,
         run_estimation: 1,
         seeded: 1,
