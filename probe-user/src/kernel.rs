@@ -2,7 +2,10 @@
 //! tests hand over folders of their own.
 
 pub mod btf;
+pub mod cpus;
+pub mod hostname;
 pub mod inhabitants;
+pub mod module;
 pub mod netns;
 pub mod offsets;
 pub mod prerequisites;

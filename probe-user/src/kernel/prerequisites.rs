@@ -90,8 +90,7 @@ pub struct Ready {
 /// With the first thing that is missing.
 pub fn examine(root: &Path) -> Result<Ready, Refusal> {
     let read = |file: &str| fs::read_to_string(root.join(file));
-    let release = read("proc/sys/kernel/osrelease").unwrap_or_else(|_| "unknown".into());
-    let release = release.trim().to_owned();
+    let release = release(root);
     privilege(&read("proc/self/status").unwrap_or_default())?;
     if !root.join("sys/module/ip_vs").exists() {
         return Err(Refusal::NoIpvs(release));
@@ -108,6 +107,13 @@ pub fn examine(root: &Path) -> Result<Ready, Refusal> {
         return Err(Refusal::KprobesOff);
     }
     Ok(ready)
+}
+
+/// The kernel's release, as `uname -r` tells it.
+#[must_use]
+pub fn release(root: &Path) -> String {
+    let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease"));
+    release.map_or_else(|_| "unknown".into(), |release| release.trim().to_owned())
 }
 
 /// Numbers of capabilities (`include/uapi/linux/capability.h`).
