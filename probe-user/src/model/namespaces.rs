@@ -143,10 +143,10 @@ impl Namespaces {
     }
 
     /// Notes the state of a namespace's estimator, and what it was told by.
-    pub fn set_state(&mut self, netns: u32, state: State, why: &str) {
+    pub fn set_state(&mut self, netns: u32, state: State, why: String) {
         if let Some(namespace) = self.entry(netns) {
             namespace.state = Some(state);
-            namespace.why = (state != State::Active).then(|| why.to_owned());
+            namespace.why = (state != State::Active).then_some(why);
             if state == State::Absent {
                 namespace.next_run = None;
             }

@@ -46,6 +46,8 @@ pub struct Session {
     /// there are no more than the probes follow and may have come since.
     estimators: HashMap<u64, Estimator>,
     any_snapshot: bool,
+    /// How many snapshots there were.
+    looks: u64,
     batches: Batches,
     lock_waits: LockWaits,
     lock_wait_sums: LockWaitSums,
@@ -110,6 +112,7 @@ impl Session {
             namespaces: Namespaces::default(),
             estimators: HashMap::new(),
             any_snapshot: false,
+            looks: 0,
             batches: Batches::default(),
             lock_waits: LockWaits::default(),
             lock_wait_sums: LockWaitSums::default(),
@@ -138,7 +141,8 @@ impl Session {
             jiffies: None,
         };
         let mut changes = Vec::new();
-        self.drop_vanished(&HashMap::new(), moment, &mut changes);
+        self.looks += 1;
+        self.drop_vanished(moment, &mut changes);
         outputs.extend(changes.into_iter().map(Output::StateChange));
         self.lock_waits = LockWaits::default();
         outputs
@@ -333,8 +337,8 @@ impl Session {
 
     fn look(&mut self, snapshot: &[Snapshot], moment: Moment) -> Vec<StateChange> {
         let first = !std::mem::replace(&mut self.any_snapshot, true);
+        self.looks += 1;
         let mut changes = Vec::new();
-        let mut seen = HashMap::new();
         for found in snapshot
             .iter()
             .filter(|record| is(record, SnapshotKind::Estimator))
@@ -344,20 +348,18 @@ impl Session {
                 .entry(found.ipvs)
                 .or_insert_with(|| Estimator::new(found.netns));
             let unrecorded = estimator.look(found, moment, first, &self.clock);
+            estimator.seen_in = self.looks;
             let signs = estimator.signs();
-            seen.insert(found.ipvs, found.netns);
-            let watched = self.options.watches(found.netns);
-            if watched {
+            if self.options.watches(found.netns) {
                 self.namespaces.note(found, estimator);
                 self.add_unrecorded(found.netns, unrecorded);
                 changes.extend(signs.and_then(|signs| {
-                    let (state, why) = signs.state();
-                    self.change_state(found.netns, state, why, moment)
+                    self.change_state(found.netns, signs.state(), || signs.why(), moment)
                 }));
             }
         }
         if moment.jiffies.is_some() {
-            self.drop_vanished(&seen, moment, &mut changes);
+            self.drop_vanished(moment, &mut changes);
         }
         changes
     }
@@ -370,21 +372,21 @@ impl Session {
             .add_unrecorded(netns, Unrecorded { lost, missed });
     }
 
-    fn drop_vanished(
-        &mut self,
-        seen: &HashMap<u64, u32>,
-        moment: Moment,
-        changes: &mut Vec<StateChange>,
-    ) {
-        let still: BTreeSet<u32> = seen.values().copied().collect();
+    /// Drops the estimators that the last snapshot had not.
+    fn drop_vanished(&mut self, moment: Moment, changes: &mut Vec<StateChange>) {
+        let looks = self.looks;
         let vanished: Vec<Estimator> = self
             .estimators
-            .extract_if(|ipvs, _| !seen.contains_key(ipvs))
+            .extract_if(|_, estimator| estimator.seen_in != looks)
             .map(|(_, estimator)| estimator)
             .collect();
+        if vanished.is_empty() {
+            return;
+        }
+        let still: BTreeSet<u32> = self.estimators.values().map(Estimator::netns).collect();
         for netns in vanished.iter().map(Estimator::netns) {
             if self.watches(netns) && !still.contains(&netns) {
-                let why = "the namespace is gone, or ip_vs was unloaded".into();
+                let why = || "the namespace is gone, or ip_vs was unloaded".into();
                 changes.extend(self.change_state(netns, State::Absent, why, moment));
             }
         }
@@ -395,22 +397,24 @@ impl Session {
         &mut self,
         netns: u32,
         to: State,
-        why: String,
+        why: impl Fn() -> String,
         moment: Moment,
     ) -> Option<StateChange> {
         let from = self.namespaces.state(netns);
-        let news = match from {
-            Some(from) => from != to,
-            None => !matches!(to, State::Active | State::Absent),
-        };
-        self.namespaces.set_state(netns, to, &why);
-        news.then(|| StateChange {
+        if from == Some(to) {
+            return None;
+        }
+        self.namespaces.set_state(netns, to, why());
+        if from.is_none() && matches!(to, State::Active | State::Absent) {
+            return None;
+        }
+        Some(StateChange {
             start_ns: moment.now_ns,
             at: self.clock.wall(moment.now_ns),
             netns,
             from,
             to,
-            why,
+            why: why(),
         })
     }
 }
