@@ -21,7 +21,7 @@ use aya_log_ebpf::warn;
 use probe_ebpf::{Event, EventKind, LOCK_WAIT_MIN_NS, event::ESTIMATORS_UNKNOWN};
 
 use super::kernel_memory::{entry, renew};
-use crate::maps::{ESTIMATORS, Estimator, IN_FLIGHT, InFlight, OPERATIONS};
+use crate::maps::{ESTIMATORS, Estimator, IN_FLIGHT, InFlight, OPERATIONS, OPERATIONS_LOST};
 
 #[kprobe]
 fn start_enter(ctx: ProbeContext) -> u32 {
@@ -120,10 +120,10 @@ fn leave(ctx: &RetProbeContext, kind: EventKind) -> u32 {
         return 0;
     }
     let Some(mut record) = OPERATIONS.reserve::<Event>(0) else {
-        warn!(
-            ctx,
-            "ring buffer full: a start or stop of {} ns has no record", duration_ns
-        );
+        if let Some(lost) = OPERATIONS_LOST.get_ptr_mut(0) {
+            // SAFETY: `lost` points into the map.
+            unsafe { atomic_add(lost.cast(), 1) };
+        }
         return 0;
     };
     record.write(Event {

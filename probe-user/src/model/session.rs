@@ -50,7 +50,8 @@ pub struct Session {
     looks: u64,
     batches: Batches,
     lock_waits: LockWaits,
-    lock_wait_sums: LockWaitSums,
+    /// Starts and stops that the programs had found no room for, by the last snapshot.
+    operations_lost: u64,
     cpus: Cpus,
     costs: Costs,
     /// `ip_vs` is there, and the probes are in place.
@@ -62,6 +63,7 @@ pub struct Session {
 struct Sums {
     tally: Tally,
     max_blackout: Option<Blackout>,
+    lock_waits: LockWaitSums,
 }
 
 impl Sums {
@@ -69,6 +71,7 @@ impl Sums {
         Self {
             tally: Tally::new(Histogram::fine()),
             max_blackout: None,
+            lock_waits: LockWaitSums::default(),
         }
     }
 
@@ -92,6 +95,7 @@ impl Sums {
             all: self.tally.summary(observed_ns, clock),
             histogram: self.tally.histogram().clone(),
             max_blackout: self.max_blackout,
+            lock_waits: self.lock_waits,
             namespaces,
         }
     }
@@ -115,7 +119,7 @@ impl Session {
             looks: 0,
             batches: Batches::default(),
             lock_waits: LockWaits::default(),
-            lock_wait_sums: LockWaitSums::default(),
+            operations_lost: 0,
             cpus: Cpus::default(),
             costs: Costs::default(),
             attached: true,
@@ -128,7 +132,6 @@ impl Session {
         self.whole = Sums::new();
         self.namespaces.reset();
         self.cpus = Cpus::default();
-        self.lock_wait_sums = LockWaitSums::default();
     }
 
     /// `ip_vs` was unloaded, and the probes are gone with it: no namespace has an estimator any more. What
@@ -152,6 +155,7 @@ impl Session {
     pub fn attached_again(&mut self) {
         self.attached = true;
         self.any_snapshot = false;
+        self.operations_lost = 0;
     }
 
     /// Something that happened to the host or to us.
@@ -186,7 +190,7 @@ impl Session {
             cpus: self.cpus.views(observed_ns),
             next_run,
             cost: self.costs.cost(),
-            lock_waits: self.lock_wait_sums,
+            lock_waits: self.whole.lock_waits,
             attached: self.attached,
         }
     }
@@ -318,10 +322,9 @@ impl Session {
         if !self.watches(wait.event.netns) {
             return None;
         }
-        let sums = &mut self.lock_wait_sums;
-        sums.count += 1;
-        sums.total_ns = sums.total_ns.saturating_add(wait.duration_ns);
-        sums.longest_ns = sums.longest_ns.max(wait.duration_ns);
+        for sums in [&mut self.whole, &mut self.interval] {
+            sums.lock_waits.add(wait.duration_ns);
+        }
         self.is_slow(wait.duration_ns).then(|| {
             Output::LockWait(LockWait {
                 start_ns: wait.start_ns,
@@ -360,8 +363,17 @@ impl Session {
         }
         if moment.jiffies.is_some() {
             self.drop_vanished(moment, &mut changes);
+            self.note_operations_lost(snapshot.last().map_or(0, |end| end.lost));
         }
         changes
+    }
+
+    fn note_operations_lost(&mut self, lost: u64) {
+        let more = lost.saturating_sub(self.operations_lost);
+        self.operations_lost = lost;
+        for sums in [&mut self.whole, &mut self.interval] {
+            sums.lock_waits.unrecorded += more;
+        }
     }
 
     fn add_unrecorded(&mut self, netns: u32, Unrecorded { lost, missed }: Unrecorded) {

@@ -83,6 +83,10 @@ struct Period {
     #[serde(flatten)]
     all: Sums,
     max_blackout_ns: Option<u64>,
+    lock_waits: u64,
+    lock_wait_ns: u64,
+    lock_wait_max_ns: Option<u64>,
+    operations_lost: u64,
     namespaces: Vec<NamespaceSums>,
 }
 
@@ -153,6 +157,10 @@ impl From<&Report> for Period {
             observed_ns: report.observed_ns,
             all: Sums::from(&report.all),
             max_blackout_ns: report.max_blackout.map(|blackout| blackout.duration_ns),
+            lock_waits: report.lock_waits.count,
+            lock_wait_ns: report.lock_waits.total_ns,
+            lock_wait_max_ns: (report.lock_waits.count > 0).then_some(report.lock_waits.longest_ns),
+            operations_lost: report.lock_waits.unrecorded,
             namespaces: report.namespaces.iter().map(NamespaceSums::from).collect(),
         }
     }

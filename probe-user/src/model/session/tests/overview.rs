@@ -237,3 +237,21 @@ fn lock_waits_are_summed_even_when_they_are_not_told() {
         (1, 3 * MS, 3 * MS)
     );
 }
+
+#[test]
+fn starts_and_stops_without_a_record_are_counted_from_snapshot_to_snapshot() {
+    let mut session = watching_all();
+    for (second, lost) in [(1, 3), (2, 3), (3, 5)] {
+        let end = Snapshot {
+            kind: SnapshotKind::End as u32,
+            now_ns: second * SECOND,
+            jiffies: second * SECOND / JIFFY,
+            lost,
+            ..waiting(0, 0, 0)
+        };
+        session.take(&[], &[end], second * SECOND);
+    }
+    assert_eq!(session.overview(3 * SECOND).lock_waits.unrecorded, 5);
+    assert_eq!(session.interval(3 * SECOND).lock_waits.unrecorded, 5);
+    assert_eq!(session.interval(4 * SECOND).lock_waits.unrecorded, 0);
+}
