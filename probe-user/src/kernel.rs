@@ -10,4 +10,5 @@ pub mod netns;
 pub mod offsets;
 pub mod prerequisites;
 pub mod symbols;
+pub mod tasks;
 pub mod time;

@@ -287,6 +287,7 @@ impl Session {
             netns: run.netns,
             estimators,
             interrupted_pid: run.pid,
+            interrupted_comm: None,
             blackout: None,
         };
         self.batches.push(call, watched, ready);

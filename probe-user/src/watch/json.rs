@@ -35,6 +35,7 @@ enum Record<'a> {
         netns: u32,
         estimators: Option<u32>,
         interrupted_pid: u32,
+        interrupted_comm: Option<&'a str>,
         blackout_ns: Option<u64>,
     },
     LockWait {
@@ -178,6 +179,7 @@ impl<'a> From<&'a Output> for Record<'a> {
                 netns: call.netns,
                 estimators: call.estimators,
                 interrupted_pid: call.interrupted_pid,
+                interrupted_comm: call.interrupted_comm.as_deref(),
                 blackout_ns: call.blackout.map(|blackout| blackout.duration_ns),
             },
             Output::LockWait(wait) => Self::LockWait {

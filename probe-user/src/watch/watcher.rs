@@ -15,7 +15,9 @@ use crate::{
     kernel::{
         inhabitants::Inhabitants,
         module::{self, Loading},
-        netns, prerequisites, time,
+        netns, prerequisites,
+        tasks::TaskNames,
+        time,
     },
     model::{Clock, Histogram, Options, Output, Overview, Report, Session, Topic},
     probe::Probe,
@@ -49,6 +51,7 @@ pub struct Watcher {
     session: Session,
     surroundings: Surroundings,
     inhabitants: Inhabitants,
+    task_names: TaskNames,
     jiffy_ns: u64,
     root_netns: u32,
     started_ns: u64,
@@ -83,6 +86,7 @@ impl Watcher {
             session: Session::new(options, started_ns, clock(jiffy_ns)?),
             surroundings: Surroundings::default(),
             inhabitants: Inhabitants::read(root),
+            task_names: TaskNames::default(),
             jiffy_ns,
             root_netns: root_netns(&snapshot, root),
             started_ns,
@@ -173,6 +177,19 @@ impl Watcher {
         Ok(self
             .session
             .take(&self.events, &snapshot, time::monotonic_ns()?))
+    }
+
+    /// Looks up what the softirqs of the calls told of interrupted.
+    fn with_names(&mut self, mut outputs: Vec<Output>) -> Vec<Output> {
+        self.task_names.forget();
+        for output in &mut outputs {
+            if let Output::Call(call) = output
+                && call.interrupted_pid != 0
+            {
+                call.interrupted_comm = self.task_names.name(&self.root, call.interrupted_pid);
+            }
+        }
+        outputs
     }
 
     fn drain(&mut self) {

@@ -21,6 +21,7 @@ fn call() -> Call {
         netns: 4_026_531_840,
         estimators: Some(30_001),
         interrupted_pid: 0,
+        interrupted_comm: None,
         blackout: Some(Blackout {
             duration_ns: 400_000,
             calls: 3,
@@ -37,8 +38,8 @@ fn a_call_has_the_fields_of_the_contract_and_null_for_what_is_not_known() {
         ..call()
     });
     insta::assert_snapshot!(known + &text(|out| output(out, &unknown)), @r#"
-    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":30001,"interrupted_pid":0,"blackout_ns":400000}
-    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":null,"interrupted_pid":0,"blackout_ns":null}
+    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":30001,"interrupted_pid":0,"interrupted_comm":null,"blackout_ns":400000}
+    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":null,"interrupted_pid":0,"interrupted_comm":null,"blackout_ns":null}
     "#);
 }
 

@@ -23,6 +23,7 @@ fn call() -> Call {
         netns: ROOT,
         estimators: Some(30_001),
         interrupted_pid: 0,
+        interrupted_comm: None,
         blackout: Some(Blackout {
             duration_ns: 345_402,
             calls: 1,
@@ -110,6 +111,7 @@ fn a_call_is_one_line_under_its_titles() {
         netns: POD,
         estimators: Some(1),
         interrupted_pid: 4711,
+        interrupted_comm: None,
         blackout: Some(Blackout {
             duration_ns: 12_345_678,
             calls: 75,
