@@ -18,8 +18,8 @@ pub struct Report {
     /// Starts and stops of single estimators that waited for a run on another CPU.
     pub lock_waits: LockWaitSums,
     /// By namespace, the one that stalls most first. An interval has only those in which something
-    /// happened. Of more namespaces than the probes follow at once, those that are gone and stalled
-    /// least may be in `all` only.
+    /// happened. Of namespaces that are gone, a thousand at least are kept; those that stalled least may be in
+    /// `all` only.
     pub namespaces: Vec<NamespaceReport>,
 }
 
