@@ -72,7 +72,7 @@ async fn watch(
     root: &Path,
     options: Options,
 ) -> anyhow::Result<()> {
-    let mut signals = Signals::new(display::wants_screen(args))?;
+    let mut signals = Signals::new()?;
     let (mut watcher, outputs) = Watcher::start(root, options)?;
     let mut display = Display::open(args, color, &beginning(&watcher, root)?)?;
     display.outputs(&outputs)?;
@@ -119,7 +119,6 @@ async fn until_the_end(
             },
             asked = signals.next() => match asked {
                 Asked::End => return Ok(Ended::Away),
-                Asked::Stop => display.suspend()?,
                 Asked::GoOn => display.resume()?,
             },
             () = at(end) => return Ok(Ended::KeepScreen),

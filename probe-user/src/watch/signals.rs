@@ -16,8 +16,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub enum Asked {
     /// To end.
     End,
-    /// To stop, with the terminal as it was.
-    Stop,
     /// To go on, on a terminal that others may have used meanwhile.
     GoOn,
 }
@@ -28,46 +26,36 @@ pub struct Signals {
     terminate: Signal,
     hangup: Signal,
     go_on: Signal,
-    stop: Option<Signal>,
 }
 
 impl Signals {
     /// The first that asks to end only asks; the second ends us at once, should writing to a reader that does
-    /// not read hold us up. The kernel takes the probes away with us. With `screen`, a stop is ours to prepare.
+    /// not read hold us up. The kernel takes the probes away with us.
     ///
     /// # Errors
     ///
     /// When the kernel refuses a handler.
-    pub fn new(screen: bool) -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
             flag::register(signal, Arc::clone(&asked))?;
         }
-        let stop = screen.then(|| signal(SignalKind::from_raw(signal_hook::consts::SIGTSTP)));
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
             go_on: signal(SignalKind::from_raw(signal_hook::consts::SIGCONT))?,
-            stop: stop.transpose()?,
         })
     }
 
     /// Waits for the next one.
     pub async fn next(&mut self) -> Asked {
-        let stop = async {
-            match &mut self.stop {
-                Some(stop) => stop.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             _ = self.interrupt.recv() => Asked::End,
             _ = self.terminate.recv() => Asked::End,
             _ = self.hangup.recv() => Asked::End,
             _ = self.go_on.recv() => Asked::GoOn,
-            _ = stop => Asked::Stop,
         }
     }
 }

@@ -1,0 +1,119 @@
+//! Where things are on the screen.
+
+use ratatui::layout::Rect;
+
+use super::{
+    app::{App, Table},
+    keys::Pane,
+};
+
+/// The smallest terminal that everything has room on: columns and lines.
+pub const SMALLEST: (u16, u16) = (80, 24);
+
+/// Lines of facts above the panes.
+const FACTS: u16 = 5;
+
+/// From so many columns on, the tables of namespaces and CPUs stand side by side.
+const SIDE_BY_SIDE: u16 = 160;
+
+/// Columns of the table by CPU beside the other one.
+const CPUS_BESIDE: u16 = 54;
+
+/// From so many lines on, the table of CPUs stands below that of namespaces.
+const STACKED: u16 = 12;
+
+/// Where things are; what is not shown has an empty place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Panes {
+    /// What this is, and where.
+    pub title: Rect,
+    /// What is wrong, or has changed.
+    pub banner: Rect,
+    /// The numbers that matter most.
+    pub facts: Rect,
+    /// How often which duration came.
+    pub histogram: Rect,
+    /// The longest run of each moment.
+    pub timeline: Rect,
+    /// Calls, and what happened among them.
+    pub calls: Rect,
+    /// By namespace.
+    pub namespaces: Rect,
+    /// By CPU.
+    pub cpus: Rect,
+    /// What to press, or what is being typed.
+    pub footer: Rect,
+}
+
+/// Whether nothing but a word has room.
+#[must_use]
+pub fn is_too_small(columns: u16, lines: u16) -> bool {
+    columns < SMALLEST.0 || lines < SMALLEST.1
+}
+
+/// Lines of a pane below its title.
+#[must_use]
+pub fn rows_below_title(pane: Rect) -> usize {
+    usize::from(pane.height.saturating_sub(1))
+}
+
+/// Where things are on a terminal of this size.
+#[must_use]
+pub fn panes(columns: u16, lines: u16, app: &App) -> Panes {
+    if is_too_small(columns, lines) {
+        return Panes::default();
+    }
+    let full = |y: u16, height: u16| Rect::new(0, y, columns, height);
+    // Alone, a pane leaves what must always be in sight: the runs, and those not seen.
+    let facts = if app.alone { 1 } else { FACTS };
+    let below = 2 + facts;
+    let mut panes = Panes {
+        title: full(0, 1),
+        banner: full(1, 1),
+        facts: full(2, facts),
+        footer: full(lines - 1, 1),
+        ..Panes::default()
+    };
+    let rest = full(below, lines - below - 1);
+    if app.alone {
+        match app.focus {
+            Pane::Histogram => panes.histogram = rest,
+            Pane::Timeline => panes.timeline = rest,
+            Pane::Calls => panes.calls = rest,
+            Pane::Tables => tables(&mut panes, rest, app.table),
+        }
+        return panes;
+    }
+    let top = (rest.height * 3 / 8).clamp(7, 20);
+    let calls = (rest.height - top) * 4 / 9;
+    let left = columns / 2 - 1;
+    panes.histogram = Rect::new(0, rest.y, left, top);
+    panes.timeline = Rect::new(left + 1, rest.y, columns - left - 1, top);
+    panes.calls = full(rest.y + top, calls);
+    let tables_y = rest.y + top + calls;
+    tables(
+        &mut panes,
+        full(tables_y, rest.bottom() - tables_y),
+        app.table,
+    );
+    panes
+}
+
+/// Both tables where both fit, else the one that is chosen.
+fn tables(panes: &mut Panes, area: Rect, chosen: Table) {
+    if area.width >= SIDE_BY_SIDE {
+        let split = area.width - CPUS_BESIDE;
+        panes.namespaces = Rect::new(0, area.y, split - 1, area.height);
+        panes.cpus = Rect::new(split, area.y, CPUS_BESIDE, area.height);
+    } else if area.height >= STACKED {
+        let below = area.height / 3;
+        let above = area.height - below;
+        panes.namespaces = Rect::new(0, area.y, area.width, above);
+        panes.cpus = Rect::new(0, area.y + above, area.width, below);
+    } else {
+        match chosen {
+            Table::Namespaces => panes.namespaces = area,
+            Table::Cpus => panes.cpus = area,
+        }
+    }
+}
