@@ -27,7 +27,7 @@ use nix::{
 };
 use ratatui::{
     backend::{CrosstermBackend, IntoCrossterm as _},
-    buffer::Buffer,
+    buffer::{Buffer, Cell},
     layout::Rect,
     style::Style,
 };
@@ -168,8 +168,10 @@ struct Keyboard {
 
 impl Keyboard {
     fn new(file: OwnedFd) -> io::Result<Self> {
+        // SAFETY: an `OwnedFd` is open, and the same file, until it is dropped; nothing takes it out.
+        let file = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }?;
         Ok(Self {
-            file: AsyncFd::register_with_interest(file, Interest::READABLE)?,
+            file,
             decoder: Decoder::default(),
         })
     }
@@ -251,7 +253,7 @@ fn visible(style: Style) -> Style {
 fn line_end(buffer: &Buffer, y: u16) -> u16 {
     let blank = |x: &u16| {
         let cell = &buffer[(*x, y)];
-        cell.symbol() == " " && visible(cell.style()) == visible(Style::reset())
+        *cell == Cell::EMPTY
     };
     let width = buffer.area.width;
     let blanks = (0..width).rev().take_while(blank).count();

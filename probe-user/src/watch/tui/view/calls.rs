@@ -91,7 +91,7 @@ fn draw_call(canvas: &mut Canvas<'_>, table: &Table, y: u16, call: &Call, app: &
     table.cell(canvas, TIME, y, &call.at.time_of_day(), plain);
     table.cell(canvas, CPU, y, &call.cpu.to_string(), plain);
     table.cell(canvas, NETNS, y, &call.netns.to_string(), plain);
-    table.cell(canvas, WHO, y, &who(app, call.netns), plain);
+    table.cell(canvas, WHO, y, who(app, call.netns), plain);
     let estimators = or_dash(call.estimators.map(|number| grouped(number.into())));
     table.cell(canvas, ESTIMATORS, y, &estimators, plain);
     table.cell(canvas, OVER, y, &over, plain);
