@@ -92,30 +92,41 @@ pub fn panes(columns: u16, lines: u16, app: &App) -> Panes {
     panes.histogram = Rect::new(0, rest.y, left, top);
     panes.timeline = Rect::new(left, rest.y, columns - left, top);
     let below = rest.height - top;
+    let most = below - below * 4 / 9;
     let (namespaces, cpus) = wanted(app);
-    let both = if columns >= SIDE_BY_SIDE {
+    let tables_height = most.min(if columns >= SIDE_BY_SIDE {
         namespaces.max(cpus)
-    } else {
+    } else if are_stacked(most, app) {
         namespaces + cpus
-    };
-    let tables_height = both.min(below - below * 4 / 9);
+    } else {
+        match app.table {
+            Table::Namespaces => namespaces,
+            Table::Cpus => cpus,
+        }
+    });
     let calls = below - tables_height;
     panes.calls = full(rest.y + top, calls);
     tables(&mut panes, full(rest.y + top + calls, tables_height), app);
     panes
 }
 
-/// Lines that the tables would fill, titles included. They grow in steps, lest every namespace that
-/// comes or goes moves everything.
+/// Whether both tables fit below each other in `height` lines.
+fn are_stacked(height: u16, app: &App) -> bool {
+    let (namespaces, cpus) = wanted(app);
+    height >= STACKED || height >= namespaces + cpus
+}
+
+/// Lines that the tables would fill, titles included. That of namespaces grows in steps, lest every
+/// one that comes or goes moves everything.
 fn wanted(app: &App) -> (u16, u16) {
-    let lines = |rows: usize| {
+    let lines = |rows: usize, step| {
         let rows = u16::try_from(rows.clamp(1, 1_000)).unwrap_or(u16::MAX);
-        rows.next_multiple_of(4) + 1
+        rows.next_multiple_of(step) + 1
     };
     let overview = app.data().overview.as_ref();
-    overview.map_or((lines(0), lines(0)), |overview| {
-        (lines(overview.namespaces.len()), lines(overview.cpus.len()))
-    })
+    let namespaces = overview.map_or(0, |overview| overview.namespaces.len());
+    let cpus = overview.map_or(0, |overview| overview.cpus.len());
+    (lines(namespaces, 4), lines(cpus, 1))
 }
 
 /// Both tables where both fit, else the one that is chosen.
@@ -125,7 +136,7 @@ fn tables(panes: &mut Panes, area: Rect, app: &App) {
         let split = area.width - CPUS_BESIDE;
         panes.namespaces = Rect::new(0, area.y, split - 1, area.height);
         panes.cpus = Rect::new(split, area.y, CPUS_BESIDE, area.height);
-    } else if area.height >= STACKED || area.height >= namespaces + cpus {
+    } else if are_stacked(area.height, app) {
         let above = namespaces.min((area.height - cpus.min(area.height)).max(area.height * 2 / 3));
         let below = area.height - above;
         panes.namespaces = Rect::new(0, area.y, area.width, above);

@@ -22,8 +22,8 @@ use crossterm::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{Signal, kill},
-    unistd::{Pid, read},
+    sys::signal::{Signal, raise},
+    unistd::read,
 };
 use ratatui::{
     backend::{CrosstermBackend, IntoCrossterm as _},
@@ -103,9 +103,10 @@ impl Terminal {
     /// Gives the terminal back and stops, as the shell's Ctrl-Z does; takes it again when told to go on.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        // Every process of the job, as the terminal itself would. By the signal's default action this
-        // returns when `SIGCONT` comes.
-        kill(Pid::from_raw(0), Signal::SIGTSTP)?;
+        // To this thread: by its default action the signal stops all of us before this returns, which it
+        // does when `SIGCONT` comes. Sent to the process, another thread might take it a moment later,
+        // and the shell would find the terminal as we need it.
+        raise(Signal::SIGTSTP)?;
         take()?;
         self.forget()
     }

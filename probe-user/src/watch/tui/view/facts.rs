@@ -156,7 +156,7 @@ fn next_runs(canvas: &mut Canvas<'_>, app: &App, overview: &Overview, now_ns: u6
     };
     let (_, third) = stops(canvas);
     let text = next_run(app, next, now_ns);
-    canvas.put(VALUES, 3, third - VALUES - 2, &text, Style::new());
+    canvas.put(VALUES, 3, third - VALUES - 1, &text, Style::new());
     let longest = overview
         .namespaces
         .iter()
@@ -186,7 +186,12 @@ fn next_run(app: &App, next: NextRun, now_ns: u64) -> String {
 /// In as many columns whenever and wherever it is.
 fn when_and_where(next: NextRun, now_ns: u64) -> String {
     let ahead = countdown(next.due_ns, now_ns);
-    format!("in {ahead:<6} cpu {:<3}", next.cpu)
+    let when = match ahead.strip_prefix('-') {
+        Some(late) => format!("late {late}"),
+        None if ahead == "due" => "due now".into(),
+        None => format!("in {ahead}"),
+    };
+    format!("{when:<10} cpu {:<3}", next.cpu)
 }
 
 /// What an estimator costs, and what many would: from a long sentence to a short one.
