@@ -29,8 +29,8 @@ fn start_enter(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe]
-fn start_return(ctx: RetProbeContext) -> u32 {
-    leave(&ctx, EventKind::Start)
+fn start_return(_ctx: RetProbeContext) -> u32 {
+    leave(EventKind::Start)
 }
 
 #[kprobe]
@@ -39,8 +39,8 @@ fn stop_enter(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe]
-fn stop_return(ctx: RetProbeContext) -> u32 {
-    leave(&ctx, EventKind::Stop)
+fn stop_return(_ctx: RetProbeContext) -> u32 {
+    leave(EventKind::Stop)
 }
 
 #[inline(always)]
@@ -102,7 +102,7 @@ unsafe fn atomic_add(number: *mut i64, change: i64) {
 }
 
 #[inline(always)]
-fn leave(ctx: &RetProbeContext, kind: EventKind) -> u32 {
+fn leave(kind: EventKind) -> u32 {
     let task = bpf_get_current_pid_tgid();
     // SAFETY: the entry belongs to this task alone until this task removes it.
     let Some(call) = (unsafe { IN_FLIGHT.get(task) }) else {

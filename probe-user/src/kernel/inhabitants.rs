@@ -35,3 +35,15 @@ impl Inhabitants {
         self.hidden
     }
 }
+
+#[cfg(test)]
+impl Inhabitants {
+    /// Those that a test names.
+    pub fn with_names(names: &[(u32, &str)]) -> Self {
+        let names = names.iter().map(|(netns, who)| (*netns, (*who).to_owned()));
+        Self {
+            names: names.collect(),
+            ..Self::default()
+        }
+    }
+}

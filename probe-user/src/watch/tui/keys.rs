@@ -141,7 +141,7 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         shown: "1 2 3 4",
-        help: "choose a pane: histogram, timeline, calls, namespaces and CPUs",
+        help: "a pane: histogram, timeline, calls, namespaces and CPUs",
         keys: &[
             (char('1'), Action::Choose(Pane::Histogram)),
             (char('2'), Action::Choose(Pane::Timeline)),

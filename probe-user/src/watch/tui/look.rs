@@ -160,7 +160,7 @@ const ASCII: Glyphs = Glyphs {
     wall: "|",
     corners: ["+", "+", "+", "+"],
     chosen: ">",
-    sorted: "v",
+    sorted: "*",
     pointer: "^",
     quiet: ".",
     cut: "~",

@@ -22,12 +22,12 @@ use crossterm::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{Signal, kill},
-    unistd::{Pid, read},
+    sys::signal::{Signal, raise},
+    unistd::read,
 };
 use ratatui::{
     backend::{CrosstermBackend, IntoCrossterm as _},
-    buffer::Buffer,
+    buffer::{Buffer, Cell},
     layout::Rect,
     style::Style,
 };
@@ -103,9 +103,10 @@ impl Terminal {
     /// Gives the terminal back and stops, as the shell's Ctrl-Z does; takes it again when told to go on.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        // Every process of the job, as the terminal itself would. By the signal's default action this
-        // returns when `SIGCONT` comes.
-        kill(Pid::from_raw(0), Signal::SIGTSTP)?;
+        // To this thread: by its default action the signal stops all of us before this returns, which it
+        // does when `SIGCONT` comes. Sent to the process, another thread might take it a moment later,
+        // and the shell would find the terminal as we need it.
+        raise(Signal::SIGTSTP)?;
         self.take_again()
     }
 
@@ -174,8 +175,10 @@ struct Keyboard {
 
 impl Keyboard {
     fn new(file: OwnedFd) -> io::Result<Self> {
+        // SAFETY: an `OwnedFd` is open, and the same file, until it is dropped; nothing takes it out.
+        let file = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }?;
         Ok(Self {
-            file: AsyncFd::register_with_interest(file, Interest::READABLE)?,
+            file,
             decoder: Decoder::default(),
         })
     }
@@ -257,7 +260,7 @@ fn visible(style: Style) -> Style {
 fn line_end(buffer: &Buffer, y: u16) -> u16 {
     let blank = |x: &u16| {
         let cell = &buffer[(*x, y)];
-        cell.symbol() == " " && visible(cell.style()) == visible(Style::reset())
+        *cell == Cell::EMPTY
     };
     let width = buffer.area.width;
     let blanks = (0..width).rev().take_while(blank).count();

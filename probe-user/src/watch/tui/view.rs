@@ -72,11 +72,12 @@ fn pane_title(canvas: &mut Canvas<'_>, is_chosen: bool, pane: Pane, name: &str) 
     let glyphs = canvas.look.glyphs();
     let faint = canvas.look.faint();
     canvas.fill(0, 0, canvas.width(), glyphs.rule, faint);
-    let (sign, style) = if is_chosen {
-        (glyphs.chosen, Style::new().add_modifier(Modifier::BOLD))
+    let style = if is_chosen {
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        canvas.put(0, 0, 1, glyphs.chosen, bold);
+        bold
     } else {
-        (" ", Style::new())
+        Style::new()
     };
-    let x = canvas.put(0, 0, 1, sign, style);
-    canvas.write(x, 0, &format!("{} {name} ", pane as usize + 1), style)
+    canvas.write(1, 0, &format!(" {} {name} ", pane as usize + 1), style)
 }

@@ -126,12 +126,18 @@ struct Second {
 
 /// A ring of seconds, numbered as `CLOCK_MONOTONIC` counts them.
 #[derive(Debug, Clone)]
-pub struct Timeline(Box<[Second]>);
+pub struct Timeline {
+    ring: Box<[Second]>,
+    newest: u64,
+}
 
 impl Default for Timeline {
     fn default() -> Self {
         let seconds = usize::try_from(SECONDS).expect("an hour's seconds fit any usize");
-        Self(vec![Second::default(); seconds].into())
+        Self {
+            ring: vec![Second::default(); seconds].into(),
+            newest: 0,
+        }
     }
 }
 
@@ -167,7 +173,8 @@ impl Timeline {
     /// lands in a place that nobody looks at.
     fn at(&mut self, at_ns: u64) -> &mut Column {
         let number = at_ns / SECOND_NS;
-        let second = &mut self.0[place(number)];
+        self.newest = self.newest.max(number);
+        let second = &mut self.ring[place(number)];
         if number > second.number {
             *second = Second {
                 number,
@@ -181,8 +188,10 @@ impl Timeline {
     #[must_use]
     pub fn column(&self, numbers: Range<u64>) -> Column {
         let mut sum = Column::default();
-        for number in numbers {
-            let second = &self.0[place(number)];
+        // What no later second has overwritten yet is older than what is kept.
+        let oldest = (self.newest + 1).saturating_sub(SECONDS);
+        for number in numbers.start.max(oldest)..numbers.end {
+            let second = &self.ring[place(number)];
             if second.number == number {
                 sum.max_ns = sum.max_ns.max(second.column.max_ns);
                 sum.moments = sum.moments.and(second.column.moments);

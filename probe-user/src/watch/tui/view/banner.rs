@@ -78,7 +78,7 @@ fn change_text(app: &App, change: &StateChange, more: usize) -> String {
         .map_or(String::new(), |from| format!(" (was {from})"));
     let more = match more {
         0 => String::new(),
-        more => format!(" [and {} more changes]", grouped(more as u64)),
+        more => format!(", and {} more", grouped(more as u64)),
     };
     format!("{}{from}{more}  netns {netns}: {}", change.to, change.why)
 }

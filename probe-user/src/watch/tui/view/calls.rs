@@ -82,16 +82,17 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
 fn draw_call(canvas: &mut Canvas<'_>, table: &Table, y: u16, call: &Call, app: &App) {
     let style = canvas.look.duration(call.duration_ns);
     let (sign, duration) = (marks::sign(call.duration_ns), readable(call.duration_ns));
-    let over = match call.interrupted_pid {
-        0 => "idle".into(),
-        pid => format!("pid {pid}"),
+    let over = match (call.interrupted_pid, &call.interrupted_comm) {
+        (0, _) => "idle".into(),
+        (_, Some(comm)) => comm.to_string(),
+        (pid, None) => format!("pid {pid}"),
     };
     let plain = Style::new();
     table.cell(canvas, WHAT, y, &format!("{sign} {duration:>7}"), style);
     table.cell(canvas, TIME, y, &call.at.time_of_day(), plain);
     table.cell(canvas, CPU, y, &call.cpu.to_string(), plain);
     table.cell(canvas, NETNS, y, &call.netns.to_string(), plain);
-    table.cell(canvas, WHO, y, &who(app, call.netns), plain);
+    table.cell(canvas, WHO, y, who(app, call.netns), plain);
     let estimators = or_dash(call.estimators.map(|number| grouped(number.into())));
     table.cell(canvas, ESTIMATORS, y, &estimators, plain);
     table.cell(canvas, OVER, y, &over, plain);

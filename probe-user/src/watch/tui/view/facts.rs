@@ -31,8 +31,7 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
     runs(canvas, overview);
     canvas.write(VALUES, 1, &percentiles(&overview.all), Style::new());
     longest(canvas, overview);
-    let next = next_run(app, overview.next_run, data.now_ns);
-    canvas.write(VALUES, 3, &next, Style::new());
+    next_runs(canvas, app, overview, data.now_ns);
     let cost = overview.cost.and_then(|cost| {
         let room = canvas.width().saturating_sub(VALUES);
         cost_texts(app, cost)
@@ -116,7 +115,7 @@ fn longest(canvas: &mut Canvas<'_>, overview: &Overview) {
     } else {
         canvas.write(VALUES, 2, "-", Style::new());
     }
-    let room = third - second - 1;
+    let room = third - second - 2;
     let blackout = overview
         .max_blackout
         .map_or("blackout -".into(), |blackout| {
@@ -149,18 +148,50 @@ fn longest_that_fits(texts: &[String], room: u16) -> String {
     fits.or(texts.last()).cloned().unwrap_or_default()
 }
 
-fn next_run(app: &App, next_run: Option<NextRun>, now_ns: u64) -> String {
-    let Some(next) = next_run else {
-        return "none: no timer is pending".into();
+/// The run that comes next, and the next one over the longest list: that is the stall to wait for.
+fn next_runs(canvas: &mut Canvas<'_>, app: &App, overview: &Overview, now_ns: u64) {
+    let Some(next) = overview.next_run else {
+        canvas.write(VALUES, 3, "none: no timer is pending", Style::new());
+        return;
     };
+    let (_, third) = stops(canvas);
+    let text = next_run(app, next, now_ns);
+    canvas.put(VALUES, 3, third - VALUES - 1, &text, Style::new());
+    let longest = overview
+        .namespaces
+        .iter()
+        .max_by_key(|namespace| namespace.estimators);
+    let Some(next) = longest.and_then(|namespace| namespace.next_run) else {
+        return;
+    };
+    let short = format!("longest {}", when_and_where(next, now_ns).trim_end());
+    let long = format!("longest list {}", next_run(app, next, now_ns));
+    let room = canvas.width().saturating_sub(third);
+    canvas.write(
+        third,
+        3,
+        &longest_that_fits(&[long, short], room),
+        Style::new(),
+    );
+}
+
+fn next_run(app: &App, next: NextRun, now_ns: u64) -> String {
     let netns = netns_name(next.netns, app.host.root_netns);
     let who = app.inhabitants.who(next.netns);
-    let who = who.map_or(String::new(), |who| format!("  {who}"));
-    format!(
-        "{:>7}  on cpu {:<3}  for netns {netns}{who}",
-        countdown(next.due_ns, now_ns),
-        next.cpu,
-    )
+    let who = who.filter(|_| next.netns != app.host.root_netns);
+    let who = who.map_or(String::new(), |who| format!(" {who}"));
+    format!("{} netns {netns}{who}", when_and_where(next, now_ns))
+}
+
+/// In as many columns whenever and wherever it is.
+fn when_and_where(next: NextRun, now_ns: u64) -> String {
+    let ahead = countdown(next.due_ns, now_ns);
+    let when = match ahead.strip_prefix('-') {
+        Some(late) => format!("late {late}"),
+        None if ahead == "due" => "due now".into(),
+        None => format!("in {ahead}"),
+    };
+    format!("{when:<10} cpu {:<3}", next.cpu)
 }
 
 /// What an estimator costs, and what many would: from a long sentence to a short one.

@@ -37,8 +37,10 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
     let mut x = 1;
     let filter = app.filter.text();
     if !filter.is_empty() {
-        let number = grouped(app.namespace_rows.len() as u64);
-        let text = format!("only {filter}: {number} namespaces");
+        let overview = app.data().overview.as_ref();
+        let all = overview.map_or(0, |overview| overview.namespaces.len() as u64);
+        let some = app.namespace_rows.len() as u64;
+        let text = format!("only {filter}: {} of {}", grouped(some), grouped(all));
         x = canvas.write(x, 0, &text, bold.add_modifier(Modifier::REVERSED)) + 2;
         x = canvas.write(x, 0, "Esc", bold) + 1;
         x = canvas.write(x, 0, "all", faint) + 2;

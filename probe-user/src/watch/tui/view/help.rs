@@ -5,12 +5,12 @@ use ratatui::style::{Modifier, Style};
 use super::canvas::Canvas;
 use crate::watch::tui::{app::App, keys};
 
-const WIDTH: u16 = 78;
+const WIDTH: u16 = 80;
 
 /// Columns of the keys.
 const KEYS: u16 = 15;
 
-const MARKS: &str = "+ over 10 us   ! 100 us   # 1 ms   * 10 ms   @ 100 ms   $ 1 s";
+const MARKS: &str = "over: + 10 us  ! 100 us  # 1 ms  * 10 ms  @ 100 ms  $ 1 s";
 
 pub fn draw(canvas: &mut Canvas<'_>, _app: &App) {
     let lines = u16::try_from(keys::TABLE.len()).unwrap_or(u16::MAX);

@@ -335,7 +335,7 @@ mod tests {
             row(54_300_000, 1),
         ];
         let far = Slots::new(&rows, 0, 34).unwrap();
-        let near = Slots::new(&rows, 4, 34).unwrap();
+        let near = Slots::new(&rows, 3, 38).unwrap();
         assert_eq!((far.below, far.above), (0, 0));
         assert_eq!((near.below, near.above), (0, 1));
         assert_eq!(near.slots[0].high_ns - near.slots[0].low_ns, 1_000);

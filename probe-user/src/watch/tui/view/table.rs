@@ -115,7 +115,9 @@ impl Table {
                 Side::Left | Side::Name => x.saturating_sub(1),
             };
             if x + 1 >= from && !column.heading.is_empty() {
-                canvas.put(x, 0, width, &text, style);
+                let fits = x + width <= canvas.width();
+                let text = if fits { &text } else { text.trim_end() };
+                canvas.put(x, 0, width, text, style);
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::{
 /// From so many columns on, the table by namespace has everything.
 const ALL_COLUMNS: u16 = 130;
 
-/// From so many columns on, it tells lost and missed runs apart, and the latest run.
+/// From so many columns on, it has calls, and lost and missed ones apart.
 const MOST_COLUMNS: u16 = 100;
 
 /// What a column of the table by namespace holds.
@@ -50,9 +50,9 @@ impl Cell {
             Calls, Estimators, Last, Lost, Max, Missed, Netns, NextCpu, NextRun, Period, Stall,
             State, Unseen, Who,
         };
-        let mut cells = vec![Netns, Who, State, Estimators, Calls];
+        let mut cells = vec![Netns, Who, State, Estimators];
         if width >= MOST_COLUMNS {
-            cells.push(Last);
+            cells.extend([Calls, Last]);
         }
         cells.extend([Max, Stall]);
         if width >= ALL_COLUMNS {
@@ -93,7 +93,7 @@ impl Cell {
     fn text(self, view: &NamespaceView, app: &App, now_ns: u64) -> String {
         match self {
             Self::Netns => view.netns.to_string(),
-            Self::Who => who(app, view.netns),
+            Self::Who => who(app, view.netns).to_owned(),
             Self::State => view
                 .state
                 .map_or("unknown".into(), |state| state.to_string()),
@@ -125,13 +125,12 @@ impl Cell {
     }
 }
 
-/// Who lives in a namespace, as far as is known.
-pub fn who(app: &App, netns: u32) -> String {
-    let who = app.inhabitants.who(netns);
-    match (netns == app.host.root_netns, who) {
-        (true, None) => "root".into(),
-        (true, Some(who)) => format!("root: {who}"),
-        (false, who) => who.unwrap_or("-").into(),
+/// Who lives in a namespace, as far as is known: in the root namespace, the host.
+pub fn who(app: &App, netns: u32) -> &str {
+    if netns == app.host.root_netns {
+        "root"
+    } else {
+        app.inhabitants.who(netns).unwrap_or("-")
     }
 }
 

@@ -85,12 +85,15 @@ fn title(canvas: &mut Canvas<'_>, app: &App, pace: u64, drawn: &[Column]) {
     let moments = drawn
         .iter()
         .fold(Moments::default(), |all, column| all.and(column.moments));
+    let room = canvas.width().saturating_sub(x);
     let mut legend = String::new();
     for moment in moments.iter() {
         let (letter, meaning) = moment.letter();
-        legend += &format!(" {letter} {meaning} ");
+        let entry = format!(" {letter} {meaning} ");
+        if columns(&legend) + columns(&entry) <= room {
+            legend += &entry;
+        }
     }
-    let room = canvas.width().saturating_sub(x);
     let indent = room.saturating_sub(columns(&legend));
     canvas.put(x + indent, 0, room - indent, &legend, Style::new());
 }
