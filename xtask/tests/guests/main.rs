@@ -2,4 +2,6 @@
 
 mod bench;
 mod lab;
+mod terminal;
+mod tui;
 mod watch;
