@@ -38,6 +38,10 @@ pub fn inherit(spec: &LabSpec, command: Vec<String>) -> Result<u8> {
     watch_signals(sender.clone())?;
     let ended = session.run(streams, (sender, receiver), &mut user);
     drop(user);
+    if raw && !matches!(&ended, Ok(ended) if ended.notice.is_none()) {
+        // The guest is gone with whatever drew on this terminal.
+        terminal::leave_screen();
+    }
     let ended = ended?;
     if let Some(notice) = ended.notice {
         eprintln!("lab: {notice}");

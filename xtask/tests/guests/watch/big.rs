@@ -22,7 +22,7 @@ fn with_64_possible_cpus_every_long_run_is_seen_with_its_estimators() {
     let sections = scenario::run(
         spec,
         "truth_begin
-        echo == watch; ipvs-latency watch --json --duration 13s
+        echo == watch; ipvs-latency watch --json --duration 25s
         echo == truth; truth_runs",
     )
     .unwrap();
