@@ -38,8 +38,7 @@ pub fn inherit(spec: &LabSpec, command: Vec<String>) -> Result<u8> {
     watch_signals(sender.clone())?;
     let ended = session.run(streams, (sender, receiver), &mut user);
     drop(user);
-    if raw && !matches!(&ended, Ok(ended) if ended.notice.is_none()) {
-        // The guest is gone with whatever drew on this terminal.
+    if raw && ended.as_ref().map_or(true, |ended| ended.is_cut_off) {
         terminal::leave_screen();
     }
     let ended = ended?;

@@ -8,7 +8,10 @@ use xtask::{
     scenario::{self, Sections},
 };
 
-use crate::terminal::{self, Recording};
+use crate::{
+    terminal::{self, Recording},
+    watch::big::{INSTRUCTIONS_A_SECOND, RESIDENT_KIB},
+};
 
 fn run(mut spec: LabSpec, script: &str) -> Sections {
     spec.copies.push(terminal::script());
@@ -226,4 +229,39 @@ fn neither_colour_nor_more_than_ascii_is_written_where_it_is_not_wanted() {
         of(name).at("shown").shows(&["4026531840", "3001"]);
         of(name).at("left").is_left_clean();
     }
+}
+
+/// What the screen costs while nobody presses a key, and what it says in the end.
+const COSTS: &str = "
+    truth_begin 65536
+    terminal_open 200 60
+    type 'ipvs-latency watch\\r'; sleep 12
+    pid=$(pgrep -x ipvs-latency)
+    before=$(cut -d ' ' -f 1 /proc/$pid/schedstat); sleep 20
+    after=$(cut -d ' ' -f 1 /proc/$pid/schedstat); mark shown
+    echo == instructions; echo $(((after - before) / 20))
+    echo == resident; awk '/^VmHWM/ { print $2 }' /proc/$pid/status
+    type Q; sleep 3; mark left
+    terminal_shows watch
+    echo == truth; truth_runs | wc -l
+";
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn the_screen_of_a_thousand_namespaces_stays_within_the_budget() {
+    let spec = LabSpec {
+        services: 10,
+        netns: 999,
+        ..LabSpec::deterministic()
+    };
+    let sections = run(spec, COSTS);
+    let watch = Recording::of(&sections, "watch");
+    watch.at("shown").shows(&["4026531840"]);
+    watch.at("left").is_left_clean();
+    let measured = |name: &str| -> u64 { sections.text(name).unwrap().trim().parse().unwrap() };
+    let (instructions, resident) = (measured("instructions"), measured("resident"));
+    eprintln!("screen: {instructions} instructions a second, {resident} KiB resident");
+    assert!(instructions < INSTRUCTIONS_A_SECOND, "{instructions}");
+    assert!(resident <= RESIDENT_KIB, "{resident}");
+    assert!(measured("truth") >= 1_000 * 16, "the estimators ran");
 }
