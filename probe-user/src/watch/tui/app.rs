@@ -1,5 +1,6 @@
 //! What the screen shows, and what keys do to it. No terminal and no clock: both are arguments.
 
+pub mod census;
 pub mod log;
 pub mod rows;
 pub mod timeline;
@@ -7,6 +8,7 @@ pub mod timeline;
 use terminput::{KeyCode, KeyEvent};
 
 use self::{
+    census::Census,
     log::Log,
     rows::{Filter, Sort},
     timeline::{Moment, Timeline},
@@ -40,6 +42,15 @@ pub enum Table {
     Cpus,
 }
 
+/// How high the bars of the histogram are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bars {
+    /// As high as their counts.
+    Linear,
+    /// As high as the logarithms of their counts: to see the rare beside the frequent.
+    Logarithmic,
+}
+
 /// All that was measured, as far as it is shown.
 #[derive(Debug, Clone, Default)]
 pub struct Data {
@@ -47,6 +58,8 @@ pub struct Data {
     pub now_ns: u64,
     /// The sums.
     pub overview: Option<Overview>,
+    /// What the namespaces of the sums come to together.
+    pub census: Census,
     /// The histogram, cut as finely as it is ever shown.
     pub slots: Vec<Row>,
     /// The latest calls, and what happened among them.
@@ -80,8 +93,8 @@ pub struct App {
     pub table: Table,
     /// How often the histogram's range is halved.
     pub zoom: u32,
-    /// The histogram's bars are logarithmic.
-    pub logarithmic: bool,
+    /// How high the histogram's bars are.
+    pub bars: Bars,
     /// Seconds to a column of the timeline: an index into [`SECONDS_PER_COLUMN`].
     pub pace: usize,
     /// The places of the namespaces to show.
@@ -113,7 +126,7 @@ impl App {
             sort: Sort::default(),
             table: Table::Namespaces,
             zoom: 0,
-            logarithmic: false,
+            bars: Bars::Linear,
             pace: 1,
             namespace_rows: Vec::new(),
             cpu_rows: Vec::new(),
@@ -147,6 +160,7 @@ impl App {
             self.live.timeline.observed(from_ns, overview.now_ns);
         }
         self.live.slots = Scale::TwoDigits.rows(&overview.histogram);
+        self.live.census = Census::of(&overview.namespaces);
         self.live.now_ns = self.live.now_ns.max(overview.now_ns);
         self.live.overview = Some(overview);
         if self.frozen.is_none() {
@@ -224,7 +238,9 @@ impl App {
         let Some(overview) = &data.overview else {
             return;
         };
-        let rows = rows::namespaces(&overview.namespaces, self.sort, |netns| self.matches(netns));
+        let before = std::mem::take(&mut self.namespace_rows);
+        let views = &overview.namespaces;
+        let rows = rows::namespaces(views, before, self.sort, |netns| self.matches(netns));
         let cpus = rows::cpus(&overview.cpus, self.sort);
         self.namespace_rows = rows;
         self.cpu_rows = cpus;
@@ -262,7 +278,12 @@ impl App {
             Action::Filter => self.prompt = Some(self.filter.text().to_owned()),
             Action::ZoomIn => self.zoom(true),
             Action::ZoomOut => self.zoom(false),
-            Action::BarScale => self.logarithmic = !self.logarithmic,
+            Action::BarScale => {
+                self.bars = match self.bars {
+                    Bars::Linear => Bars::Logarithmic,
+                    Bars::Logarithmic => Bars::Linear,
+                };
+            }
             Action::Mark => return Some(Request::Mark),
             Action::OtherTable => {
                 self.table = match self.table {

@@ -73,12 +73,6 @@ impl Terminal {
         Ok(terminal)
     }
 
-    /// Its size.
-    pub fn size(&self) -> io::Result<Rect> {
-        let (columns, lines) = size()?;
-        Ok(Rect::new(0, 0, columns, lines))
-    }
-
     /// Writes what differs from what was drawn before.
     pub fn draw(&mut self, view: impl FnOnce(&mut Buffer)) -> io::Result<()> {
         self.screen.draw(|frame| view(frame.buffer_mut()))?;
@@ -88,8 +82,7 @@ impl Terminal {
     /// Holds nothing of what was drawn to be still there.
     pub fn forget(&mut self) -> io::Result<()> {
         // Not `clear()`: it asks the terminal where its cursor is, and waits for the answer.
-        let size = self.size()?;
-        self.screen.resize(size)
+        self.screen.resize(area()?)
     }
 
     /// The next key or change of size. Nothing is lost when this is dropped.
@@ -110,17 +103,18 @@ impl Terminal {
         take()?;
         self.forget()
     }
-
-    /// Gives the terminal back.
-    pub fn leave(&mut self) {
-        give_back();
-    }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// All of the terminal.
+pub fn area() -> io::Result<Rect> {
+    let (columns, lines) = size()?;
+    Ok(Rect::new(0, 0, columns, lines))
 }
 
 fn take() -> io::Result<()> {
@@ -130,7 +124,7 @@ fn take() -> io::Result<()> {
 }
 
 /// Gives the terminal back if it is taken. There is nobody to tell if it cannot be: it is gone then.
-fn give_back() {
+pub fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }

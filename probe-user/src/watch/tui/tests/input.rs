@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::watch::tui::{
-    app::{DEEPEST_ZOOM, SECONDS_PER_COLUMN, Table, rows::Sort},
+    app::{Bars, DEEPEST_ZOOM, SECONDS_PER_COLUMN, Table, rows::Sort},
     keys::{Action, Scroll, TABLE},
 };
 
@@ -55,7 +55,7 @@ fn what_the_screen_does_by_itself_it_does() {
     assert!(after(Action::Help).0.help);
     assert!(after(Action::Pause).0.is_paused());
     assert!(after(Action::Alone).0.alone);
-    assert!(after(Action::BarScale).0.logarithmic);
+    assert_eq!(after(Action::BarScale).0.bars, Bars::Logarithmic);
     assert!(after(Action::Redraw).0.take_redraw());
     assert_eq!(after(Action::NextPane).0.focus, Pane::Histogram);
     assert_eq!(after(Action::PreviousPane).0.focus, Pane::Calls);

@@ -82,19 +82,20 @@ fn percentiles(all: &Summary) -> String {
             _ => "unknown: no run has a record, the ring buffer was full".into(),
         };
     };
-    let mut text = String::new();
-    let mut needs = String::new();
+    let mut text = Vec::new();
+    let mut needs = Vec::new();
     for (name, value_ns, calls) in [
         ("p50", all.p50_ns, P50_MIN_CALLS),
         ("p90", all.p90_ns, P90_MIN_CALLS),
         ("p99", all.p99_ns, P99_MIN_CALLS),
     ] {
         match value_ns {
-            Some(value_ns) => text += &format!("{name} {:<9}", readable(value_ns)),
-            None if needs.is_empty() => needs = format!("{name} needs {calls}"),
-            None => needs += &format!(", {name} {calls}"),
+            Some(value_ns) => text.push(format!("{name} {:<9}", readable(value_ns))),
+            None if needs.is_empty() => needs.push(format!("{name} needs {calls}")),
+            None => needs.push(format!("{name} {calls}")),
         }
     }
+    let (text, needs) = (text.concat(), needs.join(", "));
     let recorded = grouped(all.recorded);
     if needs.is_empty() {
         format!("{text}min {:<9}of {recorded} runs", readable(min_ns))
@@ -157,10 +158,8 @@ fn next_runs(canvas: &mut Canvas<'_>, app: &App, overview: &Overview, now_ns: u6
     let (_, third) = stops(canvas);
     let text = next_run(app, next, now_ns);
     canvas.put(VALUES, 3, third - VALUES - 1, &text, Style::new());
-    let longest = overview
-        .namespaces
-        .iter()
-        .max_by_key(|namespace| namespace.estimators);
+    let longest = app.data().census.longest;
+    let longest = longest.and_then(|place| overview.namespaces.get(place));
     let Some(next) = longest.and_then(|namespace| namespace.next_run) else {
         return;
     };
