@@ -61,8 +61,7 @@ pub struct Terminal {
 impl Terminal {
     /// Takes the terminal: keys come as they are pressed, on a screen of its own without a cursor.
     pub fn open() -> io::Result<Self> {
-        let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let screen = ratatui::Terminal::new(CrosstermBackend::new(BufWriter::new(output)))?;
+        let screen = ratatui::Terminal::new(CrosstermBackend::new(BufWriter::new(output()?)))?;
         let terminal = Self {
             screen,
             keyboard: Keyboard::new(keyboard()?)?,
@@ -117,10 +116,15 @@ pub fn area() -> io::Result<Rect> {
     Ok(Rect::new(0, 0, columns, lines))
 }
 
+/// Standard output without its lock and buffer: whoever panics may hold them.
+fn output() -> io::Result<File> {
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
 fn take() -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
-    execute!(io::stdout(), EnterAlternateScreen, Hide)
+    execute!(output()?, EnterAlternateScreen, Hide)
 }
 
 /// Gives the terminal back if it is taken. There is nobody to tell if it cannot be: it is gone then.
@@ -129,7 +133,7 @@ pub fn give_back() {
         return;
     }
     let reset = SetAttribute(Attribute::Reset);
-    let _gone = execute!(io::stdout(), reset, Show, LeaveAlternateScreen);
+    let _gone = output().and_then(|mut out| execute!(out, reset, Show, LeaveAlternateScreen));
     let _gone = disable_raw_mode();
 }
 

@@ -38,7 +38,7 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
             .into_iter()
             .find(|text| columns(text) <= room)
     });
-    let unknown = "not known yet: it takes some runs over a list of more than one estimator";
+    let unknown = "not known yet: it takes runs over more than one estimator";
     canvas.write(VALUES, 4, cost.as_deref().unwrap_or(unknown), Style::new());
 }
 
@@ -58,9 +58,10 @@ fn runs(canvas: &mut Canvas<'_>, overview: &Overview) {
         elapsed(overview.observed_ns)
     );
     canvas.put(VALUES, 0, second - VALUES - 1, &text, bold);
-    let stall = all.stall_ns_per_s.map_or("unknown".into(), readable);
     let at_least = if all.is_partial() { ">= " } else { "" };
-    let text = format!("stall {at_least}{stall}/s");
+    let text = all.stall_ns_per_s.map_or("stall -".into(), |stall| {
+        format!("stall {at_least}{}/s", readable(stall))
+    });
     canvas.put(second, 0, third - second - 1, &text, Style::new());
     let mut x = third;
     for (name, number) in [("lost", all.lost), ("missed", all.missed)] {
