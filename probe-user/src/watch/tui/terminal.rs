@@ -155,7 +155,11 @@ fn keyboard() -> io::Result<OwnedFd> {
     if stdin.is_terminal() {
         return stdin.as_fd().try_clone_to_owned();
     }
-    Ok(File::open("/dev/tty")?.into())
+    let tty = File::open("/dev/tty").map_err(|error| {
+        let text = format!("/dev/tty, to read keys from, cannot be opened: {error}; use --plain");
+        io::Error::new(error.kind(), text)
+    })?;
+    Ok(tty.into())
 }
 
 /// Keys of a terminal. Not crossterm's: its reader never returns once the terminal is gone, and takes a

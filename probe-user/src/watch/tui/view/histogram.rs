@@ -180,15 +180,16 @@ fn title(canvas: &mut Canvas<'_>, app: &App, end: u16, slots: &Slots) {
         zoom => format!("zoom {zoom} "),
     };
     let x = canvas.write(end, 0, &format!("{scale} {zoom}"), faint);
-    if slots.below + slots.above > 0 {
-        let text = format!(
-            " {} below, {} above",
-            grouped(slots.below),
-            grouped(slots.above)
-        );
-        let width = columns(&text);
-        let right = canvas.width().saturating_sub(width).max(x);
-        canvas.write(right, 0, &text, Style::new());
+    let room = canvas.width().saturating_sub(x);
+    let (below, above) = (slots.below, slots.above);
+    let texts = [
+        format!(" {} below, {} above", grouped(below), grouped(above)),
+        format!(" {} beside", grouped(below + above)),
+    ];
+    if let Some(text) = texts.iter().find(|text| columns(text) <= room)
+        && below + above > 0
+    {
+        canvas.put_right(x, 0, room, text, Style::new());
     }
 }
 
