@@ -151,7 +151,7 @@ impl<'a> Canvas<'a> {
 }
 
 /// Whether every byte of a text is a character of one column: most texts are, and need not be looked
-/// through for characters that belong together, which costs a hundred times as much.
+/// through for characters that belong together.
 fn is_plain(text: &str) -> bool {
     text.bytes()
         .all(|byte| byte.is_ascii_graphic() || byte == b' ')
