@@ -148,12 +148,12 @@ impl Screen {
     ///
     /// When the terminal cannot be written to.
     pub fn close(mut self, keep: bool) -> io::Result<()> {
-        let last = self.terminal.size();
-        self.terminal.leave();
+        let area = terminal::area();
+        terminal::give_back();
         if !keep {
             return Ok(());
         }
-        let mut buffer = ratatui::buffer::Buffer::empty(last?);
+        let mut buffer = ratatui::buffer::Buffer::empty(area?);
         self.app.help = false;
         self.app.prompt = None;
         view::draw(&mut buffer, &self.app);

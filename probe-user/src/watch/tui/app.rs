@@ -1,19 +1,22 @@
 //! What the screen shows, and what keys do to it. No terminal and no clock: both are arguments.
 
+pub mod census;
 pub mod log;
 pub mod rows;
+mod scroll;
 pub mod timeline;
 
 use terminput::{KeyCode, KeyEvent};
 
 use self::{
+    census::Census,
     log::Log,
     rows::{Filter, Sort},
     timeline::{Moment, Timeline},
 };
 use super::{
     Host, Look, Request, decoder,
-    keys::{self, Action, Pane, Scroll},
+    keys::{self, Action, Pane},
     layout::{self, Panes},
 };
 use crate::{
@@ -40,6 +43,15 @@ pub enum Table {
     Cpus,
 }
 
+/// How high the bars of the histogram are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bars {
+    /// As high as their counts.
+    Linear,
+    /// As high as the logarithms of their counts: to see the rare beside the frequent.
+    Logarithmic,
+}
+
 /// All that was measured, as far as it is shown.
 #[derive(Debug, Clone, Default)]
 pub struct Data {
@@ -47,6 +59,8 @@ pub struct Data {
     pub now_ns: u64,
     /// The sums.
     pub overview: Option<Overview>,
+    /// What the namespaces of the sums come to together.
+    pub census: Census,
     /// The histogram, cut as finely as it is ever shown.
     pub slots: Vec<Row>,
     /// The latest calls, and what happened among them.
@@ -80,8 +94,8 @@ pub struct App {
     pub table: Table,
     /// How often the histogram's range is halved.
     pub zoom: u32,
-    /// The histogram's bars are logarithmic.
-    pub logarithmic: bool,
+    /// How high the histogram's bars are.
+    pub bars: Bars,
     /// Seconds to a column of the timeline: an index into [`SECONDS_PER_COLUMN`].
     pub pace: usize,
     /// The places of the namespaces to show.
@@ -113,7 +127,7 @@ impl App {
             sort: Sort::default(),
             table: Table::Namespaces,
             zoom: 0,
-            logarithmic: false,
+            bars: Bars::Linear,
             pace: 1,
             namespace_rows: Vec::new(),
             cpu_rows: Vec::new(),
@@ -147,6 +161,7 @@ impl App {
             self.live.timeline.observed(from_ns, overview.now_ns);
         }
         self.live.slots = Scale::TwoDigits.rows(&overview.histogram);
+        self.live.census = Census::of(&overview.namespaces);
         self.live.now_ns = self.live.now_ns.max(overview.now_ns);
         self.live.overview = Some(overview);
         if self.frozen.is_none() {
@@ -224,7 +239,9 @@ impl App {
         let Some(overview) = &data.overview else {
             return;
         };
-        let rows = rows::namespaces(&overview.namespaces, self.sort, |netns| self.matches(netns));
+        let before = std::mem::take(&mut self.namespace_rows);
+        let views = &overview.namespaces;
+        let rows = rows::namespaces(views, before, self.sort, |netns| self.matches(netns));
         let cpus = rows::cpus(&overview.cpus, self.sort);
         self.namespace_rows = rows;
         self.cpu_rows = cpus;
@@ -262,7 +279,12 @@ impl App {
             Action::Filter => self.prompt = Some(self.filter.text().to_owned()),
             Action::ZoomIn => self.zoom(true),
             Action::ZoomOut => self.zoom(false),
-            Action::BarScale => self.logarithmic = !self.logarithmic,
+            Action::BarScale => {
+                self.bars = match self.bars {
+                    Bars::Linear => Bars::Logarithmic,
+                    Bars::Logarithmic => Bars::Linear,
+                };
+            }
             Action::Mark => return Some(Request::Mark),
             Action::OtherTable => {
                 self.table = match self.table {
@@ -339,44 +361,6 @@ impl App {
             };
         }
     }
-
-    fn scroll(&mut self, scroll: Scroll) {
-        match self.focus {
-            Pane::Calls => self.scroll_log(scroll, layout::rows_below_title(self.panes().calls)),
-            Pane::Tables => self.scroll_table(scroll),
-            // They have nothing but what is in sight.
-            Pane::Histogram | Pane::Timeline => {}
-        }
-    }
-
-    fn scroll_table(&mut self, scroll: Scroll) {
-        let (height, rows) = self.table_size();
-        let first = self.first_row(self.table, height);
-        let last_first = rows.saturating_sub(height);
-        self.offsets[self.table as usize] = moved(first, last_first, height, scroll);
-    }
-
-    /// The log is read from its end: its first line in sight is so many from the newest.
-    fn scroll_log(&mut self, scroll: Scroll, height: usize) {
-        let wanted = self
-            .data()
-            .log
-            .back_from(None)
-            .filter(|(_, line)| self.is_wanted(line));
-        let numbers: Vec<u64> = wanted.map(|(number, _)| number).collect();
-        let last_first = numbers.len().saturating_sub(height);
-        let bottom = self.log_bottom.unwrap_or(u64::MAX);
-        let above_newest = numbers
-            .iter()
-            .take_while(|number| **number > bottom)
-            .count();
-        let first = last_first.saturating_sub(above_newest);
-        let above_newest = last_first - moved(first, last_first, height, scroll);
-        self.log_bottom = match above_newest {
-            0 => None,
-            lines => numbers.get(lines).copied(),
-        };
-    }
 }
 
 /// Keys that work while a text is typed, too.
@@ -387,18 +371,4 @@ fn is_for_the_loop(key: KeyEvent) -> bool {
             action,
             Some(Action::Quit | Action::Suspend | Action::Redraw)
         )
-}
-
-/// The first line in sight after scrolling, from 0 to `last_first`.
-fn moved(first: usize, last_first: usize, height: usize, scroll: Scroll) -> usize {
-    let page = height.saturating_sub(1).max(1);
-    let moved = match scroll {
-        Scroll::LineUp => first.saturating_sub(1),
-        Scroll::LineDown => first + 1,
-        Scroll::PageUp => first.saturating_sub(page),
-        Scroll::PageDown => first + page,
-        Scroll::First => 0,
-        Scroll::Last => last_first,
-    };
-    moved.min(last_first)
 }

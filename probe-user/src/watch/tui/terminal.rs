@@ -61,8 +61,7 @@ pub struct Terminal {
 impl Terminal {
     /// Takes the terminal: keys come as they are pressed, on a screen of its own without a cursor.
     pub fn open() -> io::Result<Self> {
-        let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let screen = ratatui::Terminal::new(CrosstermBackend::new(BufWriter::new(output)))?;
+        let screen = ratatui::Terminal::new(CrosstermBackend::new(BufWriter::new(output()?)))?;
         let terminal = Self {
             screen,
             keyboard: Keyboard::new(keyboard()?)?,
@@ -71,12 +70,6 @@ impl Terminal {
         give_back_on_panic();
         take()?;
         Ok(terminal)
-    }
-
-    /// Its size.
-    pub fn size(&self) -> io::Result<Rect> {
-        let (columns, lines) = size()?;
-        Ok(Rect::new(0, 0, columns, lines))
     }
 
     /// Writes what differs from what was drawn before.
@@ -88,8 +81,7 @@ impl Terminal {
     /// Holds nothing of what was drawn to be still there.
     pub fn forget(&mut self) -> io::Result<()> {
         // Not `clear()`: it asks the terminal where its cursor is, and waits for the answer.
-        let size = self.size()?;
-        self.screen.resize(size)
+        self.screen.resize(area()?)
     }
 
     /// The next key or change of size. Nothing is lost when this is dropped.
@@ -116,11 +108,6 @@ impl Terminal {
         take()?;
         self.forget()
     }
-
-    /// Gives the terminal back.
-    pub fn leave(&mut self) {
-        give_back();
-    }
 }
 
 impl Drop for Terminal {
@@ -129,19 +116,30 @@ impl Drop for Terminal {
     }
 }
 
+/// All of the terminal.
+pub fn area() -> io::Result<Rect> {
+    let (columns, lines) = size()?;
+    Ok(Rect::new(0, 0, columns, lines))
+}
+
+/// Standard output without its lock and buffer: whoever panics may hold them.
+fn output() -> io::Result<File> {
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
 fn take() -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
-    execute!(io::stdout(), EnterAlternateScreen, Hide)
+    execute!(output()?, EnterAlternateScreen, Hide)
 }
 
 /// Gives the terminal back if it is taken. There is nobody to tell if it cannot be: it is gone then.
-fn give_back() {
+pub fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
     let reset = SetAttribute(Attribute::Reset);
-    let _gone = execute!(io::stdout(), reset, Show, LeaveAlternateScreen);
+    let _gone = output().and_then(|mut out| execute!(out, reset, Show, LeaveAlternateScreen));
     let _gone = disable_raw_mode();
 }
 
@@ -163,7 +161,11 @@ fn keyboard() -> io::Result<OwnedFd> {
     if stdin.is_terminal() {
         return stdin.as_fd().try_clone_to_owned();
     }
-    Ok(File::open("/dev/tty")?.into())
+    let tty = File::open("/dev/tty").map_err(|error| {
+        let text = format!("/dev/tty, to read keys from, cannot be opened: {error}; use --plain");
+        io::Error::new(error.kind(), text)
+    })?;
+    Ok(tty.into())
 }
 
 /// Keys of a terminal. Not crossterm's: its reader never returns once the terminal is gone, and takes a

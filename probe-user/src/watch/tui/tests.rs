@@ -340,7 +340,7 @@ fn rows_are_sorted_only_as_asked() {
     };
     let by = |key: fn(&NamespaceView) -> u64| {
         let mut views = overview().namespaces;
-        views.sort_by_key(|view| key(view));
+        views.sort_by_key(key);
         views.iter().map(|view| view.netns).collect::<Vec<_>>()
     };
     assert_eq!(

@@ -66,22 +66,31 @@ impl Filter {
     }
 }
 
-/// The places of the namespaces to show, in the order to show them.
+/// The places of the namespaces to show, in the order to show them. `before` is the order of the last
+/// time: what is nearly sorted already is sorted with few comparisons.
 #[must_use]
-pub fn namespaces(views: &[NamespaceView], sort: Sort, wanted: impl Fn(u32) -> bool) -> Vec<usize> {
-    let mut rows: Vec<usize> = (0..views.len())
-        .filter(|row| wanted(views[*row].netns))
-        .collect();
-    // They come in the order of their numbers, and a stable sort keeps it among equals.
+pub fn namespaces(
+    views: &[NamespaceView],
+    before: Vec<usize>,
+    sort: Sort,
+    wanted: impl Fn(u32) -> bool,
+) -> Vec<usize> {
+    let mut rows = if before.len() == views.len() {
+        before
+    } else {
+        (0..views.len()).collect()
+    };
+    rows.retain(|row| wanted(views[*row].netns));
     match sort {
-        Sort::Stall => rows.sort_by_key(|row| Reverse(views[*row].stall_ns_per_s)),
-        Sort::Max => rows.sort_by_key(|row| Reverse(views[*row].max_ns)),
-        Sort::Estimators => rows.sort_by_key(|row| Reverse(views[*row].estimators)),
+        Sort::Stall => rows.sort_by_key(|row| (Reverse(views[*row].stall_ns_per_s), *row)),
+        Sort::Max => rows.sort_by_key(|row| (Reverse(views[*row].max_ns), *row)),
+        Sort::Estimators => rows.sort_by_key(|row| (Reverse(views[*row].estimators), *row)),
         Sort::NextRun => rows.sort_by_key(|row| {
             let next_run = views[*row].next_run;
-            next_run.map_or(u64::MAX, |next| next.due_ns)
+            (next_run.map_or(u64::MAX, |next| next.due_ns), *row)
         }),
-        Sort::Number => {}
+        // They come in the order of their numbers.
+        Sort::Number => rows.sort_unstable(),
     }
     rows
 }

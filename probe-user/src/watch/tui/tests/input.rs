@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::watch::tui::{
-    app::{DEEPEST_ZOOM, SECONDS_PER_COLUMN, Table, rows::Sort},
+    app::{Bars, DEEPEST_ZOOM, SECONDS_PER_COLUMN, Table, rows::Sort},
     keys::{Action, Scroll, TABLE},
 };
 
@@ -55,7 +55,7 @@ fn what_the_screen_does_by_itself_it_does() {
     assert!(after(Action::Help).0.help);
     assert!(after(Action::Pause).0.is_paused());
     assert!(after(Action::Alone).0.alone);
-    assert!(after(Action::BarScale).0.logarithmic);
+    assert_eq!(after(Action::BarScale).0.bars, Bars::Logarithmic);
     assert!(after(Action::Redraw).0.take_redraw());
     assert_eq!(after(Action::NextPane).0.focus, Pane::Histogram);
     assert_eq!(after(Action::PreviousPane).0.focus, Pane::Calls);
@@ -153,6 +153,19 @@ fn a_paused_screen_stands_still_and_goes_on_with_all_that_came() {
     let after = screen(&mut app, 120, 40);
     assert!(!after.contains("PAUSED") && after != before, "{after}");
     assert_eq!(app.namespace_rows.len(), 100);
+}
+
+#[test]
+fn a_zoomed_histogram_tells_what_is_beside_it() {
+    let mut app = app();
+    press(&mut app, "1++l");
+    let title = |app: &mut App, columns, lines| {
+        let text = screen(app, columns, lines);
+        let line = text.lines().find(|line| line.contains("1 Histogram"));
+        line.unwrap().split("2 Timeline").next().unwrap().to_owned()
+    };
+    insta::assert_snapshot!(title(&mut app, 80, 24), @"▸ 1 Histogram log zoom 2 ──── 58 beside─");
+    insta::assert_snapshot!(title(&mut app, 120, 40), @"▸ 1 Histogram log zoom 2 ───── 0 below, 58 above─");
 }
 
 #[test]

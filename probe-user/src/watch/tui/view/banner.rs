@@ -4,11 +4,7 @@ use std::cmp::Reverse;
 
 use ratatui::style::{Color, Modifier, Style};
 
-use super::{
-    canvas::Canvas,
-    numbers::grouped,
-    title::{WRONG, number_in},
-};
+use super::{canvas::Canvas, numbers::grouped, title::WRONG};
 use crate::{
     model::{NamespaceView, Output, Overview, State, StateChange},
     watch::{
@@ -45,7 +41,9 @@ fn says(canvas: &Canvas<'_>, app: &App, data: &Data) -> (String, Style) {
         let style = look.state(change.to).add_modifier(reversed);
         return (change_text(app, change, more), style);
     }
-    let wrong = WRONG.into_iter().find(|state| number_in(data, *state) > 0);
+    let wrong = WRONG
+        .into_iter()
+        .find(|state| data.census.in_state(*state).number > 0);
     match wrong {
         Some(state) => (
             wrong_text(app, overview, state),
@@ -85,21 +83,18 @@ fn change_text(app: &App, change: &StateChange, more: usize) -> String {
 
 /// The state, how many are in it, and why the one with most estimators is.
 fn wrong_text(app: &App, overview: &Overview, state: State) -> String {
-    let wrong = overview
-        .namespaces
-        .iter()
-        .filter(|namespace| namespace.state == Some(state));
-    let number = wrong.clone().count();
-    let Some(first) =
-        wrong.max_by_key(|namespace| (namespace.estimators, Reverse(namespace.netns)))
-    else {
+    let group = app.data().census.in_state(state);
+    let first = group
+        .longest
+        .and_then(|place| overview.namespaces.get(place));
+    let Some(first) = first else {
         return state.to_string();
     };
     let netns = netns_name(first.netns, app.host.root_netns);
     let why = why(first);
-    match number {
+    match group.number {
         1 => format!("{state}  netns {netns}{why}"),
-        _ => format!(
+        number => format!(
             "{state}  {} namespaces, among them netns {netns}{why}",
             grouped(number as u64)
         ),
@@ -112,7 +107,7 @@ fn why(namespace: &NamespaceView) -> String {
 }
 
 fn calm_text(data: &Data) -> String {
-    match number_in(data, State::Active) {
+    match data.census.in_state(State::Active).number {
         0 => "no network namespace has an estimator".into(),
         1 => "ACTIVE in 1 network namespace".into(),
         number => format!("ACTIVE in {} network namespaces", grouped(number as u64)),

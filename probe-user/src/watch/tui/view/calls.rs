@@ -49,7 +49,7 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
     if canvas.width() >= WITH_BLACKOUTS {
         columns.push(Column::words("blackout", 20));
     }
-    let table = Table::new(columns, canvas.width());
+    let table = Table::new(&columns, canvas.width());
     table.headings(canvas, title);
     let height = usize::from(canvas.height().saturating_sub(1));
     let log = &app.data().log;

@@ -58,9 +58,12 @@ impl<'a> Canvas<'a> {
             return x;
         }
         let width = width.min(self.area.width - x);
+        let room = usize::from(width);
+        if text.len() <= room && is_plain(text) {
+            return self.put_plain(x, y, text, style);
+        }
         let text = self.shown(text);
         let (left, top) = (self.area.x + x, self.area.y + y);
-        let room = usize::from(width);
         if Span::raw(text.as_ref()).width() <= room {
             let (end, _) = self.buffer.set_stringn(left, top, text, room, style);
             return end - self.area.x;
@@ -69,6 +72,17 @@ impl<'a> Canvas<'a> {
         let cut = self.look.glyphs().cut;
         let (end, _) = self.buffer.set_stringn(end, top, cut, 1, style);
         end - self.area.x
+    }
+
+    /// Writes a text of one column a byte, that fits.
+    fn put_plain(&mut self, x: u16, y: u16, text: &str, style: Style) -> u16 {
+        let mut column = x;
+        for letter in text.chars() {
+            let place = (self.area.x + column, self.area.y + y);
+            self.buffer[place].set_char(letter).set_style(style);
+            column += 1;
+        }
+        column
     }
 
     /// Writes from `x` to the right end.
@@ -136,7 +150,17 @@ impl<'a> Canvas<'a> {
     }
 }
 
+/// Whether every byte of a text is a character of one column: most texts are, and need not be looked
+/// through for characters that belong together.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+}
+
 /// Columns that a text takes.
 pub fn columns(text: &str) -> u16 {
+    if is_plain(text) {
+        return u16::try_from(text.len()).unwrap_or(u16::MAX);
+    }
     u16::try_from(Span::raw(text).width()).unwrap_or(u16::MAX)
 }

@@ -38,7 +38,7 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
             .into_iter()
             .find(|text| columns(text) <= room)
     });
-    let unknown = "not known yet: it takes some runs over a list of more than one estimator";
+    let unknown = "not known yet: it takes runs over more than one estimator";
     canvas.write(VALUES, 4, cost.as_deref().unwrap_or(unknown), Style::new());
 }
 
@@ -58,9 +58,10 @@ fn runs(canvas: &mut Canvas<'_>, overview: &Overview) {
         elapsed(overview.observed_ns)
     );
     canvas.put(VALUES, 0, second - VALUES - 1, &text, bold);
-    let stall = all.stall_ns_per_s.map_or("unknown".into(), readable);
     let at_least = if all.is_partial() { ">= " } else { "" };
-    let text = format!("stall {at_least}{stall}/s");
+    let text = all.stall_ns_per_s.map_or("stall -".into(), |stall| {
+        format!("stall {at_least}{}/s", readable(stall))
+    });
     canvas.put(second, 0, third - second - 1, &text, Style::new());
     let mut x = third;
     for (name, number) in [("lost", all.lost), ("missed", all.missed)] {
@@ -82,19 +83,20 @@ fn percentiles(all: &Summary) -> String {
             _ => "unknown: no run has a record, the ring buffer was full".into(),
         };
     };
-    let mut text = String::new();
-    let mut needs = String::new();
+    let mut text = Vec::new();
+    let mut needs = Vec::new();
     for (name, value_ns, calls) in [
         ("p50", all.p50_ns, P50_MIN_CALLS),
         ("p90", all.p90_ns, P90_MIN_CALLS),
         ("p99", all.p99_ns, P99_MIN_CALLS),
     ] {
         match value_ns {
-            Some(value_ns) => text += &format!("{name} {:<9}", readable(value_ns)),
-            None if needs.is_empty() => needs = format!("{name} needs {calls}"),
-            None => needs += &format!(", {name} {calls}"),
+            Some(value_ns) => text.push(format!("{name} {:<9}", readable(value_ns))),
+            None if needs.is_empty() => needs.push(format!("{name} needs {calls}")),
+            None => needs.push(format!("{name} {calls}")),
         }
     }
+    let (text, needs) = (text.concat(), needs.join(", "));
     let recorded = grouped(all.recorded);
     if needs.is_empty() {
         format!("{text}min {:<9}of {recorded} runs", readable(min_ns))
@@ -157,10 +159,8 @@ fn next_runs(canvas: &mut Canvas<'_>, app: &App, overview: &Overview, now_ns: u6
     let (_, third) = stops(canvas);
     let text = next_run(app, next, now_ns);
     canvas.put(VALUES, 3, third - VALUES - 1, &text, Style::new());
-    let longest = overview
-        .namespaces
-        .iter()
-        .max_by_key(|namespace| namespace.estimators);
+    let longest = app.data().census.longest;
+    let longest = longest.and_then(|place| overview.namespaces.get(place));
     let Some(next) = longest.and_then(|namespace| namespace.next_run) else {
         return;
     };

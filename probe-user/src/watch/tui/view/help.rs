@@ -3,18 +3,21 @@
 use ratatui::style::{Modifier, Style};
 
 use super::canvas::Canvas;
-use crate::watch::tui::{app::App, keys};
+use crate::watch::tui::{
+    app::{App, timeline::Moment},
+    keys,
+};
 
 const WIDTH: u16 = 80;
 
 /// Columns of the keys.
-const KEYS: u16 = 15;
+const KEYS: u16 = 17;
 
 const MARKS: &str = "over: + 10 us  ! 100 us  # 1 ms  * 10 ms  @ 100 ms  $ 1 s";
 
 pub fn draw(canvas: &mut Canvas<'_>, _app: &App) {
     let lines = u16::try_from(keys::TABLE.len()).unwrap_or(u16::MAX);
-    let height = (lines + 4).min(canvas.height());
+    let height = (lines + 5).min(canvas.height());
     let x = canvas.width().saturating_sub(WIDTH) / 2;
     let y = canvas.height().saturating_sub(height) / 2;
     let mut page = canvas.part(x, y, WIDTH, height);
@@ -25,8 +28,23 @@ pub fn draw(canvas: &mut Canvas<'_>, _app: &App) {
         page.put(2, line, KEYS, entry.shown, bold);
         page.put(2 + KEYS, line, WIDTH - KEYS - 4, entry.help, Style::new());
     }
-    page.write(2, lines + 2, "Marks", bold);
-    page.put(2 + KEYS, lines + 2, WIDTH - KEYS - 4, MARKS, Style::new());
+    let letters = |some: &[Moment]| {
+        let letters = some.iter().map(|moment| {
+            let (letter, meaning) = moment.letter();
+            format!("{letter} {meaning}")
+        });
+        letters.collect::<Vec<_>>().join("  ")
+    };
+    let (first, second) = Moment::ALL.split_at(Moment::ALL.len() / 2);
+    let signs = [
+        ("Marks", MARKS.to_owned()),
+        ("On the timeline", letters(first)),
+        ("", letters(second)),
+    ];
+    for (line, (name, meaning)) in (lines + 1..).zip(signs) {
+        page.put(2, line, KEYS, name, bold);
+        page.put(2 + KEYS, line, WIDTH - KEYS - 4, &meaning, Style::new());
+    }
 }
 
 fn frame(page: &mut Canvas<'_>) {

@@ -12,7 +12,10 @@ use crate::{
     watch::{
         bars::{Row, Scale},
         durations::round,
-        tui::{app::App, keys::Pane},
+        tui::{
+            app::{App, Bars},
+            keys::Pane,
+        },
     },
 };
 
@@ -45,7 +48,7 @@ fn shortest_ns(place: u64) -> u64 {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Slots {
     /// Empty ones too.
-    pub slots: Vec<Row>,
+    pub rows: Vec<Row>,
     /// Calls shorter than all slots.
     pub below: u64,
     /// Calls longer than all slots.
@@ -72,7 +75,7 @@ impl Slots {
             .into_iter()
             .find_map(|scale| empty_slots(scale, range, room))?;
         let mut cut = Self {
-            slots,
+            rows: slots,
             below: 0,
             above: 0,
         };
@@ -83,8 +86,8 @@ impl Slots {
     }
 
     fn count(&mut self, row: &Row) {
-        let behind = self.slots.partition_point(|slot| slot.low_ns <= row.low_ns);
-        match behind.checked_sub(1).map(|slot| &mut self.slots[slot]) {
+        let behind = self.rows.partition_point(|slot| slot.low_ns <= row.low_ns);
+        match behind.checked_sub(1).map(|slot| &mut self.rows[slot]) {
             None => self.below += row.count,
             Some(slot) if row.low_ns >= slot.high_ns => self.above += row.count,
             Some(slot) => slot.count += row.count,
@@ -94,10 +97,10 @@ impl Slots {
     /// Where a duration belongs, if to a slot that is drawn.
     fn slot_of(&self, duration_ns: u64) -> Option<usize> {
         let found = self
-            .slots
+            .rows
             .iter()
             .position(|slot| duration_ns < slot.high_ns)?;
-        (self.slots[found].low_ns <= duration_ns).then_some(found)
+        (self.rows[found].low_ns <= duration_ns).then_some(found)
     }
 }
 
@@ -146,18 +149,18 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
         return;
     };
     title(canvas, app, end, &slots);
-    let Some(width) = u16::try_from(slots.slots.len())
+    let Some(width) = u16::try_from(slots.rows.len())
         .ok()
         .and_then(|slots| room.checked_div(slots))
     else {
         return;
     };
-    let most = slots.slots.iter().map(|slot| slot.count).max().unwrap_or(0);
+    let most = slots.rows.iter().map(|slot| slot.count).max().unwrap_or(0);
     let faint = canvas.look.faint();
     canvas.put_right(0, 1, LABELS - 1, &grouped(most), faint);
     let bar = if width >= WIDE_BAR { width - 1 } else { width };
-    for (x, slot) in (LABELS..).step_by(usize::from(width)).zip(&slots.slots) {
-        let eighths = height(slot.count, most, lines * 8, app.logarithmic);
+    for (x, slot) in (LABELS..).step_by(usize::from(width)).zip(&slots.rows) {
+        let eighths = height(slot.count, most, lines * 8, app.bars);
         let style = canvas.look.duration(slot.low_ns);
         canvas.bar(x, lines, bar, eighths, style);
     }
@@ -168,26 +171,30 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
 /// What is not to be seen of the bars: their scale, and what lies beside them.
 fn title(canvas: &mut Canvas<'_>, app: &App, end: u16, slots: &Slots) {
     let faint = canvas.look.faint();
-    let scale = if app.logarithmic { "log" } else { "linear" };
+    let scale = match app.bars {
+        Bars::Linear => "linear",
+        Bars::Logarithmic => "log",
+    };
     let zoom = match app.zoom {
         0 => String::new(),
         zoom => format!("zoom {zoom} "),
     };
     let x = canvas.write(end, 0, &format!("{scale} {zoom}"), faint);
-    if slots.below + slots.above > 0 {
-        let text = format!(
-            " {} below, {} above",
-            grouped(slots.below),
-            grouped(slots.above)
-        );
-        let width = columns(&text);
-        let right = canvas.width().saturating_sub(width).max(x);
-        canvas.write(right, 0, &text, Style::new());
+    let room = canvas.width().saturating_sub(x);
+    let (below, above) = (slots.below, slots.above);
+    let texts = [
+        format!(" {} below, {} above", grouped(below), grouped(above)),
+        format!(" {} beside", grouped(below + above)),
+    ];
+    if let Some(text) = texts.iter().find(|text| columns(text) <= room)
+        && below + above > 0
+    {
+        canvas.put_right(x, 0, room, text, Style::new());
     }
 }
 
 /// Eighths of a line for a count, of `full`; what is there is seen.
-fn height(count: u64, most: u64, full: u16, logarithmic: bool) -> u16 {
+fn height(count: u64, most: u64, full: u16, bars: Bars) -> u16 {
     if count == 0 || most == 0 {
         return 0;
     }
@@ -196,10 +203,9 @@ fn height(count: u64, most: u64, full: u16, logarithmic: bool) -> u16 {
         reason = "a bar has some hundred steps at most"
     )]
     let (count, most) = (count as f64, most as f64);
-    let share = if logarithmic {
-        count.ln_1p() / most.ln_1p()
-    } else {
-        count / most
+    let share = match bars {
+        Bars::Linear => count / most,
+        Bars::Logarithmic => count.ln_1p() / most.ln_1p(),
     };
     #[allow(
         clippy::cast_possible_truncation,
@@ -218,7 +224,7 @@ fn axis(canvas: &mut Canvas<'_>, y: u16, width: u16, slots: &Slots) {
         let decade = 10_u64.pow(duration_ns.max(1).ilog10());
         duration_ns == decade * digit
     };
-    let numbered = || (0_u16..).zip(&slots.slots);
+    let numbered = || (0_u16..).zip(&slots.rows);
     let mut order: Vec<(u16, &Row)> = Vec::new();
     for digit in [1, 5, 2] {
         order.extend(numbered().filter(|(_, slot)| is_round(slot.low_ns, digit)));
@@ -313,13 +319,13 @@ mod tests {
         for zoom in 0..10 {
             for room in 8..200 {
                 let slots = Slots::new(&rows, zoom, room).unwrap();
-                let drawn: u64 = slots.slots.iter().map(|slot| slot.count).sum();
+                let drawn: u64 = slots.rows.iter().map(|slot| slot.count).sum();
                 assert_eq!(
                     drawn + slots.below + slots.above,
                     36,
                     "zoom {zoom}, {room} columns"
                 );
-                assert!(slots.slots.len() <= usize::from(room));
+                assert!(slots.rows.len() <= usize::from(room));
                 assert!(drawn > 0, "zoom {zoom} lost the bulk");
             }
         }
@@ -338,15 +344,15 @@ mod tests {
         let near = Slots::new(&rows, 3, 38).unwrap();
         assert_eq!((far.below, far.above), (0, 0));
         assert_eq!((near.below, near.above), (0, 1));
-        assert_eq!(near.slots[0].high_ns - near.slots[0].low_ns, 1_000);
+        assert_eq!(near.rows[0].high_ns - near.rows[0].low_ns, 1_000);
     }
 
     #[test]
     fn bars_are_as_high_as_their_counts_and_never_nothing() {
-        assert_eq!(height(0, 100, 32, false), 0);
-        assert_eq!(height(100, 100, 32, false), 32);
-        assert_eq!(height(50, 100, 32, false), 16);
-        assert_eq!(height(1, 1_000_000, 32, false), 1);
-        assert!(height(10, 1_000, 32, true) > height(10, 1_000, 32, false));
+        assert_eq!(height(0, 100, 32, Bars::Linear), 0);
+        assert_eq!(height(100, 100, 32, Bars::Linear), 32);
+        assert_eq!(height(50, 100, 32, Bars::Linear), 16);
+        assert_eq!(height(1, 1_000_000, 32, Bars::Linear), 1);
+        assert!(height(10, 1_000, 32, Bars::Logarithmic) > height(10, 1_000, 32, Bars::Linear));
     }
 }

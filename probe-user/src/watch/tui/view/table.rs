@@ -73,13 +73,13 @@ pub struct Table {
 impl Table {
     /// Puts columns next to each other on a canvas so wide. A number and the name that explains it stand
     /// closer.
-    pub fn new(columns: Vec<Column>, width: u16) -> Self {
+    pub fn new(columns: &[Column], width: u16) -> Self {
         let gap = |next: Option<&Column>| match next {
             Some(next) if next.side == Side::Name => 1,
             _ => GAP,
         };
         let taken: u16 = (0..)
-            .zip(&columns)
+            .zip(columns)
             .map(|(place, column)| {
                 let gap = if place == 0 { 0 } else { gap(Some(column)) };
                 gap + column.width

@@ -146,8 +146,8 @@ pub fn draw_namespaces(canvas: &mut Canvas<'_>, app: &App) {
         return;
     };
     let cells = Cell::chosen_for(canvas.width());
-    let columns = cells.iter().map(|cell| cell.column(app.sort)).collect();
-    let table = Table::new(columns, canvas.width());
+    let columns: Vec<Column> = cells.iter().map(|cell| cell.column(app.sort)).collect();
+    let table = Table::new(&columns, canvas.width());
     table.headings(canvas, title);
     let height = usize::from(canvas.height().saturating_sub(1));
     let first = app.first_row(app::Table::Namespaces, height);
@@ -174,7 +174,7 @@ pub fn draw_cpus(canvas: &mut Canvas<'_>, app: &App) {
     let Some(overview) = &app.data().overview else {
         return;
     };
-    let columns = vec![
+    let columns = [
         Column::numbers("", 5),
         Column::numbers("calls", 8),
         Column::numbers("share", 8).sorted(app.sort == Sort::Stall),
@@ -182,7 +182,7 @@ pub fn draw_cpus(canvas: &mut Canvas<'_>, app: &App) {
         Column::numbers("blackout", 8),
         Column::numbers("in runs", 7),
     ];
-    let table = Table::new(columns, canvas.width());
+    let table = Table::new(&columns, canvas.width());
     table.headings(canvas, title);
     let height = usize::from(canvas.height().saturating_sub(1));
     let first = app.first_row(app::Table::Cpus, height);

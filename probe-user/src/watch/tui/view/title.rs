@@ -3,24 +3,10 @@
 use ratatui::style::{Modifier, Style};
 
 use super::canvas::{Canvas, columns};
-use crate::{
-    model::State,
-    watch::tui::app::{App, Data},
-};
+use crate::{model::State, watch::tui::app::App};
 
 /// States that something is wrong in, the worst first.
 pub const WRONG: [State; 3] = [State::Dead, State::Slowed, State::Skipping];
-
-/// How many namespaces are in a state.
-pub fn number_in(data: &Data, state: State) -> usize {
-    let namespaces = data
-        .overview
-        .iter()
-        .flat_map(|overview| &overview.namespaces);
-    namespaces
-        .filter(|namespace| namespace.state == Some(state))
-        .count()
-}
 
 pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
     let bold = Style::new().add_modifier(Modifier::BOLD);
@@ -56,7 +42,7 @@ fn right_side(canvas: &mut Canvas<'_>, app: &App) -> u16 {
         to_the_left(canvas, " PAUSED ", bold.add_modifier(Modifier::REVERSED));
     }
     for state in WRONG.into_iter().rev() {
-        let number = number_in(data, state);
+        let number = data.census.in_state(state).number;
         if number > 0 {
             let style = canvas.look.state(state);
             to_the_left(canvas, &format!("{state} {number}"), style);
