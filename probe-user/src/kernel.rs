@@ -2,9 +2,15 @@
 //! tests hand over folders of their own.
 
 pub mod btf;
+mod cgroup;
+pub mod cpus;
+pub mod estimation;
 pub mod inhabitants;
+pub mod livepatch;
 pub mod netns;
 pub mod offsets;
 pub mod prerequisites;
+pub mod services;
+pub mod steering;
 pub mod symbols;
 pub mod time;

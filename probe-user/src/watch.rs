@@ -1,7 +1,7 @@
 //! `ipvs-latency watch`: every run of the estimator as it comes, and sums at the end.
 
 mod bars;
-mod durations;
+pub mod durations;
 mod findings;
 mod json;
 mod marks;
