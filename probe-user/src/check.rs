@@ -11,7 +11,7 @@ use std::{
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -29,10 +29,13 @@ use crate::{
         cpus::Cpus,
         estimation::Kind,
         inhabitants::Inhabitants,
-        livepatch, netns,
+        livepatch::{self, Livepatch},
+        netns,
         prerequisites::{self, Ready, Refusal},
         steering::Steering,
+        time,
     },
+    model::WallTime,
 };
 
 /// Looks at the host and tells.
@@ -45,7 +48,7 @@ pub fn run(args: &CheckArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let max_ns = args
         .max
         .map(|max| u64::try_from(max.as_nanos()).unwrap_or(u64::MAX));
-    let page = look(root, duration, max_ns);
+    let page = look(root, duration, max_ns)?;
     let mut text = Vec::new();
     if args.json {
         serde_json::to_writer_pretty(&mut text, &page)?;
@@ -104,16 +107,36 @@ impl Obstacle {
 
 /// What was found of the timers and runs, in the order of finding.
 struct Found {
-    at: String,
+    at: WallTime,
+    now_ns: u64,
     root_netns: Option<u32>,
     namespaces: Vec<Namespace>,
     measured: Option<Measured>,
 }
 
-fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> Page {
-    let inhabitants = Inhabitants::read(root);
-    let steering = Steering::read(root);
-    let livepatches = livepatch::read(root);
+/// What files tell of the host. Read first, so that the timers are told as of the moment of telling.
+struct Host {
+    release: String,
+    cpus: Cpus,
+    inhabitants: Inhabitants,
+    steering: Steering,
+    livepatches: Option<Vec<Livepatch>>,
+}
+
+impl Host {
+    fn read(root: &Path) -> Self {
+        Self {
+            release: prerequisites::release(root),
+            cpus: Cpus::read(root),
+            inhabitants: Inhabitants::read(root),
+            steering: Steering::read(root),
+            livepatches: livepatch::read(root),
+        }
+    }
+}
+
+fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> anyhow::Result<Page> {
+    let host = Host::read(root);
     let survey = prerequisites::survey(root);
     let kind = match &survey {
         Ok(_) => Some(Kind::Timer),
@@ -122,13 +145,19 @@ fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> Page {
     let tried = survey
         .map_err(|missing| Obstacle::missing(&missing))
         .and_then(|ready| {
-            let found = measure(&ready, &inhabitants, duration, max_ns);
+            let found = measure(&ready, &host.inhabitants, duration, max_ns);
             found.map_err(|error| Obstacle::refused(&error))
         });
-    let (found, obstacle) = match tried {
-        Ok(found) => (found, None),
-        Err(obstacle) => (unmeasured(root, &inhabitants, kind), Some(obstacle)),
-    };
+    Ok(match tried {
+        Ok(found) => page(host, kind, found, None),
+        Err(obstacle) => {
+            let found = unmeasured(root, &host.inhabitants, kind)?;
+            page(host, kind, found, Some(obstacle))
+        }
+    })
+}
+
+fn page(host: Host, kind: Option<Kind>, found: Found, obstacle: Option<Obstacle>) -> Page {
     let evidence = Evidence {
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
@@ -137,33 +166,34 @@ fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> Page {
     };
     let (verdict, message) = evidence.judge();
     let node = Node {
+        release: &host.release,
         kind,
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
-        livepatching: livepatches.is_some(),
-        steering: &steering,
+        livepatching: host.livepatches.is_some(),
+        steering: &host.steering,
     };
-    let cpus = Cpus::read(root);
     Page {
         record: "check",
         schema: SCHEMA,
         verdict,
         message,
-        kernel: Kernel {
-            release: prerequisites::release(root),
-            estimator: kind,
-            possible_cpus: cpus.possible,
-            online_cpus: cpus.online,
-        },
         mitigations: node.mitigations(),
-        at: found.at,
+        kernel: Kernel {
+            release: host.release,
+            estimator: kind,
+            possible_cpus: host.cpus.possible,
+            online_cpus: host.cpus.online,
+        },
+        at: found.at.to_string(),
+        now_ns: found.now_ns,
         root_netns: found.root_netns,
         measured: found.measured,
         namespaces: found.namespaces,
-        missing: missing(obstacle, &inhabitants),
+        missing: missing(obstacle, host.inhabitants.hidden()),
         livepatch: Livepatches {
-            supported: livepatches.is_some(),
-            patches: livepatches.unwrap_or_default(),
+            supported: host.livepatches.is_some(),
+            patches: host.livepatches.unwrap_or_default(),
         },
     }
 }
@@ -196,38 +226,40 @@ fn measure(
     let described = survey.measured(&measurement.namespaces()?);
     let observed: Observed = measurement.finish()?;
     Ok(Found {
-        at: observed.overview.at.to_string(),
+        at: observed.overview.at,
+        now_ns: observed.overview.now_ns,
         root_netns,
         namespaces: survey::complete(described, &observed.overview),
         measured: Some(survey::measured(&observed, max_ns)),
     })
 }
 
-fn unmeasured(root: &Path, inhabitants: &Inhabitants, kind: Option<Kind>) -> Found {
+fn unmeasured(root: &Path, inhabitants: &Inhabitants, kind: Option<Kind>) -> anyhow::Result<Found> {
     let root_netns = root_netns(root);
     let survey = Survey {
         root,
         inhabitants,
         root_netns,
     };
-    Found {
-        at: humantime::format_rfc3339_millis(std::time::SystemTime::now().max(UNIX_EPOCH))
-            .to_string(),
+    let namespaces = survey.unmeasured(kind);
+    let now_ns = time::monotonic_ns()?;
+    Ok(Found {
+        at: WallTime(now_ns.saturating_add(time::wall_offset_ns()?)),
+        now_ns,
         root_netns,
-        namespaces: survey.unmeasured(kind),
+        namespaces,
         measured: None,
-    }
+    })
 }
 
 fn root_netns(root: &Path) -> Option<u32> {
     netns::root_inode(root).ok()
 }
 
-fn missing(obstacle: Option<Obstacle>, inhabitants: &Inhabitants) -> Vec<String> {
+fn missing(obstacle: Option<Obstacle>, hidden: u64) -> Vec<String> {
     let mut missing = obstacle
         .map(|obstacle| obstacle.sentences)
         .unwrap_or_default();
-    let hidden = inhabitants.hidden();
     if hidden > 0 {
         missing.push(format!(
             "the network namespaces of {hidden} processes may not be looked at, for which the capability \

@@ -16,6 +16,8 @@ pub const CALM_NS: u64 = 100_000;
 /// What a mitigation depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a> {
+    /// The kernel's release.
+    pub release: &'a str,
     /// What estimates.
     pub kind: Option<Kind>,
     /// The namespaces.
@@ -51,7 +53,7 @@ impl Node<'_> {
         );
         open.extend(self.livepatching.then(hotfix));
         open.extend(busiest.map(|busiest| fewer_entries(busiest, self.measured)));
-        open.push(newer_kernel());
+        open.push(newer_kernel(self.release));
         open
     }
 
@@ -93,32 +95,31 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
     let set = |value| format!("{enter}sysctl -w net.ipv4.vs.run_estimation={value}");
     Some(Mitigation {
         name: "run_estimation",
-        command: set(0),
-        breaks: format!(
-            "In netns {}, the counters and rates of `ipvsadm --stats` and `--rate`, of /proc/net/ip_vs_stats and of \
-             what reads them (node_exporter, keepalived) stand still; /proc/net/ip_vs_stats_percpu goes on. The \
-             timer still runs every 2 s, over nothing. Other namespaces have switches of their own.",
+        does: format!(
+            "The timer of netns {} still runs every 2 s, and looks at no estimator. Every namespace has a switch of \
+             its own, which is 1 again when ip_vs is loaded again.",
             busiest.netns
         ),
-        undo: format!(
-            "{}; it also comes back when ip_vs is loaded again. The first rates after it are wrong.",
-            set(value)
-        ),
+        command: set(0),
+        breaks: "There, the counters and rates of `ipvsadm --stats` and `--rate`, of /proc/net/ip_vs_stats, and of what \
+                 reads them (node_exporter, keepalived) stand still, and the first rates afterwards are wrong. \
+                 /proc/net/ip_vs_stats_percpu goes on."
+            .into(),
+        undo: set(value),
     })
 }
 
 fn hotfix() -> Mitigation {
     Mitigation {
         name: "hotfix",
-        command: "kpatch load HOTFIX.ko, or insmod HOTFIX.ko: a livepatch that you have for exactly this kernel"
+        does: "A livepatch of estimation_timer, built for exactly this kernel, takes its place in every namespace."
             .into(),
-        breaks: "The kernel is tainted until it boots again. A hotfix that leaves the walk out freezes the same \
-                 counters as run_estimation=0, in every namespace; one that does not set the timer again leaves \
-                 estimators DEAD, also after it is gone."
+        command: "kpatch load HOTFIX.ko  # or insmod HOTFIX.ko".into(),
+        breaks: "The kernel is tainted until the node boots again. A hotfix that leaves the walk out stops the same \
+                 counters as run_estimation=0 does. One that does not set the timer again leaves estimators DEAD, \
+                 even after it is gone; one that sets it far ahead is felt until that time has come."
             .into(),
-        undo: "kpatch unload HOTFIX, or echo 0 > /sys/kernel/livepatch/HOTFIX/enabled and then rmmod HOTFIX. A timer \
-               that it had set far ahead runs only when that time has come."
-            .into(),
+        undo: "kpatch unload HOTFIX  # or echo 0 > /sys/kernel/livepatch/HOTFIX/enabled, then rmmod HOTFIX".into(),
     }
 }
 
@@ -128,43 +129,46 @@ fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation
         .map(|half_ns| {
             let half = busiest.entries().unwrap_or(0) / 2;
             let took = durations::readable(half_ns);
-            format!(" With half of them, {half}, a run would take about {took} here.")
+            format!(" With half of them, {half}, it would take about {took} here.")
         });
     Mitigation {
         name: "fewer_entries",
-        command: "kubectl -n kube-system edit configmap kube-proxy: set nodePortAddresses to one range, for a \
-                  NodePort is a service for every address of the node, each with all destinations; elsewhere, \
-                  ipvsadm -D what is no longer used"
-            .into(),
-        breaks: format!(
-            "NodePorts no longer answer on the node's other addresses.{}",
+        does: format!(
+            "A run takes as long as the list of services and destinations makes it.{} With kube-proxy, a NodePort is \
+             a service for every address of the node, each with all destinations: nodePortAddresses in its \
+             configuration says for which.",
             half.unwrap_or_default()
         ),
-        undo: "put the present nodePortAddresses back, and restart kube-proxy".into(),
+        command: "ipvsadm -Ln  # to see them; then ipvsadm -D -t ADDRESS:PORT, or kube-proxy's nodePortAddresses".into(),
+        breaks: "What is taken out no longer answers.".into(),
+        undo: "ipvsadm -R < RULES  # saved before with ipvsadm -Sn > RULES, or the former nodePortAddresses".into(),
     }
 }
 
-fn newer_kernel() -> Mitigation {
+fn newer_kernel(release: &str) -> Mitigation {
     Mitigation {
         name: "newer_kernel",
-        command: "boot Linux 6.2 or later, where kernel threads (ipvs-e:*) estimate in short steps and softirqs do not"
+        does: "From Linux 6.2 on, kernel threads (ipvs-e:*) estimate in short steps, and softirqs do not.".into(),
+        command: "reboot  # into Linux 6.2 or later".into(),
+        breaks: "The node is away while it boots, and the threads take their time of its CPUs. A livepatch for this \
+                 kernel does not fit that one."
             .into(),
-        breaks: "Services are away while the node boots; a livepatch for this kernel does not fit that one.".into(),
-        undo: "boot the present kernel again".into(),
+        undo: format!("reboot  # into {release}"),
     }
 }
 
 fn reload() -> Mitigation {
     Mitigation {
         name: "reload_ip_vs",
-        command: "ipvsadm -Sn > /root/ipvs.rules; ipvsadm -C; modprobe -r SCHEDULERS ip_vs; modprobe ip_vs; \
-                  ipvsadm -R < /root/ipvs.rules: with kube-proxy stopped, and after the livepatch that stopped the \
-                  timer is gone; a namespace that is not the root one comes back with its pod as well"
+        does: "Loaded again, ip_vs sets the timer of every namespace anew: nothing milder does. First stop kube-proxy, \
+               and unload the livepatch that the timer was lost to. In other namespaces than the root one, save and \
+               clear the rules too, or let their pods be made anew."
             .into(),
-        breaks: "All services and connections of every namespace are dropped until the rules are back. Nothing \
-                 milder sets a timer again that is not pending."
+        command: "ipvsadm -Sn > RULES; ipvsadm -C; rmmod $(ls /sys/module/ip_vs/holders) ip_vs; modprobe ip_vs; \
+                  ipvsadm -R < RULES"
             .into(),
-        undo: "nothing to undo once the rules are back".into(),
+        breaks: "All services and connections of every namespace are gone until the rules are back.".into(),
+        undo: "ipvsadm -R < RULES  # the rules; connections do not come back".into(),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Page {
     pub schema: u32,
     /// When: RFC 3339.
     pub at: String,
+    /// The same in nanoseconds of `CLOCK_MONOTONIC`.
+    pub now_ns: u64,
     /// Whether there is a problem.
     pub verdict: Verdict,
     /// The verdict in a line of at most 80 characters.
@@ -188,11 +190,13 @@ pub struct Livepatches {
 pub struct Mitigation {
     /// What is done: a word to tell it from the others.
     pub name: &'static str,
-    /// The command.
+    /// What it does, and on what terms.
+    pub does: String,
+    /// The command. What is in capitals is to be filled in; behind `#` are words.
     pub command: String,
     /// What no longer works then.
     pub breaks: String,
-    /// How to take it back.
+    /// The command that takes it back.
     pub undo: String,
 }
 

@@ -101,28 +101,29 @@ fn cpus(kernel: &Kernel) -> String {
 
 fn runs(measured: &Measured) -> String {
     let took = super::message::seconds(measured.observed_ns);
-    let mut text = match measured.runs {
-        1 => format!("1 run in {took}"),
-        runs => format!("{runs} runs in {took}"),
-    };
-    if let Some(run) = measured.longest_run {
+    let plural = if measured.runs == 1 { "" } else { "s" };
+    let mut parts = vec![format!("{} run{plural} in {took}", measured.runs)];
+    parts.extend(measured.longest_run.map(|run| {
         let over = run.estimators.map_or(String::new(), |length| {
-            format!(
-                " over {length} estimator{}",
-                if length == 1 { "" } else { "s" }
-            )
+            let plural = if length == 1 { "" } else { "s" };
+            format!(" over {length} estimator{plural}")
         });
         let (took, netns, cpu) = (readable(run.duration_ns), run.netns, run.cpu);
-        text += &format!("; longest {took}{over}, netns {netns} on CPU {cpu}");
-    }
-    if let Some(blackout) = measured.longest_blackout {
+        format!("longest {took}{over}, netns {netns} on CPU {cpu}")
+    }));
+    parts.extend(measured.longest_blackout.map(|blackout| {
         let (took, cpu) = (readable(blackout.duration_ns), blackout.cpu);
-        text += &match blackout.calls {
-            1 => format!("; longest blackout {took}, 1 run on CPU {cpu}"),
-            runs => format!("; longest blackout {took}, {runs} runs on end on CPU {cpu}"),
+        let runs = match blackout.calls {
+            1 => "1 run".to_owned(),
+            runs => format!("{runs} runs on end"),
         };
-    }
-    format!("{text}; lost {}, missed {}", measured.lost, measured.missed)
+        format!("longest blackout {took}, {runs} on CPU {cpu}")
+    }));
+    parts.push(format!(
+        "lost {}, missed {}",
+        measured.lost, measured.missed
+    ));
+    parts.join("; ")
 }
 
 fn livepatch(patch: &Livepatch) -> String {
@@ -179,11 +180,10 @@ fn mitigations(out: &mut impl Write, page: &Page) -> io::Result<()> {
 }
 
 fn mitigation(out: &mut impl Write, open: &Mitigation) -> io::Result<()> {
-    writeln!(out, "- {}", open.name)?;
+    paragraph(out, &format!("- {}: ", open.name), "  ", &open.does)?;
     writeln!(out, "    {}", open.command)?;
-    paragraph(out, "    breaks: ", "      ", &open.breaks)?;
-    // It may hold a command.
-    writeln!(out, "    undo: {}", open.undo)
+    paragraph(out, "  breaks: ", "  ", &open.breaks)?;
+    writeln!(out, "  undo:\n    {}", open.undo)
 }
 
 fn nothing_to_do(out: &mut impl Write, page: &Page) -> io::Result<()> {

@@ -35,12 +35,12 @@ const MAX_CPUS: u32 = 1 << 16;
 pub fn parse_list(list: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for part in list.trim().split(',').filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        if last < first || last >= MAX_CPUS {
+        let (begin, end) = part.split_once('-').unwrap_or((part, part));
+        let (begin, end): (u32, u32) = (begin.parse().ok()?, end.parse().ok()?);
+        if end < begin || end >= MAX_CPUS {
             return None;
         }
-        cpus.extend(first..=last);
+        cpus.extend(begin..=end);
     }
     Some(cpus)
 }

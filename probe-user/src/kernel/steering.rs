@@ -1,7 +1,7 @@
 //! Which CPUs take in packets: RPS masks of the network devices' queues, and the CPUs of their interrupts.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -118,17 +118,17 @@ impl Steering {
             ..Self::default()
         };
         // Two devices may share an interrupt.
-        let mut interrupts = BTreeMap::new();
+        let mut interrupts = BTreeSet::new();
         for device in devices {
             found.queues.extend(queues(root, &device));
             let folder = root.join("sys/class/net").join(&device);
             for number in entries(&folder.join("device/msi_irqs")).unwrap_or_default() {
                 if let Ok(number) = number.parse::<u32>() {
-                    interrupts.insert(number, ());
+                    interrupts.insert(number);
                 }
             }
         }
-        let interrupts = interrupts.into_keys();
+        let interrupts = interrupts.into_iter();
         found.interrupts = interrupts
             .filter_map(|number| interrupt(root, number))
             .collect();

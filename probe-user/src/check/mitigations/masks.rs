@@ -24,13 +24,14 @@ pub fn without(steering: &Steering, cpu: u32) -> Option<Mitigation> {
     changes.undo.reverse();
     Some(Mitigation {
         name: "rps_irq_masks",
-        command: changes.commands.join("; "),
-        breaks: format!(
-            "The other CPUs take CPU {cpu}'s share of the packets, and connections on it move. An interrupt that the \
-             kernel itself manages refuses with `Input/output error`, and irqbalance undoes the change unless told \
-             not to. The timer stays on CPU {cpu} until that CPU goes offline or ip_vs is loaded again: then the \
-             masks are to be set anew, as after a boot."
+        does: format!(
+            "Packets are led to other CPUs than {cpu}, where the timer is. It stays there until that CPU goes offline \
+             or ip_vs is loaded again: then, as after a boot, the masks are to be set anew."
         ),
+        command: changes.commands.join("; "),
+        breaks: "The other CPUs take its share of the packets. An interrupt that the kernel itself manages refuses with \
+                 `Input/output error`, and irqbalance undoes the change unless told not to."
+            .into(),
         undo: changes.undo.join("; "),
     })
 }
