@@ -157,7 +157,8 @@ fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> anyhow::Result<
     })
 }
 
-fn page(host: Host, kind: Option<Kind>, found: Found, obstacle: Option<Obstacle>) -> Page {
+fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obstacle>) -> Page {
+    let doubts = survey::doubt(&mut found.namespaces);
     let evidence = Evidence {
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
@@ -190,7 +191,7 @@ fn page(host: Host, kind: Option<Kind>, found: Found, obstacle: Option<Obstacle>
         root_netns: found.root_netns,
         measured: found.measured,
         namespaces: found.namespaces,
-        missing: missing(obstacle, host.inhabitants.hidden()),
+        missing: missing(obstacle, host.inhabitants.hidden(), doubts),
         livepatch: Livepatches {
             supported: host.livepatches.is_some(),
             patches: host.livepatches.unwrap_or_default(),
@@ -256,7 +257,7 @@ fn root_netns(root: &Path) -> Option<u32> {
     netns::root_inode(root).ok()
 }
 
-fn missing(obstacle: Option<Obstacle>, hidden: u64) -> Vec<String> {
+fn missing(obstacle: Option<Obstacle>, hidden: u64, doubts: Vec<String>) -> Vec<String> {
     let mut missing = obstacle
         .map(|obstacle| obstacle.sentences)
         .unwrap_or_default();
@@ -266,6 +267,7 @@ fn missing(obstacle: Option<Obstacle>, hidden: u64) -> Vec<String> {
              CAP_SYS_PTRACE is needed: who lives in a namespace, and its services, may be incomplete"
         ));
     }
+    missing.extend(doubts);
     missing
 }
 

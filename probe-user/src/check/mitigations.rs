@@ -70,13 +70,14 @@ impl Node<'_> {
         }
     }
 
-    /// The namespace with the longest list, if there is one with more than the entry that all have.
+    /// The namespace with the longest list that is walked, if there is one with more than the entry that all have.
     fn busiest(&self) -> Option<&Namespace> {
+        let walked = |one: &&Namespace| !matches!(one.state, Some(State::Dead | State::Skipping));
         let listed = |one: &&Namespace| {
             one.estimators
                 .map_or(one.entries() > Some(0), |length| length > 1)
         };
-        let lists = self.namespaces.iter().filter(listed);
+        let lists = self.namespaces.iter().filter(walked).filter(listed);
         lists.max_by_key(|one| (one.entries(), std::cmp::Reverse(one.netns)))
     }
 
@@ -160,7 +161,7 @@ fn newer_kernel(release: &str) -> Mitigation {
 fn reload() -> Mitigation {
     Mitigation {
         name: "reload_ip_vs",
-        does: "Loaded again, ip_vs sets the timer of every namespace anew: nothing milder does. First stop kube-proxy, \
+        does: "Loaded again, ip_vs sets the timer of every namespace anew: nothing milder in the kernel does. First stop kube-proxy, \
                and unload the livepatch that the timer was lost to. In other namespaces than the root one, save and \
                clear the rules too, or let their pods be made anew."
             .into(),

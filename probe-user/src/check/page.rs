@@ -162,6 +162,9 @@ pub struct Namespace {
     /// Runs seen.
     #[serde(skip)]
     pub runs: u64,
+    /// Its services were told in pieces, and some may have been left out between them.
+    #[serde(skip)]
+    pub pieces: bool,
     /// How to run a command there: nothing in the root namespace, else a command that ends in a space. `None`
     /// where nobody can enter.
     #[serde(skip)]

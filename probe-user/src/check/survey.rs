@@ -69,6 +69,7 @@ impl Survey<'_> {
             services: services.map(|counted| counted.services),
             destinations: services.map(|counted| counted.destinations),
             estimators,
+            pieces: services.is_some_and(|counted| counted.pieces),
             enter: self.enter(netns),
             ..Namespace::default()
         }
@@ -134,6 +135,41 @@ pub fn complete(described: Vec<Namespace>, overview: &Overview) -> Vec<Namespace
     let mut namespaces: Vec<Namespace> = complete.collect();
     worst_first(&mut namespaces);
     namespaces
+}
+
+/// Takes back what `/proc/net/ip_vs` told where it cannot be all, and says so: in whole sentences.
+///
+/// With a list at hand, that has the say; without one, whether others have services.
+pub fn doubt(namespaces: &mut [Namespace]) -> Vec<String> {
+    let with_services = namespaces
+        .iter()
+        .filter(|one| one.services > Some(0))
+        .count();
+    let mut doubts = Vec::new();
+    for one in namespaces {
+        let (Some(services), Some(destinations)) = (one.services, one.destinations) else {
+            continue;
+        };
+        let told = services.saturating_add(destinations);
+        let against = match one.estimators {
+            Some(length) if length == told.saturating_add(1) => continue,
+            Some(length) => {
+                format!("its list has {length} estimators, one for each and one for the total")
+            }
+            None if one.pieces && with_services > 1 => {
+                "other namespaces have services too".to_owned()
+            }
+            None => continue,
+        };
+        (one.services, one.destinations) = (None, None);
+        doubts.push(format!(
+            "/proc/net/ip_vs of netns {} tells of {services} services and {destinations} destinations, which may not be \
+             all, for {against}: they may have changed meanwhile, and the kernel leaves some out of that file where \
+             several namespaces have services",
+            one.netns
+        ));
+    }
+    doubts
 }
 
 /// Two runs may be too few to tell a slow period by; the times that the timer was set to will do.

@@ -51,8 +51,9 @@ fn what_may_not_be_seen_is_missing_and_hinders_nothing() {
         brief: String::new(),
         sentences: sentences.iter().map(ToString::to_string).collect(),
     };
-    assert!(missing(None, 0).is_empty());
-    let told = missing(Some(obstacle(&["no BTF"])), 7);
+    assert!(missing(None, 0, vec![]).is_empty());
+    let told = missing(Some(obstacle(&["no BTF"])), 7, vec!["doubt".into()]);
     assert_eq!(told[0], "no BTF");
     assert!(told[1].contains("7 processes") && told[1].contains("CAP_SYS_PTRACE"));
+    assert_eq!(told[2], "doubt");
 }

@@ -162,7 +162,7 @@ fn missing(out: &mut impl Write, missing: &[String]) -> io::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nMissing")?;
+    writeln!(out, "\nMissing:")?;
     for sentence in missing {
         paragraph(out, "- ", "  ", sentence)?;
     }
@@ -173,17 +173,18 @@ fn mitigations(out: &mut impl Write, page: &Page) -> io::Result<()> {
     if page.mitigations.is_empty() {
         return nothing_to_do(out, page);
     }
-    writeln!(out, "\nWhat can be done on this node")?;
+    writeln!(out, "\nWhat can be done on this node:")?;
     page.mitigations
         .iter()
         .try_for_each(|open| mitigation(out, open))
 }
 
 fn mitigation(out: &mut impl Write, open: &Mitigation) -> io::Result<()> {
+    writeln!(out)?;
     paragraph(out, &format!("- {}: ", open.name), "  ", &open.does)?;
     writeln!(out, "    {}", open.command)?;
-    paragraph(out, "  breaks: ", "  ", &open.breaks)?;
-    writeln!(out, "  undo:\n    {}", open.undo)
+    paragraph(out, "  Breaks: ", "  ", &open.breaks)?;
+    writeln!(out, "  Undo:\n    {}", open.undo)
 }
 
 fn nothing_to_do(out: &mut impl Write, page: &Page) -> io::Result<()> {

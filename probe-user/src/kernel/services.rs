@@ -1,4 +1,9 @@
 //! Services and destinations of a network namespace, counted in its `/proc/net/ip_vs`.
+//!
+//! **That file may leave services out** where other namespaces have services too. The table is one for all
+//! namespaces: while the kernel fills a page, it counts those of the others as well, and where it goes on with the
+//! next page, it steps over as many of the namespace's own (`ip_vs_info_array` and `ip_vs_info_seq_next`,
+//! `net/netfilter/ipvs/ip_vs_ctl.c` of Linux 6.1; seen there).
 
 use std::{
     fs::File,
@@ -16,7 +21,12 @@ pub struct Services {
     pub services: u32,
     /// Destinations of all services together.
     pub destinations: u32,
+    /// The kernel handed them over in more than one piece, between which it may have left some out.
+    pub pieces: bool,
 }
+
+/// No piece is smaller (`PAGE_SIZE`, to which `seq_read_iter` of `fs/seq_file.c` fills its buffer).
+const PIECE_BYTES: usize = 4096;
 
 /// Those of the namespace that process `pid` lives in. Needs no capability.
 ///
@@ -55,7 +65,9 @@ fn read(file: &Path) -> io::Result<Services> {
 fn count(mut lines: impl BufRead) -> io::Result<Services> {
     let mut counted = Services::default();
     let mut line = Vec::new();
+    let mut bytes = 0;
     while lines.read_until(b'\n', &mut line)? > 0 {
+        bytes += line.len();
         if [&b"TCP "[..], b"UDP ", b"SCTP", b"FWM "]
             .iter()
             .any(|kind| line.starts_with(kind))
@@ -66,6 +78,7 @@ fn count(mut lines: impl BufRead) -> io::Result<Services> {
         }
         line.clear();
     }
+    counted.pieces = bytes > PIECE_BYTES;
     Ok(counted)
 }
 
@@ -92,6 +105,12 @@ FWM  00000001 rr
 ";
         let counted = count(format!("{TITLES}{services}").as_bytes()).unwrap();
         assert_eq!((counted.services, counted.destinations), (4, 3));
+        assert!(!counted.pieces);
+        let many = count(format!("{TITLES}{}", services.repeat(20)).as_bytes()).unwrap();
+        assert_eq!(
+            (many.services, many.destinations, many.pieces),
+            (80, 60, true)
+        );
         assert_eq!(count(TITLES.as_bytes()).unwrap(), Services::default());
         assert_eq!(count(&b""[..]).unwrap(), Services::default());
     }

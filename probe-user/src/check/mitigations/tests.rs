@@ -138,10 +138,6 @@ fn another_namespace_is_entered_and_one_that_nobody_can_enter_is_left() {
             run_estimation: None,
             ..busy()
         },
-        Namespace {
-            run_estimation: Some(0),
-            ..busy()
-        },
     ] {
         let open = open(Kind::Timer, &[closed], Some(&measured));
         assert_eq!(names(&open), ALL[1..]);
@@ -162,6 +158,24 @@ fn a_dead_timer_has_a_way_back_and_other_estimators_nothing_to_mend() {
     for kind in [Kind::Kthread, Kind::Absent, Kind::Vendor] {
         assert_eq!(open(kind, &[busy()], None), []);
     }
+}
+
+#[test]
+fn lists_that_are_not_walked_are_passed_over() {
+    let skipping = Namespace {
+        state: Some(State::Skipping),
+        run_estimation: Some(0),
+        ..busy()
+    };
+    let second = Namespace {
+        netns: 7,
+        estimators: Some(3_001),
+        ..busy()
+    };
+    let measured = seen(3_000_000);
+    let open = open(Kind::Timer, &[skipping, second], Some(&measured));
+    assert_eq!(names(&open), ALL);
+    assert!(open[0].does.contains("netns 7 "), "{:?}", open[0]);
 }
 
 #[test]

@@ -174,3 +174,36 @@ fn without_probes_the_state_is_what_the_kernel_has() {
         }
     }
 }
+
+#[test]
+fn services_that_are_not_all_are_not_told() {
+    let told = |netns, services, estimators, pieces| Namespace {
+        netns,
+        services: Some(services),
+        destinations: Some(2 * services),
+        estimators,
+        pieces,
+        ..Namespace::default()
+    };
+    let mut namespaces = [
+        told(1, 9_998, Some(30_001), true),
+        told(2, 10_000, Some(30_001), true),
+        told(3, 9_998, None, true),
+        told(4, 1, None, false),
+        told(5, 0, Some(1), false),
+    ];
+    let doubts = doubt(&mut namespaces);
+    let known = namespaces.map(|one| one.services.is_some() && one.destinations.is_some());
+    assert_eq!(known, [false, true, false, true, true]);
+    assert_eq!(doubts.len(), 2);
+    assert!(
+        doubts[0].contains("netns 1 ") && doubts[0].contains("30001 estimators"),
+        "{doubts:?}"
+    );
+    assert!(
+        doubts[1].contains("netns 3 ") && doubts[1].contains("other namespaces"),
+        "{doubts:?}"
+    );
+    let mut alone = [told(3, 9_998, None, true), told(4, 0, None, false)];
+    assert!(doubt(&mut alone).is_empty(), "nobody else has services");
+}

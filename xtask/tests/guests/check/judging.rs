@@ -1,8 +1,9 @@
 //! `check --max`: exit codes as a monitoring plugin has them.
 
+use serde_json::json;
 use xtask::{lab::LabSpec, scenario};
 
-use super::{ROOT, TRY, code, page};
+use super::{ROOT, TRY, code, namespace, page};
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
@@ -22,6 +23,12 @@ fn a_run_over_the_maximum_is_a_problem_and_one_under_it_is_not() {
     assert_eq!(
         (over["verdict"].as_str(), code(&sections, "over")),
         (Some("problem"), 1)
+    );
+    assert_eq!(over["missing"], json!([]));
+    let root = namespace(&over, ROOT);
+    assert_eq!(
+        (&root["services"], &root["destinations"]),
+        (&json!(10_000), &json!(20_000))
     );
     let run = &over["measured"]["longest_run"];
     assert_eq!((&run["netns"], &run["cpu"]), (&ROOT.into(), &0.into()));

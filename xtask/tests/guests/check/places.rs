@@ -78,7 +78,8 @@ fn a_container_sees_the_host_and_what_it_may_not_see_is_said() {
         mount -t proc proc /host/proc; mount --rbind /sys /host/sys; mount --rbind /run /host/run
         mount | grep -q cgroup2 || mount -t cgroup2 none /sys/fs/cgroup
         mkdir -p {cgroup}
-        HOSTNAME=coredns-5d78c9869d-abcde ip netns exec lab1 sh -c 'echo $$ > {cgroup}/cgroup.procs; exec sleep 1000' &
+        HOSTNAME=coredns-5d78c9869d-abcde ip netns exec lab1 sleep 1000 &
+        echo $! > {cgroup}/cgroup.procs
         sleep 1
         echo == inode; stat -Lc %i /run/netns/lab1
         try inside 'unshare -m -p -n -f ipvs-latency check --json'

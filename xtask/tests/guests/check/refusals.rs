@@ -5,6 +5,11 @@ use xtask::{kernel::Line, lab::LabSpec, scenario};
 
 use super::{ROOT, TRY, code, mitigation, namespace, page};
 
+/// The root namespace of a page: its number is not the same on every kernel.
+fn root(page: &Value) -> &Value {
+    namespace(page, page["root_netns"].as_u64().unwrap())
+}
+
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn without_ip_vs_the_page_says_how_to_load_it() {
@@ -60,7 +65,7 @@ fn told_of(kernel: Line, script: &str) -> Option<(Value, String)> {
         sections.text("release").unwrap().trim()
     );
     assert_eq!(page["kernel"]["possible_cpus"], 2);
-    let root = namespace(&page, ROOT);
+    let root = root(&page);
     assert_eq!(
         (&root["services"], &root["destinations"]),
         (&json!(10), &json!(20))
@@ -83,7 +88,7 @@ fn kernel_5_10_has_the_timer_and_it_cannot_be_measured_yet() {
         return;
     };
     assert_eq!(page["kernel"]["estimator"], "timer");
-    let root = namespace(&page, ROOT);
+    let root = root(&page);
     assert_eq!(
         (&root["state"], &root["run_estimation"]),
         (&Value::Null, &Value::Null)
@@ -105,7 +110,7 @@ fn kernel_6_12_has_kernel_threads_and_nothing_needs_doing() {
         return;
     };
     assert_eq!(page["kernel"]["estimator"], "kthread");
-    let root = namespace(&page, ROOT);
+    let root = root(&page);
     assert_eq!(
         (&root["state"], &root["run_estimation"]),
         (&json!("KTHREAD"), &json!(0))
