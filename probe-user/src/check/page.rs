@@ -203,7 +203,11 @@ pub struct Mitigation {
     pub undo: String,
 }
 
-#[allow(clippy::ref_option, reason = "serde hands the field over by reference")]
+#[allow(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands the field over by reference"
+)]
 fn displayed<S: Serializer>(state: &Option<State>, serializer: S) -> Result<S::Ok, S::Error> {
     match state {
         Some(state) => serializer.collect_str(state),

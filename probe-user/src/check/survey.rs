@@ -11,7 +11,7 @@ use crate::{
         estimation::{self, Kind},
         inhabitants::Inhabitants,
         netns,
-        services::{self, Services},
+        services::{self, Counted},
     },
     model::{NamespaceView, Overview, SLOW_PERIOD_NS, State},
 };
@@ -76,9 +76,9 @@ impl Survey<'_> {
     }
 
     /// A list of one has the total alone. Otherwise by the file that a process, or a name, gives access to.
-    fn services(&self, netns: u32, estimators: Option<u32>) -> Option<Services> {
+    fn services(&self, netns: u32, estimators: Option<u32>) -> Option<Counted> {
         if estimators.is_some_and(|length| length <= 1) {
-            return Some(Services::default());
+            return Some(Counted::default());
         }
         let process = self.inhabitants.process(netns);
         let counted = process.and_then(|pid| services::of_process(self.root, pid).ok());
@@ -163,8 +163,8 @@ pub fn doubt(namespaces: &mut [Namespace]) -> Vec<String> {
         };
         (one.services, one.destinations) = (None, None);
         doubts.push(format!(
-            "/proc/net/ip_vs of netns {} tells of {services} services and {destinations} destinations, which may not be \
-             all, for {against}: they may have changed meanwhile, and the kernel leaves some out of that file where \
+            "/proc/net/ip_vs of netns {} tells of {services} services and {destinations} destinations, which is not \
+             certain, for {against}: they may have changed meanwhile, and the kernel miscounts in that file where \
              several namespaces have services",
             one.netns
         ));

@@ -1,9 +1,9 @@
 //! Services and destinations of a network namespace, counted in its `/proc/net/ip_vs`.
 //!
-//! **That file may leave services out** where other namespaces have services too. The table is one for all
-//! namespaces: while the kernel fills a page, it counts those of the others as well, and where it goes on with the
-//! next page, it steps over as many of the namespace's own (`ip_vs_info_array` and `ip_vs_info_seq_next`,
-//! `net/netfilter/ipvs/ip_vs_ctl.c` of Linux 6.1; seen there).
+//! **That file may leave services out** where other namespaces have services too: the table is one for all
+//! namespaces. While the kernel fills a page it steps through the others' as well (`ip_vs_info_seq_next`), but where
+//! it goes on with the next page, it counts the namespace's own alone (`ip_vs_info_array`,
+//! `net/netfilter/ipvs/ip_vs_ctl.c`), and so jumps over as many. Seen on Linux 6.1.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use nix::sched::{CloneFlags, setns};
 
 /// How much a network namespace balances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Services {
+pub struct Counted {
     /// Virtual services.
     pub services: u32,
     /// Destinations of all services together.
@@ -33,7 +33,7 @@ const PIECE_BYTES: usize = 4096;
 /// # Errors
 ///
 /// When the process is gone, or the kernel has no IPVS.
-pub fn of_process(root: &Path, pid: u32) -> io::Result<Services> {
+pub fn of_process(root: &Path, pid: u32) -> io::Result<Counted> {
     read(&root.join(format!("proc/{pid}/net/ip_vs")))
 }
 
@@ -43,7 +43,7 @@ pub fn of_process(root: &Path, pid: u32) -> io::Result<Services> {
 /// # Errors
 ///
 /// When it may not be entered, or the kernel has no IPVS.
-pub fn of_name(root: &Path, name: &str) -> io::Result<Services> {
+pub fn of_name(root: &Path, name: &str) -> io::Result<Counted> {
     let namespace = File::open(root.join("run/netns").join(name))?;
     let file = root.join("proc/thread-self/net/ip_vs");
     let reader = thread::Builder::new().spawn(move || {
@@ -55,15 +55,15 @@ pub fn of_name(root: &Path, name: &str) -> io::Result<Services> {
         .unwrap_or_else(|_| Err(io::Error::other("counting services panicked")))
 }
 
-fn read(file: &Path) -> io::Result<Services> {
+fn read(file: &Path) -> io::Result<Counted> {
     // The kernel hands over a page at a time, whatever is asked for.
     count(BufReader::new(File::open(file)?))
 }
 
 /// Counts the lines as `ip_vs_info_seq_show` writes them (`net/netfilter/ipvs/ip_vs_ctl.c` of Linux 6.1):
 /// three lines of titles, then a line a service and under it a line `  -> ` a destination.
-fn count(mut lines: impl BufRead) -> io::Result<Services> {
-    let mut counted = Services::default();
+fn count(mut lines: impl BufRead) -> io::Result<Counted> {
+    let mut counted = Counted::default();
     let mut line = Vec::new();
     let mut bytes = 0;
     while lines.read_until(b'\n', &mut line)? > 0 {
@@ -111,8 +111,8 @@ FWM  00000001 rr
             (many.services, many.destinations, many.pieces),
             (80, 60, true)
         );
-        assert_eq!(count(TITLES.as_bytes()).unwrap(), Services::default());
-        assert_eq!(count(&b""[..]).unwrap(), Services::default());
+        assert_eq!(count(TITLES.as_bytes()).unwrap(), Counted::default());
+        assert_eq!(count(&b""[..]).unwrap(), Counted::default());
     }
 
     #[test]

@@ -21,7 +21,8 @@ const NAMESPACES: &str = r"
 ip netns exec lab1 sh -c 'echo 0 > /proc/sys/net/ipv4/vs/run_estimation'
 ip netns exec lab2 sleep 1000 &
 ip netns exec lab3 ipvsadm -A -t 10.0.0.1:80 -s rr
-ip netns exec lab3 ipvsadm -a -t 10.0.0.1:80 -r 10.0.0.2 -m
+ip -n lab3 link set lo up
+ip netns exec lab3 ipvsadm -a -t 10.0.0.1:80 -r 127.0.0.1 -m
 ip netns add nobody
 ip netns exec nobody ipvsadm -A -t 10.0.0.1:80 -s rr
 inode=$(stat -Lc %i /run/netns/nobody)
