@@ -146,6 +146,16 @@ pub fn doubt(namespaces: &mut [Namespace]) -> Vec<String> {
         .filter(|one| one.services > Some(0))
         .count();
     let mut doubts = Vec::new();
+    let uncounted = namespaces
+        .iter()
+        .filter(|one| one.services.is_none() && one.state != Some(State::Absent))
+        .count();
+    if uncounted > 0 {
+        doubts.push(format!(
+            "the services of {uncounted} network namespaces could not be counted: each has no process, and no name of \
+             `ip netns` by which it could be entered, for which the capability CAP_SYS_ADMIN is needed"
+        ));
+    }
     for one in namespaces {
         let (Some(services), Some(destinations)) = (one.services, one.destinations) else {
             continue;

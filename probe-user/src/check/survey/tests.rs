@@ -206,4 +206,12 @@ fn services_that_are_not_all_are_not_told() {
     );
     let mut alone = [told(3, 9_998, None, true), told(4, 0, None, false)];
     assert!(doubt(&mut alone).is_empty(), "nobody else has services");
+    let uncounted = Namespace::default();
+    let absent = Namespace {
+        state: Some(State::Absent),
+        ..Namespace::default()
+    };
+    let doubts = doubt(&mut [uncounted.clone(), absent, uncounted]);
+    assert_eq!(doubts.len(), 1);
+    assert!(doubts[0].contains("of 2 network namespaces") && doubts[0].contains("CAP_SYS_ADMIN"));
 }
