@@ -151,9 +151,10 @@ pub fn doubt(namespaces: &mut [Namespace]) -> Vec<String> {
         .filter(|one| one.services.is_none() && one.state != Some(State::Absent))
         .count();
     if uncounted > 0 {
+        let plural = if uncounted == 1 { "" } else { "s" };
         doubts.push(format!(
-            "the services of {uncounted} network namespaces could not be counted: each has no process, and no name of \
-             `ip netns` by which it could be entered, for which the capability CAP_SYS_ADMIN is needed"
+            "the services of {uncounted} network namespace{plural} could not be counted, for want of a process there, or \
+             of a name of `ip netns` by which to enter, which needs the capability CAP_SYS_ADMIN"
         ));
     }
     for one in namespaces {
