@@ -3,7 +3,7 @@
 use aya_ebpf::{
     Global,
     macros::map,
-    maps::{HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
 use probe_ebpf::{
     EVENTS_BYTES, MAX_ESTIMATORS, MAX_IN_FLIGHT, OPERATIONS_BYTES, Offsets, SNAPSHOTS_BYTES,
@@ -96,6 +96,10 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 
 #[map]
 pub static OPERATIONS: RingBuf = RingBuf::with_byte_size(OPERATIONS_BYTES, 0);
+
+/// How many records found [`OPERATIONS`] full.
+#[map]
+pub static OPERATIONS_LOST: Array<u64> = Array::with_max_entries(1, 0);
 
 #[map]
 pub static SNAPSHOTS: RingBuf = RingBuf::with_byte_size(SNAPSHOTS_BYTES, 0);

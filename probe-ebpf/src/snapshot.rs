@@ -51,7 +51,8 @@ pub struct Snapshot {
     pub counted: i64,
     /// Runs of `estimation_timer` that the probes saw enter since they were attached.
     pub runs: u64,
-    /// Runs among them whose record found the ring buffer full.
+    /// Runs among them whose record found the ring buffer full. At the end: the starts and stops of at least
+    /// [`crate::LOCK_WAIT_MIN_NS`], of all namespaces, whose record did.
     pub lost: u64,
     /// `CLOCK_MONOTONIC` in nanoseconds at the end of the snapshot. [`SnapshotKind::End`] only.
     pub now_ns: u64,

@@ -1,14 +1,20 @@
 //! `ipvs-latency watch`: every run of the estimator as it comes, and sums at the end.
 
 mod bars;
+mod display;
 pub mod durations;
 mod findings;
 mod json;
 mod marks;
 mod namespace_name;
 mod run;
+mod signals;
 mod sink;
+mod surroundings;
 mod table;
 mod text;
+mod tui;
+mod watcher;
 
-pub use run::{TICK, run};
+pub use run::run;
+pub use watcher::TICK;

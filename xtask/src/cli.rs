@@ -32,7 +32,7 @@ pub enum Command {
     Headers(HeadersArgs),
     /// Measure in the lab what the probes cost the estimator, beside what other tools cost it.
     Bench(BenchArgs),
-    /// Watch a kernel with 30,001 estimators for 20 s; sets up what is missing first.
+    /// Watch a kernel with 30,001 estimators, on a terminal until `q`; sets up what is missing first.
     Demo,
     /// Run the tests: all that CI runs, or a tier.
     Test(TestArgs),

@@ -1,22 +1,44 @@
 //! `cargo xtask demo`: the tool at work, on a real kernel with 30,001 estimators.
 
-use std::process::ExitCode;
+use std::{
+    io::{IsTerminal as _, stdin, stdout},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, LabArgs},
     kernel::Line,
     lab,
     setup::{self, Need},
 };
 
-/// How the lab is asked for it.
-const COMMAND_LINE: &str = "cargo-xtask lab --kernel 6.1 --cpus 2 --services 10000 --destinations 2 --netns 3 \
-                            -- ipvs-latency watch --duration 20s";
+/// The guest that both forms are shown in.
+const LAB: &str =
+    "cargo-xtask lab --kernel 6.1 --cpus 2 --services 10000 --destinations 2 --netns 3";
 
-/// Sets up what is missing and shows 20 s of calls.
+/// What is shown, and how the lab is asked for it.
+struct Show {
+    /// After [`LAB`].
+    arguments: &'static str,
+    announcement: &'static str,
+}
+
+/// Where a user watches. An hour is long for a look, and longer than the lab goes on by itself.
+const SCREEN: Show = Show {
+    arguments: "--timeout 3600 -- ipvs-latency watch",
+    announcement: "What opens in a moment is `ipvs-latency watch` in a guest with 30,001 estimators: q ends it, ? helps.",
+};
+
+/// Where its output goes to a file or a pipe.
+const LINES: Show = Show {
+    arguments: "-- ipvs-latency watch --duration 20s",
+    announcement: "What follows are 20 s of `ipvs-latency watch` in a guest with 30,001 estimators.",
+};
+
+/// Sets up what is missing and opens the screen, or shows 20 s of calls where there is no terminal.
 ///
 /// # Errors
 /// When this machine cannot be set up.
@@ -28,14 +50,45 @@ pub fn run() -> Result<ExitCode, setup::Error> {
         Need::Userland,
         Need::Kernel(Line::V6_1),
     ])?;
-    let cli = Cli::try_parse_from(COMMAND_LINE.split_whitespace())
-        .context("the demo's own command line is wrong")?;
-    let Command::Lab(args) = cli.command else {
-        return Err(anyhow::anyhow!("the demo's own command line is no lab").into());
+    let show = if stdin().is_terminal() && stdout().is_terminal() {
+        SCREEN
+    } else {
+        LINES
     };
-    eprintln!(
-        "What follows is: cargo xtask {}",
-        COMMAND_LINE.trim_start_matches("cargo-xtask ")
-    );
+    let args = show.lab()?;
+    eprintln!("{}\n({})", show.announcement, show.command_line());
     Ok(lab::run(args))
+}
+
+impl Show {
+    fn command_line(&self) -> String {
+        format!("{LAB} {}", self.arguments).replacen("cargo-xtask", "cargo xtask", 1)
+    }
+
+    fn lab(&self) -> anyhow::Result<LabArgs> {
+        let words = LAB
+            .split_whitespace()
+            .chain(self.arguments.split_whitespace());
+        let cli = Cli::try_parse_from(words).context("the demo's own command line is wrong")?;
+        match cli.command {
+            Command::Lab(args) => Ok(args),
+            _ => anyhow::bail!("the demo's own command line is no lab"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_command_lines_are_labs_of_30001_estimators_and_end_by_themselves_or_by_the_user() {
+        for (show, ends) in [(SCREEN, false), (LINES, true)] {
+            let args = show.lab().unwrap();
+            assert_eq!(args.services * (1 + args.destinations) + 1, 30_001);
+            assert_eq!(args.command[..2], ["ipvs-latency", "watch"]);
+            assert_eq!(args.command.contains(&"--duration".to_owned()), ends);
+            assert!(show.command_line().starts_with("cargo xtask lab "));
+        }
+    }
 }

@@ -21,7 +21,7 @@ use aya_log_ebpf::warn;
 use probe_ebpf::{Event, EventKind, LOCK_WAIT_MIN_NS, event::ESTIMATORS_UNKNOWN};
 
 use super::kernel_memory::{entry, renew};
-use crate::maps::{ESTIMATORS, Estimator, IN_FLIGHT, InFlight, OPERATIONS};
+use crate::maps::{ESTIMATORS, Estimator, IN_FLIGHT, InFlight, OPERATIONS, OPERATIONS_LOST};
 
 #[kprobe]
 fn start_enter(ctx: ProbeContext) -> u32 {
@@ -29,8 +29,8 @@ fn start_enter(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe]
-fn start_return(ctx: RetProbeContext) -> u32 {
-    leave(&ctx, EventKind::Start)
+fn start_return(_ctx: RetProbeContext) -> u32 {
+    leave(EventKind::Start)
 }
 
 #[kprobe]
@@ -39,8 +39,8 @@ fn stop_enter(ctx: ProbeContext) -> u32 {
 }
 
 #[kretprobe]
-fn stop_return(ctx: RetProbeContext) -> u32 {
-    leave(&ctx, EventKind::Stop)
+fn stop_return(_ctx: RetProbeContext) -> u32 {
+    leave(EventKind::Stop)
 }
 
 #[inline(always)]
@@ -102,7 +102,7 @@ unsafe fn atomic_add(number: *mut i64, change: i64) {
 }
 
 #[inline(always)]
-fn leave(ctx: &RetProbeContext, kind: EventKind) -> u32 {
+fn leave(kind: EventKind) -> u32 {
     let task = bpf_get_current_pid_tgid();
     // SAFETY: the entry belongs to this task alone until this task removes it.
     let Some(call) = (unsafe { IN_FLIGHT.get(task) }) else {
@@ -120,10 +120,10 @@ fn leave(ctx: &RetProbeContext, kind: EventKind) -> u32 {
         return 0;
     }
     let Some(mut record) = OPERATIONS.reserve::<Event>(0) else {
-        warn!(
-            ctx,
-            "ring buffer full: a start or stop of {} ns has no record", duration_ns
-        );
+        if let Some(lost) = OPERATIONS_LOST.get_ptr_mut(0) {
+            // SAFETY: `lost` points into the map.
+            unsafe { atomic_add(lost.cast(), 1) };
+        }
         return 0;
     };
     record.write(Event {

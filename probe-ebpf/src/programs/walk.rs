@@ -24,7 +24,7 @@ use probe_ebpf::{
 };
 
 use super::kernel_memory::{entry, read};
-use crate::maps::{ESTIMATORS, Estimator, OFFSETS, SNAPSHOTS};
+use crate::maps::{ESTIMATORS, Estimator, OFFSETS, OPERATIONS_LOST, SNAPSHOTS};
 
 /// Steps of one snapshot, namespaces plus entries walked: what bounds the time that tasks wait for it.
 const MAX_STEPS: u32 = 1 << 20;
@@ -313,6 +313,7 @@ fn end(root_netns: u32) -> i32 {
     let Some(mut record) = SNAPSHOTS.reserve::<Snapshot>(0) else {
         return Outcome::CutShort as i32;
     };
+    let lost = OPERATIONS_LOST.get(0).copied().unwrap_or(0);
     record.write(Snapshot {
         kind: SnapshotKind::End as u32,
         netns: root_netns,
@@ -327,7 +328,7 @@ fn end(root_netns: u32) -> i32 {
         walked: 0,
         counted: 0,
         runs: 0,
-        lost: 0,
+        lost,
         // SAFETY: no precondition.
         now_ns: unsafe { bpf_ktime_get_ns() },
         // SAFETY: no precondition.

@@ -17,13 +17,21 @@ impl Cpus {
     pub fn read(root: &Path) -> Self {
         let count = |file: &str| {
             let list = fs::read_to_string(root.join("sys/devices/system/cpu").join(file)).ok()?;
-            Some(u32::try_from(parse_list(&list)?.len()).unwrap_or(u32::MAX))
+            let count = u32::try_from(parse_list(&list)?.len()).ok()?;
+            // A host that runs this has a CPU.
+            (count > 0).then_some(count)
         };
         Self {
             possible: count("possible"),
             online: count("online"),
         }
     }
+}
+
+/// How many CPUs the kernel makes room for: what a run visits for every estimator, online or not.
+#[must_use]
+pub fn possible(root: &Path) -> Option<u32> {
+    Cpus::read(root).possible
 }
 
 /// The CPUs that the kernel can be built for (`NR_CPUS`) are no more than this: a list with more is no list.
@@ -96,7 +104,10 @@ mod tests {
         assert_eq!(Cpus::read(root.path()), Cpus::default());
         let folder = root.path().join("sys/devices/system/cpu");
         fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("possible"), "\n").unwrap();
+        assert_eq!(possible(root.path()), None);
         fs::write(folder.join("possible"), "0-63\n").unwrap();
+        assert_eq!(possible(root.path()), Some(64));
         fs::write(folder.join("online"), "0-3\n").unwrap();
         let expected = Cpus {
             possible: Some(64),

@@ -232,4 +232,16 @@ fn printable(name: &str) -> String {
 }
 
 #[cfg(test)]
+impl Inhabitants {
+    /// Those that a test names.
+    pub fn with_names(names: &[(u32, &str)]) -> Self {
+        let names = names.iter().map(|(netns, who)| (*netns, (*who).to_owned()));
+        Self {
+            names: names.collect(),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests;

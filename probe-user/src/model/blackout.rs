@@ -118,6 +118,7 @@ mod tests {
             netns: 1,
             estimators: None,
             interrupted_pid: 0,
+            interrupted_comm: None,
             blackout: None,
         }
     }

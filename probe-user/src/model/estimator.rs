@@ -80,6 +80,8 @@ struct FarExpiry {
 #[derive(Debug)]
 pub struct Estimator {
     netns: u32,
+    /// The session's own note: the number of the last snapshot that it was in.
+    pub seen_in: u64,
     /// Runs and lost runs that the programs had counted before this was begun.
     runs_before: u64,
     lost_before: u64,
@@ -110,6 +112,7 @@ impl Estimator {
     pub fn new(netns: u32) -> Self {
         Self {
             netns,
+            seen_in: 0,
             runs_before: 0,
             lost_before: 0,
             records: 0,

@@ -15,6 +15,9 @@ use super::{
 /// much again of those with calls in the interval.
 const KEPT_APART: usize = MAX_ESTIMATORS as usize;
 
+/// Of them, those that are gone: pods come and go for weeks.
+const GONE_KEPT: usize = 1_000;
+
 /// One network namespace.
 #[derive(Debug)]
 struct Namespace {
@@ -143,12 +146,13 @@ impl Namespaces {
     }
 
     /// Notes the state of a namespace's estimator, and what it was told by.
-    pub fn set_state(&mut self, netns: u32, state: State, why: &str) {
+    pub fn set_state(&mut self, netns: u32, state: State, why: String) {
         if let Some(namespace) = self.entry(netns) {
             namespace.state = Some(state);
-            namespace.why = (state != State::Active).then(|| why.to_owned());
+            namespace.why = (state != State::Active).then_some(why);
             if state == State::Absent {
                 namespace.next_run = None;
+                self.give_up_gone(GONE_KEPT);
             }
         }
     }
@@ -175,20 +179,32 @@ impl Namespaces {
     /// The namespace's own entry, made if there is none and there is or can be made room.
     fn entry(&mut self, netns: u32) -> Option<&mut Namespace> {
         if !self.known.contains_key(&netns) && self.known.len() >= KEPT_APART {
-            self.give_up_one_that_is_gone()?;
+            self.give_up_gone(0);
+            if self.known.len() >= KEPT_APART {
+                return None;
+            }
         }
         Some(self.known.entry(netns).or_insert_with(Namespace::new))
     }
 
-    fn give_up_one_that_is_gone(&mut self) -> Option<()> {
+    /// Gives up those that are gone, the ones that stalled least first, when there are more than `kept` by so
+    /// many that it is worth the while.
+    fn give_up_gone(&mut self, kept: usize) {
+        let is_gone = |namespace: &Namespace| namespace.state == Some(State::Absent);
         let gone = self
             .known
             .iter()
-            .filter(|(_, namespace)| namespace.state == Some(State::Absent));
-        let (least, _) = gone.min_by_key(|(_, namespace)| namespace.session.total_ns())?;
-        let least = *least;
-        self.known.remove(&least);
-        Some(())
+            .filter(|(_, namespace)| is_gone(namespace));
+        let mut gone: Vec<(u64, u32)> = gone
+            .map(|(netns, namespace)| (namespace.session.total_ns(), *netns))
+            .collect();
+        if gone.len() < kept + kept / 8 + 1 {
+            return;
+        }
+        gone.sort_unstable();
+        for (_, netns) in &gone[..gone.len() - kept] {
+            self.known.remove(netns);
+        }
     }
 
     /// Those with something to count since the last interval, and begins the next one.
@@ -221,4 +237,43 @@ impl Namespaces {
 fn by_stall(mut reports: Vec<(u64, NamespaceReport)>) -> Vec<NamespaceReport> {
     reports.sort_by_key(|(total_ns, report)| (std::cmp::Reverse(*total_ns), report.netns));
     reports.into_iter().map(|(_, report)| report).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gone(namespaces: &mut Namespaces, netns: u32) {
+        namespaces.set_state(netns, State::Absent, "the namespace is gone".into());
+    }
+
+    #[test]
+    fn of_those_that_are_gone_the_ones_that_stalled_most_are_kept() {
+        let mut namespaces = Namespaces::default();
+        namespaces.set_state(7, State::Active, String::new());
+        for netns in 100..10_100 {
+            let duration_ns = u64::from(netns % 1_000);
+            let entry = namespaces.entry(netns).expect("there is room");
+            entry.session.add_call(0, duration_ns);
+            gone(&mut namespaces, netns);
+            assert!(namespaces.known.len() <= 1 + GONE_KEPT + GONE_KEPT / 8);
+        }
+        assert_eq!(namespaces.state(7), Some(State::Active));
+        let worst =
+            (0..9).filter(|thousand| namespaces.known.contains_key(&(thousand * 1_000 + 999)));
+        assert_eq!(worst.count(), 9, "999 ns each");
+    }
+
+    #[test]
+    fn more_at_once_than_the_probes_follow_are_not_kept_apart() {
+        let mut namespaces = Namespaces::default();
+        for netns in 0..MAX_ESTIMATORS + 10 {
+            namespaces.set_state(netns, State::Active, String::new());
+        }
+        assert_eq!(namespaces.known.len(), KEPT_APART);
+        gone(&mut namespaces, 3);
+        namespaces.set_state(MAX_ESTIMATORS + 10, State::Active, String::new());
+        assert_eq!(namespaces.state(MAX_ESTIMATORS + 10), Some(State::Active));
+        assert_eq!(namespaces.state(3), None);
+    }
 }

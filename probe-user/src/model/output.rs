@@ -1,6 +1,6 @@
 //! What a session tells as it happens.
 
-use std::fmt;
+use std::{fmt, rc::Rc};
 
 use super::{State, WallTime};
 
@@ -47,6 +47,8 @@ pub struct Call {
     pub estimators: Option<u32>,
     /// The task that the softirq interrupted; 0 is an idle CPU.
     pub interrupted_pid: u32,
+    /// What that task is called, where it was looked up.
+    pub interrupted_comm: Option<Rc<str>>,
     /// What the whole batch kept from its CPU: with the batch's last call.
     pub blackout: Option<Blackout>,
 }

@@ -139,6 +139,18 @@ pub struct LockWaitSums {
     pub total_ns: u64,
     /// The longest, in nanoseconds.
     pub longest_ns: u64,
+    /// Starts and stops of 10 us or more without a record, because their ring buffer was full: each may have
+    /// been a wait.
+    pub unrecorded: u64,
+}
+
+impl LockWaitSums {
+    /// Adds one wait.
+    pub fn add(&mut self, duration_ns: u64) {
+        self.count += 1;
+        self.total_ns = self.total_ns.saturating_add(duration_ns);
+        self.longest_ns = self.longest_ns.max(duration_ns);
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What an interval or a whole session came to: all that an output may rest on.
 
-use super::{Blackout, Histogram, State, Summary, WallTime};
+use super::{Blackout, Histogram, LockWaitSums, State, Summary, WallTime};
 
 /// The sums of an interval, or of a session.
 #[derive(Debug, Clone)]
@@ -15,9 +15,11 @@ pub struct Report {
     pub histogram: Histogram,
     /// The longest blackout of a CPU among the batches that ended, if any had a run that is watched.
     pub max_blackout: Option<Blackout>,
+    /// Starts and stops of single estimators that waited for a run on another CPU.
+    pub lock_waits: LockWaitSums,
     /// By namespace, the one that stalls most first. An interval has only those in which something
-    /// happened. Of more namespaces than the probes follow at once, those that are gone and stalled
-    /// least may be in `all` only.
+    /// happened. Of namespaces that are gone, a thousand at least are kept; those that stalled least may be in
+    /// `all` only.
     pub namespaces: Vec<NamespaceReport>,
 }
 

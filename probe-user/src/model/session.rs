@@ -46,9 +46,12 @@ pub struct Session {
     /// there are no more than the probes follow and may have come since.
     estimators: HashMap<u64, Estimator>,
     any_snapshot: bool,
+    /// How many snapshots there were.
+    looks: u64,
     batches: Batches,
     lock_waits: LockWaits,
-    lock_wait_sums: LockWaitSums,
+    /// Starts and stops that the programs had found no room for, by the last snapshot.
+    operations_lost: u64,
     cpus: Cpus,
     costs: Costs,
     /// `ip_vs` is there, and the probes are in place.
@@ -60,6 +63,7 @@ pub struct Session {
 struct Sums {
     tally: Tally,
     max_blackout: Option<Blackout>,
+    lock_waits: LockWaitSums,
 }
 
 impl Sums {
@@ -67,6 +71,7 @@ impl Sums {
         Self {
             tally: Tally::new(Histogram::fine()),
             max_blackout: None,
+            lock_waits: LockWaitSums::default(),
         }
     }
 
@@ -90,6 +95,7 @@ impl Sums {
             all: self.tally.summary(observed_ns, clock),
             histogram: self.tally.histogram().clone(),
             max_blackout: self.max_blackout,
+            lock_waits: self.lock_waits,
             namespaces,
         }
     }
@@ -110,9 +116,10 @@ impl Session {
             namespaces: Namespaces::default(),
             estimators: HashMap::new(),
             any_snapshot: false,
+            looks: 0,
             batches: Batches::default(),
             lock_waits: LockWaits::default(),
-            lock_wait_sums: LockWaitSums::default(),
+            operations_lost: 0,
             cpus: Cpus::default(),
             costs: Costs::default(),
             attached: true,
@@ -125,7 +132,6 @@ impl Session {
         self.whole = Sums::new();
         self.namespaces.reset();
         self.cpus = Cpus::default();
-        self.lock_wait_sums = LockWaitSums::default();
     }
 
     /// `ip_vs` was unloaded, and the probes are gone with it: no namespace has an estimator any more. What
@@ -138,7 +144,8 @@ impl Session {
             jiffies: None,
         };
         let mut changes = Vec::new();
-        self.drop_vanished(&HashMap::new(), moment, &mut changes);
+        self.looks += 1;
+        self.drop_vanished(moment, &mut changes);
         outputs.extend(changes.into_iter().map(Output::StateChange));
         self.lock_waits = LockWaits::default();
         outputs
@@ -148,6 +155,7 @@ impl Session {
     pub fn attached_again(&mut self) {
         self.attached = true;
         self.any_snapshot = false;
+        self.operations_lost = 0;
     }
 
     /// Something that happened to the host or to us.
@@ -182,7 +190,7 @@ impl Session {
             cpus: self.cpus.views(observed_ns),
             next_run,
             cost: self.costs.cost(),
-            lock_waits: self.lock_wait_sums,
+            lock_waits: self.whole.lock_waits,
             attached: self.attached,
         }
     }
@@ -279,6 +287,7 @@ impl Session {
             netns: run.netns,
             estimators,
             interrupted_pid: run.pid,
+            interrupted_comm: None,
             blackout: None,
         };
         self.batches.push(call, watched, ready);
@@ -314,10 +323,9 @@ impl Session {
         if !self.watches(wait.event.netns) {
             return None;
         }
-        let sums = &mut self.lock_wait_sums;
-        sums.count += 1;
-        sums.total_ns = sums.total_ns.saturating_add(wait.duration_ns);
-        sums.longest_ns = sums.longest_ns.max(wait.duration_ns);
+        for sums in [&mut self.whole, &mut self.interval] {
+            sums.lock_waits.add(wait.duration_ns);
+        }
         self.is_slow(wait.duration_ns).then(|| {
             Output::LockWait(LockWait {
                 start_ns: wait.start_ns,
@@ -333,8 +341,8 @@ impl Session {
 
     fn look(&mut self, snapshot: &[Snapshot], moment: Moment) -> Vec<StateChange> {
         let first = !std::mem::replace(&mut self.any_snapshot, true);
+        self.looks += 1;
         let mut changes = Vec::new();
-        let mut seen = HashMap::new();
         for found in snapshot
             .iter()
             .filter(|record| is(record, SnapshotKind::Estimator))
@@ -344,22 +352,29 @@ impl Session {
                 .entry(found.ipvs)
                 .or_insert_with(|| Estimator::new(found.netns));
             let unrecorded = estimator.look(found, moment, first, &self.clock);
+            estimator.seen_in = self.looks;
             let signs = estimator.signs();
-            seen.insert(found.ipvs, found.netns);
-            let watched = self.options.watches(found.netns);
-            if watched {
+            if self.options.watches(found.netns) {
                 self.namespaces.note(found, estimator);
                 self.add_unrecorded(found.netns, unrecorded);
                 changes.extend(signs.and_then(|signs| {
-                    let (state, why) = signs.state();
-                    self.change_state(found.netns, state, why, moment)
+                    self.change_state(found.netns, signs.state(), || signs.why(), moment)
                 }));
             }
         }
         if moment.jiffies.is_some() {
-            self.drop_vanished(&seen, moment, &mut changes);
+            self.drop_vanished(moment, &mut changes);
+            self.note_operations_lost(snapshot.last().map_or(0, |end| end.lost));
         }
         changes
+    }
+
+    fn note_operations_lost(&mut self, lost: u64) {
+        let more = lost.saturating_sub(self.operations_lost);
+        self.operations_lost = lost;
+        for sums in [&mut self.whole, &mut self.interval] {
+            sums.lock_waits.unrecorded += more;
+        }
     }
 
     fn add_unrecorded(&mut self, netns: u32, Unrecorded { lost, missed }: Unrecorded) {
@@ -370,21 +385,21 @@ impl Session {
             .add_unrecorded(netns, Unrecorded { lost, missed });
     }
 
-    fn drop_vanished(
-        &mut self,
-        seen: &HashMap<u64, u32>,
-        moment: Moment,
-        changes: &mut Vec<StateChange>,
-    ) {
-        let still: BTreeSet<u32> = seen.values().copied().collect();
+    /// Drops the estimators that the last snapshot had not.
+    fn drop_vanished(&mut self, moment: Moment, changes: &mut Vec<StateChange>) {
+        let looks = self.looks;
         let vanished: Vec<Estimator> = self
             .estimators
-            .extract_if(|ipvs, _| !seen.contains_key(ipvs))
+            .extract_if(|_, estimator| estimator.seen_in != looks)
             .map(|(_, estimator)| estimator)
             .collect();
+        if vanished.is_empty() {
+            return;
+        }
+        let still: BTreeSet<u32> = self.estimators.values().map(Estimator::netns).collect();
         for netns in vanished.iter().map(Estimator::netns) {
             if self.watches(netns) && !still.contains(&netns) {
-                let why = "the namespace is gone, or ip_vs was unloaded".into();
+                let why = || "the namespace is gone, or ip_vs was unloaded".into();
                 changes.extend(self.change_state(netns, State::Absent, why, moment));
             }
         }
@@ -395,22 +410,24 @@ impl Session {
         &mut self,
         netns: u32,
         to: State,
-        why: String,
+        why: impl Fn() -> String,
         moment: Moment,
     ) -> Option<StateChange> {
         let from = self.namespaces.state(netns);
-        let news = match from {
-            Some(from) => from != to,
-            None => !matches!(to, State::Active | State::Absent),
-        };
-        self.namespaces.set_state(netns, to, &why);
-        news.then(|| StateChange {
+        if from == Some(to) {
+            return None;
+        }
+        self.namespaces.set_state(netns, to, why());
+        if from.is_none() && matches!(to, State::Active | State::Absent) {
+            return None;
+        }
+        Some(StateChange {
             start_ns: moment.now_ns,
             at: self.clock.wall(moment.now_ns),
             netns,
             from,
             to,
-            why,
+            why: why(),
         })
     }
 }

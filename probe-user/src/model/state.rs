@@ -55,30 +55,51 @@ pub struct Signs {
 }
 
 impl Signs {
-    /// The state, and the clause that says what it was told by.
+    /// The state: DEAD before SLOWED before SKIPPING.
     #[must_use]
-    pub fn state(&self) -> (State, String) {
+    pub fn state(&self) -> State {
         if self.gone {
-            let why =
-                "its timer is not pending and no run is under way: it will not come back by itself";
-            return (State::Dead, why.into());
+            State::Dead
+        } else if self.far_expiry_ns.is_some() || self.slow_gap_ns().is_some() {
+            State::Slowed
+        } else if self.switched_off || self.skimmed.is_some() {
+            State::Skipping
+        } else {
+            State::Active
         }
-        if let Some(ahead_ns) = self.far_expiry_ns {
-            let why = format!("its timer expires in {} s", tenths(ahead_ns));
-            return (State::Slowed, why);
+    }
+
+    /// What the state was told by: a clause without a full stop.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self.state() {
+            State::Dead => {
+                "its timer is not pending and no run is under way: it will not come back by itself"
+                    .into()
+            }
+            State::Slowed => match (self.far_expiry_ns, self.slow_gap_ns()) {
+                (Some(ahead_ns), _) => format!("its timer expires in {} s", tenths(ahead_ns)),
+                (None, gap_ns) => {
+                    format!(
+                        "its last two runs began {} s apart",
+                        tenths(gap_ns.unwrap_or(0))
+                    )
+                }
+            },
+            State::Skipping => match self.skimmed.filter(|_| !self.switched_off) {
+                Some(estimators) => {
+                    format!("its last run was too short to have visited {estimators} estimators")
+                }
+                None => "run_estimation is 0".into(),
+            },
+            State::Active | State::Kthread | State::Absent => {
+                "it runs every two seconds or so".into()
+            }
         }
-        if let Some(gap_ns) = self.gap_ns.filter(|gap_ns| *gap_ns > SLOW_PERIOD_NS) {
-            let why = format!("its last two runs began {} s apart", tenths(gap_ns));
-            return (State::Slowed, why);
-        }
-        if self.switched_off {
-            return (State::Skipping, "run_estimation is 0".into());
-        }
-        if let Some(estimators) = self.skimmed {
-            let why = format!("its last run was too short to have visited {estimators} estimators");
-            return (State::Skipping, why);
-        }
-        (State::Active, "it runs every two seconds or so".into())
+    }
+
+    fn slow_gap_ns(&self) -> Option<u64> {
+        self.gap_ns.filter(|gap_ns| *gap_ns > SLOW_PERIOD_NS)
     }
 }
 
@@ -93,7 +114,7 @@ mod tests {
     use super::*;
 
     fn told(signs: Signs) -> (State, String) {
-        signs.state()
+        (signs.state(), signs.why())
     }
 
     #[test]
@@ -125,6 +146,17 @@ mod tests {
         };
         assert_eq!(told(quick), (State::Skipping, "run_estimation is 0".into()));
         assert_eq!(told(Signs::default()).0, State::Active);
+        let skimmed = Signs {
+            skimmed: Some(30_001),
+            ..Signs::default()
+        };
+        assert_eq!(
+            told(skimmed),
+            (
+                State::Skipping,
+                "its last run was too short to have visited 30001 estimators".into()
+            )
+        );
     }
 
     #[test]
@@ -135,7 +167,6 @@ mod tests {
                 ..Signs::default()
             }
             .state()
-            .0
         };
         assert_eq!(gap(SLOW_PERIOD_NS), State::Active);
         assert_eq!(gap(SLOW_PERIOD_NS + 1), State::Slowed);

@@ -16,7 +16,7 @@ const BAR_COLUMNS: u64 = 40;
 
 /// How a power of ten is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scale {
+pub enum Scale {
     /// 1.0, 1.1, 1.2 to 9.9.
     TwoDigits,
     /// 1, 2, 3 to 9.
@@ -29,15 +29,18 @@ enum Scale {
 
 /// Durations from `low_ns` to just under `high_ns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Row {
-    low_ns: u64,
-    high_ns: u64,
-    count: u64,
+pub struct Row {
+    /// The shortest that belongs here.
+    pub low_ns: u64,
+    /// The shortest that does not any more.
+    pub high_ns: u64,
+    /// How many there were.
+    pub count: u64,
 }
 
 impl Scale {
     /// The bounds of the row that `duration_ns` belongs to.
-    fn bounds_ns(self, duration_ns: u64) -> (u64, u64) {
+    pub fn bounds_ns(self, duration_ns: u64) -> (u64, u64) {
         if duration_ns == 0 {
             return (0, 1);
         }
@@ -60,7 +63,8 @@ impl Scale {
         }
     }
 
-    fn rows(self, histogram: &Histogram) -> Vec<Row> {
+    /// What was counted, cut into rows; without the empty ones.
+    pub fn rows(self, histogram: &Histogram) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
         for (duration_ns, count) in histogram.counts() {
             let (low_ns, high_ns) = self.bounds_ns(duration_ns);

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use super::durations::readable;
-use crate::model::{P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Report, State, Summary};
+use crate::model::{
+    LockWaitSums, P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Report, State, Summary,
+};
 
 /// A run comes every two seconds, which the timer wheel and the run itself stretch a little.
 const ONE_PERIOD_NS: u64 = 2_200_000_000;
@@ -56,7 +58,27 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
             readable(max_ns)
         )?;
     }
-    write_unrecorded(out, all)
+    write_unrecorded(out, all)?;
+    write_lock_waits(out, report.lock_waits)
+}
+
+fn write_lock_waits(out: &mut impl Write, waits: LockWaitSums) -> io::Result<()> {
+    if waits.count > 0 {
+        let (total, longest) = (readable(waits.total_ns), readable(waits.longest_ns));
+        let number = waits.count;
+        writeln!(
+            out,
+            "{number} starts or stops waited for a run, {total} in all, the longest {longest}"
+        )?;
+    }
+    if waits.unrecorded > 0 {
+        let number = waits.unrecorded;
+        writeln!(
+            out,
+            "{number} starts or stops of 10 us and more have no record: their ring buffer was full"
+        )?;
+    }
+    Ok(())
 }
 
 fn runs(number: u64) -> String {

@@ -35,6 +35,7 @@ enum Record<'a> {
         netns: u32,
         estimators: Option<u32>,
         interrupted_pid: u32,
+        interrupted_comm: Option<&'a str>,
         blackout_ns: Option<u64>,
     },
     LockWait {
@@ -83,6 +84,10 @@ struct Period {
     #[serde(flatten)]
     all: Sums,
     max_blackout_ns: Option<u64>,
+    lock_waits: u64,
+    lock_wait_ns: u64,
+    lock_wait_max_ns: Option<u64>,
+    operations_lost: u64,
     namespaces: Vec<NamespaceSums>,
 }
 
@@ -153,6 +158,10 @@ impl From<&Report> for Period {
             observed_ns: report.observed_ns,
             all: Sums::from(&report.all),
             max_blackout_ns: report.max_blackout.map(|blackout| blackout.duration_ns),
+            lock_waits: report.lock_waits.count,
+            lock_wait_ns: report.lock_waits.total_ns,
+            lock_wait_max_ns: (report.lock_waits.count > 0).then_some(report.lock_waits.longest_ns),
+            operations_lost: report.lock_waits.unrecorded,
             namespaces: report.namespaces.iter().map(NamespaceSums::from).collect(),
         }
     }
@@ -170,6 +179,7 @@ impl<'a> From<&'a Output> for Record<'a> {
                 netns: call.netns,
                 estimators: call.estimators,
                 interrupted_pid: call.interrupted_pid,
+                interrupted_comm: call.interrupted_comm.as_deref(),
                 blackout_ns: call.blackout.map(|blackout| blackout.duration_ns),
             },
             Output::LockWait(wait) => Self::LockWait {

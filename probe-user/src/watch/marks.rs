@@ -19,11 +19,18 @@ const MARKS: [(u64, char, &str); 6] = [
     (10_000, '+', "36"),
 ];
 
+/// The mark of a duration; a blank where it has none.
+#[must_use]
+pub fn sign(duration_ns: u64) -> char {
+    let mark = MARKS.iter().find(|(over_ns, ..)| duration_ns > *over_ns);
+    mark.map_or(' ', |(_, sign, _)| *sign)
+}
+
 /// A duration in microseconds behind its mark, padded to [`DURATION_COLUMNS`].
 #[must_use]
 pub fn marked(duration_ns: u64, colour: Colour) -> String {
     let mark = MARKS.iter().find(|(over_ns, ..)| duration_ns > *over_ns);
-    let sign = mark.map_or(' ', |(_, sign, _)| *sign);
+    let sign = sign(duration_ns);
     let (us, ns) = (duration_ns / 1000, duration_ns % 1000);
     let text = format!("{:<DURATION_COLUMNS$}", format!("{sign} {us}.{ns:03} us"));
     match mark {

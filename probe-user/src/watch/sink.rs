@@ -23,6 +23,10 @@ pub struct Beginning {
     pub at: WallTime,
     /// The kernel's release.
     pub release: String,
+    /// The node's name.
+    pub hostname: String,
+    /// CPUs that the kernel makes room for.
+    pub possible_cpus: Option<u32>,
     /// Inode number of the root network namespace; 0 where it is hidden.
     pub root_netns: u32,
 }

@@ -40,9 +40,10 @@ impl Lines {
             .estimators
             .map_or("?".into(), |number| number.to_string());
         let s = if call.estimators == Some(1) { " " } else { "s" };
-        let over = match call.interrupted_pid {
-            0 => "idle".into(),
-            pid => format!("pid {pid}"),
+        let over = match (call.interrupted_pid, &call.interrupted_comm) {
+            (0, _) => "idle".into(),
+            (pid, Some(comm)) => format!("{comm} ({pid})"),
+            (pid, None) => format!("pid {pid}"),
         };
         write!(
             out,

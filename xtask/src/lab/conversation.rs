@@ -50,6 +50,8 @@ pub struct Ended {
     pub code: u8,
     /// What to tell the user about it, if anything.
     pub notice: Option<String>,
+    /// Whether the command was cut off, with the guest that it ran in.
+    pub is_cut_off: bool,
     /// Guest time it took to make services and destinations.
     pub filled_in: Duration,
     /// What the kernel wrote.
@@ -138,7 +140,9 @@ impl Conversation {
         let console = self.console.text();
         let tail = console::tail(&console);
         let mut filled = Duration::ZERO;
-        let (code, notice) = match end? {
+        let end = end?;
+        let is_cut_off = !matches!(end, End::Exit { .. });
+        let (code, notice) = match end {
             End::Exit { code, filled_in } => {
                 filled = filled_in;
                 (code, None)
@@ -166,6 +170,7 @@ impl Conversation {
         Ok(Ended {
             code,
             notice: notice.map(|notice| notice.trim_end().to_owned()),
+            is_cut_off,
             console,
             filled_in: filled,
         })

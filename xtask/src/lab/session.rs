@@ -118,7 +118,14 @@ impl Session {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let environment = ["TERM", "COLORTERM", "NO_COLOR", "LANG"];
+        let environment = [
+            "TERM",
+            "COLORTERM",
+            "NO_COLOR",
+            "LANG",
+            "LC_ALL",
+            "LC_CTYPE",
+        ];
         Run {
             command: self.command_for(streams.kinds[0]),
             environment: environment

@@ -38,6 +38,9 @@ pub fn inherit(spec: &LabSpec, command: Vec<String>) -> Result<u8> {
     watch_signals(sender.clone())?;
     let ended = session.run(streams, (sender, receiver), &mut user);
     drop(user);
+    if raw && ended.as_ref().map_or(true, |ended| ended.is_cut_off) {
+        terminal::leave_screen();
+    }
     let ended = ended?;
     if let Some(notice) = ended.notice {
         eprintln!("lab: {notice}");

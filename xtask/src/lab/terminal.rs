@@ -1,6 +1,6 @@
 //! The user's terminal: its size, and its raw mode while the guest's terminal does the work.
 
-use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::os::fd::{AsFd, AsRawFd};
 
 use anyhow::{Context, Result};
@@ -63,6 +63,14 @@ fn size_of(descriptor: i32) -> Option<Winsize> {
     // SAFETY: the standard streams are open for as long as the process lives, and `size` is what TIOCGWINSZ writes.
     unsafe { get_size(descriptor, &raw mut size) }.ok()?;
     Some(size)
+}
+
+/// Undoes on the user's terminal what a program of the guest may have done and can undo no more: the normal screen, a
+/// cursor, no colours.
+pub fn leave_screen() {
+    let mut terminal = stdout();
+    let _ = terminal.write_all(b"\x1b[?1049l\x1b[?25h\x1b[0m");
+    let _ = terminal.flush();
 }
 
 /// Keeps standard input's terminal raw; puts it back when dropped.

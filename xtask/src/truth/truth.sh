@@ -8,15 +8,32 @@ tracing=/sys/kernel/tracing
 truth=$tracing/instances/truth
 
 truth_begin() {
-    address=$(awk '$3 == "estimation_timer" && $4 == "[ip_vs]" { print "0x" $1 }' /proc/kallsyms)
     mkdir $truth
     echo ${1:-4096} > $truth/buffer_size_kb
     echo 'estimator_run u64 begin; u64 lasted' > $tracing/synthetic_events
+    truth_arm
+    echo 1 > $truth/events/synthetic/estimator_run/enable
+}
+
+# After ip_vs was unloaded and loaded again, before the first timer can fire two seconds later: the function
+# is at another address.
+truth_follow() { truth_disarm; truth_arm; }
+
+truth_arm() {
+    address=$(awk '$3 == "estimation_timer" && $4 == "[ip_vs]" { print "0x" $1 }' /proc/kallsyms)
     echo "hist:keys=timer:ts0=common_timestamp:clock=mono if function == $address" \
         > $tracing/events/timer/timer_expire_entry/trigger
     echo 'hist:keys=timer:begin=$ts0,lasted=common_timestamp-$ts0:onmatch(timer.timer_expire_entry).trace(estimator_run,$begin,$lasted):clock=mono' \
         > $tracing/events/timer/timer_expire_exit/trigger
-    echo 1 > $truth/events/synthetic/estimator_run/enable
+}
+
+truth_disarm() {
+    for event in exit entry; do
+        trigger=$tracing/events/timer/timer_expire_$event/trigger
+        grep -v '^#' $trigger | while IFS= read -r line; do
+            echo "!${line%% \[*}" > $trigger
+        done
+    done
 }
 
 # One line a run: begin in ns of CLOCK_MONOTONIC, duration in ns, CPU.
@@ -31,12 +48,7 @@ truth_runs() {
 
 truth_end() {
     echo 0 > $truth/events/synthetic/estimator_run/enable
-    for event in exit entry; do
-        trigger=$tracing/events/timer/timer_expire_$event/trigger
-        grep -v '^#' $trigger | while IFS= read -r line; do
-            echo "!${line%% \[*}" > $trigger
-        done
-    done
+    truth_disarm
     rmdir $truth
     echo > $tracing/synthetic_events
 }

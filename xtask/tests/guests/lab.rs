@@ -346,6 +346,22 @@ fn ctrl_c_ends_the_command_and_leaves_neither_a_machine_nor_a_raw_terminal() {
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_guest_that_is_stopped_takes_its_screen_off_the_terminal() {
+    let draw = r"printf '\033[?1049h\033[?25ldrawn'; exec sleep 1000";
+    let mut running = OnTerminal::start(&["--timeout", "20", "--", "sh", "-c", draw], 24, 80);
+    let before = running.settings();
+    running.wait_for("\x1b[?25ldrawn");
+    running.wait_for("\x1b[?1049l\x1b[?25h");
+    running.wait_for("20 s");
+    assert_eq!(
+        running.child.wait().unwrap().code(),
+        Some(i32::from(TIME_LIMIT))
+    );
+    assert_eq!(running.settings(), before);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
 fn signals_reach_the_command_and_no_machine_outlives_the_lab() {
     let start = |script: &str| {
         let mut child = lab(&["--", "sh", "-c", script]).spawn().unwrap();

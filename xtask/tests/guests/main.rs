@@ -2,5 +2,8 @@
 
 mod bench;
 mod check;
+mod container;
 mod lab;
+mod terminal;
+mod tui;
 mod watch;

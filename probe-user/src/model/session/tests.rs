@@ -745,3 +745,5 @@ fn an_unknown_length_is_not_a_number() {
     assert_eq!(call.estimators, None);
     assert_eq!(session.summary(SECOND).namespaces[0].estimators, None);
 }
+
+mod overview;

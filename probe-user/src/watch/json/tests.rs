@@ -2,7 +2,7 @@ use probe_ebpf::{Event, EventKind};
 use serde_json::Value;
 
 use super::*;
-use crate::model::{Blackout, Call, Clock, LockWait, Options, Session, StateChange};
+use crate::model::{Blackout, Call, Clock, LockWait, Notice, Options, Session, StateChange};
 
 const AT: WallTime = WallTime(1_700_000_005_123_000_000);
 
@@ -21,6 +21,7 @@ fn call() -> Call {
         netns: 4_026_531_840,
         estimators: Some(30_001),
         interrupted_pid: 0,
+        interrupted_comm: None,
         blackout: Some(Blackout {
             duration_ns: 400_000,
             calls: 3,
@@ -37,8 +38,8 @@ fn a_call_has_the_fields_of_the_contract_and_null_for_what_is_not_known() {
         ..call()
     });
     insta::assert_snapshot!(known + &text(|out| output(out, &unknown)), @r#"
-    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":30001,"interrupted_pid":0,"blackout_ns":400000}
-    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":null,"interrupted_pid":0,"blackout_ns":null}
+    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":30001,"interrupted_pid":0,"interrupted_comm":null,"blackout_ns":400000}
+    {"type":"call","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","duration_ns":345402,"cpu":1,"netns":4026531840,"estimators":null,"interrupted_pid":0,"interrupted_comm":null,"blackout_ns":null}
     "#);
 }
 
@@ -81,6 +82,17 @@ fn a_change_of_state_tells_from_what_to_what_and_why() {
     "#);
 }
 
+#[test]
+fn a_notice_tells_what_it_is_about() {
+    let notice = Output::Notice(Notice {
+        start_ns: 5_123_000_000,
+        at: AT,
+        topic: Topic::IpVs,
+        text: "ip_vs is loaded, and the probes are in place".into(),
+    });
+    insta::assert_snapshot!(text(|out| output(out, &notice)), @r#"{"type":"notice","schema":1,"start_ns":5123000000,"at":"2023-11-14T22:13:25.123Z","topic":"ip_vs","text":"ip_vs is loaded, and the probes are in place"}"#);
+}
+
 fn run(netns: u32, duration_ns: u64) -> Event {
     Event {
         kind: EventKind::Run as u32,
@@ -111,7 +123,7 @@ fn a_summary_has_the_sums_of_all_and_of_each_namespace() {
     runs.push(run(2, 2_000));
     let session = session_with(&runs);
     insta::assert_snapshot!(text(|out| summary(out, &session.summary(20_000_000_000))), @r#"
-    {"type":"summary","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":7,"recorded":7,"expected":7,"min_ns":2000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200100,"lost":0,"missed":0,"max_blackout_ns":4000000,"namespaces":[{"netns":1,"state":null,"estimators":30001,"run_estimation":null,"calls":6,"recorded":6,"expected":6,"min_ns":4000000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200000,"lost":0,"missed":0},{"netns":2,"state":null,"estimators":30001,"run_estimation":null,"calls":1,"recorded":1,"expected":1,"min_ns":2000,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":2000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":100,"lost":0,"missed":0}]}
+    {"type":"summary","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":7,"recorded":7,"expected":7,"min_ns":2000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200100,"lost":0,"missed":0,"max_blackout_ns":4000000,"lock_waits":0,"lock_wait_ns":0,"lock_wait_max_ns":null,"operations_lost":0,"namespaces":[{"netns":1,"state":null,"estimators":30001,"run_estimation":null,"calls":6,"recorded":6,"expected":6,"min_ns":4000000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200000,"lost":0,"missed":0},{"netns":2,"state":null,"estimators":30001,"run_estimation":null,"calls":1,"recorded":1,"expected":1,"min_ns":2000,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":2000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":100,"lost":0,"missed":0}]}
     "#);
 }
 
@@ -119,7 +131,7 @@ fn a_summary_has_the_sums_of_all_and_of_each_namespace() {
 fn of_no_calls_everything_but_the_counts_is_null() {
     let report = session_with(&[]).interval(20_000_000_000);
     insta::assert_snapshot!(text(|out| interval(out, &report)), @r#"
-    {"type":"interval","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":0,"recorded":0,"expected":0,"min_ns":null,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":null,"max_at":null,"stall_ns_per_s":null,"lost":0,"missed":0,"max_blackout_ns":null,"namespaces":[]}
+    {"type":"interval","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":0,"recorded":0,"expected":0,"min_ns":null,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":null,"max_at":null,"stall_ns_per_s":null,"lost":0,"missed":0,"max_blackout_ns":null,"lock_waits":0,"lock_wait_ns":0,"lock_wait_max_ns":null,"operations_lost":0,"namespaces":[]}
     "#);
 }
 

@@ -1,7 +1,7 @@
 use probe_ebpf::{Event, EventKind, Snapshot, SnapshotKind, snapshot::LENGTH_UNKNOWN};
 
 use super::*;
-use crate::model::{Blackout, Clock, Options, Session, State, WallTime};
+use crate::model::{Blackout, Clock, Options, Session, State, Topic, WallTime};
 
 const ROOT: u32 = 4_026_531_840;
 const POD: u32 = 4_026_532_200;
@@ -23,6 +23,7 @@ fn call() -> Call {
         netns: ROOT,
         estimators: Some(30_001),
         interrupted_pid: 0,
+        interrupted_comm: None,
         blackout: Some(Blackout {
             duration_ns: 345_402,
             calls: 1,
@@ -110,6 +111,7 @@ fn a_call_is_one_line_under_its_titles() {
         netns: POD,
         estimators: Some(1),
         interrupted_pid: 4711,
+        interrupted_comm: None,
         blackout: Some(Blackout {
             duration_ns: 12_345_678,
             calls: 75,
@@ -176,6 +178,12 @@ fn a_lock_wait_and_changes_of_state_are_told_in_words() {
         wait(Operation::Stop),
         change(None, State::Skipping),
         change(Some(State::Active), State::Slowed),
+        Output::Notice(Notice {
+            start_ns: 0,
+            at,
+            topic: Topic::Livepatch,
+            text: "livepatch fix is in force".into(),
+        }),
     ];
     let lines: String = outputs.iter().map(|output| line(PLAIN, output)).collect();
     insta::assert_snapshot!(lines, @r"
@@ -183,6 +191,7 @@ fn a_lock_wait_and_changes_of_state_are_told_in_words() {
     lock wait        |  22:13:25.123  cpu   1  netns 4026531840 (root)  ip_vs_stop_estimator of pid 812 waited 3.87 ms for a run on another CPU
     state            |  22:13:25.123           netns 4026531840 (root)  SKIPPING: its timer expires in 298.0 s
     state            |  22:13:25.123           netns 4026531840 (root)  SLOWED (was ACTIVE): its timer expires in 298.0 s
+    livepatch        |  22:13:25.123           livepatch fix is in force
     ");
 }
 

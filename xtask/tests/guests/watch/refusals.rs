@@ -96,10 +96,6 @@ fn wrong_arguments_name_the_argument_and_the_accepted_form() {
                 &["switched off", "echo 1"],
             ),
             (
-                "(until grep -qs DURATION /tmp/lines; do sleep 0.2; done; rmmod ip_vs_rr ip_vs) & ipvs-latency watch > /tmp/lines; code=$?; wait; modprobe -a ip_vs ip_vs_rr; exit $code",
-                &["ip_vs was unloaded", "start again"],
-            ),
-            (
                 "rmmod ip_vs_rr ip_vs; ipvs-latency watch",
                 &["ip_vs is not loaded", "modprobe ip_vs"],
             ),

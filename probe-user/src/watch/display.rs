@@ -1,0 +1,159 @@
+//! Where what is told goes: lines or records on standard output, or a screen.
+
+use std::io::{self, IsTerminal as _};
+
+use anyhow::Context as _;
+
+use super::{
+    sink::{Beginning, Sink},
+    tui::{Host, Look, Request, Screen},
+    watcher::Watcher,
+};
+use crate::{
+    cli::{ColorWhen, WatchArgs},
+    model::Output,
+};
+
+/// What is said where standard output is.
+pub const CANNOT_WRITE: &str = "standard output cannot be written";
+
+/// From this length on a call is in the screen's log, unless told otherwise: where funcgraph begins to call it slow.
+const SLOW_NS: u64 = 100_000;
+
+/// One of the forms.
+pub enum Display {
+    /// Lines or records, as they come.
+    Stream(Sink),
+    /// A screen.
+    Screen(Box<Screen>),
+}
+
+/// Whether a screen is wanted, and there is a terminal for it.
+#[must_use]
+pub fn wants_screen(args: &WatchArgs) -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    !args.plain && !args.json && !dumb && io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+impl Display {
+    /// Opens the form that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be set up, or standard output cannot be written.
+    pub fn open(args: &WatchArgs, color: ColorWhen, beginning: &Beginning) -> anyhow::Result<Self> {
+        if !wants_screen(args) {
+            let mut sink = Sink::new(args, color, beginning.root_netns);
+            sink.start(beginning).context(CANNOT_WRITE)?;
+            return Ok(Self::Stream(sink));
+        }
+        let host = Host {
+            release: beginning.release.clone(),
+            hostname: beginning.hostname.clone(),
+            possible_cpus: beginning.possible_cpus,
+            root_netns: beginning.root_netns,
+        };
+        let slow_ns = super::run::slow_ns(args).unwrap_or(SLOW_NS);
+        let look = Look::from_environment(args.ascii, color);
+        let screen = Screen::open(host, look, slow_ns).context("the terminal cannot be used")?;
+        Ok(Self::Screen(Box::new(screen)))
+    }
+
+    /// Tells what happened.
+    ///
+    /// # Errors
+    ///
+    /// When standard output cannot be written.
+    pub fn outputs(&mut self, outputs: &[Output]) -> anyhow::Result<()> {
+        match self {
+            Self::Stream(sink) => sink.outputs(outputs).context(CANNOT_WRITE),
+            Self::Screen(screen) => {
+                screen.feed(outputs);
+                Ok(())
+            }
+        }
+    }
+
+    /// Shows how things stand after a tick.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be written.
+    pub fn ticked(&mut self, watcher: &Watcher) -> anyhow::Result<()> {
+        if let Self::Screen(screen) = self {
+            screen.show(watcher.overview()?);
+        }
+        if watcher.is_check() {
+            self.name(watcher);
+        }
+        Ok(())
+    }
+
+    /// Hands over who lives where.
+    pub fn name(&mut self, watcher: &Watcher) {
+        if let Self::Screen(screen) = self {
+            screen.name(watcher.inhabitants().clone());
+        }
+    }
+
+    /// Sums up an interval, where that is wanted.
+    ///
+    /// # Errors
+    ///
+    /// When standard output cannot be written.
+    pub fn interval(&mut self, watcher: &mut Watcher) -> anyhow::Result<()> {
+        let report = watcher.interval()?;
+        match self {
+            Self::Stream(sink) => sink.interval(&report).context(CANNOT_WRITE),
+            Self::Screen(_) => Ok(()),
+        }
+    }
+
+    /// Leaves the screen, stops this process, and comes back to the screen when it goes on.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be written.
+    pub fn suspend(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::Stream(_) => Ok(()),
+            Self::Screen(screen) => screen.suspend().context(CANNOT_WRITE),
+        }
+    }
+
+    /// Sets up the screen again, which others may have used.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be written.
+    pub fn resume(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::Stream(_) => Ok(()),
+            Self::Screen(screen) => screen.resume().context(CANNOT_WRITE),
+        }
+    }
+
+    /// Draws the screen, if it is one.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be written.
+    pub fn draw(&mut self, now_ns: u64) -> anyhow::Result<()> {
+        match self {
+            Self::Stream(_) => Ok(()),
+            Self::Screen(screen) => screen.draw(now_ns).context(CANNOT_WRITE),
+        }
+    }
+
+    /// Waits for a key that asks for something, which only a screen has.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be read.
+    pub async fn input(&mut self) -> anyhow::Result<Option<Request>> {
+        match self {
+            Self::Stream(_) => std::future::pending().await,
+            Self::Screen(screen) => screen.input().await.context("the terminal cannot be read"),
+        }
+    }
+}

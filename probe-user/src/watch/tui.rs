@@ -1,0 +1,165 @@
+//! The screen of `watch`: everything at a glance, for whoever is on call.
+//!
+//! What it shows ([`app`]) and how ([`view`]) knows neither terminal nor clock; only [`terminal`] does.
+
+mod app;
+mod decoder;
+mod keys;
+mod layout;
+mod look;
+mod terminal;
+mod view;
+
+use std::io;
+
+pub use look::Look;
+
+use self::{
+    app::App,
+    terminal::{Input, Terminal},
+};
+use crate::{
+    kernel::inhabitants::Inhabitants,
+    model::{Output, Overview},
+};
+
+/// The node that is measured.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The kernel's release.
+    pub release: String,
+    /// What it calls itself.
+    pub hostname: String,
+    /// CPUs that it can have: an estimator adds up the counters of each of them.
+    pub possible_cpus: Option<u32>,
+    /// Inode number of the root network namespace; 0 where it is not known.
+    pub root_netns: u32,
+}
+
+/// What the event loop is to do for the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// End; with `keep`, the last screen stays in the terminal.
+    Quit {
+        /// To be given to [`Screen::close`].
+        keep: bool,
+    },
+    /// Count from now on.
+    Reset,
+    /// Tell of this moment: a notice under the topic `mark`.
+    Mark,
+    /// Call [`Screen::suspend`].
+    Suspend,
+}
+
+/// The terminal, taken until this is dropped.
+pub struct Screen {
+    app: App,
+    terminal: Terminal,
+}
+
+impl Screen {
+    /// Takes the terminal. Calls of at least `slow_ns` nanoseconds are listed; all are on the timeline.
+    /// To be called inside a tokio runtime with IO.
+    ///
+    /// # Errors
+    ///
+    /// When there is no terminal, or it cannot be set.
+    pub fn open(host: Host, look: Look, slow_ns: u64) -> io::Result<Self> {
+        Ok(Self {
+            app: App::new(host, look, slow_ns),
+            terminal: Terminal::open()?,
+        })
+    }
+
+    /// Takes what happened.
+    pub fn feed(&mut self, outputs: &[Output]) {
+        self.app.feed(outputs);
+    }
+
+    /// Takes the sums, once a second.
+    pub fn show(&mut self, overview: Overview) {
+        self.app.show(overview);
+    }
+
+    /// Takes who lives in which namespace.
+    pub fn name(&mut self, inhabitants: Inhabitants) {
+        self.app.name(inhabitants);
+    }
+
+    /// Takes the inode number of the root network namespace, once it is known.
+    pub fn set_root_netns(&mut self, netns: u32) {
+        self.app.host.root_netns = netns;
+        self.app.arrange();
+    }
+
+    /// Draws what changed. `now_ns` is in nanoseconds of `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be written to: it is gone.
+    pub fn draw(&mut self, now_ns: u64) -> io::Result<()> {
+        self.app.tick(now_ns);
+        if self.app.take_redraw() {
+            self.terminal.forget()?;
+        }
+        let app = &mut self.app;
+        self.terminal.draw(|buffer| {
+            app.resize(buffer.area.width, buffer.area.height);
+            view::draw(buffer, app);
+        })
+    }
+
+    /// Waits for a key or another size of the terminal, and does what it asks for; what the event loop
+    /// is to do is returned. Then the screen is to be drawn. Nothing is lost when this is dropped before
+    /// it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal is gone.
+    pub async fn input(&mut self) -> io::Result<Option<Request>> {
+        match self.terminal.input().await? {
+            Input::Key(key) => Ok(self.app.press(key)),
+            Input::Resized => Ok(None),
+        }
+    }
+
+    /// Gives the terminal back, stops this process and, once it goes on, takes the terminal again.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be set.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        self.terminal.suspend()
+    }
+
+    /// Takes the terminal again after a stop from outside, during which others may have used it.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be set.
+    pub fn resume(&mut self) -> io::Result<()> {
+        self.terminal.take_again()
+    }
+
+    /// Gives the terminal back; with `keep`, the last screen stays in it.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be written to.
+    pub fn close(mut self, keep: bool) -> io::Result<()> {
+        let last = self.terminal.size();
+        self.terminal.leave();
+        if !keep {
+            return Ok(());
+        }
+        let mut buffer = ratatui::buffer::Buffer::empty(last?);
+        self.app.help = false;
+        self.app.prompt = None;
+        view::draw(&mut buffer, &self.app);
+        terminal::print(&buffer, &mut io::stdout().lock())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,404 @@
+//! What the screen shows, and what keys do to it. No terminal and no clock: both are arguments.
+
+pub mod log;
+pub mod rows;
+pub mod timeline;
+
+use terminput::{KeyCode, KeyEvent};
+
+use self::{
+    log::Log,
+    rows::{Filter, Sort},
+    timeline::{Moment, Timeline},
+};
+use super::{
+    Host, Look, Request, decoder,
+    keys::{self, Action, Pane, Scroll},
+    layout::{self, Panes},
+};
+use crate::{
+    kernel::inhabitants::Inhabitants,
+    model::{Output, Overview},
+    watch::bars::{Row, Scale},
+};
+
+/// Seconds that a column of the timeline can stand for.
+pub const SECONDS_PER_COLUMN: [u64; 7] = [1, 2, 5, 10, 15, 30, 60];
+
+/// How often the histogram's range can be halved.
+pub const DEEPEST_ZOOM: u32 = 6;
+
+/// Longer texts make no sense as a filter.
+const LONGEST_FILTER: usize = 40;
+
+/// The tables of the last pane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// By network namespace.
+    Namespaces,
+    /// By CPU.
+    Cpus,
+}
+
+/// All that was measured, as far as it is shown.
+#[derive(Debug, Clone, Default)]
+pub struct Data {
+    /// The moment that the screen shows, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub now_ns: u64,
+    /// The sums.
+    pub overview: Option<Overview>,
+    /// The histogram, cut as finely as it is ever shown.
+    pub slots: Vec<Row>,
+    /// The latest calls, and what happened among them.
+    pub log: Log,
+    /// The last hour.
+    pub timeline: Timeline,
+}
+
+/// The state of the screen.
+#[derive(Debug)]
+pub struct App {
+    /// What is measured.
+    pub host: Host,
+    /// What the terminal can show.
+    pub look: Look,
+    /// Who lives in which namespace.
+    pub inhabitants: Inhabitants,
+    /// The pane that keys go to.
+    pub focus: Pane,
+    /// It alone is shown.
+    pub alone: bool,
+    /// The help is shown.
+    pub help: bool,
+    /// The text of a filter, while it is typed.
+    pub prompt: Option<String>,
+    /// The namespaces to show.
+    pub filter: Filter,
+    /// What the tables are sorted by.
+    pub sort: Sort,
+    /// The table of the last pane that keys go to.
+    pub table: Table,
+    /// How often the histogram's range is halved.
+    pub zoom: u32,
+    /// The histogram's bars are logarithmic.
+    pub logarithmic: bool,
+    /// Seconds to a column of the timeline: an index into [`SECONDS_PER_COLUMN`].
+    pub pace: usize,
+    /// The places of the namespaces to show.
+    pub namespace_rows: Vec<usize>,
+    /// The places of the CPUs.
+    pub cpu_rows: Vec<usize>,
+    /// The number of the log's entry at the bottom; `None`: the newest.
+    pub log_bottom: Option<u64>,
+    size: (u16, u16),
+    offsets: [usize; 2],
+    slow_ns: u64,
+    live: Data,
+    frozen: Option<Box<Data>>,
+    redraw: bool,
+}
+
+impl App {
+    /// Nothing measured yet; calls of at least `slow_ns` go into the log.
+    pub fn new(host: Host, look: Look, slow_ns: u64) -> Self {
+        Self {
+            host,
+            look,
+            inhabitants: Inhabitants::default(),
+            focus: Pane::Histogram,
+            alone: false,
+            help: false,
+            prompt: None,
+            filter: Filter::default(),
+            sort: Sort::default(),
+            table: Table::Namespaces,
+            zoom: 0,
+            logarithmic: false,
+            pace: 1,
+            namespace_rows: Vec::new(),
+            cpu_rows: Vec::new(),
+            log_bottom: None,
+            size: (0, 0),
+            offsets: [0, 0],
+            slow_ns,
+            live: Data::default(),
+            frozen: None,
+            redraw: false,
+        }
+    }
+
+    /// Takes what happened.
+    pub fn feed(&mut self, outputs: &[Output]) {
+        for output in outputs {
+            self.live.log.push(output, self.slow_ns);
+            self.live.timeline.push(output);
+        }
+    }
+
+    /// Takes the sums.
+    pub fn show(&mut self, overview: Overview) {
+        let before = self.live.overview.as_ref();
+        // Between two looks every run was seen, however long it was: records wait in the ring buffer.
+        let since_ns = before
+            .filter(|before| before.attached)
+            .map(|before| before.now_ns);
+        if overview.attached {
+            let from_ns = since_ns.unwrap_or(overview.now_ns);
+            self.live.timeline.observed(from_ns, overview.now_ns);
+        }
+        self.live.slots = Scale::TwoDigits.rows(&overview.histogram);
+        self.live.now_ns = self.live.now_ns.max(overview.now_ns);
+        self.live.overview = Some(overview);
+        if self.frozen.is_none() {
+            self.arrange();
+        }
+    }
+
+    /// Takes who lives where.
+    pub fn name(&mut self, inhabitants: Inhabitants) {
+        self.inhabitants = inhabitants;
+        self.arrange();
+    }
+
+    /// It is `now_ns`, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub fn tick(&mut self, now_ns: u64) {
+        self.live.now_ns = now_ns;
+    }
+
+    /// The terminal has so many columns and lines.
+    pub fn resize(&mut self, columns: u16, lines: u16) {
+        self.size = (columns, lines);
+    }
+
+    /// What to draw: what is measured, or what was when the screen was paused.
+    pub fn data(&self) -> &Data {
+        self.frozen.as_deref().unwrap_or(&self.live)
+    }
+
+    /// Whether the screen stands still.
+    pub fn is_paused(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// Whether everything is to be drawn anew, once.
+    pub fn take_redraw(&mut self) -> bool {
+        std::mem::take(&mut self.redraw)
+    }
+
+    /// The first row shown of a table that has room for `height`.
+    pub fn first_row(&self, table: Table, height: usize) -> usize {
+        let rows = match table {
+            Table::Namespaces => self.namespace_rows.len(),
+            Table::Cpus => self.cpu_rows.len(),
+        };
+        self.offsets[table as usize].min(rows.saturating_sub(height))
+    }
+
+    /// Of the table that keys go to, the rows in sight and all rows.
+    pub fn table_size(&self) -> (usize, usize) {
+        let panes = self.panes();
+        let (pane, rows) = match self.table {
+            Table::Namespaces => (panes.namespaces, self.namespace_rows.len()),
+            Table::Cpus => (panes.cpus, self.cpu_rows.len()),
+        };
+        (layout::rows_below_title(pane), rows)
+    }
+
+    fn panes(&self) -> Panes {
+        layout::panes(self.size.0, self.size.1, self)
+    }
+
+    /// Whether a line of the log is to be shown.
+    pub fn is_wanted(&self, line: &log::Line<'_>) -> bool {
+        line.netns().is_none_or(|netns| self.matches(netns))
+    }
+
+    fn matches(&self, netns: u32) -> bool {
+        self.filter
+            .matches(netns, self.host.root_netns, &self.inhabitants)
+    }
+
+    /// Chooses and sorts the rows: when they, or what they are chosen by, changed.
+    pub fn arrange(&mut self) {
+        let data = self.frozen.as_deref().unwrap_or(&self.live);
+        let Some(overview) = &data.overview else {
+            return;
+        };
+        let rows = rows::namespaces(&overview.namespaces, self.sort, |netns| self.matches(netns));
+        let cpus = rows::cpus(&overview.cpus, self.sort);
+        self.namespace_rows = rows;
+        self.cpu_rows = cpus;
+    }
+
+    /// Does what a key asks for, and says what the event loop is to do.
+    pub fn press(&mut self, key: KeyEvent) -> Option<Request> {
+        if self.prompt.is_some() && !is_for_the_loop(key) {
+            self.type_filter(key);
+            return None;
+        }
+        keys::action(key).and_then(|action| self.update(action))
+    }
+
+    /// Does what is asked for.
+    pub fn update(&mut self, action: Action) -> Option<Request> {
+        match action {
+            Action::Help => self.help = !self.help,
+            Action::Quit => return Some(Request::Quit { keep: false }),
+            Action::QuitKeeping => return Some(Request::Quit { keep: true }),
+            Action::Pause => self.pause(),
+            Action::Reset => {
+                self.live.timeline.note(self.live.now_ns, Moment::Reset);
+                return Some(Request::Reset);
+            }
+            Action::NextPane => self.move_focus(1),
+            Action::PreviousPane => self.move_focus(Pane::ALL.len() - 1),
+            Action::Choose(pane) => self.focus = pane,
+            Action::Alone => self.alone = !self.alone,
+            Action::Scroll(scroll) => self.scroll(scroll),
+            Action::Sort => {
+                self.sort = self.sort.next();
+                self.arrange();
+            }
+            Action::Filter => self.prompt = Some(self.filter.text().to_owned()),
+            Action::ZoomIn => self.zoom(true),
+            Action::ZoomOut => self.zoom(false),
+            Action::BarScale => self.logarithmic = !self.logarithmic,
+            Action::Mark => return Some(Request::Mark),
+            Action::OtherTable => {
+                self.table = match self.table {
+                    Table::Namespaces => Table::Cpus,
+                    Table::Cpus => Table::Namespaces,
+                };
+            }
+            Action::Back => self.back(),
+            Action::Suspend => return Some(Request::Suspend),
+            Action::Redraw => self.redraw = true,
+        }
+        None
+    }
+
+    fn pause(&mut self) {
+        self.frozen = match self.frozen {
+            None => Some(Box::new(self.live.clone())),
+            Some(_) => None,
+        };
+        self.arrange();
+    }
+
+    fn move_focus(&mut self, places: usize) {
+        let place = (self.focus as usize + places) % Pane::ALL.len();
+        self.focus = Pane::ALL[place];
+    }
+
+    /// One thing at a time, the nearest first.
+    fn back(&mut self) {
+        if self.help {
+            self.help = false;
+        } else if self.alone {
+            self.alone = false;
+        } else {
+            self.set_filter("");
+        }
+    }
+
+    fn set_filter(&mut self, text: &str) {
+        self.filter = Filter::new(text);
+        self.offsets[Table::Namespaces as usize] = 0;
+        self.log_bottom = None;
+        self.arrange();
+    }
+
+    fn type_filter(&mut self, key: KeyEvent) {
+        let Some(mut text) = self.prompt.take() else {
+            return;
+        };
+        match key.code {
+            KeyCode::Enter => return self.set_filter(&text),
+            KeyCode::Esc => return self.set_filter(""),
+            KeyCode::Backspace => {
+                text.pop();
+            }
+            _ if text.chars().count() < LONGEST_FILTER => text.extend(decoder::character(key)),
+            _ => {}
+        }
+        self.prompt = Some(text);
+    }
+
+    fn zoom(&mut self, closer: bool) {
+        if self.focus == Pane::Timeline {
+            self.pace = if closer {
+                self.pace.saturating_sub(1)
+            } else {
+                (self.pace + 1).min(SECONDS_PER_COLUMN.len() - 1)
+            };
+        } else {
+            self.zoom = if closer {
+                (self.zoom + 1).min(DEEPEST_ZOOM)
+            } else {
+                self.zoom.saturating_sub(1)
+            };
+        }
+    }
+
+    fn scroll(&mut self, scroll: Scroll) {
+        match self.focus {
+            Pane::Calls => self.scroll_log(scroll, layout::rows_below_title(self.panes().calls)),
+            Pane::Tables => self.scroll_table(scroll),
+            // They have nothing but what is in sight.
+            Pane::Histogram | Pane::Timeline => {}
+        }
+    }
+
+    fn scroll_table(&mut self, scroll: Scroll) {
+        let (height, rows) = self.table_size();
+        let first = self.first_row(self.table, height);
+        let last_first = rows.saturating_sub(height);
+        self.offsets[self.table as usize] = moved(first, last_first, height, scroll);
+    }
+
+    /// The log is read from its end: its first line in sight is so many from the newest.
+    fn scroll_log(&mut self, scroll: Scroll, height: usize) {
+        let wanted = self
+            .data()
+            .log
+            .back_from(None)
+            .filter(|(_, line)| self.is_wanted(line));
+        let numbers: Vec<u64> = wanted.map(|(number, _)| number).collect();
+        let last_first = numbers.len().saturating_sub(height);
+        let bottom = self.log_bottom.unwrap_or(u64::MAX);
+        let above_newest = numbers
+            .iter()
+            .take_while(|number| **number > bottom)
+            .count();
+        let first = last_first.saturating_sub(above_newest);
+        let above_newest = last_first - moved(first, last_first, height, scroll);
+        self.log_bottom = match above_newest {
+            0 => None,
+            lines => numbers.get(lines).copied(),
+        };
+    }
+}
+
+/// Keys that work while a text is typed, too.
+fn is_for_the_loop(key: KeyEvent) -> bool {
+    let action = keys::action(key);
+    decoder::character(key).is_none()
+        && matches!(
+            action,
+            Some(Action::Quit | Action::Suspend | Action::Redraw)
+        )
+}
+
+/// The first line in sight after scrolling, from 0 to `last_first`.
+fn moved(first: usize, last_first: usize, height: usize, scroll: Scroll) -> usize {
+    let page = height.saturating_sub(1).max(1);
+    let moved = match scroll {
+        Scroll::LineUp => first.saturating_sub(1),
+        Scroll::LineDown => first + 1,
+        Scroll::PageUp => first.saturating_sub(page),
+        Scroll::PageDown => first + page,
+        Scroll::First => 0,
+        Scroll::Last => last_first,
+    };
+    moved.min(last_first)
+}

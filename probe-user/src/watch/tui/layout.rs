@@ -1,0 +1,150 @@
+//! Where things are on the screen.
+
+use ratatui::layout::Rect;
+
+use super::{
+    app::{App, Table},
+    keys::Pane,
+};
+
+/// The smallest terminal that everything has room on: columns and lines.
+pub const SMALLEST: (u16, u16) = (80, 24);
+
+/// Lines of facts above the panes.
+const FACTS: u16 = 5;
+
+/// Columns of the histogram: three powers of ten and a half have room.
+const NARROWEST_HISTOGRAM: u16 = 39;
+
+/// From so many columns on, the tables of namespaces and CPUs stand side by side.
+const SIDE_BY_SIDE: u16 = 160;
+
+/// Columns of the table by CPU beside the other one.
+const CPUS_BESIDE: u16 = 54;
+
+/// From so many lines on, the table of CPUs stands below that of namespaces.
+const STACKED: u16 = 12;
+
+/// Where things are; what is not shown has an empty place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Panes {
+    /// What this is, and where.
+    pub title: Rect,
+    /// What is wrong, or has changed.
+    pub banner: Rect,
+    /// The numbers that matter most.
+    pub facts: Rect,
+    /// How often which duration came.
+    pub histogram: Rect,
+    /// The longest run of each moment.
+    pub timeline: Rect,
+    /// Calls, and what happened among them.
+    pub calls: Rect,
+    /// By namespace.
+    pub namespaces: Rect,
+    /// By CPU.
+    pub cpus: Rect,
+    /// What to press, or what is being typed.
+    pub footer: Rect,
+}
+
+/// Whether nothing but a word has room.
+#[must_use]
+pub fn is_too_small(columns: u16, lines: u16) -> bool {
+    columns < SMALLEST.0 || lines < SMALLEST.1
+}
+
+/// Lines of a pane below its title.
+#[must_use]
+pub fn rows_below_title(pane: Rect) -> usize {
+    usize::from(pane.height.saturating_sub(1))
+}
+
+/// Where things are on a terminal of this size.
+#[must_use]
+pub fn panes(columns: u16, lines: u16, app: &App) -> Panes {
+    if is_too_small(columns, lines) {
+        return Panes::default();
+    }
+    let full = |y: u16, height: u16| Rect::new(0, y, columns, height);
+    // Alone, a pane leaves what must always be in sight: the runs, and those not seen.
+    let facts = if app.alone { 1 } else { FACTS };
+    let below = 2 + facts;
+    let mut panes = Panes {
+        title: full(0, 1),
+        banner: full(1, 1),
+        facts: full(2, facts),
+        footer: full(lines - 1, 1),
+        ..Panes::default()
+    };
+    let rest = full(below, lines - below - 1);
+    if app.alone {
+        match app.focus {
+            Pane::Histogram => panes.histogram = rest,
+            Pane::Timeline => panes.timeline = rest,
+            Pane::Calls => panes.calls = rest,
+            Pane::Tables => tables(&mut panes, rest, app),
+        }
+        return panes;
+    }
+    let top = (rest.height * 3 / 8).clamp(7, 20);
+    let left = (columns * 2 / 5).max(NARROWEST_HISTOGRAM);
+    panes.histogram = Rect::new(0, rest.y, left, top);
+    panes.timeline = Rect::new(left, rest.y, columns - left, top);
+    let below = rest.height - top;
+    let most = below - below * 4 / 9;
+    let (namespaces, cpus) = wanted(app);
+    let tables_height = most.min(if columns >= SIDE_BY_SIDE {
+        namespaces.max(cpus)
+    } else if are_stacked(most, app) {
+        namespaces + cpus
+    } else {
+        match app.table {
+            Table::Namespaces => namespaces,
+            Table::Cpus => cpus,
+        }
+    });
+    let calls = below - tables_height;
+    panes.calls = full(rest.y + top, calls);
+    tables(&mut panes, full(rest.y + top + calls, tables_height), app);
+    panes
+}
+
+/// Whether both tables fit below each other in `height` lines.
+fn are_stacked(height: u16, app: &App) -> bool {
+    let (namespaces, cpus) = wanted(app);
+    height >= STACKED || height >= namespaces + cpus
+}
+
+/// Lines that the tables would fill, titles included. That of namespaces grows in steps, lest every
+/// one that comes or goes moves everything.
+fn wanted(app: &App) -> (u16, u16) {
+    let lines = |rows: usize, step| {
+        let rows = u16::try_from(rows.clamp(1, 1_000)).unwrap_or(u16::MAX);
+        rows.next_multiple_of(step) + 1
+    };
+    let overview = app.data().overview.as_ref();
+    let namespaces = overview.map_or(0, |overview| overview.namespaces.len());
+    let cpus = overview.map_or(0, |overview| overview.cpus.len());
+    (lines(namespaces, 4), lines(cpus, 1))
+}
+
+/// Both tables where both fit, else the one that is chosen.
+fn tables(panes: &mut Panes, area: Rect, app: &App) {
+    let (namespaces, cpus) = wanted(app);
+    if area.width >= SIDE_BY_SIDE {
+        let split = area.width - CPUS_BESIDE;
+        panes.namespaces = Rect::new(0, area.y, split - 1, area.height);
+        panes.cpus = Rect::new(split, area.y, CPUS_BESIDE, area.height);
+    } else if are_stacked(area.height, app) {
+        let above = namespaces.min((area.height - cpus.min(area.height)).max(area.height * 2 / 3));
+        let below = area.height - above;
+        panes.namespaces = Rect::new(0, area.y, area.width, above);
+        panes.cpus = Rect::new(0, area.y + above, area.width, below);
+    } else {
+        match app.table {
+            Table::Namespaces => panes.namespaces = area,
+            Table::Cpus => panes.cpus = area,
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The real terminal: taken, read, written to, and given back whatever happens.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal as _, Write},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    panic,
+    sync::{
+        Once,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crossterm::{
+    cursor::{Hide, Show},
+    execute, queue,
+    style::{Attribute, ContentStyle, Print, SetAttribute, SetStyle},
+    terminal::{
+        EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
+    },
+};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{Signal, raise},
+    unistd::read,
+};
+use ratatui::{
+    backend::{CrosstermBackend, IntoCrossterm as _},
+    buffer::{Buffer, Cell},
+    layout::Rect,
+    style::Style,
+};
+use terminput::KeyEvent;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    signal::unix::{self, SignalKind, signal},
+};
+
+use super::decoder::Decoder;
+
+/// The terminal is ours at the moment, and to be given back.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// What came from the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// It has another size.
+    Resized,
+}
+
+/// The terminal, taken until this is dropped.
+pub struct Terminal {
+    screen: ratatui::Terminal<CrosstermBackend<BufWriter<File>>>,
+    keyboard: Keyboard,
+    resized: unix::Signal,
+}
+
+impl Terminal {
+    /// Takes the terminal: keys come as they are pressed, on a screen of its own without a cursor.
+    pub fn open() -> io::Result<Self> {
+        let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let screen = ratatui::Terminal::new(CrosstermBackend::new(BufWriter::new(output)))?;
+        let terminal = Self {
+            screen,
+            keyboard: Keyboard::new(keyboard()?)?,
+            resized: signal(SignalKind::window_change())?,
+        };
+        give_back_on_panic();
+        take()?;
+        Ok(terminal)
+    }
+
+    /// Its size.
+    pub fn size(&self) -> io::Result<Rect> {
+        let (columns, lines) = size()?;
+        Ok(Rect::new(0, 0, columns, lines))
+    }
+
+    /// Writes what differs from what was drawn before.
+    pub fn draw(&mut self, view: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+        self.screen.draw(|frame| view(frame.buffer_mut()))?;
+        Ok(())
+    }
+
+    /// Holds nothing of what was drawn to be still there.
+    pub fn forget(&mut self) -> io::Result<()> {
+        // Not `clear()`: it asks the terminal where its cursor is, and waits for the answer.
+        let size = self.size()?;
+        self.screen.resize(size)
+    }
+
+    /// The next key or change of size. Nothing is lost when this is dropped.
+    pub async fn input(&mut self) -> io::Result<Input> {
+        tokio::select! {
+            key = self.keyboard.key() => Ok(Input::Key(key?)),
+            _ = self.resized.recv() => Ok(Input::Resized),
+        }
+    }
+
+    /// Gives the terminal back and stops, as the shell's Ctrl-Z does; takes it again when told to go on.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        give_back();
+        // To this thread: by its default action the signal stops all of us before this returns, which it
+        // does when `SIGCONT` comes. Sent to the process, another thread might take it a moment later,
+        // and the shell would find the terminal as we need it.
+        raise(Signal::SIGTSTP)?;
+        self.take_again()
+    }
+
+    /// Takes the terminal as it is now, whatever others have made of it.
+    pub fn take_again(&mut self) -> io::Result<()> {
+        give_back();
+        take()?;
+        self.forget()
+    }
+
+    /// Gives the terminal back.
+    pub fn leave(&mut self) {
+        give_back();
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn take() -> io::Result<()> {
+    TAKEN.store(true, Ordering::SeqCst);
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, Hide)
+}
+
+/// Gives the terminal back if it is taken. There is nobody to tell if it cannot be: it is gone then.
+fn give_back() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let reset = SetAttribute(Attribute::Reset);
+    let _gone = execute!(io::stdout(), reset, Show, LeaveAlternateScreen);
+    let _gone = disable_raw_mode();
+}
+
+/// What a panic has to say is to be read on the ordinary screen.
+fn give_back_on_panic() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            give_back();
+            before(info);
+        }));
+    });
+}
+
+/// Where keys come from: standard input, unless something else is read from there.
+fn keyboard() -> io::Result<OwnedFd> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return stdin.as_fd().try_clone_to_owned();
+    }
+    Ok(File::open("/dev/tty")?.into())
+}
+
+/// Keys of a terminal. Not crossterm's: its reader never returns once the terminal is gone, and takes a
+/// CPU for itself.
+struct Keyboard {
+    file: AsyncFd<OwnedFd>,
+    decoder: Decoder,
+}
+
+impl Keyboard {
+    fn new(file: OwnedFd) -> io::Result<Self> {
+        // SAFETY: an `OwnedFd` is open, and the same file, until it is dropped; nothing takes it out.
+        let file = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }?;
+        Ok(Self {
+            file,
+            decoder: Decoder::default(),
+        })
+    }
+
+    async fn key(&mut self) -> io::Result<KeyEvent> {
+        loop {
+            if let Some(key) = self.decoder.pop() {
+                return Ok(key);
+            }
+            let mut ready = self.file.readable().await?;
+            let mut bytes = [0; 256];
+            match read_what_is_there(ready.get_inner().as_fd(), &mut bytes)? {
+                Some(bytes) => self.decoder.push(bytes),
+                None => ready.clear_ready(),
+            }
+        }
+    }
+}
+
+/// Reads without waiting; `None`: nothing is there. The file is not set to do so by itself, since it is
+/// shared with the shell that started us.
+fn read_what_is_there<'b>(
+    file: BorrowedFd<'_>,
+    bytes: &'b mut [u8],
+) -> io::Result<Option<&'b [u8]>> {
+    let gone = || io::Error::new(io::ErrorKind::UnexpectedEof, "the terminal is gone");
+    let mut polled = [PollFd::new(file, PollFlags::POLLIN)];
+    match poll(&mut polled, PollTimeout::ZERO) {
+        Ok(0) | Err(Errno::EINTR | Errno::EAGAIN) => return Ok(None),
+        Ok(_) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let events = polled[0].revents().unwrap_or(PollFlags::empty());
+    if !events.contains(PollFlags::POLLIN) {
+        return Err(gone());
+    }
+    match read(file, bytes) {
+        Ok(0) | Err(Errno::EIO) => Err(gone()),
+        Ok(length) => Ok(Some(&bytes[..length])),
+        Err(Errno::EINTR | Errno::EAGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes what was drawn as lines of text, with its styles.
+pub fn print(buffer: &Buffer, out: &mut impl Write) -> io::Result<()> {
+    let area = buffer.area;
+    for y in 0..area.height {
+        let mut style = ContentStyle::default();
+        for x in 0..line_end(buffer, y) {
+            let cell = &buffer[(x, y)];
+            let wanted: ContentStyle = visible(cell.style()).into_crossterm();
+            if wanted != style {
+                queue!(out, SetAttribute(Attribute::Reset), SetStyle(wanted))?;
+                style = wanted;
+            }
+            queue!(out, Print(cell.symbol()))?;
+        }
+        if style != ContentStyle::default() {
+            queue!(out, SetAttribute(Attribute::Reset))?;
+        }
+        writeln!(out)?;
+    }
+    out.flush()
+}
+
+/// A style without what is as it always is.
+fn visible(style: Style) -> Style {
+    let chosen = |colour| Some(colour).filter(|colour| *colour != ratatui::style::Color::Reset);
+    Style {
+        fg: style.fg.and_then(chosen),
+        bg: style.bg.and_then(chosen),
+        underline_color: None,
+        ..style
+    }
+}
+
+/// Where the blanks at the end of a line begin.
+fn line_end(buffer: &Buffer, y: u16) -> u16 {
+    let blank = |x: &u16| {
+        let cell = &buffer[(*x, y)];
+        *cell == Cell::EMPTY
+    };
+    let width = buffer.area.width;
+    let blanks = (0..width).rev().take_while(blank).count();
+    width - u16::try_from(blanks).unwrap_or(width)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use ratatui::style::{Color, Modifier};
+    use terminput::KeyCode;
+
+    use super::*;
+
+    fn with_runtime(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(test);
+    }
+
+    #[test]
+    fn keys_come_as_they_are_pressed_and_a_terminal_that_is_gone_is_an_error() {
+        with_runtime(async {
+            let (reader, mut writer) = io::pipe().unwrap();
+            let mut keyboard = Keyboard::new(reader.into()).unwrap();
+            writer.write_all(b"q\x1b[A").unwrap();
+            assert_eq!(keyboard.key().await.unwrap().code, KeyCode::Char('q'));
+            assert_eq!(keyboard.key().await.unwrap().code, KeyCode::Up);
+            writer.write_all(b"x").unwrap();
+            assert_eq!(keyboard.key().await.unwrap().code, KeyCode::Char('x'));
+            drop(writer);
+            let gone = keyboard.key().await.unwrap_err();
+            assert_eq!(gone.kind(), io::ErrorKind::UnexpectedEof);
+        });
+    }
+
+    #[test]
+    fn a_key_is_not_lost_when_waiting_for_it_is_given_up() {
+        with_runtime(async {
+            let (reader, mut writer) = io::pipe().unwrap();
+            let mut keyboard = Keyboard::new(reader.into()).unwrap();
+            tokio::select! {
+                biased;
+                _ = keyboard.key() => panic!("nothing was pressed"),
+                () = tokio::task::yield_now() => {}
+            }
+            writer.write_all(b"q").unwrap();
+            assert_eq!(keyboard.key().await.unwrap().code, KeyCode::Char('q'));
+        });
+    }
+
+    #[test]
+    fn a_screen_is_left_as_text_with_its_styles_and_without_blanks_at_the_end() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 2));
+        buffer.set_string(0, 0, "DEAD", Style::new().fg(Color::Red));
+        buffer.set_string(5, 0, "1", Style::new().add_modifier(Modifier::BOLD));
+        buffer.set_string(0, 1, "plain", Style::new());
+        let mut out = Vec::new();
+        print(&buffer, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "\u{1b}[0m\u{1b}[38;5;1mDEAD\u{1b}[0m \u{1b}[0m\u{1b}[1m1\u{1b}[0m\nplain\n"
+        );
+    }
+}

@@ -1,0 +1,236 @@
+//! Keys, without a terminal.
+
+use terminput::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{
+    fixture::{NOW, ROOT, SECOND, app, app_of, call, crowded, overview, press},
+    *,
+};
+use crate::watch::tui::{
+    app::{DEEPEST_ZOOM, SECONDS_PER_COLUMN, Table, rows::Sort},
+    keys::{Action, Scroll, TABLE},
+};
+
+fn after(action: Action) -> (App, Option<Request>) {
+    let mut app = app_of(fixture::LOOK, crowded(1_000));
+    app.resize(80, 24);
+    app.focus = Pane::Tables;
+    let request = app.update(action);
+    (app, request)
+}
+
+#[test]
+fn every_key_of_the_table_does_what_it_says() {
+    for (key, action) in TABLE.iter().flat_map(|entry| entry.keys) {
+        let mut pressed = app_of(fixture::LOOK, crowded(1_000));
+        pressed.resize(80, 24);
+        pressed.focus = Pane::Tables;
+        let request = pressed.press(*key);
+        let (updated, wanted) = after(*action);
+        assert_eq!(request, wanted, "{key:?}");
+        let state = |app: &App| format!("{app:?}");
+        assert_eq!(state(&pressed), state(&updated), "{key:?}");
+    }
+}
+
+#[test]
+fn what_the_event_loop_is_to_do_is_asked_of_it() {
+    for (action, request) in [
+        (Action::Quit, Some(Request::Quit { keep: false })),
+        (Action::QuitKeeping, Some(Request::Quit { keep: true })),
+        (Action::Reset, Some(Request::Reset)),
+        (Action::Mark, Some(Request::Mark)),
+        (Action::Suspend, Some(Request::Suspend)),
+        (Action::Help, None),
+        (Action::Pause, None),
+        (Action::Sort, None),
+        (Action::Redraw, None),
+    ] {
+        assert_eq!(after(action).1, request, "{action:?}");
+    }
+}
+
+#[test]
+fn what_the_screen_does_by_itself_it_does() {
+    assert!(after(Action::Help).0.help);
+    assert!(after(Action::Pause).0.is_paused());
+    assert!(after(Action::Alone).0.alone);
+    assert!(after(Action::BarScale).0.logarithmic);
+    assert!(after(Action::Redraw).0.take_redraw());
+    assert_eq!(after(Action::NextPane).0.focus, Pane::Histogram);
+    assert_eq!(after(Action::PreviousPane).0.focus, Pane::Calls);
+    assert_eq!(
+        after(Action::Choose(Pane::Timeline)).0.focus,
+        Pane::Timeline
+    );
+    assert_eq!(after(Action::Sort).0.sort, Sort::Max);
+    assert_eq!(after(Action::OtherTable).0.table, Table::Cpus);
+    assert_eq!(after(Action::ZoomIn).0.zoom, 1);
+    assert_eq!(after(Action::Filter).0.prompt.as_deref(), Some(""));
+    let (mut app, _) = after(Action::Scroll(Scroll::LineDown));
+    assert_eq!(app.first_row(Table::Namespaces, 4), 1);
+    app.update(Action::Scroll(Scroll::First));
+    assert_eq!(app.first_row(Table::Namespaces, 4), 0);
+}
+
+#[test]
+fn no_key_has_two_meanings_and_a_key_without_one_does_nothing() {
+    let keys: Vec<_> = TABLE.iter().flat_map(|entry| entry.keys).collect();
+    for (key, action) in &keys {
+        assert_eq!(keys::action(*key), Some(*action), "{key:?}");
+    }
+    for unknown in [
+        KeyEvent::new(KeyCode::Char('x')),
+        KeyEvent::new(KeyCode::F(5)),
+        KeyEvent::new(KeyCode::Char('q')).modifiers(KeyModifiers::ALT),
+        KeyEvent::new(KeyCode::Char('r')).modifiers(KeyModifiers::CTRL),
+    ] {
+        assert_eq!(keys::action(unknown), None, "{unknown:?}");
+    }
+}
+
+#[test]
+fn a_filter_is_typed_applied_and_cleared() {
+    let mut app = app();
+    press(&mut app, "/roox\u{8}t");
+    assert_eq!(app.prompt.as_deref(), Some("root"));
+    assert_eq!(
+        app.namespace_rows.len(),
+        4,
+        "nothing is applied while typing"
+    );
+    insta::assert_snapshot!(screen(&mut app, 80, 24).lines().last().unwrap(), @" namespaces that match: root   Enter applies, Esc shows all");
+    press(&mut app, "\n");
+    assert_eq!((app.prompt.as_deref(), app.namespace_rows.len()), (None, 1));
+    let text = screen(&mut app, 80, 24);
+    assert!(text.contains("only root: 1 of 4"), "{text}");
+    assert!(!text.contains(&fixture::POD.to_string()), "{text}");
+    press(&mut app, "\u{1b}");
+    assert_eq!(app.namespace_rows.len(), 4);
+    for (text, rows) in [("CHECKOUT", 1), ("40265321", 1), ("4026", 4), ("nobody", 0)] {
+        press(&mut app, &format!("/{text}\n"));
+        assert_eq!(app.namespace_rows.len(), rows, "{text}");
+        press(&mut app, "\u{1b}");
+    }
+}
+
+#[test]
+fn while_a_filter_is_typed_letters_are_letters_and_ctrl_c_still_quits() {
+    let mut app = app();
+    press(&mut app, "/q?s m");
+    assert_eq!(app.prompt.as_deref(), Some("q?s m"));
+    assert!(!app.help && !app.is_paused());
+    let ctrl_c = KeyEvent::new(KeyCode::Char('c')).modifiers(KeyModifiers::CTRL);
+    assert_eq!(app.press(ctrl_c), Some(Request::Quit { keep: false }));
+    press(&mut app, &"x".repeat(500));
+    assert_eq!(app.prompt.as_deref().map(str::len), Some(40));
+}
+
+#[test]
+fn a_paused_screen_stands_still_and_goes_on_with_all_that_came() {
+    let mut app = app();
+    let before = screen(&mut app, 120, 40);
+    press(&mut app, " ");
+    let paused = screen(&mut app, 120, 40);
+    assert!(paused.contains("PAUSED"), "{paused}");
+    let more: Vec<Output> = (58..90)
+        .map(|number| Output::Call(call(ROOT, number)))
+        .collect();
+    app.feed(&more);
+    app.show(Overview {
+        now_ns: NOW + 60 * SECOND,
+        ..crowded(100)
+    });
+    app.tick(NOW + 61 * SECOND);
+    assert_eq!(screen(&mut app, 120, 40), paused);
+    press(&mut app, "s");
+    assert_eq!(
+        app.namespace_rows.len(),
+        4,
+        "what is sorted is what is shown"
+    );
+    press(&mut app, "ssss ");
+    let after = screen(&mut app, 120, 40);
+    assert!(!after.contains("PAUSED") && after != before, "{after}");
+    assert_eq!(app.namespace_rows.len(), 100);
+}
+
+#[test]
+fn zooming_ends_somewhere_in_both_directions() {
+    let mut app = app();
+    press(&mut app, "1++++++++++++++++++++");
+    assert_eq!(app.zoom, DEEPEST_ZOOM);
+    press(&mut app, "--------------------");
+    assert_eq!(app.zoom, 0);
+    press(&mut app, "2++++++++++++++++++++");
+    assert_eq!(SECONDS_PER_COLUMN[app.pace], 1);
+    press(&mut app, "--------------------");
+    assert_eq!(SECONDS_PER_COLUMN[app.pace], 60);
+    assert_eq!(app.zoom, 0, "the histogram was not chosen");
+}
+
+#[test]
+fn scrolling_ends_at_the_first_and_the_last_row() {
+    let mut app = app_of(fixture::LOOK, crowded(100));
+    app.resize(80, 24);
+    press(&mut app, "4kkk");
+    let height = app.table_size().0;
+    assert_eq!(app.first_row(Table::Namespaces, height), 0);
+    press(&mut app, "G");
+    assert_eq!(app.first_row(Table::Namespaces, height), 100 - height);
+    press(&mut app, "jjj");
+    assert_eq!(app.first_row(Table::Namespaces, height), 100 - height);
+    press(&mut app, "k");
+    assert_eq!(app.first_row(Table::Namespaces, height), 99 - height);
+    app.press(KeyEvent::new(KeyCode::PageUp));
+    assert_eq!(app.first_row(Table::Namespaces, height), 100 - 2 * height);
+    press(&mut app, "g");
+    assert_eq!(app.first_row(Table::Namespaces, height), 0);
+    press(&mut app, "G");
+    app.show(overview());
+    let text = screen(&mut app, 80, 24);
+    assert!(
+        text.contains(&ROOT.to_string()),
+        "fewer rows are all in sight: {text}"
+    );
+}
+
+#[test]
+fn a_log_that_is_scrolled_back_stays_where_it_is() {
+    let mut app = app();
+    app.resize(80, 24);
+    press(&mut app, "3kkkkkkkk");
+    let shown = |app: &mut App| {
+        let text = screen(app, 80, 24);
+        let lines = text
+            .lines()
+            .skip_while(|line| !line.contains("3 Calls"))
+            .skip(1);
+        lines.take(3).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = shown(&mut app);
+    app.feed(&[Output::Call(call(ROOT, 58)), Output::Call(call(ROOT, 59))]);
+    assert_eq!(shown(&mut app), before);
+    press(&mut app, "j");
+    assert_eq!(shown(&mut app)[..2], before[1..]);
+    press(&mut app, "G");
+    assert_eq!(app.log_bottom, None);
+    let newest = shown(&mut app);
+    press(&mut app, "g");
+    assert_ne!(shown(&mut app), newest);
+    let first = shown(&mut app);
+    press(&mut app, "kkk");
+    assert_eq!(shown(&mut app), first);
+}
+
+#[test]
+fn escape_takes_back_one_thing_at_a_time() {
+    let mut app = app();
+    press(&mut app, "/root\nz?");
+    press(&mut app, "\u{1b}");
+    assert!(!app.help && app.alone);
+    press(&mut app, "\u{1b}");
+    assert!(!app.alone && app.namespace_rows.len() == 1);
+    press(&mut app, "\u{1b}");
+    assert_eq!(app.namespace_rows.len(), 4);
+}

@@ -1,0 +1,83 @@
+//! Draws the screen. Nothing here is kept from one frame to the next.
+
+mod banner;
+mod calls;
+mod canvas;
+mod facts;
+mod footer;
+mod help;
+mod histogram;
+mod numbers;
+mod table;
+mod tables;
+mod timeline;
+mod title;
+
+use ratatui::{
+    buffer::Buffer,
+    style::{Modifier, Style},
+};
+
+use self::canvas::Canvas;
+use super::{
+    app::App,
+    keys::Pane,
+    layout::{self, SMALLEST},
+};
+
+/// Draws everything.
+pub fn draw(buffer: &mut Buffer, app: &App) {
+    let area = buffer.area;
+    if layout::is_too_small(area.width, area.height) {
+        too_small(&mut Canvas::new(buffer, area, app.look));
+        return;
+    }
+    let panes = layout::panes(area.width, area.height, app);
+    let mut on = |pane, draw: fn(&mut Canvas<'_>, &App)| {
+        draw(&mut Canvas::new(buffer, pane, app.look), app);
+    };
+    on(panes.title, title::draw);
+    on(panes.banner, banner::draw);
+    on(panes.facts, facts::draw);
+    on(panes.histogram, histogram::draw);
+    on(panes.timeline, timeline::draw);
+    on(panes.calls, calls::draw);
+    on(panes.namespaces, tables::draw_namespaces);
+    on(panes.cpus, tables::draw_cpus);
+    on(panes.footer, footer::draw);
+    if app.help {
+        on(area, help::draw);
+    }
+}
+
+/// Says so, broken between words as it must be.
+fn too_small(canvas: &mut Canvas<'_>) {
+    let (columns, lines) = (canvas.width(), canvas.height());
+    let text = format!(
+        "terminal is {columns}x{lines}: {}x{} or more is needed; ipvs-latency watch --plain writes lines",
+        SMALLEST.0, SMALLEST.1,
+    );
+    let style = Style::new();
+    let (mut x, mut y) = (0, 0);
+    for word in text.split(' ') {
+        if x > 0 && x + canvas::columns(word) > columns {
+            (x, y) = (0, y + 1);
+        }
+        x = canvas.write(x, y, word, style) + 1;
+    }
+}
+
+/// A pane's title on a rule; returns where it ended.
+fn pane_title(canvas: &mut Canvas<'_>, is_chosen: bool, pane: Pane, name: &str) -> u16 {
+    let glyphs = canvas.look.glyphs();
+    let faint = canvas.look.faint();
+    canvas.fill(0, 0, canvas.width(), glyphs.rule, faint);
+    let style = if is_chosen {
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        canvas.put(0, 0, 1, glyphs.chosen, bold);
+        bold
+    } else {
+        Style::new()
+    };
+    canvas.write(1, 0, &format!(" {} {name} ", pane as usize + 1), style)
+}

@@ -1,0 +1,120 @@
+//! The second line: a change of state while it is fresh, else what is wrong, else that nothing is.
+
+use std::cmp::Reverse;
+
+use ratatui::style::{Color, Modifier, Style};
+
+use super::{
+    canvas::Canvas,
+    numbers::grouped,
+    title::{WRONG, number_in},
+};
+use crate::{
+    model::{NamespaceView, Output, Overview, State, StateChange},
+    watch::{
+        namespace_name::netns_name,
+        tui::app::{App, Data},
+    },
+};
+
+/// How long a change is fresh.
+const FRESH_NS: u64 = 10_000_000_000;
+
+pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
+    let data = app.data();
+    let (text, style) = says(canvas, app, data);
+    let emphatic = style.add_modifier.contains(Modifier::REVERSED);
+    canvas.write(1, 0, &text, style);
+    if emphatic {
+        canvas.restyle(0, style);
+    }
+}
+
+fn says(canvas: &Canvas<'_>, app: &App, data: &Data) -> (String, Style) {
+    let look = canvas.look;
+    let Some(overview) = &data.overview else {
+        let text = "waiting for the first look at the estimators".into();
+        return (text, look.faint());
+    };
+    let reversed = Modifier::REVERSED;
+    if !overview.attached {
+        let text = "ip_vs is not loaded: waiting for it".into();
+        return (text, look.fg(Color::Yellow).add_modifier(reversed));
+    }
+    if let Some((change, more)) = fresh_change(data) {
+        let style = look.state(change.to).add_modifier(reversed);
+        return (change_text(app, change, more), style);
+    }
+    let wrong = WRONG.into_iter().find(|state| number_in(data, *state) > 0);
+    match wrong {
+        Some(state) => (
+            wrong_text(app, overview, state),
+            look.state(state).add_modifier(reversed),
+        ),
+        None => (calm_text(data), look.state(State::Active)),
+    }
+}
+
+/// The gravest change of the last seconds, the latest of its kind, and how many more there were.
+fn fresh_change(data: &Data) -> Option<(&StateChange, usize)> {
+    let since_ns = data.now_ns.saturating_sub(FRESH_NS);
+    let changes = data.log.others().filter_map(|output| match output {
+        Output::StateChange(change) if change.start_ns > since_ns => Some(change),
+        _ => None,
+    });
+    let gravity = |state| WRONG.iter().position(|wrong| *wrong == state);
+    let more = changes.clone().count().checked_sub(1)?;
+    let gravest = changes.min_by_key(|change| {
+        let place = gravity(change.to).unwrap_or(WRONG.len());
+        (place, Reverse(change.start_ns))
+    })?;
+    Some((gravest, more))
+}
+
+fn change_text(app: &App, change: &StateChange, more: usize) -> String {
+    let netns = netns_name(change.netns, app.host.root_netns);
+    let from = change
+        .from
+        .map_or(String::new(), |from| format!(" (was {from})"));
+    let more = match more {
+        0 => String::new(),
+        more => format!(", and {} more", grouped(more as u64)),
+    };
+    format!("{}{from}{more}  netns {netns}: {}", change.to, change.why)
+}
+
+/// The state, how many are in it, and why the one with most estimators is.
+fn wrong_text(app: &App, overview: &Overview, state: State) -> String {
+    let wrong = overview
+        .namespaces
+        .iter()
+        .filter(|namespace| namespace.state == Some(state));
+    let number = wrong.clone().count();
+    let Some(first) =
+        wrong.max_by_key(|namespace| (namespace.estimators, Reverse(namespace.netns)))
+    else {
+        return state.to_string();
+    };
+    let netns = netns_name(first.netns, app.host.root_netns);
+    let why = why(first);
+    match number {
+        1 => format!("{state}  netns {netns}{why}"),
+        _ => format!(
+            "{state}  {} namespaces, among them netns {netns}{why}",
+            grouped(number as u64)
+        ),
+    }
+}
+
+fn why(namespace: &NamespaceView) -> String {
+    let why = namespace.why.as_deref();
+    why.map_or(String::new(), |why| format!(": {why}"))
+}
+
+fn calm_text(data: &Data) -> String {
+    match number_in(data, State::Active) {
+        0 => "no network namespace has an estimator".into(),
+        1 => "ACTIVE in 1 network namespace".into(),
+        number => format!("ACTIVE in {} network namespaces", grouped(number as u64)),
+    }
+}

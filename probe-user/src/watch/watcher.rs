@@ -1,0 +1,398 @@
+//! What reads the probes and the host around them, and keeps what they say. It goes on when `ip_vs` is unloaded, and
+//! attaches again when it is back.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::bail;
+use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
+
+use super::{durations::readable, surroundings::Surroundings};
+use crate::{
+    kernel::{
+        inhabitants::Inhabitants,
+        module::{self, Loading},
+        netns, prerequisites,
+        tasks::TaskNames,
+        time,
+    },
+    model::{Clock, Histogram, Options, Output, Overview, Report, Session, Topic},
+    probe::Probe,
+};
+
+/// How often the ring buffer is read and the estimators are looked at.
+pub const TICK: Duration = Duration::from_secs(1);
+
+/// Every so many ticks all lists are walked, to check the lengths that the probes keep, and processes are looked at.
+const TICKS_BETWEEN_CHECKS: u64 = 10;
+
+/// A tick this late means that we were stopped, or got no CPU.
+const STOPPED_NS: u64 = 3_000_000_000;
+
+/// The probes, while there is something to probe.
+enum Attachment {
+    Attached {
+        probe: Box<Probe>,
+        to: Loading,
+    },
+    /// Waiting for `ip_vs`, or for it to become measurable: with the last reason why it was not.
+    Waiting {
+        refusal: Option<String>,
+    },
+}
+
+/// The probes and what they and the host have told.
+pub struct Watcher {
+    root: PathBuf,
+    attachment: Attachment,
+    session: Session,
+    surroundings: Surroundings,
+    inhabitants: Inhabitants,
+    task_names: TaskNames,
+    jiffy_ns: u64,
+    root_netns: u32,
+    started_ns: u64,
+    last_tick_ns: u64,
+    ticks: u64,
+    events: Vec<Event>,
+    /// The kernel's histogram began with the session, and so counts the same calls.
+    counted_alike: bool,
+}
+
+impl Watcher {
+    /// Attaches the probes and takes the first look, whose outputs it gives too.
+    ///
+    /// # Errors
+    ///
+    /// When this host cannot be measured, or has no namespace of the `options`.
+    pub fn start(root: &Path, options: Options) -> anyhow::Result<(Self, Vec<Output>)> {
+        let jiffy_ns = time::jiffy_ns()?;
+        let (mut probe, to) = attach(root)?;
+        let started_ns = time::monotonic_ns()?;
+        let snapshot = probe.snapshot(WalkLists::Unseeded)?;
+        if let Some(wanted) = &options.netns {
+            all_there(wanted, &snapshot)?;
+        }
+        let counted_alike = options.netns.is_none();
+        let mut watcher = Self {
+            root: root.to_owned(),
+            attachment: Attachment::Attached {
+                probe: Box::new(probe),
+                to,
+            },
+            session: Session::new(options, started_ns, clock(jiffy_ns)?),
+            surroundings: Surroundings::default(),
+            inhabitants: Inhabitants::read(root),
+            task_names: TaskNames::default(),
+            jiffy_ns,
+            root_netns: root_netns(&snapshot, root),
+            started_ns,
+            last_tick_ns: started_ns,
+            ticks: 0,
+            events: Vec::new(),
+            counted_alike,
+        };
+        watcher.surroundings = Surroundings::read(root, &watcher.surroundings);
+        let mut outputs = watcher.look_at_instances();
+        outputs.extend(watcher.session.take(&[], &snapshot, time::monotonic_ns()?));
+        Ok((watcher, outputs))
+    }
+
+    /// When the probes were attached, in nanoseconds of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn started_ns(&self) -> u64 {
+        self.started_ns
+    }
+
+    /// Inode number of the root network namespace; 0 where it is hidden.
+    #[must_use]
+    pub fn root_netns(&self) -> u32 {
+        self.root_netns
+    }
+
+    /// Who lives in which namespace, as of the last check.
+    #[must_use]
+    pub fn inhabitants(&self) -> &Inhabitants {
+        &self.inhabitants
+    }
+
+    /// How the clocks relate.
+    ///
+    /// # Errors
+    ///
+    /// Where a clock cannot be read.
+    pub fn clock(&self) -> anyhow::Result<Clock> {
+        clock(self.jiffy_ns)
+    }
+
+    /// Reads everything once, and gives what there is to tell.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not let the probes be read.
+    pub fn tick(&mut self) -> anyhow::Result<Vec<Output>> {
+        self.ticks += 1;
+        self.session.set_clock(clock(self.jiffy_ns)?);
+        let mut outputs = self.look_around()?;
+        let loading = module::ip_vs(&self.root);
+        if let Attachment::Attached { to, .. } = &self.attachment
+            && loading != Some(*to)
+        {
+            outputs.extend(self.detach()?);
+        }
+        match &self.attachment {
+            Attachment::Attached { .. } => outputs.extend(self.read()?),
+            Attachment::Waiting { .. } if loading.is_some() => outputs.extend(self.attach_again()?),
+            Attachment::Waiting { .. } => {}
+        }
+        Ok(outputs)
+    }
+
+    /// Whether processes were looked at in the last tick.
+    #[must_use]
+    pub fn is_check(&self) -> bool {
+        self.ticks.is_multiple_of(TICKS_BETWEEN_CHECKS)
+    }
+
+    /// First the snapshot, then the records: every run that the snapshot counts as over has its record
+    /// among them.
+    fn read(&mut self) -> anyhow::Result<Vec<Output>> {
+        let lists = if self.is_check() {
+            WalkLists::All
+        } else {
+            WalkLists::Unseeded
+        };
+        let Attachment::Attached { probe, .. } = &mut self.attachment else {
+            return Ok(Vec::new());
+        };
+        let snapshot = probe.snapshot(lists)?;
+        if is_empty(&snapshot) {
+            // ip_vs is just coming or going; the next tick sees which.
+            return Ok(Vec::new());
+        }
+        self.drain();
+        Ok(self
+            .session
+            .take(&self.events, &snapshot, time::monotonic_ns()?))
+    }
+
+    /// Looks up what the softirqs of the calls told of interrupted.
+    fn with_names(&mut self, mut outputs: Vec<Output>) -> Vec<Output> {
+        self.task_names.forget();
+        for output in &mut outputs {
+            if let Output::Call(call) = output
+                && call.interrupted_pid != 0
+            {
+                call.interrupted_comm = self.task_names.name(&self.root, call.interrupted_pid);
+            }
+        }
+        outputs
+    }
+
+    fn drain(&mut self) {
+        self.events.clear();
+        if let Attachment::Attached { probe, .. } = &mut self.attachment {
+            let events = &mut self.events;
+            probe.drain(|event| events.push(event));
+        }
+    }
+
+    /// Takes the last records of probes whose functions are gone, and lets go of them.
+    fn detach(&mut self) -> anyhow::Result<Vec<Output>> {
+        self.drain();
+        let now_ns = time::monotonic_ns()?;
+        let mut outputs = self.session.take(&self.events, &[], now_ns);
+        outputs.extend(self.session.detached(now_ns));
+        let text = "ip_vs was unloaded, and the probes went with it: waiting for it to come back";
+        outputs.push(self.session.notice(now_ns, Topic::IpVs, text.into()));
+        self.attachment = Attachment::Waiting { refusal: None };
+        self.counted_alike = false;
+        Ok(outputs)
+    }
+
+    fn attach_again(&mut self) -> anyhow::Result<Vec<Output>> {
+        let attached = attach(&self.root);
+        let now_ns = time::monotonic_ns()?;
+        let (probe, to) = match attached {
+            Ok(attached) => attached,
+            Err(error) => return Ok(self.still_waiting(now_ns, format!("{error:#}"))),
+        };
+        self.attachment = Attachment::Attached {
+            probe: Box::new(probe),
+            to,
+        };
+        self.session.attached_again();
+        let text = "ip_vs is loaded, and the probes are in place".into();
+        let mut outputs = vec![self.session.notice(now_ns, Topic::IpVs, text)];
+        outputs.extend(self.read()?);
+        Ok(outputs)
+    }
+
+    /// Tells why the probes could not be attached, once a reason.
+    fn still_waiting(&mut self, now_ns: u64, reason: String) -> Vec<Output> {
+        let before = std::mem::replace(
+            &mut self.attachment,
+            Attachment::Waiting {
+                refusal: Some(reason.clone()),
+            },
+        );
+        match before {
+            Attachment::Waiting { refusal } if refusal.as_ref() == Some(&reason) => Vec::new(),
+            _ => {
+                let text = format!("ip_vs is loaded and cannot be measured yet: {reason}");
+                vec![self.session.notice(now_ns, Topic::IpVs, text)]
+            }
+        }
+    }
+
+    /// What happened around the estimators since the last tick, and to us.
+    fn look_around(&mut self) -> anyhow::Result<Vec<Output>> {
+        let now_ns = time::monotonic_ns()?;
+        let late_ns = now_ns.saturating_sub(self.last_tick_ns);
+        self.last_tick_ns = now_ns;
+        let mut outputs = Vec::new();
+        if late_ns >= STOPPED_NS {
+            let text = format!(
+                "this ipvs-latency did not run for {}: it was stopped, or got no CPU",
+                readable(late_ns)
+            );
+            outputs.push(self.session.notice(now_ns, Topic::Stopped, text));
+        }
+        let now = Surroundings::read(&self.root, &self.surroundings);
+        outputs.extend(self.tell(now_ns, now));
+        if self.is_check() {
+            self.inhabitants = Inhabitants::read(&self.root);
+            outputs.extend(self.look_at_instances());
+        }
+        Ok(outputs)
+    }
+
+    fn look_at_instances(&mut self) -> Vec<Output> {
+        let mut now = self.surroundings.clone();
+        now.set_instances(self.inhabitants.others());
+        self.tell(self.last_tick_ns, now)
+    }
+
+    fn tell(&mut self, now_ns: u64, now: Surroundings) -> Vec<Output> {
+        let news = now.news(&self.surroundings).into_iter();
+        let outputs = news
+            .map(|(topic, text)| self.session.notice(now_ns, topic, text))
+            .collect();
+        self.surroundings = now;
+        outputs
+    }
+
+    /// Marks this moment.
+    ///
+    /// # Errors
+    ///
+    /// Where the clock cannot be read.
+    pub fn mark(&self, text: String) -> anyhow::Result<Output> {
+        Ok(self
+            .session
+            .notice(time::monotonic_ns()?, Topic::Mark, text))
+    }
+
+    /// Forgets all calls.
+    ///
+    /// # Errors
+    ///
+    /// Where the clock cannot be read.
+    pub fn reset(&mut self) -> anyhow::Result<()> {
+        self.session.reset(time::monotonic_ns()?);
+        self.counted_alike = false;
+        Ok(())
+    }
+
+    /// All that a screen shows.
+    ///
+    /// # Errors
+    ///
+    /// Where the clock cannot be read.
+    pub fn overview(&self) -> anyhow::Result<Overview> {
+        Ok(self.session.overview(time::monotonic_ns()?))
+    }
+
+    /// The sums since the last interval.
+    ///
+    /// # Errors
+    ///
+    /// Where the clock cannot be read.
+    pub fn interval(&mut self) -> anyhow::Result<Report> {
+        Ok(self.session.interval(time::monotonic_ns()?))
+    }
+
+    /// Tells of what was held back, at the end.
+    pub fn flush(&mut self) -> Vec<Output> {
+        self.session.flush()
+    }
+
+    /// The sums of it all.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel's histogram cannot be read.
+    pub fn summary(&self) -> anyhow::Result<Report> {
+        let mut summary = self.session.summary(time::monotonic_ns()?);
+        if summary.all.lost > 0
+            && self.counted_alike
+            && let Attachment::Attached { probe, .. } = &self.attachment
+        {
+            // The kernel counted those too that have no record.
+            summary.histogram = Histogram::from_slots(&probe.histogram()?);
+        }
+        Ok(summary)
+    }
+}
+
+/// Puts the probes on the `ip_vs` that is loaded now.
+fn attach(root: &Path) -> anyhow::Result<(Probe, Loading)> {
+    // Before the probes: should it be loaded anew meanwhile, they are attached once more.
+    let loading = module::ip_vs(root);
+    let ready = prerequisites::examine(root)?;
+    let probe = Probe::start(&ready, log::log_enabled!(log::Level::Debug))?;
+    match loading {
+        Some(loading) => Ok((probe, loading)),
+        None => bail!("ip_vs was just being loaded: try again"),
+    }
+}
+
+fn clock(jiffy_ns: u64) -> anyhow::Result<Clock> {
+    Ok(Clock {
+        jiffy_ns,
+        wall_offset_ns: time::wall_offset_ns()?,
+    })
+}
+
+/// The first namespace on the kernel's list, or else that of the first process in sight.
+fn root_netns(snapshot: &[Snapshot], root: &Path) -> u32 {
+    let told = snapshot.last().map_or(0, |end| end.netns);
+    match told {
+        0 => netns::root_inode(root).unwrap_or(0),
+        told => told,
+    }
+}
+
+/// Whether the snapshot is whole and no namespace is in it.
+fn is_empty(snapshot: &[Snapshot]) -> bool {
+    matches!(snapshot, [end] if end.kind == SnapshotKind::End as u32)
+}
+
+/// Refuses a namespace that has no estimator.
+fn all_there(wanted: &BTreeSet<u32>, snapshot: &[Snapshot]) -> anyhow::Result<()> {
+    let there: BTreeSet<u32> = snapshot
+        .iter()
+        .filter(|record| record.kind == SnapshotKind::Estimator as u32)
+        .map(|record| record.netns)
+        .collect();
+    if let Some(missing) = wanted.difference(&there).next() {
+        bail!(
+            "--netns {missing}: no network namespace has this inode number: `lsns -t net` lists those \
+             that have a process"
+        );
+    }
+    Ok(())
+}
