@@ -2,13 +2,18 @@
 //! tests hand over folders of their own.
 
 pub mod btf;
+mod cgroup;
 pub mod cpus;
+pub mod estimation;
 pub mod hostname;
 pub mod inhabitants;
+pub mod livepatch;
 pub mod module;
 pub mod netns;
 pub mod offsets;
 pub mod prerequisites;
+pub mod services;
+pub mod steering;
 pub mod symbols;
 pub mod tasks;
 pub mod time;

@@ -26,5 +26,5 @@ pub use output::{Blackout, Call, LockWait, Notice, Operation, Output, StateChang
 pub use overview::{Cost, CpuView, LockWaitSums, NamespaceView, NextRun, Overview};
 pub use report::{NamespaceReport, Report};
 pub use session::{Options, Session};
-pub use state::State;
+pub use state::{SLOW_PERIOD_NS, State};
 pub use tally::{P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Summary};

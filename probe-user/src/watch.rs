@@ -2,7 +2,7 @@
 
 mod bars;
 mod display;
-mod durations;
+pub mod durations;
 mod findings;
 mod json;
 mod marks;

@@ -106,6 +106,12 @@ pub fn root_inode(root: &Path) -> Result<u32, NetnsError> {
     NetnsName::Pid(1).inode(root)
 }
 
+/// The namespace of this process; `None` where it may not be looked at.
+#[must_use]
+pub fn own_inode(root: &Path) -> Option<u32> {
+    inode_of(root.join("proc/self/ns/net")).ok()
+}
+
 fn inode_of(path: PathBuf) -> Result<u32, NetnsError> {
     if statfs(&path).is_ok_and(|system| system.filesystem_type() != NSFS_MAGIC) {
         return Err(NetnsError::NoNamespace(path));

@@ -1,7 +1,10 @@
 //! What measuring needs of this host, checked before anything is attached. Every refusal is one whole
 //! sentence that says what is missing and what to do.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use probe_ebpf::Offsets;
 use thiserror::Error;
@@ -81,6 +84,27 @@ pub struct Ready {
     pub offsets: Offsets,
     /// The module that `estimation_timer` is in; `None` where `ip_vs` is part of the kernel itself.
     pub module: Option<&'static str>,
+    /// Where the host's file system is.
+    pub root: PathBuf,
+}
+
+impl Refusal {
+    /// In a few words: at most 60 characters.
+    #[must_use]
+    pub fn brief(&self) -> &'static str {
+        match self {
+            Self::Privilege(_) => "CAP_BPF and CAP_PERFMON are needed: run it as root",
+            Self::NoIpvs(_) => "the module ip_vs is not loaded, no estimator is there",
+            Self::NoBtf(_) => "this kernel carries no BTF",
+            Self::NoModuleBtf(_) => "this kernel carries no BTF for ip_vs",
+            Self::BadBtf { .. } => "the kernel's BTF cannot be used",
+            Self::Field { .. } => "this kernel's structures are not known",
+            Self::Threads(_) => "kernel threads estimate here, which are not measured yet",
+            Self::Lockdown => "the kernel is locked down, which forbids probes",
+            Self::NoKprobes(_) => "this kernel has no kprobes",
+            Self::KprobesOff => "kprobes are switched off on this host",
+        }
+    }
 }
 
 /// Looks at everything in the order in which people would want to be told.
@@ -89,24 +113,39 @@ pub struct Ready {
 ///
 /// With the first thing that is missing.
 pub fn examine(root: &Path) -> Result<Ready, Refusal> {
+    survey(root).map_err(|mut missing| missing.swap_remove(0))
+}
+
+/// Looks at everything, as [`examine`] does, and goes on where something is missing.
+///
+/// # Errors
+///
+/// With all that is missing, at least one thing. What only a loaded `ip_vs` shows is not missed without it.
+pub fn survey(root: &Path) -> Result<Ready, Vec<Refusal>> {
     let read = |file: &str| fs::read_to_string(root.join(file));
     let release = release(root);
-    privilege(&read("proc/self/status").unwrap_or_default())?;
-    if !root.join("sys/module/ip_vs").exists() {
-        return Err(Refusal::NoIpvs(release));
-    }
-    let ready = structures(root, &release)?;
-    lockdown(read("sys/kernel/security/lockdown"))?;
+    let mut missing = Vec::new();
+    missing.extend(privilege(&read("proc/self/status").unwrap_or_default()).err());
+    let ready = if root.join("sys/module/ip_vs").exists() {
+        structures(root, &release)
+    } else {
+        Err(Refusal::NoIpvs(release.clone()))
+    };
+    let ready = ready.map_err(|refusal| missing.push(refusal)).ok();
+    missing.extend(lockdown(read("sys/kernel/security/lockdown")).err());
     if !root
         .join("sys/bus/event_source/devices/kprobe/type")
         .exists()
     {
-        return Err(Refusal::NoKprobes(release));
+        missing.push(Refusal::NoKprobes(release));
     }
     if read("sys/kernel/debug/kprobes/enabled").is_ok_and(|switch| switch.trim() == "0") {
-        return Err(Refusal::KprobesOff);
+        missing.push(Refusal::KprobesOff);
     }
-    Ok(ready)
+    match ready {
+        Some(ready) if missing.is_empty() => Ok(ready),
+        _ => Err(missing),
+    }
 }
 
 /// The kernel's release, as `uname -r` tells it.
@@ -170,6 +209,7 @@ fn structures(root: &Path, release: &str) -> Result<Ready, Refusal> {
         release: release.to_owned(),
         offsets,
         module: module.is_some().then_some("ip_vs"),
+        root: root.to_owned(),
     })
 }
 
@@ -230,6 +270,28 @@ mod tests {
             fs::write(path, content).unwrap();
         }
         root
+    }
+
+    #[test]
+    fn all_that_is_missing_is_told_and_the_first_alone_where_one_is_enough() {
+        let root = host(&[
+            ("proc/self/status", status(&[]).as_bytes()),
+            ("sys/kernel/debug/kprobes/enabled", b"0\n"),
+        ]);
+        let missing = survey(root.path()).unwrap_err();
+        let told: Vec<&str> = missing.iter().map(Refusal::brief).collect();
+        assert_eq!(
+            told,
+            [
+                "CAP_BPF and CAP_PERFMON are needed: run it as root",
+                "the module ip_vs is not loaded, no estimator is there",
+                "this kernel has no kprobes",
+                "kprobes are switched off on this host",
+            ]
+        );
+        assert!(told.iter().all(|brief| brief.len() <= 60));
+        let first = examine(root.path()).unwrap_err();
+        assert_eq!(first.to_string(), missing[0].to_string());
     }
 
     #[test]

@@ -14,10 +14,6 @@ pub enum State {
     /// Its timer is not pending: it will not run again by itself.
     Dead,
     /// Kernel threads estimate here, and no timer does.
-    #[allow(
-        dead_code,
-        reason = "told from the kernel's symbols, where no session is begun"
-    )]
     Kthread,
     /// There is none.
     Absent,

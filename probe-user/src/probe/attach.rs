@@ -1,6 +1,6 @@
 //! Probes put on `ip_vs`'s functions.
 
-use std::{error::Error, io, path::Path};
+use std::{error::Error, io};
 
 use aya::{Ebpf, programs::KProbe};
 
@@ -35,15 +35,15 @@ fn pair(
     programs: [&str; 2],
 ) -> Result<(), ProbeError> {
     for name in programs {
-        attach(load::program(ebpf, name)?, ready.module, function)?;
+        attach(load::program(ebpf, name)?, ready, function)?;
     }
     Ok(())
 }
 
 /// By `module:function`: a livepatch brings a second function of the same bare name. Stable kernels of
 /// 2023 and 2024 refuse the qualified name with ENOENT; there, by address.
-fn attach(program: &mut KProbe, module: Option<&str>, function: &str) -> Result<(), ProbeError> {
-    let name = match module {
+fn attach(program: &mut KProbe, ready: &Ready, function: &str) -> Result<(), ProbeError> {
+    let name = match ready.module {
         Some(module) => format!("{module}:{function}"),
         None => function.to_owned(),
     };
@@ -54,10 +54,10 @@ fn attach(program: &mut KProbe, module: Option<&str>, function: &str) -> Result<
         function: name.clone(),
         reason,
     };
-    let Some(module) = module.filter(|_| is_not_found(&error)) else {
+    let Some(module) = ready.module.filter(|_| is_not_found(&error)) else {
         return Err(refused(load::root_cause(&error)));
     };
-    let address = symbols::address(Path::new("/"), module, function)
+    let address = symbols::address(&ready.root, module, function)
         .map_err(|error| refused(format!("/proc/kallsyms: {error}")))?
         .ok_or_else(|| refused("its address is hidden, which CAP_SYSLOG would show".into()))?;
     // With no name, the kernel takes the offset for the address.

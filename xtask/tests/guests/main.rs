@@ -1,6 +1,7 @@
 //! Tests that boot kernels: one binary, so that guests run side by side on every CPU.
 
 mod bench;
+mod check;
 mod container;
 mod lab;
 mod terminal;

@@ -1,0 +1,177 @@
+//! What can be done on this node: each with its command, what it breaks, and how to take it back.
+
+mod masks;
+
+use super::page::{Measured, Mitigation, Namespace};
+use crate::{
+    kernel::{estimation::Kind, steering::Steering},
+    model::State,
+    watch::durations,
+};
+
+/// Runs and blackouts up to this long are left alone: Linux 6.2 and later size the steps of their own kernel
+/// threads to about as much (`ip_vs_est_calc_limits`, `net/netfilter/ipvs/ip_vs_est.c` of Linux 6.2).
+pub const CALM_NS: u64 = 100_000;
+
+/// What a mitigation depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'a> {
+    /// The kernel's release.
+    pub release: &'a str,
+    /// What estimates.
+    pub kind: Option<Kind>,
+    /// The namespaces.
+    pub namespaces: &'a [Namespace],
+    /// What was seen, where something could be.
+    pub measured: Option<&'a Measured>,
+    /// The kernel can be livepatched.
+    pub livepatching: bool,
+    /// Who takes in packets.
+    pub steering: &'a Steering,
+}
+
+impl Node<'_> {
+    /// What is open to this node: nothing where nothing needs doing.
+    #[must_use]
+    pub fn mitigations(&self) -> Vec<Mitigation> {
+        if self.kind != Some(Kind::Timer) {
+            return Vec::new();
+        }
+        let dead = self
+            .namespaces
+            .iter()
+            .any(|one| one.state == Some(State::Dead));
+        let mut open: Vec<Mitigation> = dead.then(reload).into_iter().collect();
+        if !self.needs_something() {
+            return open;
+        }
+        let busiest = self.busiest();
+        open.extend(busiest.and_then(run_estimation));
+        open.extend(
+            self.stalled_cpu()
+                .and_then(|cpu| masks::without(self.steering, cpu)),
+        );
+        open.extend(self.livepatching.then(hotfix));
+        open.extend(busiest.map(|busiest| fewer_entries(busiest, self.measured)));
+        open.push(newer_kernel(self.release));
+        open
+    }
+
+    /// Where nothing could be measured, a list is taken for reason enough.
+    fn needs_something(&self) -> bool {
+        match self.measured {
+            Some(measured) => {
+                let calm_ns = measured
+                    .max_ns
+                    .map_or(CALM_NS, |max_ns| max_ns.min(CALM_NS));
+                measured.worst_ns() > calm_ns
+            }
+            None => self.busiest().is_some(),
+        }
+    }
+
+    /// The namespace with the longest list that is walked, if there is one with more than the entry that all have.
+    fn busiest(&self) -> Option<&Namespace> {
+        let walked = |one: &&Namespace| !matches!(one.state, Some(State::Dead | State::Skipping));
+        let listed = |one: &&Namespace| {
+            one.estimators
+                .map_or(one.entries() > Some(0), |length| length > 1)
+        };
+        let lists = self.namespaces.iter().filter(walked).filter(listed);
+        lists.max_by_key(|one| (one.entries(), std::cmp::Reverse(one.netns)))
+    }
+
+    /// Timers stay on their CPU.
+    fn stalled_cpu(&self) -> Option<u32> {
+        let worst = || Some(self.measured?.longest_blackout?.cpu);
+        self.busiest()
+            .and_then(|busiest| busiest.next_cpu)
+            .or_else(worst)
+    }
+}
+
+fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
+    let value = busiest.run_estimation.filter(|value| *value != 0)?;
+    let enter = busiest.enter.as_ref()?;
+    let set = |value| format!("{enter}sysctl -w net.ipv4.vs.run_estimation={value}");
+    Some(Mitigation {
+        name: "run_estimation",
+        does: format!(
+            "The timer of netns {} still runs every 2 s, and looks at no estimator. Every namespace has a switch of \
+             its own, which is 1 again when ip_vs is loaded again.",
+            busiest.netns
+        ),
+        command: set(0),
+        breaks: "There, the counters and rates of `ipvsadm --stats` and `--rate`, of /proc/net/ip_vs_stats, and of what \
+                 reads them (node_exporter, keepalived) stand still, and the first rates afterwards are wrong. \
+                 /proc/net/ip_vs_stats_percpu goes on."
+            .into(),
+        undo: set(value),
+    })
+}
+
+fn hotfix() -> Mitigation {
+    Mitigation {
+        name: "hotfix",
+        does: "A livepatch of estimation_timer, built for exactly this kernel, takes its place in every namespace."
+            .into(),
+        command: "kpatch load HOTFIX.ko  # or insmod HOTFIX.ko".into(),
+        breaks: "The kernel is tainted until the node boots again. A hotfix that leaves the walk out stops the same \
+                 counters as run_estimation=0 does. One that does not set the timer again leaves estimators DEAD, \
+                 even after it is gone; one that sets it far ahead is felt until that time has come."
+            .into(),
+        undo: "kpatch unload HOTFIX  # or echo 0 > /sys/kernel/livepatch/HOTFIX/enabled, then rmmod HOTFIX".into(),
+    }
+}
+
+fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation {
+    let half = measured
+        .and_then(|measured| measured.half_ns)
+        .map(|half_ns| {
+            let half = busiest.entries().unwrap_or(0) / 2;
+            let took = durations::readable(half_ns);
+            format!(" With half of them, {half}, it would take about {took} here.")
+        });
+    Mitigation {
+        name: "fewer_entries",
+        does: format!(
+            "A run takes as long as the list of services and destinations makes it.{} With kube-proxy, a NodePort is \
+             a service for every address of the node, each with all destinations: nodePortAddresses in its \
+             configuration says for which.",
+            half.unwrap_or_default()
+        ),
+        command: "ipvsadm -Ln  # to see them; then ipvsadm -D -t ADDRESS:PORT, or kube-proxy's nodePortAddresses".into(),
+        breaks: "What is taken out no longer answers.".into(),
+        undo: "ipvsadm -R < RULES  # saved before with ipvsadm -Sn > RULES, or the former nodePortAddresses".into(),
+    }
+}
+
+fn newer_kernel(release: &str) -> Mitigation {
+    Mitigation {
+        name: "newer_kernel",
+        does: "From Linux 6.2 on, kernel threads (ipvs-e:*) estimate in short steps, and softirqs do not.".into(),
+        command: "reboot  # into Linux 6.2 or later".into(),
+        breaks: "The node is away while it boots, and the threads take their time of its CPUs. A livepatch for this \
+                 kernel does not fit that one."
+            .into(),
+        undo: format!("reboot  # into {release}"),
+    }
+}
+
+fn reload() -> Mitigation {
+    Mitigation {
+        name: "reload_ip_vs",
+        does: "Loaded again, ip_vs sets the timer of every namespace anew: nothing milder in the kernel does. First stop kube-proxy, \
+               and unload the livepatch that the timer was lost to. In other namespaces than the root one, save and \
+               clear the rules too, or let their pods be made anew."
+            .into(),
+        command: "ipvsadm -Sn > RULES; ipvsadm -C; rmmod $(ls /sys/module/ip_vs/holders) ip_vs; modprobe ip_vs; \
+                  ipvsadm -R < RULES"
+            .into(),
+        breaks: "All services and connections of every namespace are gone until the rules are back.".into(),
+        undo: "ipvsadm -R < RULES  # the rules; connections do not come back".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

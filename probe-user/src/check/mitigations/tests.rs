@@ -1,0 +1,200 @@
+use super::*;
+use crate::{
+    check::page::Blackout,
+    kernel::steering::{Mask, Queue},
+};
+
+fn busy() -> Namespace {
+    Namespace {
+        netns: 4_026_531_840,
+        services: Some(10_000),
+        destinations: Some(20_000),
+        estimators: Some(30_001),
+        run_estimation: Some(1),
+        state: Some(State::Active),
+        next_cpu: Some(3),
+        enter: Some(String::new()),
+        ..Namespace::default()
+    }
+}
+
+fn idle() -> Namespace {
+    Namespace {
+        netns: 2,
+        estimators: Some(1),
+        ..busy()
+    }
+}
+
+fn seen(blackout_ns: u64) -> Measured {
+    Measured {
+        observed_ns: 2_600_000_000,
+        max_ns: None,
+        runs: 2,
+        lost: 0,
+        missed: 0,
+        longest_run: None,
+        longest_blackout: Some(Blackout {
+            duration_ns: blackout_ns,
+            calls: 2,
+            cpu: 1,
+            netns: 2,
+        }),
+        half_ns: Some(1_900_000),
+    }
+}
+
+fn steered() -> Steering {
+    Steering {
+        queues: vec![Queue {
+            file: "/sys/class/net/eth0/queues/rx-0/rps_cpus".into(),
+            mask: Mask::parse("f").unwrap(),
+        }],
+        online: vec![0, 1, 2, 3],
+        ..Steering::default()
+    }
+}
+
+/// What is open to a node, by name.
+fn open(kind: Kind, namespaces: &[Namespace], measured: Option<&Measured>) -> Vec<Mitigation> {
+    Node {
+        release: "6.1.0-56-amd64",
+        kind: Some(kind),
+        namespaces,
+        measured,
+        livepatching: true,
+        steering: &steered(),
+    }
+    .mitigations()
+}
+
+fn names(open: &[Mitigation]) -> Vec<&str> {
+    open.iter().map(|one| one.name).collect()
+}
+
+const ALL: [&str; 5] = [
+    "run_estimation",
+    "rps_irq_masks",
+    "hotfix",
+    "fewer_entries",
+    "newer_kernel",
+];
+
+#[test]
+fn everything_is_open_to_a_busy_node_with_the_timer() {
+    let measured = seen(3_870_000);
+    let open = open(Kind::Timer, &[busy(), idle()], Some(&measured));
+    assert_eq!(names(&open), ALL);
+    assert_eq!(open[0].command, "sysctl -w net.ipv4.vs.run_estimation=0");
+    assert_eq!(open[0].undo, "sysctl -w net.ipv4.vs.run_estimation=1");
+    assert_eq!(
+        open[1].command,
+        "echo 7 | tee /sys/class/net/eth0/queues/rx-0/rps_cpus"
+    );
+    assert!(open[3].does.contains("15000, it would take about 1.90 ms"));
+    let sentence = |text: &str| text.ends_with('.') && !text.contains('\n') && !text.contains("  ");
+    for one in &open {
+        assert!(sentence(&one.does) && sentence(&one.breaks), "{one:?}");
+    }
+}
+
+#[test]
+fn a_calm_node_is_left_alone_unless_less_was_asked_for() {
+    let calm = seen(CALM_NS);
+    assert_eq!(open(Kind::Timer, &[busy()], Some(&calm)), []);
+    let strict = Measured {
+        max_ns: Some(CALM_NS - 1),
+        ..calm
+    };
+    assert_eq!(names(&open(Kind::Timer, &[busy()], Some(&strict))), ALL);
+}
+
+#[test]
+fn where_only_the_number_of_namespaces_stalls_no_switch_and_no_shorter_list_helps() {
+    let measured = seen(3_000_000);
+    let open = open(Kind::Timer, &[idle(), idle()], Some(&measured));
+    assert_eq!(names(&open), ["rps_irq_masks", "hotfix", "newer_kernel"]);
+    assert!(open[0].does.contains("than 1,"), "the CPU of the blackout");
+}
+
+#[test]
+fn another_namespace_is_entered_and_one_that_nobody_can_enter_is_left() {
+    let measured = seen(3_000_000);
+    let entered = Namespace {
+        enter: Some("nsenter --net=/run/netns/blue ".into()),
+        ..busy()
+    };
+    let open_there = open(Kind::Timer, &[entered], Some(&measured));
+    assert_eq!(
+        open_there[0].command,
+        "nsenter --net=/run/netns/blue sysctl -w net.ipv4.vs.run_estimation=0"
+    );
+    for closed in [
+        Namespace {
+            enter: None,
+            ..busy()
+        },
+        Namespace {
+            run_estimation: None,
+            ..busy()
+        },
+    ] {
+        let open = open(Kind::Timer, &[closed], Some(&measured));
+        assert_eq!(names(&open), ALL[1..]);
+    }
+}
+
+#[test]
+fn a_dead_timer_has_a_way_back_and_other_estimators_nothing_to_mend() {
+    let dead = Namespace {
+        state: Some(State::Dead),
+        next_cpu: None,
+        ..busy()
+    };
+    assert_eq!(
+        names(&open(Kind::Timer, &[dead], Some(&seen(1_000)))),
+        ["reload_ip_vs"]
+    );
+    for kind in [Kind::Kthread, Kind::Absent, Kind::Vendor] {
+        assert_eq!(open(kind, &[busy()], None), []);
+    }
+}
+
+#[test]
+fn lists_that_are_not_walked_are_passed_over() {
+    let skipping = Namespace {
+        state: Some(State::Skipping),
+        run_estimation: Some(0),
+        ..busy()
+    };
+    let second = Namespace {
+        netns: 7,
+        estimators: Some(3_001),
+        ..busy()
+    };
+    let measured = seen(3_000_000);
+    let open = open(Kind::Timer, &[skipping, second], Some(&measured));
+    assert_eq!(names(&open), ALL);
+    assert!(open[0].does.contains("netns 7 "), "{:?}", open[0]);
+}
+
+#[test]
+fn what_cannot_be_measured_is_told_by_its_list() {
+    let counted = Namespace {
+        estimators: None,
+        next_cpu: None,
+        run_estimation: None,
+        ..busy()
+    };
+    let empty = Namespace {
+        services: Some(0),
+        destinations: Some(0),
+        ..counted.clone()
+    };
+    let open_there = open(Kind::Timer, &[counted], None);
+    assert_eq!(
+        names(&open_there),
+        ["hotfix", "fewer_entries", "newer_kernel"]
+    );
+    assert_eq!(open(Kind::Timer, &[empty], None), []);
+}

@@ -1,0 +1,217 @@
+use std::{fs, os::unix::fs::symlink};
+
+use super::*;
+use crate::model::{Clock, Histogram, NextRun, Options, Session};
+
+fn view(netns: u32, state: State) -> NamespaceView {
+    NamespaceView {
+        netns,
+        estimators: Some(1),
+        state: Some(state),
+        why: None,
+        run_estimation: Some(1),
+        calls: 1,
+        last_ns: None,
+        max_ns: None,
+        stall_ns_per_s: None,
+        period_ns: Some(2_016_000_000),
+        next_run: None,
+        lost: 0,
+        missed: 0,
+    }
+}
+
+fn overview(namespaces: Vec<NamespaceView>) -> Overview {
+    let clock = Clock {
+        jiffy_ns: 4_000_000,
+        wall_offset_ns: 0,
+    };
+    let session = Session::new(Options::default(), 0, clock);
+    Overview {
+        namespaces,
+        histogram: Histogram::fine(),
+        ..session.overview(10_000_000_000)
+    }
+}
+
+/// A host with a busy namespace 1 of process 1 and a namespace 7 of process 42.
+fn host() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (pid, netns) in [(1, 1), (42, 7)] {
+        let folder = root.path().join(format!("proc/{pid}"));
+        fs::create_dir_all(folder.join("ns")).unwrap();
+        fs::create_dir_all(folder.join("net")).unwrap();
+        symlink(format!("net:[{netns}]"), folder.join("ns/net")).unwrap();
+        fs::write(folder.join("comm"), "nginx\n").unwrap();
+        let table = "IP Virtual Server\nProt\n  -> RemoteAddress:Port\nTCP  0A600001:0050 rr\n  -> 0A000001:0050 Masq\n";
+        fs::write(folder.join("net/ip_vs"), table).unwrap();
+    }
+    root
+}
+
+#[test]
+fn namespaces_are_described_by_who_lives_there_and_what_is_balanced() {
+    let root = host();
+    let inhabitants = Inhabitants::read(root.path());
+    let survey = Survey {
+        root: root.path(),
+        inhabitants: &inhabitants,
+        root_netns: Some(1),
+    };
+    let long = |netns| NamespaceView {
+        estimators: Some(3),
+        ..view(netns, State::Active)
+    };
+    let views = [
+        long(1),
+        view(7, State::Active),
+        long(8),
+        view(9, State::Absent),
+    ];
+    let described = survey.measured(&views);
+    let told: Vec<_> = described
+        .iter()
+        .map(|one| {
+            (
+                one.netns,
+                one.who.as_deref(),
+                one.services,
+                one.enter.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, Some("host"), Some(1), Some("")),
+            // A list of one needs no counting.
+            (
+                7,
+                Some("nginx"),
+                Some(0),
+                Some("nsenter --net=/proc/42/ns/net ")
+            ),
+            (8, Some("no process"), None, None),
+        ]
+    );
+}
+
+#[test]
+fn a_namespace_that_ends_meanwhile_is_left_out_and_the_worst_comes_first() {
+    let describe = |netns| Namespace {
+        netns,
+        ..Namespace::default()
+    };
+    let due = NextRun {
+        due_ns: 10_400_000_000,
+        cpu: 3,
+        netns: 2,
+    };
+    let slow = NamespaceView {
+        period_ns: Some(2_560_000_000),
+        next_run: Some(due),
+        ..view(2, State::Active)
+    };
+    let long = NamespaceView {
+        estimators: Some(30_001),
+        ..view(3, State::Active)
+    };
+    let views = vec![
+        view(1, State::Active),
+        slow,
+        long,
+        view(4, State::Dead),
+        view(5, State::Absent),
+    ];
+    let described = [1, 2, 3, 4, 5, 6].map(describe).into();
+    let namespaces = complete(described, &overview(views));
+    let told: Vec<_> = namespaces
+        .iter()
+        .map(|one| (one.netns, one.state))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (4, Some(State::Dead)),
+            (2, Some(State::Slowed)),
+            (3, Some(State::Active)),
+            (1, Some(State::Active)),
+        ]
+    );
+    let slow = &namespaces[1];
+    assert_eq!(
+        (slow.next_run_in_ns, slow.next_cpu),
+        (Some(400_000_000), Some(3))
+    );
+    assert_eq!(namespaces[0].next_run_in_ns, None);
+}
+
+#[test]
+fn without_probes_the_state_is_what_the_kernel_has() {
+    let root = host();
+    let inhabitants = Inhabitants::read(root.path());
+    let survey = Survey {
+        root: root.path(),
+        inhabitants: &inhabitants,
+        root_netns: Some(1),
+    };
+    for (kind, state) in [
+        (Some(Kind::Kthread), Some(State::Kthread)),
+        (Some(Kind::Absent), Some(State::Absent)),
+        (Some(Kind::Timer), None),
+        (None, None),
+    ] {
+        let namespaces = survey.unmeasured(kind);
+        assert_eq!(namespaces.len(), 2);
+        for namespace in namespaces {
+            assert_eq!(namespace.state, state);
+            assert_eq!(
+                (namespace.services, namespace.destinations),
+                (Some(1), Some(1))
+            );
+            assert_eq!((namespace.estimators, namespace.next_cpu), (None, None));
+            assert_eq!(namespace.run_estimation, None, "no switch is in sight");
+        }
+    }
+}
+
+#[test]
+fn services_that_are_not_all_are_not_told() {
+    let told = |netns, services, estimators, pieces| Namespace {
+        netns,
+        services: Some(services),
+        destinations: Some(2 * services),
+        estimators,
+        pieces,
+        ..Namespace::default()
+    };
+    let mut namespaces = [
+        told(1, 9_998, Some(30_001), true),
+        told(2, 10_000, Some(30_001), true),
+        told(3, 9_998, None, true),
+        told(4, 1, None, false),
+        told(5, 0, Some(1), false),
+    ];
+    let doubts = doubt(&mut namespaces);
+    let known = namespaces.map(|one| one.services.is_some() && one.destinations.is_some());
+    assert_eq!(known, [false, true, false, true, true]);
+    assert_eq!(doubts.len(), 2);
+    assert!(
+        doubts[0].contains("netns 1 ") && doubts[0].contains("30001 estimators"),
+        "{doubts:?}"
+    );
+    assert!(
+        doubts[1].contains("netns 3 ") && doubts[1].contains("other namespaces"),
+        "{doubts:?}"
+    );
+    let mut alone = [told(3, 9_998, None, true), told(4, 0, None, false)];
+    assert!(doubt(&mut alone).is_empty(), "nobody else has services");
+    let uncounted = Namespace::default();
+    let absent = Namespace {
+        state: Some(State::Absent),
+        ..Namespace::default()
+    };
+    let doubts = doubt(&mut [uncounted.clone(), absent, uncounted]);
+    assert_eq!(doubts.len(), 1);
+    assert!(doubts[0].contains("of 2 network namespaces") && doubts[0].contains("CAP_SYS_ADMIN"));
+}

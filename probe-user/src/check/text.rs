@@ -1,0 +1,213 @@
+//! The page for people: the message first, then the facts, the namespaces, and what can be done.
+
+mod table;
+
+use std::io::{self, Write};
+
+use super::{
+    mitigations::CALM_NS,
+    page::{Kernel, Measured, Mitigation, Page},
+};
+use crate::{
+    kernel::{estimation::Kind, livepatch::Livepatch},
+    model::State,
+    watch::durations::readable,
+};
+
+/// Columns that sentences are folded to. Commands are not folded: they are there to be copied.
+const WIDTH: usize = 100;
+
+/// Columns of a fact's name.
+const NAMES: usize = 12;
+
+/// Writes the page.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn write(out: &mut impl Write, page: &Page) -> io::Result<()> {
+    writeln!(out, "{}", page.message)?;
+    writeln!(out)?;
+    facts(out, page)?;
+    if page.kernel.estimator != Some(Kind::Absent) && !page.namespaces.is_empty() {
+        writeln!(out)?;
+        table::write(out, &page.namespaces, page.root_netns)?;
+    }
+    dead(out, page)?;
+    missing(out, &page.missing)?;
+    mitigations(out, page)
+}
+
+fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
+    fact(out, "kernel", &kernel(&page.kernel))?;
+    fact(out, "CPUs", &cpus(&page.kernel))?;
+    if let Some(measured) = &page.measured {
+        fact(out, "measured", &runs(measured))?;
+    }
+    let patches = &page.livepatch.patches;
+    if !page.livepatch.supported {
+        return fact(out, "livepatches", "not possible on this kernel");
+    }
+    if patches.is_empty() {
+        return fact(out, "livepatches", "none in force");
+    }
+    for (index, patch) in patches.iter().enumerate() {
+        let name = if index == 0 { "livepatches" } else { "" };
+        fact(out, name, &livepatch(patch))?;
+    }
+    Ok(())
+}
+
+fn fact(out: &mut impl Write, name: &str, text: &str) -> io::Result<()> {
+    let begin = format!("{name:<NAMES$}");
+    paragraph(out, &begin, &" ".repeat(NAMES), text)
+}
+
+fn paragraph(out: &mut impl Write, begin: &str, indent: &str, text: &str) -> io::Result<()> {
+    let options = textwrap::Options::new(WIDTH)
+        .initial_indent(begin)
+        .subsequent_indent(indent)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    writeln!(out, "{}", textwrap::fill(text, options))
+}
+
+fn kernel(kernel: &Kernel) -> String {
+    let estimator = match kernel.estimator {
+        Some(Kind::Timer) => "the timer estimation_timer estimates, in softirq context",
+        Some(Kind::Kthread) => {
+            "kernel threads (ipvs-e:*) estimate: softirqs are not stalled by it, and nothing needs doing"
+        }
+        Some(Kind::Vendor) => "a delayed work of this vendor's own estimates (estimation_work)",
+        Some(Kind::Absent) => "ip_vs is not loaded, so that nothing estimates",
+        None => "what estimates cannot be told",
+    };
+    format!("{}: {estimator}", kernel.release)
+}
+
+fn cpus(kernel: &Kernel) -> String {
+    let number = |count: Option<u32>| count.map_or("?".into(), |count| count.to_string());
+    let visits = if kernel.estimator == Some(Kind::Timer) {
+        ": a run visits the counters of every possible one"
+    } else {
+        ""
+    };
+    format!(
+        "{} online, {} possible{visits}",
+        number(kernel.online_cpus),
+        number(kernel.possible_cpus)
+    )
+}
+
+fn runs(measured: &Measured) -> String {
+    let took = super::message::seconds(measured.observed_ns);
+    let plural = if measured.runs == 1 { "" } else { "s" };
+    let mut parts = vec![format!("{} run{plural} in {took}", measured.runs)];
+    parts.extend(measured.longest_run.map(|run| {
+        let over = run.estimators.map_or(String::new(), |length| {
+            let plural = if length == 1 { "" } else { "s" };
+            format!(" over {length} estimator{plural}")
+        });
+        let (took, netns, cpu) = (readable(run.duration_ns), run.netns, run.cpu);
+        format!("longest {took}{over}, netns {netns} on CPU {cpu}")
+    }));
+    parts.extend(measured.longest_blackout.map(|blackout| {
+        let (took, cpu) = (readable(blackout.duration_ns), blackout.cpu);
+        let runs = match blackout.calls {
+            1 => "1 run".to_owned(),
+            runs => format!("{runs} runs on end"),
+        };
+        format!("longest blackout {took}, {runs} on CPU {cpu}")
+    }));
+    parts.push(format!(
+        "lost {}, missed {}",
+        measured.lost, measured.missed
+    ));
+    parts.join("; ")
+}
+
+fn livepatch(patch: &Livepatch) -> String {
+    let objects = patch.objects.iter().map(|object| {
+        let patched = match object.patched {
+            Some(false) => " (not patched: it is not loaded)",
+            _ => "",
+        };
+        format!("{}: {}{patched}", object.name, object.functions.join(", "))
+    });
+    let objects: Vec<String> = objects.collect();
+    let state = match (patch.enabled, patch.transition) {
+        (_, Some(true)) => "in transition",
+        (Some(true), _) => "enabled",
+        (Some(false), _) => "disabled",
+        (None, _) => "in an unknown state",
+    };
+    format!("{} is {state}, replaces {}", patch.name, objects.join("; "))
+}
+
+fn dead(out: &mut impl Write, page: &Page) -> io::Result<()> {
+    if !page
+        .namespaces
+        .iter()
+        .any(|one| one.state == Some(State::Dead))
+    {
+        return Ok(());
+    }
+    let text = "DEAD: the timer is not pending and no run is under way. It will not come back by itself, and the \
+                counters and rates of that namespace stand still.";
+    writeln!(out)?;
+    paragraph(out, "", "", text)
+}
+
+fn missing(out: &mut impl Write, missing: &[String]) -> io::Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nMissing:")?;
+    for sentence in missing {
+        paragraph(out, "- ", "  ", sentence)?;
+    }
+    Ok(())
+}
+
+fn mitigations(out: &mut impl Write, page: &Page) -> io::Result<()> {
+    if page.mitigations.is_empty() {
+        return nothing_to_do(out, page);
+    }
+    writeln!(out, "\nWhat can be done on this node:")?;
+    page.mitigations
+        .iter()
+        .try_for_each(|open| mitigation(out, open))
+}
+
+fn mitigation(out: &mut impl Write, open: &Mitigation) -> io::Result<()> {
+    writeln!(out)?;
+    paragraph(out, &format!("- {}: ", open.name), "  ", &open.does)?;
+    writeln!(out, "    {}", open.command)?;
+    paragraph(out, "  Breaks: ", "  ", &open.breaks)?;
+    writeln!(out, "  Undo:\n    {}", open.undo)
+}
+
+fn nothing_to_do(out: &mut impl Write, page: &Page) -> io::Result<()> {
+    let (Some(measured), Some(Kind::Timer)) = (&page.measured, page.kernel.estimator) else {
+        return Ok(());
+    };
+    if measured.runs == 0 {
+        return writeln!(
+            out,
+            "\nNo run was seen, so that nothing can be said of what to do."
+        );
+    }
+    writeln!(
+        out,
+        "\nNothing needs doing: no packet waited for a run longer than {}, and up to {} is calm.",
+        readable(measured.worst_ns()),
+        readable(
+            measured
+                .max_ns
+                .map_or(CALM_NS, |max_ns| max_ns.min(CALM_NS))
+        )
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! The table by namespace.
+
+use std::io::{self, Write};
+
+use crate::{check::message, check::page::Namespace, watch::durations::readable};
+
+/// Rows that fit a screen.
+const MAX_ROWS: usize = 20;
+
+/// Columns for who lives in a namespace.
+const WHO: usize = 32;
+
+const TITLES: [&str; 10] = [
+    "netns",
+    "who",
+    "state",
+    "services",
+    "destinations",
+    "estimators",
+    "run_estimation",
+    "period",
+    "next run in",
+    "CPU",
+];
+
+/// Columns of words, which go to the left. Numbers go to the right.
+const WORDS: usize = 3;
+
+type Row = [String; TITLES.len()];
+
+/// Draws the first namespaces, and says how many more there are.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn write(
+    out: &mut impl Write,
+    namespaces: &[Namespace],
+    root_netns: Option<u32>,
+) -> io::Result<()> {
+    let (shown, rest) = namespaces.split_at(namespaces.len().min(MAX_ROWS));
+    let mut rows = vec![TITLES.map(str::to_owned)];
+    rows.extend(shown.iter().map(|namespace| row(namespace, root_netns)));
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let widths: [usize; TITLES.len()] = std::array::from_fn(width);
+    for row in &rows {
+        writeln!(out, "{}", aligned(row, widths))?;
+    }
+    if !rest.is_empty() {
+        writeln!(
+            out,
+            "and {} more (all of them: --json){}",
+            rest.len(),
+            sum(rest)
+        )?;
+    }
+    Ok(())
+}
+
+fn row(namespace: &Namespace, root_netns: Option<u32>) -> Row {
+    let root = if root_netns == Some(namespace.netns) {
+        " (root)"
+    } else {
+        ""
+    };
+    let number = |number: Option<u32>| known(number, |number| number.to_string());
+    [
+        format!("{}{root}", namespace.netns),
+        known(namespace.who.as_deref(), short),
+        known(namespace.state, |state| state.to_string()),
+        number(namespace.services),
+        number(namespace.destinations),
+        number(namespace.estimators),
+        known(namespace.run_estimation, |switch| switch.to_string()),
+        known(namespace.period_ns, readable),
+        known(namespace.next_run_in_ns, message::seconds),
+        number(namespace.next_cpu),
+    ]
+}
+
+fn known<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+    value.map_or("-".into(), show)
+}
+
+fn short(who: &str) -> String {
+    if who.chars().count() <= WHO {
+        return who.to_owned();
+    }
+    let begin: String = who.chars().take(WHO - 3).collect();
+    format!("{begin}...")
+}
+
+/// What those without a row have at most.
+fn sum(rest: &[Namespace]) -> String {
+    let longest = rest.iter().filter_map(|one| one.estimators).max();
+    longest.map_or(String::new(), |longest| {
+        format!(
+            ", of at most {longest} estimator{}",
+            if longest == 1 { "" } else { "s" }
+        )
+    })
+}
+
+fn aligned(row: &Row, widths: [usize; TITLES.len()]) -> String {
+    let cells = row.iter().zip(widths).enumerate();
+    let cells = cells.map(|(column, (cell, width))| {
+        if column < WORDS {
+            format!("{cell:<width$}")
+        } else {
+            format!("{cell:>width$}")
+        }
+    });
+    cells.collect::<Vec<_>>().join("  ")
+}
