@@ -191,7 +191,7 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
         root_netns: found.root_netns,
         measured: found.measured,
         namespaces: found.namespaces,
-        missing: missing(obstacle, host.inhabitants.hidden(), doubts),
+        missing: missing(obstacle, host.inhabitants.told_hidden(), doubts),
         livepatch: Livepatches {
             supported: host.livepatches.is_some(),
             patches: host.livepatches.unwrap_or_default(),
@@ -257,16 +257,11 @@ fn root_netns(root: &Path) -> Option<u32> {
     netns::root_inode(root).ok()
 }
 
-fn missing(obstacle: Option<Obstacle>, hidden: u64, doubts: Vec<String>) -> Vec<String> {
+fn missing(obstacle: Option<Obstacle>, hidden: Option<String>, doubts: Vec<String>) -> Vec<String> {
     let mut missing = obstacle
         .map(|obstacle| obstacle.sentences)
         .unwrap_or_default();
-    if hidden > 0 {
-        missing.push(format!(
-            "the network namespaces of {hidden} processes may not be looked at, for which the capability \
-             CAP_SYS_PTRACE is needed: who lives in a namespace, and its services, may be incomplete"
-        ));
-    }
+    missing.extend(hidden);
     missing.extend(doubts);
     missing
 }

@@ -39,6 +39,11 @@ pub enum ProbeError {
          (lockdown) and that ip_vs is still loaded"
     )]
     Attach { function: String, reason: String },
+    #[error(
+        "kernel.perf_event_paranoid is {0}, at which this kernel lets nobody but CAP_SYS_ADMIN probe it: give \
+         this process that capability, or lower it with `sysctl kernel.perf_event_paranoid=2`"
+    )]
+    Paranoid(u32),
     #[error("a snapshot of the estimators failed: {0}")]
     Snapshot(String),
     #[error(

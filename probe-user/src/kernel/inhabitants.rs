@@ -110,6 +110,18 @@ impl Inhabitants {
     pub fn hidden(&self) -> u64 {
         self.hidden
     }
+
+    /// What is missing if some are hidden, in a clause without a full stop.
+    #[must_use]
+    pub fn told_hidden(&self) -> Option<String> {
+        (self.hidden > 0).then(|| {
+            format!(
+                "the network namespaces of {} processes may not be looked at, for which the capability \
+                 CAP_SYS_PTRACE is needed: who lives in a namespace, and its services, may be incomplete",
+                self.hidden
+            )
+        })
+    }
 }
 
 /// All processes, the lowest number first: mostly the oldest.

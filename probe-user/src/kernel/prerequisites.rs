@@ -69,6 +69,11 @@ pub enum Refusal {
     )]
     NoKprobes(String),
     #[error(
+        "/sys/bus/event_source/devices/kprobe cannot be seen, though {0} has it: mount the host's sysfs at /sys in this \
+         container too, read-only is enough"
+    )]
+    NoSysfs(String),
+    #[error(
         "kprobes are switched off on this host (/sys/kernel/debug/kprobes/enabled is 0), so no probe \
          would ever fire: switch them on with `echo 1 > /sys/kernel/debug/kprobes/enabled`"
     )]
@@ -78,8 +83,6 @@ pub enum Refusal {
 /// A host that can be measured.
 #[derive(Debug)]
 pub struct Ready {
-    /// The kernel's release, as `uname -r` tells it.
-    pub release: String,
     /// Where the kernel keeps what the programs read.
     pub offsets: Offsets,
     /// The module that `estimation_timer` is in; `None` where `ip_vs` is part of the kernel itself.
@@ -102,6 +105,7 @@ impl Refusal {
             Self::Threads(_) => "kernel threads estimate here, which are not measured yet",
             Self::Lockdown => "the kernel is locked down, which forbids probes",
             Self::NoKprobes(_) => "this kernel has no kprobes",
+            Self::NoSysfs(_) => "sysfs is not mounted at /sys in this container",
             Self::KprobesOff => "kprobes are switched off on this host",
         }
     }
@@ -133,11 +137,11 @@ pub fn survey(root: &Path) -> Result<Ready, Vec<Refusal>> {
     };
     let ready = ready.map_err(|refusal| missing.push(refusal)).ok();
     missing.extend(lockdown(read("sys/kernel/security/lockdown")).err());
-    if !root
-        .join("sys/bus/event_source/devices/kprobe/type")
-        .exists()
-    {
+    // The loader looks for it at its own place, whatever the root.
+    if !root.join(KPROBE_TYPE).exists() {
         missing.push(Refusal::NoKprobes(release));
+    } else if root != Path::new("/") && !Path::new("/").join(KPROBE_TYPE).exists() {
+        missing.push(Refusal::NoSysfs(root.join("sys").display().to_string()));
     }
     if read("sys/kernel/debug/kprobes/enabled").is_ok_and(|switch| switch.trim() == "0") {
         missing.push(Refusal::KprobesOff);
@@ -147,6 +151,8 @@ pub fn survey(root: &Path) -> Result<Ready, Vec<Refusal>> {
         _ => Err(missing),
     }
 }
+
+const KPROBE_TYPE: &str = "sys/bus/event_source/devices/kprobe/type";
 
 /// The kernel's release, as `uname -r` tells it.
 #[must_use]
@@ -206,7 +212,6 @@ fn structures(root: &Path, release: &str) -> Result<Ready, Refusal> {
         release: release.to_owned(),
     })?;
     Ok(Ready {
-        release: release.to_owned(),
         offsets,
         module: module.is_some().then_some("ip_vs"),
         root: root.to_owned(),

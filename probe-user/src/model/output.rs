@@ -133,6 +133,8 @@ pub enum Topic {
     Instance,
     /// This process was stopped for a while.
     Stopped,
+    /// Part of the host may not be looked at.
+    Access,
     /// A moment marked by the user.
     Mark,
 }
@@ -145,6 +147,7 @@ impl fmt::Display for Topic {
             Self::Cpus => "cpus",
             Self::Instance => "instance",
             Self::Stopped => "stopped",
+            Self::Access => "access",
             Self::Mark => "mark",
         })
     }

@@ -1,6 +1,6 @@
 //! Probes put on `ip_vs`'s functions.
 
-use std::{error::Error, io};
+use std::{error::Error, fs, io, path::Path};
 
 use aya::{Ebpf, programs::KProbe};
 
@@ -50,11 +50,16 @@ fn attach(program: &mut KProbe, ready: &Ready, function: &str) -> Result<(), Pro
     let Err(error) = program.attach(&name, 0) else {
         return Ok(());
     };
+    if is(io::ErrorKind::PermissionDenied, &error)
+        && let Some(level) = paranoid(&ready.root)
+    {
+        return Err(ProbeError::Paranoid(level));
+    }
     let refused = |reason: String| ProbeError::Attach {
         function: name.clone(),
         reason,
     };
-    let Some(module) = ready.module.filter(|_| is_not_found(&error)) else {
+    let Some(module) = ready.module.filter(|_| is(io::ErrorKind::NotFound, &error)) else {
         return Err(refused(load::root_cause(&error)));
     };
     let address = symbols::address(&ready.root, module, function)
@@ -67,11 +72,18 @@ fn attach(program: &mut KProbe, ready: &Ready, function: &str) -> Result<(), Pro
     Ok(())
 }
 
-fn is_not_found(error: &(dyn Error + 'static)) -> bool {
+/// The level of `perf_event_paranoid`, if it is one that Debian's kernels add to the documented ones, at which
+/// `CAP_PERFMON` does not do.
+fn paranoid(root: &Path) -> Option<u32> {
+    let level = fs::read_to_string(root.join("proc/sys/kernel/perf_event_paranoid")).ok()?;
+    level.trim().parse().ok().filter(|level| *level >= 3)
+}
+
+fn is(kind: io::ErrorKind, error: &(dyn Error + 'static)) -> bool {
     let mut error = Some(error);
     while let Some(current) = error {
         if let Some(io) = current.downcast_ref::<io::Error>() {
-            return io.kind() == io::ErrorKind::NotFound;
+            return io.kind() == kind;
         }
         error = current.source();
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
-    model::Output,
+    model::{Output, Topic},
 };
 
 /// What is said where standard output is.
@@ -72,6 +72,19 @@ impl Display {
                 Ok(())
             }
         }
+    }
+
+    /// Tells that something will be missing, beside what is told: on standard error, or in the screen's log.
+    ///
+    /// # Errors
+    ///
+    /// Where the clock cannot be read.
+    pub fn warn(&mut self, watcher: &Watcher, clause: String) -> anyhow::Result<()> {
+        match self {
+            Self::Stream(_) => eprintln!("warning: {clause}"),
+            Self::Screen(screen) => screen.feed(&[watcher.notice(Topic::Access, clause)?]),
+        }
+        Ok(())
     }
 
     /// Shows how things stand after a tick.

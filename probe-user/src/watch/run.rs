@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cli::{ColorWhen, WatchArgs},
     kernel::{cpus, hostname::hostname, prerequisites, time},
-    model::Options,
+    model::{Options, Topic},
 };
 
 /// How often a screen is drawn while no key is pressed: the countdown moves.
@@ -76,6 +76,9 @@ async fn watch(
     let (mut watcher, outputs) = Watcher::start(root, options)?;
     let mut display = Display::open(args, color, &beginning(&watcher, root)?)?;
     display.outputs(&outputs)?;
+    if let Some(hidden) = watcher.inhabitants().told_hidden() {
+        display.warn(&watcher, hidden)?;
+    }
     display.name(&watcher);
     display.ticked(&watcher)?;
     let ended = until_the_end(args, &mut watcher, &mut display, &mut signals).await?;
@@ -140,7 +143,7 @@ fn answer(request: Request, watcher: &mut Watcher, display: &mut Display) -> any
             display.ticked(watcher)?;
         }
         Request::Mark => {
-            let mark = watcher.mark("marked".into())?;
+            let mark = watcher.notice(Topic::Mark, "marked".into())?;
             display.outputs(&[mark])?;
         }
     }

@@ -2,47 +2,32 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::model::Topic;
+use crate::{
+    kernel::livepatch::{self, Livepatch},
+    model::Topic,
+};
 
 /// What was last read of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
     /// The CPUs online, as the kernel writes them: `0-3,6`.
     cpus: Option<String>,
-    /// Livepatches by name.
-    livepatches: BTreeMap<String, Livepatch>,
+    /// Livepatches by name, and how far each is.
+    livepatches: BTreeMap<String, &'static str>,
     /// Process ids of other instances.
     instances: Vec<u32>,
 }
 
-/// How far a livepatch is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Livepatch {
-    BeingEnabled,
-    Enabled,
-    BeingDisabled,
-    Disabled,
-}
-
-impl Livepatch {
-    fn read(folder: &Path) -> Self {
-        let flag =
-            |file| fs::read_to_string(folder.join(file)).is_ok_and(|text| text.trim() == "1");
-        match (flag("enabled"), flag("transition")) {
-            (true, true) => Self::BeingEnabled,
-            (true, false) => Self::Enabled,
-            (false, true) => Self::BeingDisabled,
-            (false, false) => Self::Disabled,
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::BeingEnabled => "is being put in force: tasks run the old and the new functions",
-            Self::Enabled => "is in force",
-            Self::BeingDisabled => "is being taken back: tasks run the old and the new functions",
-            Self::Disabled => "is no longer in force",
-        }
+/// How far a livepatch is, in words.
+fn progress(livepatch: &Livepatch) -> &'static str {
+    match (
+        livepatch.enabled == Some(true),
+        livepatch.transition == Some(true),
+    ) {
+        (true, true) => "is being put in force: tasks run the old and the new functions",
+        (true, false) => "is in force",
+        (false, true) => "is being taken back: tasks run the old and the new functions",
+        (false, false) => "is no longer in force",
     }
 }
 
@@ -53,7 +38,11 @@ impl Surroundings {
         let cpus = fs::read_to_string(root.join("sys/devices/system/cpu/online")).ok();
         Self {
             cpus: cpus.map(|cpus| cpus.trim().to_owned()),
-            livepatches: livepatches(root),
+            livepatches: livepatch::read(root)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|livepatch| (livepatch.name.clone(), progress(&livepatch)))
+                .collect(),
             instances: before.instances.clone(),
         }
     }
@@ -72,9 +61,9 @@ impl Surroundings {
         {
             news.push((Topic::Cpus, format!("CPUs online: {now} (were {then})")));
         }
-        for (name, livepatch) in &self.livepatches {
-            if before.livepatches.get(name) != Some(livepatch) {
-                let text = format!("livepatch {name} {}", livepatch.words());
+        for (name, progress) in &self.livepatches {
+            if before.livepatches.get(name) != Some(progress) {
+                let text = format!("livepatch {name} {progress}");
                 news.push((Topic::Livepatch, text));
             }
         }
@@ -105,17 +94,6 @@ impl Surroundings {
         }));
         news
     }
-}
-
-fn livepatches(root: &Path) -> BTreeMap<String, Livepatch> {
-    let Ok(folder) = fs::read_dir(root.join("sys/kernel/livepatch")) else {
-        return BTreeMap::new();
-    };
-    let patches = folder.filter_map(Result::ok).map(|patch| {
-        let name = patch.file_name().to_string_lossy().into_owned();
-        (name, Livepatch::read(&patch.path()))
-    });
-    patches.collect()
 }
 
 #[cfg(test)]

@@ -87,12 +87,6 @@ impl Screen {
         self.app.name(inhabitants);
     }
 
-    /// Takes the inode number of the root network namespace, once it is known.
-    pub fn set_root_netns(&mut self, netns: u32) {
-        self.app.host.root_netns = netns;
-        self.app.arrange();
-    }
-
     /// Draws what changed. `now_ns` is in nanoseconds of `CLOCK_MONOTONIC`.
     ///
     /// # Errors

@@ -174,9 +174,10 @@ impl Watcher {
             return Ok(Vec::new());
         }
         self.drain();
-        Ok(self
+        let outputs = self
             .session
-            .take(&self.events, &snapshot, time::monotonic_ns()?))
+            .take(&self.events, &snapshot, time::monotonic_ns()?);
+        Ok(self.with_names(outputs))
     }
 
     /// Looks up what the softirqs of the calls told of interrupted.
@@ -218,7 +219,7 @@ impl Watcher {
         let now_ns = time::monotonic_ns()?;
         let (probe, to) = match attached {
             Ok(attached) => attached,
-            Err(error) => return Ok(self.still_waiting(now_ns, format!("{error:#}"))),
+            Err(error) => return Ok(self.still_waiting(now_ns, &format!("{error:#}"))),
         };
         self.attachment = Attachment::Attached {
             probe: Box::new(probe),
@@ -232,15 +233,15 @@ impl Watcher {
     }
 
     /// Tells why the probes could not be attached, once a reason.
-    fn still_waiting(&mut self, now_ns: u64, reason: String) -> Vec<Output> {
+    fn still_waiting(&mut self, now_ns: u64, reason: &str) -> Vec<Output> {
         let before = std::mem::replace(
             &mut self.attachment,
             Attachment::Waiting {
-                refusal: Some(reason.clone()),
+                refusal: Some(reason.to_owned()),
             },
         );
         match before {
-            Attachment::Waiting { refusal } if refusal.as_ref() == Some(&reason) => Vec::new(),
+            Attachment::Waiting { refusal } if refusal.as_deref() == Some(reason) => Vec::new(),
             _ => {
                 let text = format!("ip_vs is loaded and cannot be measured yet: {reason}");
                 vec![self.session.notice(now_ns, Topic::IpVs, text)]
@@ -285,15 +286,13 @@ impl Watcher {
         outputs
     }
 
-    /// Marks this moment.
+    /// Something to tell of this moment.
     ///
     /// # Errors
     ///
     /// Where the clock cannot be read.
-    pub fn mark(&self, text: String) -> anyhow::Result<Output> {
-        Ok(self
-            .session
-            .notice(time::monotonic_ns()?, Topic::Mark, text))
+    pub fn notice(&self, topic: Topic, text: String) -> anyhow::Result<Output> {
+        Ok(self.session.notice(time::monotonic_ns()?, topic, text))
     }
 
     /// Forgets all calls.

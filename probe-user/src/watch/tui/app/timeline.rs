@@ -80,6 +80,7 @@ impl Moment {
                 Topic::Instance => Self::Instance,
                 Topic::Stopped => Self::Stopped,
                 Topic::Mark => Self::Mark,
+                Topic::Access => return None,
             },
         })
     }
