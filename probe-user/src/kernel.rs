@@ -7,6 +7,7 @@ pub mod cpus;
 pub mod estimation;
 pub mod hostname;
 pub mod inhabitants;
+pub mod instances;
 pub mod livepatch;
 pub mod module;
 pub mod netns;

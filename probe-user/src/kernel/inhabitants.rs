@@ -22,7 +22,6 @@ pub struct Inhabitants {
     names: BTreeMap<u32, String>,
     processes: BTreeMap<u32, u32>,
     named: BTreeMap<u32, String>,
-    others: Vec<u32>,
     hidden: u64,
 }
 
@@ -41,7 +40,6 @@ impl Inhabitants {
             named: named(root),
             ..Self::default()
         };
-        let own = own_pid(root);
         let mut residents: BTreeMap<u32, Residents> = BTreeMap::new();
         for pid in pids(root) {
             match netns_of(root, pid) {
@@ -55,9 +53,6 @@ impl Inhabitants {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => found.hidden += 1,
                 // It ended meanwhile.
                 Ok(None) | Err(_) => {}
-            }
-            if Some(pid) != own && watches(root, pid) {
-                found.others.push(pid);
             }
         }
         found.names.clone_from(&found.named);
@@ -99,12 +94,6 @@ impl Inhabitants {
         self.names.keys().copied()
     }
 
-    /// Process ids of the other `ipvs-latency watch` on this host.
-    #[must_use]
-    pub fn others(&self) -> &[u32] {
-        &self.others
-    }
-
     /// Processes whose network namespace may not be looked at, for which `CAP_SYS_PTRACE` is needed.
     #[must_use]
     pub fn hidden(&self) -> u64 {
@@ -125,19 +114,13 @@ impl Inhabitants {
 }
 
 /// All processes, the lowest number first: mostly the oldest.
-fn pids(root: &Path) -> Vec<u32> {
+pub(super) fn pids(root: &Path) -> Vec<u32> {
     let entries = fs::read_dir(root.join("proc")).into_iter().flatten();
     let mut pids: Vec<u32> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
     pids.sort_unstable();
     pids
-}
-
-/// Our own number as `root` counts: a container may have process ids of its own.
-fn own_pid(root: &Path) -> Option<u32> {
-    let own = fs::read_link(root.join("proc/self")).ok()?;
-    own.to_str()?.parse().ok()
 }
 
 /// The namespace of a process, from the link `net:[4026531840]`.
@@ -159,14 +142,6 @@ fn named(root: &Path) -> BTreeMap<u32, String> {
         Some((inode, printable(&name)))
     });
     named.collect()
-}
-
-fn watches(root: &Path, pid: u32) -> bool {
-    let folder = root.join(format!("proc/{pid}"));
-    let comm = fs::read(folder.join("comm")).unwrap_or_default();
-    comm.trim_ascii_end() == b"ipvs-latency"
-        && fs::read(folder.join("cmdline"))
-            .is_ok_and(|line| line.split(|byte| *byte == 0).any(|word| word == b"watch"))
 }
 
 fn describe(root: &Path, residents: &Residents) -> Option<String> {

@@ -125,11 +125,10 @@ impl Namespaces {
         }
     }
 
-    /// Notes what a snapshot says of a namespace, and what its estimator made of it.
-    pub fn note(&mut self, snapshot: &Snapshot, estimator: &Estimator) {
-        let Some(namespace) = self.entry(snapshot.netns) else {
-            return;
-        };
+    /// Notes what a snapshot says of a namespace, and what its estimator made of it. Gives the state that was
+    /// known of it, so that it need not be looked up once more.
+    pub fn note(&mut self, snapshot: &Snapshot, estimator: &Estimator) -> Option<State> {
+        let namespace = self.entry(snapshot.netns)?;
         let switch = snapshot.run_estimation;
         namespace.run_estimation = (switch != NO_SWITCH).then_some(switch);
         if let Ok(estimators) = u32::try_from(snapshot.counted) {
@@ -137,6 +136,7 @@ impl Namespaces {
         }
         namespace.period_ns = estimator.period_ns();
         namespace.next_run = estimator.next_run();
+        namespace.state
     }
 
     /// The last known state of a namespace's estimator.
@@ -178,7 +178,7 @@ impl Namespaces {
 
     /// The namespace's own entry, made if there is none and there is or can be made room.
     fn entry(&mut self, netns: u32) -> Option<&mut Namespace> {
-        if !self.known.contains_key(&netns) && self.known.len() >= KEPT_APART {
+        if self.known.len() >= KEPT_APART && !self.known.contains_key(&netns) {
             self.give_up_gone(0);
             if self.known.len() >= KEPT_APART {
                 return None;

@@ -355,11 +355,18 @@ impl Session {
             estimator.seen_in = self.looks;
             let signs = estimator.signs();
             if self.options.watches(found.netns) {
-                self.namespaces.note(found, estimator);
+                let known = self.namespaces.note(found, estimator);
                 self.add_unrecorded(found.netns, unrecorded);
-                changes.extend(signs.and_then(|signs| {
-                    self.change_state(found.netns, signs.state(), || signs.why(), moment)
-                }));
+                if let Some(signs) = signs
+                    && known != Some(signs.state())
+                {
+                    changes.extend(self.change_state(
+                        found.netns,
+                        signs.state(),
+                        || signs.why(),
+                        moment,
+                    ));
+                }
             }
         }
         if moment.jiffies.is_some() {

@@ -96,7 +96,7 @@ impl Display {
         if let Self::Screen(screen) = self {
             screen.show(watcher.overview()?);
         }
-        if watcher.is_check() {
+        if watcher.has_new_names() {
             self.name(watcher);
         }
         Ok(())

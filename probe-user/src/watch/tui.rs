@@ -6,11 +6,14 @@ mod app;
 mod decoder;
 mod keys;
 mod layout;
+mod lines;
 mod look;
 mod terminal;
 mod view;
 
 use std::io;
+
+use ratatui::{buffer::Buffer, layout::Rect};
 
 pub use look::Look;
 
@@ -56,6 +59,8 @@ pub enum Request {
 pub struct Screen {
     app: App,
     terminal: Terminal,
+    /// More than the countdown may have changed since the last draw.
+    is_stale: bool,
 }
 
 impl Screen {
@@ -69,21 +74,25 @@ impl Screen {
         Ok(Self {
             app: App::new(host, look, slow_ns),
             terminal: Terminal::open()?,
+            is_stale: true,
         })
     }
 
     /// Takes what happened.
     pub fn feed(&mut self, outputs: &[Output]) {
+        self.is_stale |= !outputs.is_empty();
         self.app.feed(outputs);
     }
 
     /// Takes the sums, once a second.
     pub fn show(&mut self, overview: Overview) {
+        self.is_stale = true;
         self.app.show(overview);
     }
 
     /// Takes who lives in which namespace.
     pub fn name(&mut self, inhabitants: Inhabitants) {
+        self.is_stale = true;
         self.app.name(inhabitants);
     }
 
@@ -95,13 +104,29 @@ impl Screen {
     pub fn draw(&mut self, now_ns: u64) -> io::Result<()> {
         self.app.tick(now_ns);
         if self.app.take_redraw() {
-            self.terminal.forget()?;
+            self.terminal.forget();
+        }
+        let stale = std::mem::take(&mut self.is_stale);
+        if !stale && self.draw_countdown()? {
+            return Ok(());
         }
         let app = &mut self.app;
         self.terminal.draw(|buffer| {
             app.resize(buffer.area.width, buffer.area.height);
             view::draw(buffer, app);
         })
+    }
+
+    /// Draws the lines that change by themselves; `false`: that will not do.
+    fn draw_countdown(&mut self) -> io::Result<bool> {
+        let (columns, lines) = self.app.size;
+        let area = Rect::new(0, 0, columns, lines);
+        let Some(lines) = view::countdown_lines(area, &self.app) else {
+            return Ok(false);
+        };
+        let app = &self.app;
+        let view = |buffer: &mut Buffer| view::draw_countdown(buffer, app);
+        self.terminal.draw_part(area, lines, view)
     }
 
     /// Waits for a key or another size of the terminal, and does what it asks for; what the event loop
@@ -112,7 +137,9 @@ impl Screen {
     ///
     /// When the terminal is gone.
     pub async fn input(&mut self) -> io::Result<Option<Request>> {
-        match self.terminal.input().await? {
+        let input = self.terminal.input().await?;
+        self.is_stale = true;
+        match input {
             Input::Key(key) => Ok(self.app.press(key)),
             Input::Resized => Ok(None),
         }
@@ -124,6 +151,7 @@ impl Screen {
     ///
     /// When the terminal cannot be set.
     pub fn suspend(&mut self) -> io::Result<()> {
+        self.is_stale = true;
         self.terminal.suspend()
     }
 
@@ -133,6 +161,7 @@ impl Screen {
     ///
     /// When the terminal cannot be set.
     pub fn resume(&mut self) -> io::Result<()> {
+        self.is_stale = true;
         self.terminal.take_again()
     }
 

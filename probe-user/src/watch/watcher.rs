@@ -14,6 +14,7 @@ use super::{durations::readable, surroundings::Surroundings};
 use crate::{
     kernel::{
         inhabitants::Inhabitants,
+        instances,
         module::{self, Loading},
         netns, prerequisites,
         tasks::TaskNames,
@@ -26,8 +27,12 @@ use crate::{
 /// How often the ring buffer is read and the estimators are looked at.
 pub const TICK: Duration = Duration::from_secs(1);
 
-/// Every so many ticks all lists are walked, to check the lengths that the probes keep, and processes are looked at.
+/// Every so many ticks all lists are walked, to check the lengths that the probes keep, and other instances of
+/// this tool are looked for.
 const TICKS_BETWEEN_CHECKS: u64 = 10;
+
+/// Every so many ticks it is looked up who lives where.
+const TICKS_BETWEEN_NAMES: u64 = 30;
 
 /// A tick this late means that we were stopped, or got no CPU.
 const STOPPED_NS: u64 = 3_000_000_000;
@@ -153,7 +158,11 @@ impl Watcher {
 
     /// Whether processes were looked at in the last tick.
     #[must_use]
-    pub fn is_check(&self) -> bool {
+    pub fn has_new_names(&self) -> bool {
+        self.ticks.is_multiple_of(TICKS_BETWEEN_NAMES)
+    }
+
+    fn is_check(&self) -> bool {
         self.ticks.is_multiple_of(TICKS_BETWEEN_CHECKS)
     }
 
@@ -265,15 +274,17 @@ impl Watcher {
         let now = Surroundings::read(&self.root, &self.surroundings);
         outputs.extend(self.tell(now_ns, now));
         if self.is_check() {
-            self.inhabitants = Inhabitants::read(&self.root);
             outputs.extend(self.look_at_instances());
+        }
+        if self.has_new_names() {
+            self.inhabitants = Inhabitants::read(&self.root);
         }
         Ok(outputs)
     }
 
     fn look_at_instances(&mut self) -> Vec<Output> {
         let mut now = self.surroundings.clone();
-        now.set_instances(self.inhabitants.others());
+        now.set_instances(&instances::others(&self.root));
         self.tell(self.last_tick_ns, now)
     }
 

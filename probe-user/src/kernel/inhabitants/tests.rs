@@ -89,26 +89,6 @@ fn a_process_that_ends_meanwhile_is_not_hidden() {
 }
 
 #[test]
-fn other_watches_are_found_and_neither_ourselves_nor_other_commands() {
-    let host = Host::new();
-    for (pid, comm, cmdline) in [
-        (60, "ipvs-latency", &b"ipvs-latency\0watch\0"[..]),
-        (61, "ipvs-latency", b"ipvs-latency\0check\0"),
-        (
-            62,
-            "ipvs-latency",
-            b"./ipvs-latency\0--color\0never\0watch\0",
-        ),
-        (63, "watch", b"watch\0ipvs-latency\0"),
-    ] {
-        host.process(pid, 1, comm, "0::/", b"");
-        fs::write(host.0.path().join(format!("proc/{pid}/cmdline")), cmdline).unwrap();
-    }
-    symlink("60", host.0.path().join("proc/self")).unwrap();
-    assert_eq!(host.read().others(), [62]);
-}
-
-#[test]
 fn a_host_name_is_found_at_the_end_and_cut_off_ones_do_no_harm() {
     assert_eq!(hostname_in(&b"HOSTNAME=web-0"[..]), Some("web-0".into()));
     assert_eq!(hostname_in(&b"X=1\0HOSTNAME=\0"[..]), None);

@@ -104,7 +104,7 @@ pub struct App {
     pub cpu_rows: Vec<usize>,
     /// The number of the log's entry at the bottom; `None`: the newest.
     pub log_bottom: Option<u64>,
-    size: (u16, u16),
+    pub size: (u16, u16),
     offsets: [usize; 2],
     slow_ns: u64,
     live: Data,

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal as _, Write},
+    ops::Range,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     panic,
     sync::{
@@ -37,7 +38,7 @@ use tokio::{
     signal::unix::{self, SignalKind, signal},
 };
 
-use super::decoder::Decoder;
+use super::{decoder::Decoder, lines::Lines};
 
 /// The terminal is ours at the moment, and to be given back.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -53,7 +54,8 @@ pub enum Input {
 
 /// The terminal, taken until this is dropped.
 pub struct Terminal {
-    screen: ratatui::Terminal<CrosstermBackend<BufWriter<File>>>,
+    backend: CrosstermBackend<BufWriter<File>>,
+    lines: Lines,
     keyboard: Keyboard,
     resized: unix::Signal,
 }
@@ -61,9 +63,9 @@ pub struct Terminal {
 impl Terminal {
     /// Takes the terminal: keys come as they are pressed, on a screen of its own without a cursor.
     pub fn open() -> io::Result<Self> {
-        let screen = ratatui::Terminal::new(CrosstermBackend::new(BufWriter::new(output()?)))?;
         let terminal = Self {
-            screen,
+            backend: CrosstermBackend::new(BufWriter::new(output()?)),
+            lines: Lines::default(),
             keyboard: Keyboard::new(keyboard()?)?,
             resized: signal(SignalKind::window_change())?,
         };
@@ -74,14 +76,27 @@ impl Terminal {
 
     /// Writes what differs from what was drawn before.
     pub fn draw(&mut self, view: impl FnOnce(&mut Buffer)) -> io::Result<()> {
-        self.screen.draw(|frame| view(frame.buffer_mut()))?;
-        Ok(())
+        self.lines.draw(&mut self.backend, area()?, view)
+    }
+
+    /// Draws some lines of a screen of `area` anew, by a view that draws on no others; `false`: no such screen is
+    /// there, and it is to be drawn whole.
+    pub fn draw_part(
+        &mut self,
+        area: Rect,
+        lines: Range<u16>,
+        view: impl FnOnce(&mut Buffer),
+    ) -> io::Result<bool> {
+        let there = self.lines.shows(area);
+        if there {
+            self.lines.draw_part(&mut self.backend, lines, view)?;
+        }
+        Ok(there)
     }
 
     /// Holds nothing of what was drawn to be still there.
-    pub fn forget(&mut self) -> io::Result<()> {
-        // Not `clear()`: it asks the terminal where its cursor is, and waits for the answer.
-        self.screen.resize(area()?)
+    pub fn forget(&mut self) {
+        self.lines.forget();
     }
 
     /// The next key or change of size. Nothing is lost when this is dropped.
@@ -106,7 +121,8 @@ impl Terminal {
     pub fn take_again(&mut self) -> io::Result<()> {
         give_back();
         take()?;
-        self.forget()
+        self.forget();
+        Ok(())
     }
 }
 

@@ -13,8 +13,11 @@ mod tables;
 mod timeline;
 mod title;
 
+use std::ops::Range;
+
 use ratatui::{
     buffer::Buffer,
+    layout::Rect,
     style::{Modifier, Style},
 };
 
@@ -48,6 +51,23 @@ pub fn draw(buffer: &mut Buffer, app: &App) {
     if app.help {
         on(area, help::draw);
     }
+}
+
+/// The lines with the countdown, which moves while nothing else does; `None` where they are not in view.
+#[must_use]
+pub fn countdown_lines(area: Rect, app: &App) -> Option<Range<u16>> {
+    if app.help || layout::is_too_small(area.width, area.height) {
+        return None;
+    }
+    let facts = layout::panes(area.width, area.height, app).facts;
+    (!facts.is_empty()).then(|| facts.top()..facts.bottom())
+}
+
+/// Draws on those lines alone.
+pub fn draw_countdown(buffer: &mut Buffer, app: &App) {
+    let area = buffer.area;
+    let facts = layout::panes(area.width, area.height, app).facts;
+    facts::draw(&mut Canvas::new(buffer, facts, app.look), app);
 }
 
 /// Says so, broken between words as it must be.
