@@ -25,14 +25,14 @@ static inline struct netns_ipvs *ipvs_of(struct timer_list *t)
 	return container_of(t, struct netns_ipvs, est_timer);
 }
 
-/* Adds up the counters of all CPUs. */
+/* Adds up the counters of all CPUs. No structure of its own: the kernel's build would fill it with zeros first. */
 static inline void sum_cpus(struct ip_vs_kstats *sum, struct ip_vs_cpu_stats __percpu *stats)
 {
 	u64 conns, inpkts, outpkts, inbytes, outbytes;
+	bool first = true;
 	unsigned int seq;
 	int cpu;
 
-	sum->conns = sum->inpkts = sum->outpkts = sum->inbytes = sum->outbytes = 0;
 	for_each_possible_cpu(cpu) {
 		struct ip_vs_cpu_stats *own = per_cpu_ptr(stats, cpu);
 
@@ -44,11 +44,12 @@ static inline void sum_cpus(struct ip_vs_kstats *sum, struct ip_vs_cpu_stats __p
 			inbytes = u64_stats_read(&own->cnt.inbytes);
 			outbytes = u64_stats_read(&own->cnt.outbytes);
 		} while (u64_stats_fetch_retry(&own->syncp, seq));
-		sum->conns += conns;
-		sum->inpkts += inpkts;
-		sum->outpkts += outpkts;
-		sum->inbytes += inbytes;
-		sum->outbytes += outbytes;
+		sum->conns = first ? conns : sum->conns + conns;
+		sum->inpkts = first ? inpkts : sum->inpkts + inpkts;
+		sum->outpkts = first ? outpkts : sum->outpkts + outpkts;
+		sum->inbytes = first ? inbytes : sum->inbytes + inbytes;
+		sum->outbytes = first ? outbytes : sum->outbytes + outbytes;
+		first = false;
 	}
 }
 

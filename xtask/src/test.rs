@@ -80,6 +80,7 @@ fn fetch_for_guests() -> Result<(), setup::Error> {
         Need::Userland,
         Need::Bpftrace,
         Need::Kernel(Line::V6_1),
+        Need::Headers(Line::V6_1),
     ])?;
     for line in Line::ALL {
         match kernel::fetch(&line) {
