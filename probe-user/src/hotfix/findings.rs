@@ -38,9 +38,9 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(name: &'static str, text: impl Into<String>) -> Option<Self> {
+    fn new(name: &'static str, text: impl Into<String>) -> Self {
         let text = text.into();
-        Some(Self { name, text })
+        Self { name, text }
     }
 }
 

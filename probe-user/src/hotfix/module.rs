@@ -9,7 +9,7 @@ mod modinfo;
 mod period;
 mod rearm;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use image::ImageError;
 use image::{Image, Place};

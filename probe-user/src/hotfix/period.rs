@@ -39,3 +39,67 @@ pub fn shown(nanoseconds: u64) -> String {
         rest => format!("{}.{rest} {name}", tenths / 10),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotfix::module::tests::sample;
+
+    fn node() -> Node {
+        Node {
+            release: "6.1.0-56-amd64".into(),
+            jiffy_ns: Some(4_000_000),
+            ..Node::default()
+        }
+    }
+
+    #[test]
+    fn jiffies_are_those_of_the_kernel_that_the_module_is_for() {
+        assert_eq!(of(&sample(), &node()), Some(2_000_000_000));
+        let other = Node {
+            release: "6.12.1".into(),
+            ..node()
+        };
+        assert_eq!(of(&sample(), &other), None);
+        let unknown = Node {
+            jiffy_ns: None,
+            ..node()
+        };
+        assert_eq!(of(&sample(), &unknown), None);
+    }
+
+    #[test]
+    fn the_wheel_is_the_coarser_the_longer_a_timer_waits() {
+        // At 250 Hz, by the table at the head of kernel/time/timer.c of Linux 6.1.
+        for (jiffies, slack) in [
+            (10, 1),
+            (62, 1),
+            (63, 8),
+            (503, 8),
+            (504, 64),
+            (4_031, 64),
+            (5_000, 512),
+            (75_000, 4_096),
+        ] {
+            let mut module = sample();
+            module.period_jiffies = Some(jiffies);
+            assert_eq!(
+                latest(&module, &node()),
+                Some((jiffies + slack) * 4_000_000),
+                "{jiffies}"
+            );
+        }
+    }
+
+    #[test]
+    fn lengths_are_shown_to_a_tenth() {
+        for (nanoseconds, text) in [
+            (2_000_000_000, "2 s"),
+            (316_384_000_000, "316.3 s"),
+            (5_000_000, "5 ms"),
+            (4_500_000, "4.5 ms"),
+        ] {
+            assert_eq!(shown(nanoseconds), text);
+        }
+    }
+}

@@ -8,11 +8,11 @@ pub fn blocker(_: &Module, node: &Node) -> Option<Finding> {
         return None;
     }
     let absent = joined(&node.absent_objects);
-    Finding::new(
+    Some(Finding::new(
         "object-not-loaded",
         format!(
             "it replaces a function of {absent}, which is not loaded: the load would succeed and nothing \
              would be patched. Load {absent} first, or run this on a node that uses it"
         ),
-    )
+    ))
 }

@@ -8,12 +8,12 @@ pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
     if !(threads && module.replaces_estimator()) {
         return None;
     }
-    Finding::new(
+    Some(Finding::new(
         "estimator-threads",
         format!(
             "this kernel ({}) estimates in kernel threads (ipvs-e:*) and has no estimation_timer to \
              replace: nothing stalls softirqs here, and this hotfix is not for it",
             node.release
         ),
-    )
+    ))
 }

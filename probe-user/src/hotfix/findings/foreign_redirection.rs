@@ -11,7 +11,7 @@ pub fn blocker(_: &Module, node: &Node) -> Option<Finding> {
     let foreign = redirected
         .iter()
         .find(|one| !patched(&one.object, &one.function))?;
-    Finding::new(
+    Some(Finding::new(
         "foreign-redirection",
         format!(
             "{} is redirected already (flag I in /sys/kernel/tracing/enabled_functions), and by no livepatch: \
@@ -19,5 +19,5 @@ pub fn blocker(_: &Module, node: &Node) -> Option<Finding> {
              6.0 a BPF program at its entry",
             foreign.function
         ),
-    )
+    ))
 }

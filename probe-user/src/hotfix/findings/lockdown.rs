@@ -8,11 +8,11 @@ pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
     if module.signed {
         return None;
     }
-    Finding::new(
+    Some(Finding::new(
         "lockdown",
         format!(
             "the kernel is locked down (/sys/kernel/security/lockdown says {level}) and this module is not \
              signed: sign it with a key that this kernel trusts, or boot without lockdown"
         ),
-    )
+    ))
 }

@@ -7,9 +7,9 @@ pub fn blocker(module: &Module, _: &Node) -> Option<Finding> {
     if module.marked {
         return None;
     }
-    Finding::new(
+    Some(Finding::new(
         "no-livepatch-mark",
         "it is not marked as a livepatch: if it is meant to be one, add MODULE_INFO(livepatch, \"Y\") to its \
          source and build it again",
-    )
+    ))
 }

@@ -7,9 +7,9 @@ pub fn blocker(_: &Module, node: &Node) -> Option<Finding> {
     if !node.modules_disabled? {
         return None;
     }
-    Finding::new(
+    Some(Finding::new(
         "modules-disabled",
         "loading modules is switched off until the next boot (/proc/sys/kernel/modules_disabled is 1): boot \
          this node without that",
-    )
+    ))
 }

@@ -10,9 +10,9 @@ pub fn blocker(_: &Module, node: &Node) -> Option<Finding> {
     if node.capabilities? >> CAP_SYS_MODULE & 1 == 1 {
         return None;
     }
-    Finding::new(
+    Some(Finding::new(
         "no-privilege",
         "loading a module needs the capability CAP_SYS_MODULE, which this process lacks: run it as root or \
          with sudo",
-    )
+    ))
 }

@@ -7,24 +7,23 @@ use crate::hotfix::module::{Answer, ESTIMATOR};
 /// anew, with all its services.
 pub fn warning(module: &Module, _: &Node) -> Option<Finding> {
     match module.rearms {
-        Answer::Yes => None,
-        Answer::No => Finding::new(
+        Answer::No => Some(Finding::new(
             "no-rearm",
             "the new function never sets the timer again: within 2 s of the load the estimator is dead in \
              every network namespace, and taking the hotfix back does not revive it. Only loading ip_vs anew \
              does, which drops all services and connections. Call mod_timer on every path",
-        ),
-        Answer::Unknown if module.replaces_estimator() => Finding::new(
+        )),
+        Answer::Unknown if module.replaces_estimator() => Some(Finding::new(
             "rearm-unknown",
             "whether the new function sets the timer again cannot be told from the file: it calls what could \
              hide that. Without it the estimator would be dead until ip_vs is loaded anew",
-        ),
-        Answer::Unknown if module.replaces.is_empty() => Finding::new(
+        )),
+        Answer::Unknown if module.replaces.is_empty() => Some(Finding::new(
             "rearm-unknown",
             "what this module replaces cannot be read, so nobody can tell whether the estimator's timer is \
              set again under it",
-        ),
-        Answer::Unknown => None,
+        )),
+        Answer::Yes | Answer::Unknown => None,
     }
 }
 
@@ -33,8 +32,8 @@ pub fn note(module: &Module, _: &Node) -> Option<Finding> {
     if module.replaces.is_empty() || module.replaces_estimator() {
         return None;
     }
-    Finding::new(
+    Some(Finding::new(
         "not-the-estimator",
         format!("it does not replace {ESTIMATOR}: what IPVS's estimator does stays as it is"),
-    )
+    ))
 }

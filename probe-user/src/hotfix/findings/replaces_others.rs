@@ -8,20 +8,20 @@ pub fn warning(module: &Module, node: &Node) -> Option<Finding> {
     let others = others(node)?;
     match replace(module, node) {
         Some(false) => None,
-        Some(true) => Finding::new(
+        Some(true) => Some(Finding::new(
             "replaces-others",
             format!(
                 "it takes the place of every livepatch in force, which are {others}: their fixes end with the \
                  load. Build it with .replace = false"
             ),
-        ),
-        None => Finding::new(
+        )),
+        None => Some(Finding::new(
             "replaces-others",
             format!(
                 "{others} in force here, and whether this one takes the place of all others cannot be told \
                  from the file"
             ),
-        ),
+        )),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
             .any(|patch| patch.has(&one.object, &one.function))
     };
     let shared = module.replaces.iter().find(shared);
-    Finding::new(
+    Some(Finding::new(
         "other-patches",
         match shared {
             Some(one) => format!(
@@ -44,7 +44,7 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
             ),
             None => format!("{others} in force here, on other functions"),
         },
-    )
+    ))
 }
 
 fn others(node: &Node) -> Option<String> {

@@ -6,24 +6,24 @@ use crate::hotfix::period;
 /// Of what it costs to go on without a signature, `taint` tells.
 pub fn unsigned(module: &Module, _: &Node) -> Option<Finding> {
     if module.signed {
-        return Finding::new(
+        return Some(Finding::new(
             "signature-not-checked",
             "it is signed: whether by a key that this kernel trusts, only the kernel can tell",
-        );
+        ));
     }
-    Finding::new(
+    Some(Finding::new(
         "unsigned",
         "it is not signed: kernels that insist on signatures refuse it",
-    )
+    ))
 }
 
 /// Seen on Linux 6.1.
 pub fn taint(_: &Module, _: &Node) -> Option<Finding> {
-    Finding::new(
+    Some(Finding::new(
         "taint",
         "loading it taints the kernel (/proc/sys/kernel/tainted), and taking it back does not clear that: a \
          reboot does. Nothing else of it outlives a reboot",
-    )
+    ))
 }
 
 /// `kstats` is filled by the timer alone (`ip_vs_read_cpu_stats`, Linux 6.1).
@@ -31,12 +31,12 @@ pub fn statistics(module: &Module, _: &Node) -> Option<Finding> {
     if !module.replaces_estimator() {
         return None;
     }
-    Finding::new(
+    Some(Finding::new(
         "statistics",
         "the estimator also refreshes the counters that `ipvsadm --stats` and /proc/net/ip_vs_stats show: as \
          far as this hotfix leaves its work out, rates and counters stand still \
          (/proc/net/ip_vs_stats_percpu goes on)",
-    )
+    ))
 }
 
 /// Two and a half seconds: over it, a namespace counts as slowed.
@@ -46,7 +46,7 @@ const LONG_NS: u64 = 2_500_000_000;
 pub fn long_period(module: &Module, node: &Node) -> Option<Finding> {
     let period_ns = period::of(module, node).filter(|period| *period > LONG_NS)?;
     let latest_ns = period::latest(module, node)?;
-    Finding::new(
+    Some(Finding::new(
         "long-period",
         format!(
             "it sets the timer for {} where the kernel does for 2 s: after it is taken back, the estimator \
@@ -55,7 +55,7 @@ pub fn long_period(module: &Module, node: &Node) -> Option<Finding> {
             period::shown(period_ns),
             period::shown(latest_ns)
         ),
-    )
+    ))
 }
 
 /// Linux 5.16 on (2232642ec3fb), and vendors' backports.
@@ -63,9 +63,9 @@ pub fn run_estimation(module: &Module, node: &Node) -> Option<Finding> {
     if !(node.run_estimation && module.replaces_estimator()) {
         return None;
     }
-    Finding::new(
+    Some(Finding::new(
         "run-estimation",
         "this kernel can do without the estimator's work and without any hotfix: `sysctl -w \
          net.ipv4.vs.run_estimation=0`, for each network namespace, and 1 to undo it",
-    )
+    ))
 }

@@ -16,24 +16,24 @@ pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
         };
         let build = "build it for this kernel, and name the right object";
         match (symbols.count(object, function), one.position) {
-            (0, _) => Finding::new(
+            (0, _) => Some(Finding::new(
                 "symbol-missing",
                 format!("{object} has no function {function} on this kernel{place}: {build}"),
-            ),
-            (count, 0) if count > 1 => Finding::new(
+            )),
+            (count, 0) if count > 1 => Some(Finding::new(
                 "symbol-ambiguous",
                 format!(
                     "{object} has {count} functions named {function}, and the hotfix does not say which: set \
                      its old_sympos"
                 ),
-            ),
-            (count, position) if position > count => Finding::new(
+            )),
+            (count, position) if position > count => Some(Finding::new(
                 "symbol-missing",
                 format!(
                     "{object} has {count} of functions named {function}, and the hotfix wants number \
                      {position}: correct its old_sympos"
                 ),
-            ),
+            )),
             _ => None,
         }
     })

@@ -6,11 +6,11 @@ use super::{Finding, Module, Node};
 pub fn blocker(_: &Module, node: &Node) -> Option<Finding> {
     let running = node.patches.iter().find(|patch| patch.in_transition)?;
     let name = &running.name;
-    Finding::new(
+    Some(Finding::new(
         "transition-running",
         format!(
             "the livepatch {name} is in transition (/sys/kernel/livepatch/{name}/transition is 1), and there \
              is one at a time: wait until it is through"
         ),
-    )
+    ))
 }

@@ -33,11 +33,11 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
     if unread.is_empty() {
         return None;
     }
-    Finding::new(
+    Some(Finding::new(
         "not-checked",
         format!(
             "{} could not be read, so what hangs on that is not checked",
             joined(&unread)
         ),
-    )
+    ))
 }

@@ -9,12 +9,12 @@ pub fn blocker(_: &Module, node: &Node) -> Option<Finding> {
     let there = |object: &str, function: &str| symbols.count(object, function) > 0;
     let mut untraceable = node.traced.untraceable.iter().flatten();
     let one = untraceable.find(|one| there(&one.object, &one.function))?;
-    Finding::new(
+    Some(Finding::new(
         "untraceable",
         format!(
             "{} cannot be redirected on this kernel (it is not in \
              /sys/kernel/tracing/available_filter_functions): replace a function that calls it",
             one.function
         ),
-    )
+    ))
 }

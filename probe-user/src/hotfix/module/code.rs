@@ -1,7 +1,7 @@
 //! Instructions with what their fields refer to.
 
 use iced_x86::{
-    ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register,
+    ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register,
 };
 
 use super::image::{Extent, Image, Place, Reference, Relocation, Section, Target};
@@ -206,4 +206,39 @@ impl<'a> Line<'a> {
 /// The code of a function.
 pub fn body<'a>(image: &'a Image<'_>, function: Extent) -> Option<Vec<Line<'a>>> {
     decode(image.section_of(function.place)?, function.range())
+}
+
+/// All code of a section, function by function; `None` where what lies between functions is more than
+/// filling, or where something is no instruction.
+pub fn all<'a>(image: &'a Image<'_>, number: usize) -> Option<Vec<Line<'a>>> {
+    let section = image.sections.get(number)?;
+    let length = section.bytes.len() as u64;
+    let mut lines = Vec::new();
+    let mut reached = 0;
+    for function in image.functions_in(number) {
+        let range = function.range();
+        if range.end <= reached {
+            // Another name of the same function.
+            continue;
+        }
+        is_filling(section, reached..range.start).then_some(())?;
+        reached = range.end;
+        lines.extend(decode(section, range)?);
+    }
+    is_filling(section, reached..length).then_some(lines)
+}
+
+fn is_filling(section: &Section<'_>, range: std::ops::Range<u64>) -> bool {
+    let bounds = (usize::try_from(range.start), usize::try_from(range.end));
+    let (Ok(start), Ok(end)) = bounds else {
+        return false;
+    };
+    let Some(bytes) = section.bytes.get(start..end) else {
+        return false;
+    };
+    let idle =
+        |line: &Line<'_>| matches!(line.instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3);
+    section.relocations_in(range.clone()).is_empty()
+        && (bytes.iter().all(|byte| *byte == 0)
+            || decode(section, range).is_some_and(|lines| lines.iter().all(idle)))
 }

@@ -80,14 +80,13 @@ fn in_data(image: &Image<'_>, new: &[Place], slots: &[Place]) -> Answer {
 
 fn taken_by_code(image: &Image<'_>, new: &[Place]) -> Answer {
     let mut answer = Answer::No;
-    for (section, content) in image
+    for (section, _) in image
         .sections
         .iter()
         .enumerate()
         .filter(|(_, one)| one.code)
     {
-        let length = content.bytes.len() as u64;
-        let Some(lines) = code::decode(content, 0..length) else {
+        let Some(lines) = code::all(image, section) else {
             answer = Answer::Unknown;
             continue;
         };

@@ -289,6 +289,18 @@ impl<'a> Image<'a> {
         self.functions.get(&place).copied()
     }
 
+    /// The functions of a section, in order.
+    pub fn functions_in(&self, section: usize) -> impl Iterator<Item = Extent> + use<'_> {
+        let first = Place { section, offset: 0 };
+        let last = Place {
+            section,
+            offset: u64::MAX,
+        };
+        self.functions
+            .range(first..=last)
+            .map(|(_, extent)| *extent)
+    }
+
     /// The variable that begins at a place.
     pub fn variable_at(&self, place: Place) -> Option<Extent> {
         self.variables.get(&place).copied()

@@ -90,10 +90,10 @@ fn meeting_points(lines: &[Line<'_>], function: Extent) -> Option<BTreeSet<u64>>
             line.way(function.place.section),
         ) {
             (FlowControl::IndirectBranch, _) => return None,
-            (_, Some(Way::Foreign(name))) if name.starts_with("__x86_indirect_") => {
-                if line.instruction.flow_control() != FlowControl::Call {
-                    return None;
-                }
+            (flow, Some(Way::Foreign(name)))
+                if name.starts_with("__x86_indirect_") && flow != FlowControl::Call =>
+            {
+                return None;
             }
             (_, Some(Way::Own(place))) if place.section == function.place.section => {
                 points.insert(place.offset);

@@ -54,6 +54,14 @@ impl Symbols {
     }
 }
 
+#[cfg(test)]
+impl Symbols {
+    /// From the text of the file.
+    pub fn parse(kallsyms: &str, wanted: &[&str]) -> Self {
+        find(kallsyms.as_bytes(), wanted).unwrap()
+    }
+}
+
 fn find(lines: impl BufRead, wanted: &[&str]) -> io::Result<Symbols> {
     let mut symbols = Symbols::default();
     for line in lines.lines() {

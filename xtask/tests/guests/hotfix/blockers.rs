@@ -1,7 +1,9 @@
 //! What of a node keeps a hotfix from being loaded.
 
+use serde_json::Value;
+use xtask::kernel::Line;
 use xtask::lab::LabSpec;
-use xtask::scenario;
+use xtask::scenario::{self, Sections};
 
 use super::{FOLDER, Inspected, inspect, with_modules};
 
@@ -13,7 +15,7 @@ fn booted_with(parameter: &str) -> LabSpec {
 }
 
 /// Runs `script`, whose first lines are common to all, and holds the blockers of each section against `expected`.
-fn blocked(spec: LabSpec, script: &str, expected: &[(&str, &[&str])]) {
+fn blocked(spec: LabSpec, script: &str, expected: &[(&str, &[&str])]) -> Sections {
     let script = format!("F={FOLDER}\n{script}");
     let sections = scenario::run(spec, &script).unwrap();
     for (section, blockers) in expected {
@@ -34,6 +36,7 @@ fn blocked(spec: LabSpec, script: &str, expected: &[(&str, &[&str])]) {
             );
         }
     }
+    sections
 }
 
 #[test]
@@ -51,9 +54,12 @@ fn each_thing_that_a_running_node_has_against_a_hotfix_is_told() {
     script += &case("stacked", "est_same_name");
     script += &case("replaces", "est_replace");
     script += "echo 0 > /sys/kernel/livepatch/est_skip/enabled; sleep 3; rmmod est_skip\n";
-    script += "mount -t tmpfs none /sys/kernel/livepatch\n";
+    script += "insmod $F/est_taken.ko\n";
+    script += &case("taken", "est_skip");
+    script += "rmmod est_taken\n";
+    script += "mount -t tmpfs none /sys/kernel\n";
     script += &case("no livepatching", "est_skip");
-    script += "umount /sys/kernel/livepatch\n";
+    script += "umount /sys/kernel\n";
     // A module on disk that was changed after it was loaded.
     script += "D=$(echo /lib/modules/*/kernel/net/netfilter/ipvs); cp $D/ip_vs.ko /tmp; cp $D/ip_vs_rr.ko $D/ip_vs.ko\n";
     script += &case("changed", "est_skip");
@@ -70,7 +76,7 @@ fn each_thing_that_a_running_node_has_against_a_hotfix_is_told() {
     script += &case("disabled", "est_skip");
     let script = format!("{script}\ntrue\n");
     let spec = with_modules(LabSpec::default());
-    blocked(
+    let sections = blocked(
         spec,
         &script,
         &[
@@ -79,6 +85,7 @@ fn each_thing_that_a_running_node_has_against_a_hotfix_is_told() {
             ("loaded", &["already-loaded"]),
             ("stacked", &[]),
             ("replaces", &[]),
+            ("taken", &["foreign-redirection"]),
             ("no livepatching", &["no-livepatching"]),
             ("changed", &["ip-vs-differs"]),
             ("packed", &[]),
@@ -86,6 +93,27 @@ fn each_thing_that_a_running_node_has_against_a_hotfix_is_told() {
             ("no ip_vs", &["object-not-loaded"]),
             ("disabled", &["modules-disabled"]),
         ],
+    );
+    let told = |section: &str| Inspected::of(&sections, section);
+    assert_eq!(told("replaces").names("warnings"), ["replaces-others"]);
+    assert!(
+        told("replaces")
+            .text("warnings", "replaces-others")
+            .contains("est_skip")
+    );
+    assert!(
+        told("stacked")
+            .text("notes", "other-patches")
+            .contains("brings that replacement back")
+    );
+    assert!(
+        told("packed")
+            .text("notes", "ip-vs-not-compared")
+            .contains("compressed with xz")
+    );
+    assert_eq!(
+        told("no livepatching").document["atomic_replace"],
+        Value::Null
     );
 }
 
@@ -105,4 +133,27 @@ fn an_unsigned_module_is_refused_by_a_kernel_that_is_locked_down_or_insists_on_s
             &[("unsigned", &[blocker]), ("signed", &[])],
         );
     }
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_hotfix_for_the_timer_is_told_from_a_kernel_that_has_threads() {
+    if !scenario::available(Line::V6_12) {
+        return;
+    }
+    let spec = LabSpec {
+        kernel: Line::V6_12,
+        ..LabSpec::default()
+    };
+    let script = inspect(&[("threads", "$F/est_skip.ko")]);
+    let expected: &[&str] = &["other-kernel", "estimator-threads", "symbol-missing"];
+    let sections = blocked(with_modules(spec), &script, &[("threads", expected)]);
+    let told = Inspected::of(&sections, "threads");
+    assert_eq!(told.document["rearms"], "yes");
+    assert_eq!(
+        told.document["period_ns"],
+        Value::Null,
+        "a jiffy of 6.1 need not be one of 6.12"
+    );
+    assert_eq!(told.document["atomic_replace"], Value::Null);
 }
