@@ -73,8 +73,9 @@ const BLOCKERS: [Check; 17] = [
 const WARNINGS: [Check; 2] = [rearm::warning, replaces_others::warning];
 
 /// They refuse nothing.
-const NOTES: [Check; 10] = [
+const NOTES: [Check; 11] = [
     side_effects::unsigned,
+    side_effects::signature_not_checked,
     side_effects::taint,
     side_effects::statistics,
     side_effects::long_period,

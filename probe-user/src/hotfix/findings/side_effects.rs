@@ -3,27 +3,25 @@
 use super::{Finding, Module, Node};
 use crate::hotfix::period;
 
-/// Of what it costs to go on without a signature, `taint` tells.
+/// Refused where `sig_enforce` or lockdown is told as a blocker; elsewhere a matter of taint.
 pub fn unsigned(module: &Module, _: &Node) -> Option<Finding> {
-    if module.signed {
-        return Some(Finding::new(
-            "signature-not-checked",
-            "it is signed: whether by a key that this kernel trusts, only the kernel can tell",
-        ));
-    }
-    Some(Finding::new(
-        "unsigned",
-        "it is not signed: kernels that insist on signatures refuse it",
-    ))
+    let text = "it is not signed: kernels that insist on signatures refuse it";
+    (!module.signed).then(|| Finding::new("unsigned", text))
 }
 
-/// Seen on Linux 6.1.
-pub fn taint(_: &Module, _: &Node) -> Option<Finding> {
-    Some(Finding::new(
-        "taint",
-        "loading it taints the kernel (/proc/sys/kernel/tainted), and taking it back does not clear that: a \
-         reboot does. Nothing else of it outlives a reboot",
-    ))
+/// By whose key is in the signature; whether the kernel has that key, only the kernel knows.
+pub fn signature_not_checked(module: &Module, _: &Node) -> Option<Finding> {
+    let text = "it is signed: whether by a key that this kernel trusts, only the kernel can tell";
+    module
+        .signed
+        .then(|| Finding::new("signature-not-checked", text))
+}
+
+/// Flag K, and for a module of one's own O and E (`Documentation/admin-guide/tainted-kernels.rst`).
+pub fn taint(module: &Module, _: &Node) -> Option<Finding> {
+    let text = "loading it taints the kernel (/proc/sys/kernel/tainted), and taking it back does not clear \
+                that: a reboot does. Nothing else of it outlives a reboot";
+    module.marked.then(|| Finding::new("taint", text))
 }
 
 /// `kstats` is filled by the timer alone (`ip_vs_read_cpu_stats`, Linux 6.1).

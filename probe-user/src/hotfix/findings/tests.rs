@@ -58,47 +58,47 @@ fn nothing_speaks_against_a_good_hotfix_on_a_good_node() {
 fn each_blocker_is_told_alone() {
     let table: [(&str, Change); 20] = [
         ("address-escapes", |module, _| {
-            module.address_escapes = Answer::Yes
+            module.address_escapes = Answer::Yes;
         }),
         ("no-livepatch-mark", |module, _| module.marked = false),
         ("no-privilege", |_, node| {
-            node.capabilities = Some(!(1 << 16))
+            node.capabilities = Some(!(1 << 16));
         }),
         ("modules-disabled", |_, node| {
-            node.modules_disabled = Some(true)
+            node.modules_disabled = Some(true);
         }),
         ("signature-required", |_, node| {
-            node.sig_enforce = Some(true)
+            node.sig_enforce = Some(true);
         }),
         ("lockdown", |_, node| {
-            node.lockdown = Some("integrity".into())
+            node.lockdown = Some("integrity".into());
         }),
         ("no-livepatching", |_, node| node.livepatching = false),
         ("ftrace-off", |_, node| node.ftrace_enabled = Some(false)),
         ("other-kernel", |module, _| {
-            module.vermagic = Some("6.1.0-55-amd64 SMP".into())
+            module.vermagic = Some("6.1.0-55-amd64 SMP".into());
         }),
         ("other-kernel", |module, _| module.vermagic = None),
         ("ip-vs-differs", |_, node| {
-            node.on_disk = OnDisk::Other("/lib/ip_vs.ko".into())
+            node.on_disk = OnDisk::Other("/lib/ip_vs.ko".into());
         }),
         ("object-not-loaded", |_, node| {
-            node.absent_objects = vec!["ip_vs".into()]
+            node.absent_objects = vec!["ip_vs".into()];
         }),
         ("symbol-missing", |_, node| {
-            node.symbols = Some(Symbols::default())
+            node.symbols = Some(Symbols::default());
         }),
         ("symbol-missing", |module, _| {
-            module.replaces[0].position = 2
+            module.replaces[0].position = 2;
         }),
         ("symbol-ambiguous", |_, node| {
             node.symbols = Some(Symbols::parse(&KALLSYMS.repeat(2), &["estimation_timer"]));
         }),
         ("untraceable", |_, node| {
-            node.traced.untraceable = Some(estimator())
+            node.traced.untraceable = Some(estimator());
         }),
         ("foreign-redirection", |_, node| {
-            node.traced.redirected = Some(estimator())
+            node.traced.redirected = Some(estimator());
         }),
         ("foreign-redirection", |_, node| {
             node.traced.redirected = Some(estimator());
@@ -176,7 +176,7 @@ fn each_warning_has_its_conditions() {
     let table: [(&[&str], Change); 8] = [
         (&["no-rearm"], |module, _| module.rearms = Answer::No),
         (&["rearm-unknown"], |module, _| {
-            module.rearms = Answer::Unknown
+            module.rearms = Answer::Unknown;
         }),
         (&["rearm-unknown"], |module, _| {
             module.replaces.clear();
@@ -189,7 +189,7 @@ fn each_warning_has_its_conditions() {
             node.symbols = Some(Symbols::parse(kallsyms, &["ip_vs_in"]));
         }),
         (&[], |_, node| {
-            node.patches = vec![patch("other", "ip_vs_in")]
+            node.patches = vec![patch("other", "ip_vs_in")];
         }),
         (&["replaces-others"], |module, node| {
             module.set_switch(24);
@@ -214,22 +214,22 @@ fn each_warning_has_its_conditions() {
 fn notes_tell_what_else_comes_with_it() {
     let table: [(&str, &str, Change); 7] = [
         ("long-period", "5.2 s", |module, _| {
-            module.period_jiffies = Some(1_250)
+            module.period_jiffies = Some(1_250);
         }),
         ("signature-not-checked", "only the kernel", |module, _| {
-            module.signed = true
+            module.signed = true;
         }),
         ("address-unknown", "cannot be told", |module, _| {
-            module.address_escapes = Answer::Unknown
+            module.address_escapes = Answer::Unknown;
         }),
         ("ip-vs-not-compared", "because", |_, node| {
-            node.on_disk = OnDisk::Unknown("because".into())
+            node.on_disk = OnDisk::Unknown("because".into());
         }),
         ("run-estimation", "run_estimation=0", |_, node| {
-            node.run_estimation = true
+            node.run_estimation = true;
         }),
         ("other-patches", "on other functions", |_, node| {
-            node.patches = vec![patch("a", "ip_vs_in")]
+            node.patches = vec![patch("a", "ip_vs_in")];
         }),
         (
             "other-patches",

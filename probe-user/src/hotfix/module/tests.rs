@@ -43,21 +43,14 @@ fn what_a_module_says_of_itself_is_read() {
 }
 
 #[test]
-fn the_timer_is_found_with_its_period_or_is_not_guessed() {
-    use Answer::{No, Unknown, Yes};
+fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
     // The opcodes: mov jiffies(%rip),%rax; lea 500(%rax),%rsi; and so on, as named beside them.
-    let table: Vec<(&str, Piece, Answer, Option<u64>)> = vec![
-        (
-            "a jump at the end",
-            code().when(500).jump("mod_timer"),
-            Yes,
-            Some(500),
-        ),
+    let table: Vec<(&str, Piece, u64)> = vec![
+        ("a jump at the end", code().when(500).jump("mod_timer"), 500),
         (
             "a call",
             code().when(75_000).call("timer_reduce").back(),
-            Yes,
-            Some(75_000),
+            75_000,
         ),
         (
             "lea 500(%rax),%rsi",
@@ -65,8 +58,7 @@ fn the_timer_is_found_with_its_period_or_is_not_guessed() {
                 .relative(&[0x48, 0x8b, 0x05], "jiffies")
                 .then(&[0x48, 0x8d, 0xb0, 0xf4, 1, 0, 0])
                 .jump("mod_timer"),
-            Yes,
-            Some(500),
+            500,
         ),
         (
             "mov $500,%esi; add jiffies(%rip),%rsi",
@@ -74,8 +66,7 @@ fn the_timer_is_found_with_its_period_or_is_not_guessed() {
                 .then(&[0xbe, 0xf4, 1, 0, 0])
                 .relative(&[0x48, 0x03, 0x35], "jiffies_64")
                 .jump("mod_timer"),
-            Yes,
-            Some(500),
+            500,
         ),
         (
             "mov jiffies,%rsi; sub $-500,%rsi",
@@ -83,8 +74,7 @@ fn the_timer_is_found_with_its_period_or_is_not_guessed() {
                 .absolute(&[0x48, 0x8b, 0x34, 0x25], "jiffies")
                 .then(&[0x48, 0x81, 0xee, 0x0c, 0xfe, 0xff, 0xff])
                 .jump("mod_timer"),
-            Yes,
-            Some(500),
+            500,
         ),
         (
             "kept in %rbx over a call",
@@ -94,59 +84,7 @@ fn the_timer_is_found_with_its_period_or_is_not_guessed() {
                 .call("_raw_spin_unlock")
                 .then(&[0x48, 0x89, 0xde])
                 .jump("mod_timer"),
-            Yes,
-            Some(500),
-        ),
-        (
-            "lost in a call",
-            code().when(500).call("_raw_spin_unlock").jump("mod_timer"),
-            Yes,
-            None,
-        ),
-        (
-            "jiffies alone on one of two ways: je over the add",
-            code()
-                .relative(&[0x48, 0x8b, 0x35], "jiffies")
-                .then(&[0x74, 7, 0x48, 0x81, 0xc6, 0xf4, 1, 0, 0])
-                .jump("mod_timer"),
-            Yes,
-            None,
-        ),
-        (
-            "half of a register",
-            code().when(500).then(&[0x89, 0xf6]).jump("mod_timer"),
-            Yes,
-            None,
-        ),
-        (
-            "the past",
-            code().when(0xffff_ffff).jump("mod_timer"),
-            Yes,
-            None,
-        ),
-        (
-            "no constant",
-            code()
-                .relative(&[0x48, 0x8b, 0x35], "when")
-                .jump("mod_timer"),
-            Yes,
-            None,
-        ),
-        (
-            "not jiffies itself",
-            code().field_after("jiffies").jump("mod_timer"),
-            Yes,
-            None,
-        ),
-        (
-            "two periods",
-            code()
-                .when(500)
-                .call("mod_timer")
-                .when(750)
-                .jump("mod_timer"),
-            Yes,
-            None,
+            500,
         ),
         (
             "twice the same",
@@ -155,17 +93,75 @@ fn the_timer_is_found_with_its_period_or_is_not_guessed() {
                 .call("mod_timer")
                 .when(500)
                 .jump("mod_timer"),
-            Yes,
-            Some(500),
+            500,
         ),
-        ("add_timer", code().call("add_timer").back(), Yes, None),
+        ("add_timer", code().call("add_timer").back(), None),
         (
             "not exported",
             code().when(500).jump(".klp.sym.vmlinux.mod_timer,0"),
-            Yes,
-            Some(500),
+            500,
         ),
-        ("nothing", code().back(), No, None),
+    ];
+    for (what, code, jiffies) in table {
+        let module = read(&Made::livepatch(code));
+        assert_eq!(module.rearms, Answer::Yes, "{what}");
+        assert_eq!(module.period_jiffies, Some(jiffies), "{what}");
+    }
+}
+
+#[test]
+fn a_period_that_is_no_constant_on_every_way_is_not_guessed() {
+    let table = [
+        (
+            "lost in a call",
+            code().when(500).call("_raw_spin_unlock").jump("mod_timer"),
+        ),
+        (
+            "jiffies alone on one of two ways: je over the add",
+            code()
+                .relative(&[0x48, 0x8b, 0x35], "jiffies")
+                .then(&[0x74, 7, 0x48, 0x81, 0xc6, 0xf4, 1, 0, 0])
+                .jump("mod_timer"),
+        ),
+        (
+            "half of a register",
+            code().when(500).then(&[0x89, 0xf6]).jump("mod_timer"),
+        ),
+        ("the past", code().when(0xffff_ffff).jump("mod_timer")),
+        (
+            "no constant",
+            code()
+                .relative(&[0x48, 0x8b, 0x35], "when")
+                .jump("mod_timer"),
+        ),
+        (
+            "not jiffies itself",
+            code().field_after("jiffies").jump("mod_timer"),
+        ),
+        (
+            "two periods",
+            code()
+                .when(500)
+                .call("mod_timer")
+                .when(750)
+                .jump("mod_timer"),
+        ),
+    ];
+    for (what, code) in table {
+        let module = read(&Made::livepatch(code));
+        assert_eq!(
+            (module.rearms, module.period_jiffies),
+            (Answer::Yes, None),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_timer_that_is_never_set_is_told_from_one_that_cannot_be_seen() {
+    use Answer::{No, Unknown};
+    let table = [
+        ("nothing", code().back(), No),
         (
             "locks",
             code()
@@ -173,57 +169,45 @@ fn the_timer_is_found_with_its_period_or_is_not_guessed() {
                 .call("_raw_spin_unlock")
                 .back(),
             No,
-            None,
         ),
         (
             "a thunk",
             code().call("__x86_indirect_thunk_rax").back(),
             Unknown,
-            None,
         ),
-        (
-            "call *%rax",
-            code().then(&[0xff, 0xd0]).back(),
-            Unknown,
-            None,
-        ),
+        ("call *%rax", code().then(&[0xff, 0xd0]).back(), Unknown),
         (
             "call *ops(%rip)",
             code().relative(&[0xff, 0x15], "ops").back(),
             Unknown,
-            None,
         ),
         (
             "call *pv_ops+8(%rip)",
             code().relative(&[0xff, 0x15], "pv_ops").back(),
             No,
-            None,
         ),
         (
             "another function",
             code().call("sk_reset_timer").back(),
             Unknown,
-            None,
         ),
         (
             "not exported, unknown",
             code().call(".klp.sym.ip_vs.again,0").back(),
             Unknown,
-            None,
         ),
-        ("no instruction", code().then(&[0x06]).back(), Unknown, None),
+        ("no instruction", code().then(&[0x06]).back(), Unknown),
         (
             "no instruction behind a call",
             code().when(500).call("mod_timer").then(&[0x06]).back(),
             Unknown,
-            None,
         ),
     ];
-    for (what, code, rearms, jiffies) in table {
+    for (what, code, rearms) in table {
         let module = read(&Made::livepatch(code));
         assert_eq!(
             (module.rearms, module.period_jiffies),
-            (rearms, jiffies),
+            (rearms, None),
             "{what}"
         );
     }
