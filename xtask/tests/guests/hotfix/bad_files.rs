@@ -1,6 +1,13 @@
 //! What is no module is refused in one sentence.
 
-use xtask::lab::LabSpec;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use xtask::hotfix_modules;
+use xtask::kernel::Line;
+use xtask::lab::{LabSpec, build};
 use xtask::scenario;
 
 use super::{FOLDER, with_modules};
@@ -51,4 +58,49 @@ fn a_file_that_is_no_module_is_refused_in_one_sentence_with_exit_code_2() {
         assert!(sentence.contains(word), "{make}: no {word:?} in {sentence}");
     }
     assert!(!sections.text("loaded").unwrap().contains("est_"));
+}
+
+/// Runs `inspect` on this machine: it loads nothing.
+fn inspect_here(file: &Path) -> Output {
+    let product = build::product().unwrap().unwrap();
+    let mut command = Command::new(product);
+    command.args(["hotfix", "inspect", "--json"]).arg(file);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// A module cut off, overwritten or changed anywhere gives a document or a sentence, never anything else.
+#[test]
+#[ignore = "builds modules with kernel headers; run by cargo xtask test"]
+fn a_real_module_damaged_anywhere_is_told_or_refused() {
+    let folder = hotfix_modules::folder(Line::V6_1).unwrap();
+    let whole = fs::read(folder.join("est_copy.ko")).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("damaged.ko");
+    let length = whole.len();
+    let mut told = 0;
+    for part in 0..200 {
+        let at = length * part / 200;
+        let region = at..(at + 64).min(length);
+        let mut zeros = whole.clone();
+        zeros[region.clone()].fill(0);
+        let mut ones = whole.clone();
+        ones[region].fill(0xff);
+        // The head of the file and the code behind it, byte by byte.
+        let mut flipped = whole.clone();
+        flipped[part * 8] ^= 0x55;
+        for damaged in [whole[..at].to_vec(), zeros, ones, flipped] {
+            fs::write(&file, &damaged).unwrap();
+            let output = inspect_here(&file);
+            let said = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                Some(0 | 1) => {
+                    serde_json::from_slice::<Value>(&output.stdout).unwrap();
+                    told += 1;
+                }
+                Some(2) => assert_eq!(said.lines().count(), 1, "part {part}: {said}"),
+                _ => panic!("part {part}: {:?}: {said}", output.status),
+            }
+        }
+    }
+    assert!((100..800).contains(&told), "{told} of 800 were told");
 }
