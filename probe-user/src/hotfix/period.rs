@@ -26,14 +26,14 @@ fn in_ns(jiffies: u64, module: &Module, node: &Node) -> Option<u64> {
     jiffies.checked_mul(jiffy_ns)
 }
 
-/// `2 s`, `316.4 s`, `5 ms`.
+/// `2 s`, `316.4 s`, `5 ms`: rounded up, as what is promised is a latest time.
 pub fn shown(nanoseconds: u64) -> String {
     let (unit, name) = if nanoseconds < 1_000_000_000 {
         (1_000_000, "ms")
     } else {
         (1_000_000_000, "s")
     };
-    let tenths = nanoseconds / (unit / 10);
+    let tenths = nanoseconds.div_ceil(unit / 10);
     match tenths % 10 {
         0 => format!("{} {name}", tenths / 10),
         rest => format!("{}.{rest} {name}", tenths / 10),
@@ -95,7 +95,7 @@ mod tests {
     fn lengths_are_shown_to_a_tenth() {
         for (nanoseconds, text) in [
             (2_000_000_000, "2 s"),
-            (316_384_000_000, "316.3 s"),
+            (316_384_000_000, "316.4 s"),
             (5_000_000, "5 ms"),
             (4_500_000, "4.5 ms"),
         ] {

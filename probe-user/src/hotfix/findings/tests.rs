@@ -213,7 +213,7 @@ fn each_warning_has_its_conditions() {
 #[test]
 fn notes_tell_what_else_comes_with_it() {
     let table: [(&str, &str, Change); 7] = [
-        ("long-period", "5.2 s", |module, _| {
+        ("long-period", "5.3 s", |module, _| {
             module.period_jiffies = Some(1_250);
         }),
         ("signature-not-checked", "only the kernel", |module, _| {

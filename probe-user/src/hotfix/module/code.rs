@@ -161,13 +161,13 @@ impl<'a> Line<'a> {
         Some(place).filter(|place| image.is_code(*place))
     }
 
-    /// Whether what it takes goes straight into memory that is not the stack.
+    /// Whether what it takes goes straight into memory that is neither the stack nor the module's own.
     pub fn stores(&self) -> bool {
         self.immediate.is_some()
             && self.instruction.op0_kind() == OpKind::Memory
             && !matches!(
                 self.instruction.memory_base(),
-                Register::RSP | Register::RBP
+                Register::None | Register::RIP | Register::RSP | Register::RBP
             )
     }
 

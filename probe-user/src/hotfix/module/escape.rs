@@ -2,8 +2,8 @@
 //! work. The kernel then jumps to it after the module is gone, and crashes.
 
 use super::{
-    code,
-    image::{Image, Place, Reference, Target},
+    code::{self, Line},
+    image::{Extent, Image, Place, Reference, Target},
     rearm::{Answer, reachable},
 };
 
@@ -35,9 +35,10 @@ const LISTS: [&str; 22] = [
 
 /// Judges new functions, whose addresses rightly stand in `slots`.
 ///
-/// - yes: an address of theirs stands in other data or is taken by code, or code that they reach writes
-///   the address of a function of the module into memory;
-/// - unknown: they take the address of another function, to hand it to somebody; or not all can be read.
+/// - yes: an address of theirs stands in other data or is taken by code, or code writes the address of any
+///   function of the module into memory that is not its own;
+/// - unknown: code that they reach takes the address of a function, to hand it to somebody; or not all can
+///   be read.
 pub fn of(image: &Image<'_>, new: &[Place], slots: &[Place]) -> Answer {
     let verdicts = [
         in_data(image, new, slots),
@@ -90,8 +91,12 @@ fn taken_by_code(image: &Image<'_>, new: &[Place]) -> Answer {
             answer = Answer::Unknown;
             continue;
         };
-        let mut taken = lines.iter().filter_map(|line| line.takes(image, section));
-        if taken.any(|place| new.contains(&place)) {
+        let left_behind = |line: &Line<'_>| {
+            line.takes(image, section).is_some_and(|place| {
+                new.contains(&place) || (line.stores() && image.function_at(place).is_some())
+            })
+        };
+        if lines.iter().any(left_behind) {
             return Answer::Yes;
         }
     }
@@ -99,24 +104,17 @@ fn taken_by_code(image: &Image<'_>, new: &[Place]) -> Answer {
 }
 
 fn handed_on(image: &Image<'_>, new: &[Place]) -> Answer {
-    let mut answer = Answer::No;
     for place in new {
         let (functions, whole) = reachable(image, *place);
-        if !whole {
-            answer = Answer::Unknown;
-        }
-        for function in functions {
-            let section = function.place.section;
-            for line in code::body(image, function).unwrap_or_default() {
-                let Some(taken) = line.takes(image, section) else {
-                    continue;
-                };
-                if line.stores() && image.function_at(taken).is_some() {
-                    return Answer::Yes;
-                }
-                answer = Answer::Unknown;
-            }
+        let hands_on = |function: &Extent| {
+            let lines = code::body(image, *function).unwrap_or_default();
+            lines
+                .iter()
+                .any(|line| line.takes(image, function.place.section).is_some())
+        };
+        if !whole || functions.iter().any(hands_on) {
+            return Answer::Unknown;
         }
     }
-    answer
+    Answer::No
 }

@@ -265,13 +265,9 @@ fn calls_inside_the_module_are_followed() {
 }
 
 #[test]
-fn an_address_that_stays_behind_is_found_and_lists_of_the_build_are_none() {
-    use Answer::{No, Unknown, Yes};
+fn an_address_in_data_stays_behind_and_lists_of_the_build_are_none() {
+    use Answer::{No, Yes};
     let plain = || Made::livepatch(code().when(500).jump("mod_timer"));
-    let taking = |piece: Piece| {
-        Made::livepatch(piece.when(500).jump("mod_timer")).with(".text", "other", code().back())
-    };
-    let store = [0x48, 0xc7, 0x47, 0x18];
     let table = [
         ("nothing", plain(), No),
         (
@@ -298,6 +294,21 @@ fn an_address_that_stays_behind_is_found_and_lists_of_the_build_are_none() {
             ),
             No,
         ),
+    ];
+    for (what, made, escapes) in table {
+        assert_eq!(read(&made).address_escapes, escapes, "{what}");
+    }
+}
+
+#[test]
+fn an_address_that_code_takes_stays_behind() {
+    use Answer::{No, Unknown, Yes};
+    let plain = || Made::livepatch(code().when(500).jump("mod_timer"));
+    let taking = |piece: Piece| {
+        Made::livepatch(piece.when(500).jump("mod_timer")).with(".text", "other", code().back())
+    };
+    let store = [0x48, 0xc7, 0x47, 0x18];
+    let table = [
         (
             "movq $new,24(%rdi)",
             taking(code().absolute(&store, "new")),
@@ -346,6 +357,26 @@ fn an_address_that_stays_behind_is_found_and_lists_of_the_build_are_none() {
                 code().absolute(&[0x48, 0xc7, 0xc7], "new"),
             ),
             Yes,
+        ),
+        (
+            "a callback: movq $other,24(%rdi)",
+            plain().with(".text", "other", code().back()).with(
+                ".text",
+                "callback",
+                code().absolute(&store, "other").back(),
+            ),
+            Yes,
+        ),
+        (
+            "its own variable: movq $other,ops(%rip)",
+            plain().with(".text", "other", code().back()).with(
+                ".text",
+                "callback",
+                code()
+                    .absolute(&[0x48, 0xc7, 0x05, 0, 0, 0, 0], "other")
+                    .back(),
+            ),
+            No,
         ),
         (
             "no instructions",

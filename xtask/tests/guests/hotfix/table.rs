@@ -170,7 +170,7 @@ fn every_module_is_told_for_what_it_is() {
     );
     let long = Inspected::of(&sections, "est_300s");
     assert!(
-        long.text("notes", "long-period").contains("316.3 s"),
+        long.text("notes", "long-period").contains("316.4 s"),
         "{}",
         long.document
     );
