@@ -23,6 +23,8 @@ pub struct Node {
     pub release: String,
     /// Effective capabilities of this process, a bit each.
     pub capabilities: Option<u64>,
+    /// Whether these are good for a part of the host alone: in a user namespace of its own.
+    pub confined: Option<bool>,
     /// `kernel.modules_disabled`.
     pub modules_disabled: Option<bool>,
     /// Whether unsigned modules are refused.
@@ -66,9 +68,11 @@ impl Node {
             .map(|one| one.object.clone())
             .filter(|one| absent(one))
             .collect();
+        absent_objects.sort();
         absent_objects.dedup();
         Self {
             capabilities: text("proc/self/status").as_deref().and_then(capabilities),
+            confined: text("proc/self/uid_map").map(|map| is_confined(&map)),
             modules_disabled: switch(text("proc/sys/kernel/modules_disabled")),
             sig_enforce: switch(text("sys/module/module/parameters/sig_enforce")),
             lockdown: text("sys/kernel/security/lockdown")
@@ -113,6 +117,11 @@ fn capabilities(status: &str) -> Option<u64> {
     u64::from_str_radix(hex.trim(), 16).ok()
 }
 
+/// The first user namespace maps every id to itself (`user_namespaces(7)`).
+fn is_confined(map: &str) -> bool {
+    !map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Sysctls say 0 or 1, parameters of modules N or Y.
 fn switch(text: Option<String>) -> Option<bool> {
     match text?.trim() {
@@ -154,5 +163,7 @@ mod tests {
             Some(1 << 16)
         );
         assert_eq!(capabilities("Name:\tx\n"), None);
+        assert!(!is_confined("         0          0 4294967295\n"));
+        assert!(is_confined("         0       1000          1\n"));
     }
 }

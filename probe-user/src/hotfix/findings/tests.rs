@@ -56,7 +56,7 @@ fn nothing_speaks_against_a_good_hotfix_on_a_good_node() {
 
 #[test]
 fn each_blocker_is_told_alone() {
-    let table: [(&str, Change); 20] = [
+    let table: [(&str, Change); 21] = [
         ("address-escapes", |module, _| {
             module.address_escapes = Answer::Yes;
         }),
@@ -64,6 +64,7 @@ fn each_blocker_is_told_alone() {
         ("no-privilege", |_, node| {
             node.capabilities = Some(!(1 << 16));
         }),
+        ("no-privilege", |_, node| node.confined = Some(true)),
         ("modules-disabled", |_, node| {
             node.modules_disabled = Some(true);
         }),

@@ -69,6 +69,9 @@ fn each_thing_that_a_running_node_has_against_a_hotfix_is_told() {
     script += "PRIVILEGE='setpriv --bounding-set=-sys_module'\n";
     script += &case("privilege", "est_skip")
         .replace("ipvs-latency hotfix", "$PRIVILEGE ipvs-latency hotfix");
+    script += "PRIVILEGE='unshare --user --map-root-user'\n";
+    script += &case("namespace", "est_skip")
+        .replace("ipvs-latency hotfix", "$PRIVILEGE ipvs-latency hotfix");
     script += "rmmod ip_vs_rr ip_vs\n";
     script += &case("no ip_vs", "est_skip");
     // There is no way back from this one.
@@ -90,6 +93,7 @@ fn each_thing_that_a_running_node_has_against_a_hotfix_is_told() {
             ("changed", &["ip-vs-differs"]),
             ("packed", &[]),
             ("privilege", &["no-privilege"]),
+            ("namespace", &["no-privilege"]),
             ("no ip_vs", &["object-not-loaded"]),
             ("disabled", &["modules-disabled"]),
         ],
