@@ -1,6 +1,6 @@
 //! The modules of `hotfix/` do what they say: only then do tests that load them say anything.
 
-use xtask::lab::LabSpec;
+use xtask::lab::{KERNEL_PANIC, LabSpec};
 use xtask::scenario::{self, number};
 
 use super::{FOLDER, with_modules};
@@ -118,4 +118,25 @@ fn every_hotfix_patches_does_what_it_says_and_can_be_taken_back() {
         "taking it back does not revive the timer"
     );
     assert_eq!(sections.text("left").unwrap(), "");
+}
+
+/// What the blocker `address-escapes` is for.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_timer_that_keeps_the_address_of_a_removed_hotfix_is_a_panic() {
+    let script = format!(
+        "set -e\nFOLDER={FOLDER}\n{FUNCTIONS}\nput est_own_function; sleep 3; take est_own_function; \
+         echo == removed; sleep 10; echo == survived\n"
+    );
+    let spec = LabSpec {
+        kernel_parameters: vec!["panic_on_oops=1".to_owned()],
+        ..LabSpec::deterministic()
+    };
+    let outcome = with_modules(spec).run(&["sh", "-c", &script]).unwrap();
+    let said = String::from_utf8_lossy(&outcome.stdout);
+    assert!(
+        said.contains("== removed") && !said.contains("== survived"),
+        "{said}"
+    );
+    assert_eq!(outcome.code, KERNEL_PANIC, "{}", outcome.console);
 }
