@@ -57,6 +57,28 @@ pub enum Command {
     Check(CheckArgs),
     /// Watch every run of the estimator: how long, on which CPU, for which network namespace.
     Watch(WatchArgs),
+    /// Work with livepatches that replace the estimator.
+    #[command(subcommand)]
+    Hotfix(HotfixCommand),
+}
+
+/// What to do with a hotfix.
+#[derive(Debug, Subcommand)]
+pub enum HotfixCommand {
+    /// Tell what a hotfix is and does, and what speaks against it on this node; nothing is loaded.
+    Inspect(InspectArgs),
+}
+
+/// Options of `hotfix inspect`.
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// The kernel module.
+    #[arg(value_name = "FILE.ko")]
+    pub file: PathBuf,
+
+    /// One JSON document.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `check`.

@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod hotfix;
 mod kernel;
 mod model;
 mod probe;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         .init();
     let done = match &cli.command {
         Command::Check(args) => check::run(args, &cli.root()),
+        Command::Hotfix(command) => hotfix::run(command, &cli.root()),
         Command::Watch(args) => watch::run(args, cli.color, &cli.root()),
     };
     match done {

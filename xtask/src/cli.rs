@@ -30,6 +30,8 @@ pub enum Command {
     Lab(LabArgs),
     /// Print the folder of kernel headers that matches the kernel `lab` boots.
     Headers(HeadersArgs),
+    /// Build the hotfixes of `hotfix/` for the kernel `lab` boots, and print their folder.
+    Hotfixes,
     /// Measure in the lab what the probes cost the estimator, beside what other tools cost it.
     Bench(BenchArgs),
     /// Watch a kernel with 30,001 estimators, on a terminal until `q`; sets up what is missing first.

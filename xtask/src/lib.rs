@@ -5,6 +5,7 @@ pub mod cache;
 pub mod cli;
 pub mod demo;
 pub mod guest;
+pub mod hotfix_modules;
 pub mod kernel;
 pub mod lab;
 pub mod lint;

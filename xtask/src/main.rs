@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::setup::Need;
-use xtask::{bench, demo, kernel, lab, lint, setup, test};
+use xtask::{bench, demo, hotfix_modules, kernel, lab, lint, setup, test};
 
 /// What building the product needs.
 const BUILDING: [Need; 2] = [Need::EbpfToolchain, Need::Linker];
@@ -44,6 +44,10 @@ fn run(command: Command) -> Result<ExitCode, setup::Error> {
             if let Some(binary) = lab::build::product()? {
                 println!("{}", binary.display());
             }
+        }
+        Command::Hotfixes => {
+            setup::ensure(&[Need::Headers(kernel::Line::V6_1)])?;
+            println!("{}", hotfix_modules::folder(kernel::Line::V6_1)?.display());
         }
         Command::Headers(args) => {
             setup::ensure(&[Need::Headers(args.kernel)])?;

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod container;
+mod hotfix;
 mod lab;
 mod terminal;
 mod tui;

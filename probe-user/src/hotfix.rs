@@ -1,0 +1,60 @@
+//! `ipvs-latency hotfix`: what a livepatch for the estimator would do to this node.
+//!
+//! ```text
+//! FILE.ko -> Module (what it says of itself)    \
+//! /proc, /sys, /lib/modules -> Node (this host)  > Findings -> Inspection -> text | JSON
+//! ```
+
+mod file;
+mod findings;
+mod module;
+mod node;
+mod page;
+mod period;
+
+use std::{io, path::Path, process::ExitCode};
+
+use anyhow::Context as _;
+
+use crate::{
+    cli::{HotfixCommand, InspectArgs},
+    kernel::time,
+};
+use module::Module;
+use node::Node;
+use page::Inspection;
+
+/// Something speaks against the hotfix.
+const FOUND: u8 = 1;
+
+/// Runs a command of `hotfix`.
+///
+/// # Errors
+///
+/// When the file is no module, cannot be read, or what was found cannot be written.
+pub fn run(command: &HotfixCommand, root: &Path) -> anyhow::Result<ExitCode> {
+    match command {
+        HotfixCommand::Inspect(args) => inspect(args, root),
+    }
+}
+
+/// Tells what a hotfix is and what speaks against it. Loads nothing.
+fn inspect(args: &InspectArgs, root: &Path) -> anyhow::Result<ExitCode> {
+    let shown = args.file.display();
+    let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
+    let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
+    let node = Node::read(root, &module, time::jiffy_ns().ok());
+    let inspection = Inspection::new(shown.to_string(), module, &node);
+    let out = io::stdout().lock();
+    let written = if args.json {
+        inspection.json(out)
+    } else {
+        inspection.text(out)
+    };
+    written.context("what was found cannot be written")?;
+    Ok(if inspection.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FOUND)
+    })
+}

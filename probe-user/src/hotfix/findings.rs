@@ -1,0 +1,128 @@
+//! What speaks against a hotfix on this node, and what else is worth knowing: a file each.
+
+mod absent_object;
+mod already_loaded;
+mod escape;
+mod estimator_threads;
+mod foreign_redirection;
+mod ftrace_off;
+mod livepatching;
+mod lockdown;
+mod mark;
+mod modules_disabled;
+mod on_disk;
+mod privilege;
+mod rearm;
+mod replaces_others;
+mod side_effects;
+mod sig_enforce;
+mod symbol;
+#[cfg(test)]
+mod tests;
+mod transition;
+mod unchecked;
+mod untraceable;
+mod vermagic;
+
+use serde::Serialize;
+
+use super::{module::Module, node::Node};
+
+/// One thing found, under a name that does not change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its name, as `--accept` takes it.
+    pub name: &'static str,
+    /// What it means, in a sentence or two.
+    pub text: String,
+}
+
+impl Finding {
+    fn new(name: &'static str, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { name, text }
+    }
+}
+
+pub use replaces_others::replace as replaces_atomically;
+
+type Check = fn(&Module, &Node) -> Option<Finding>;
+
+/// With any of these the load fails, or the node crashes.
+const BLOCKERS: [Check; 17] = [
+    escape::blocker,
+    mark::blocker,
+    privilege::blocker,
+    modules_disabled::blocker,
+    sig_enforce::blocker,
+    lockdown::blocker,
+    livepatching::blocker,
+    ftrace_off::blocker,
+    vermagic::blocker,
+    on_disk::blocker,
+    absent_object::blocker,
+    estimator_threads::blocker,
+    symbol::blocker,
+    untraceable::blocker,
+    foreign_redirection::blocker,
+    transition::blocker,
+    already_loaded::blocker,
+];
+
+/// With any of these it is for a person to accept. A closed list.
+const WARNINGS: [Check; 2] = [rearm::warning, replaces_others::warning];
+
+/// They refuse nothing.
+const NOTES: [Check; 11] = [
+    side_effects::unsigned,
+    side_effects::signature_not_checked,
+    side_effects::taint,
+    side_effects::statistics,
+    side_effects::long_period,
+    side_effects::run_estimation,
+    replaces_others::note,
+    escape::note,
+    rearm::note,
+    on_disk::note,
+    unchecked::note,
+];
+
+/// All that is found.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Findings {
+    /// The load would fail, or the node would crash.
+    pub blockers: Vec<Finding>,
+    /// Somebody has to accept these, by name.
+    pub warnings: Vec<Finding>,
+    /// Worth knowing.
+    pub notes: Vec<Finding>,
+}
+
+impl Findings {
+    /// Looks at a module on a node.
+    pub fn of(module: &Module, node: &Node) -> Self {
+        let all = |checks: &[Check]| {
+            checks
+                .iter()
+                .filter_map(|check| check(module, node))
+                .collect()
+        };
+        Self {
+            blockers: all(&BLOCKERS),
+            warnings: all(&WARNINGS),
+            notes: all(&NOTES),
+        }
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn joined<T: AsRef<str>>(words: &[T]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [first @ .., last] => {
+            let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", first.join(", "), last.as_ref())
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Other livepatches on this node.
+
+use super::{Finding, Module, Node, joined};
+
+/// An atomic replacement ends all others, a vendor's security fixes among them, and does not run their
+/// callbacks (`Documentation/livepatch/cumulative-patches.rst`).
+pub fn warning(module: &Module, node: &Node) -> Option<Finding> {
+    let others = others(node)?;
+    match replace(module, node) {
+        Some(false) => None,
+        Some(true) => Some(Finding::new(
+            "replaces-others",
+            format!(
+                "it takes the place of every livepatch in force, which are {others}: their fixes end with the \
+                 load. Build it with .replace = false"
+            ),
+        )),
+        None => Some(Finding::new(
+            "replaces-others",
+            format!(
+                "{others} in force here, and whether this one takes the place of all others cannot be told \
+                 from the file"
+            ),
+        )),
+    }
+}
+
+/// Livepatches stack: the last one in force on a function wins.
+pub fn note(module: &Module, node: &Node) -> Option<Finding> {
+    let others = others(node)?;
+    let shared = |one: &&crate::hotfix::module::Replaced| {
+        node.patches
+            .iter()
+            .any(|patch| patch.has(&one.object, &one.function))
+    };
+    let shared = module.replaces.iter().find(shared);
+    Some(Finding::new(
+        "other-patches",
+        match shared {
+            Some(one) => format!(
+                "{others} in force here, and {} is among what is replaced already: taking this hotfix back \
+                 brings that replacement back, and not the kernel's function",
+                one.function
+            ),
+            None => format!("{others} in force here, on other functions"),
+        },
+    ))
+}
+
+fn others(node: &Node) -> Option<String> {
+    let names = node.other_patches();
+    (!names.is_empty()).then(|| joined(&names))
+}
+
+/// Whether it replaces all others; known where the kernel's own structure is.
+pub fn replace(module: &Module, node: &Node) -> Option<bool> {
+    let offset = node.replace_offset.filter(|_| node.is_kernel_of(module))?;
+    module.switch(offset)
+}

@@ -1,0 +1,280 @@
+use super::*;
+use crate::hotfix::{
+    module::{Answer, Replaced, tests::sample},
+    node::{OnDisk, Patch, Symbols, Traced},
+};
+
+const KALLSYMS: &str = "ffffffffc09f1230 t estimation_timer\t[ip_vs]\n";
+
+/// A node that has nothing against the sample.
+fn node() -> Node {
+    Node {
+        release: "6.1.0-56-amd64".into(),
+        capabilities: Some(u64::MAX),
+        modules_disabled: Some(false),
+        sig_enforce: Some(false),
+        lockdown: Some("none".into()),
+        livepatching: true,
+        ftrace_enabled: Some(true),
+        symbols: Some(Symbols::parse(KALLSYMS, &["estimation_timer"])),
+        traced: Traced {
+            untraceable: Some(Vec::new()),
+            redirected: Some(Vec::new()),
+        },
+        on_disk: OnDisk::Same,
+        replace_offset: Some(24),
+        jiffy_ns: Some(4_000_000),
+        ..Node::default()
+    }
+}
+
+fn patch(name: &str, function: &str) -> Patch {
+    Patch {
+        name: name.into(),
+        in_transition: false,
+        replaces: vec![("ip_vs".into(), function.into())],
+    }
+}
+
+fn estimator() -> Vec<Replaced> {
+    sample().replaces
+}
+
+fn names(findings: &[Finding]) -> Vec<&str> {
+    findings.iter().map(|finding| finding.name).collect()
+}
+
+type Change = fn(&mut Module, &mut Node);
+
+#[test]
+fn nothing_speaks_against_a_good_hotfix_on_a_good_node() {
+    let found = Findings::of(&sample(), &node());
+    assert_eq!(names(&found.blockers), [""; 0]);
+    assert_eq!(names(&found.warnings), [""; 0]);
+    assert_eq!(names(&found.notes), ["unsigned", "taint", "statistics"]);
+}
+
+#[test]
+fn each_blocker_is_told_alone() {
+    let table: [(&str, Change); 21] = [
+        ("address-escapes", |module, _| {
+            module.address_escapes = Answer::Yes;
+        }),
+        ("no-livepatch-mark", |module, _| module.marked = false),
+        ("no-privilege", |_, node| {
+            node.capabilities = Some(!(1 << 16));
+        }),
+        ("no-privilege", |_, node| node.confined = Some(true)),
+        ("modules-disabled", |_, node| {
+            node.modules_disabled = Some(true);
+        }),
+        ("signature-required", |_, node| {
+            node.sig_enforce = Some(true);
+        }),
+        ("lockdown", |_, node| {
+            node.lockdown = Some("integrity".into());
+        }),
+        ("no-livepatching", |_, node| node.livepatching = false),
+        ("ftrace-off", |_, node| node.ftrace_enabled = Some(false)),
+        ("other-kernel", |module, _| {
+            module.vermagic = Some("6.1.0-55-amd64 SMP".into());
+        }),
+        ("other-kernel", |module, _| module.vermagic = None),
+        ("ip-vs-differs", |_, node| {
+            node.on_disk = OnDisk::Other("/lib/ip_vs.ko".into());
+        }),
+        ("object-not-loaded", |_, node| {
+            node.absent_objects = vec!["ip_vs".into()];
+        }),
+        ("symbol-missing", |_, node| {
+            node.symbols = Some(Symbols::default());
+        }),
+        ("symbol-missing", |module, _| {
+            module.replaces[0].position = 2;
+        }),
+        ("symbol-ambiguous", |_, node| {
+            node.symbols = Some(Symbols::parse(&KALLSYMS.repeat(2), &["estimation_timer"]));
+        }),
+        ("untraceable", |_, node| {
+            node.traced.untraceable = Some(estimator());
+        }),
+        ("foreign-redirection", |_, node| {
+            node.traced.redirected = Some(estimator());
+        }),
+        ("foreign-redirection", |_, node| {
+            node.traced.redirected = Some(estimator());
+            node.patches = vec![patch("other", "ip_vs_in")];
+        }),
+        ("transition-running", |_, node| {
+            let in_transition = true;
+            node.patches = vec![Patch {
+                in_transition,
+                ..patch("other", "ip_vs_in")
+            }];
+        }),
+        ("already-loaded", |_, node| node.name_taken = true),
+    ];
+    for (name, change) in table {
+        let (mut module, mut node) = (sample(), node());
+        change(&mut module, &mut node);
+        let found = Findings::of(&module, &node);
+        assert_eq!(names(&found.blockers), [name], "{found:?}");
+        assert_eq!(names(&found.warnings), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_blocker_and_is_none() {
+    let table: [(&str, Change); 6] = [
+        ("signed under lockdown", |module, node| {
+            (module.signed, node.lockdown) = (true, Some("integrity".into()));
+        }),
+        ("signed where that is asked for", |module, node| {
+            (module.signed, node.sig_enforce) = (true, Some(true));
+        }),
+        ("redirected by a livepatch", |_, node| {
+            node.traced.redirected = Some(estimator());
+            node.patches = vec![patch("other", "estimation_timer")];
+        }),
+        ("the second of two functions", |module, node| {
+            module.replaces[0].position = 2;
+            node.symbols = Some(Symbols::parse(&KALLSYMS.repeat(2), &["estimation_timer"]));
+        }),
+        ("no lockdown in this kernel", |_, node| node.lockdown = None),
+        ("nothing can be read", |_, node| {
+            let known = (std::mem::take(&mut node.release), node.livepatching);
+            *node = Node::default();
+            (node.release, node.livepatching) = known;
+        }),
+    ];
+    for (what, change) in table {
+        let (mut module, mut node) = (sample(), node());
+        change(&mut module, &mut node);
+        let found = Findings::of(&module, &node);
+        assert_eq!(names(&found.blockers), [""; 0], "{what}");
+        let blind = node.symbols.is_none();
+        assert_eq!(
+            names(&found.notes).contains(&"not-checked"),
+            blind,
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_kernel_with_threads_is_told_beside_the_missing_function() {
+    let kallsyms = "0000000000000000 t ip_vs_estimation_kthread\t[ip_vs]\n";
+    let symbols = Some(Symbols::parse(kallsyms, &["estimation_timer"]));
+    let found = Findings::of(&sample(), &Node { symbols, ..node() });
+    assert_eq!(
+        names(&found.blockers),
+        ["estimator-threads", "symbol-missing"]
+    );
+}
+
+#[test]
+fn each_warning_has_its_conditions() {
+    let table: [(&[&str], Change); 8] = [
+        (&["no-rearm"], |module, _| module.rearms = Answer::No),
+        (&["rearm-unknown"], |module, _| {
+            module.rearms = Answer::Unknown;
+        }),
+        (&["rearm-unknown"], |module, _| {
+            module.replaces.clear();
+            module.rearms = Answer::Unknown;
+        }),
+        (&[], |module, node| {
+            module.replaces[0].function = "ip_vs_in".into();
+            module.rearms = Answer::Unknown;
+            let kallsyms = "0000000000000000 t ip_vs_in\t[ip_vs]\n";
+            node.symbols = Some(Symbols::parse(kallsyms, &["ip_vs_in"]));
+        }),
+        (&[], |_, node| {
+            node.patches = vec![patch("other", "ip_vs_in")];
+        }),
+        (&["replaces-others"], |module, node| {
+            module.set_switch(24);
+            node.patches = vec![patch("other", "ip_vs_in")];
+        }),
+        (&[], |module, _| module.set_switch(24)),
+        (&["replaces-others"], |_, node| {
+            node.replace_offset = None;
+            node.patches = vec![patch("other", "ip_vs_in")];
+        }),
+    ];
+    for (index, (expected, change)) in table.into_iter().enumerate() {
+        let (mut module, mut node) = (sample(), node());
+        change(&mut module, &mut node);
+        let found = Findings::of(&module, &node);
+        assert_eq!(names(&found.warnings), expected, "{index}: {found:?}");
+        assert_eq!(names(&found.blockers), [""; 0], "{index}: {found:?}");
+    }
+}
+
+#[test]
+fn notes_tell_what_else_comes_with_it() {
+    let table: [(&str, &str, Change); 7] = [
+        ("long-period", "5.3 s", |module, _| {
+            module.period_jiffies = Some(1_250);
+        }),
+        ("signature-not-checked", "only the kernel", |module, _| {
+            module.signed = true;
+        }),
+        ("address-unknown", "cannot be told", |module, _| {
+            module.address_escapes = Answer::Unknown;
+        }),
+        ("ip-vs-not-compared", "because", |_, node| {
+            node.on_disk = OnDisk::Unknown("because".into());
+        }),
+        ("run-estimation", "run_estimation=0", |_, node| {
+            node.run_estimation = true;
+        }),
+        ("other-patches", "on other functions", |_, node| {
+            node.patches = vec![patch("a", "ip_vs_in")];
+        }),
+        (
+            "other-patches",
+            "brings that replacement back",
+            |_, node| {
+                node.patches = vec![patch("a", "estimation_timer"), patch("b", "ip_vs_in")];
+            },
+        ),
+    ];
+    for (name, words, change) in table {
+        let (mut module, mut node) = (sample(), node());
+        change(&mut module, &mut node);
+        let found = Findings::of(&module, &node);
+        let told = found.notes.iter().find(|one| one.name == name);
+        assert!(
+            told.is_some_and(|note| note.text.contains(words)),
+            "{name}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn every_text_is_prose_that_the_page_can_close_with_a_full_stop() {
+    let mut module = sample();
+    (module.marked, module.rearms, module.address_escapes) = (false, Answer::No, Answer::Yes);
+    let found = Findings::of(&module, &Node::default());
+    for finding in found
+        .blockers
+        .iter()
+        .chain(&found.warnings)
+        .chain(&found.notes)
+    {
+        assert!(
+            !finding.text.ends_with('.') && !finding.text.contains("  "),
+            "{finding:?}"
+        );
+    }
+    assert!(found.blockers.len() >= 4);
+}
+
+#[test]
+fn names_are_put_together_as_in_prose() {
+    assert_eq!(joined::<&str>(&[]), "");
+    assert_eq!(joined(&["a"]), "a");
+    assert_eq!(joined(&["a", "b"]), "a and b");
+    assert_eq!(joined(&["a", "b", "c"]), "a, b and c");
+}

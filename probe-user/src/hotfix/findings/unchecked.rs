@@ -1,0 +1,43 @@
+//! What could not be looked at.
+
+use super::{Finding, Module, Node, joined};
+
+/// Silence would pass for "nothing found".
+pub fn note(module: &Module, node: &Node) -> Option<Finding> {
+    let listed = [
+        (node.capabilities.is_none(), "this process's capabilities"),
+        (
+            node.modules_disabled.is_none(),
+            "/proc/sys/kernel/modules_disabled",
+        ),
+        (
+            node.ftrace_enabled.is_none(),
+            "/proc/sys/kernel/ftrace_enabled",
+        ),
+        (node.symbols.is_none(), "/proc/kallsyms"),
+        (
+            node.traced.redirected.is_none(),
+            "/sys/kernel/tracing/enabled_functions",
+        ),
+        (
+            node.traced.untraceable.is_none(),
+            "/sys/kernel/tracing/available_filter_functions",
+        ),
+        (module.replaces.is_empty(), "what it replaces"),
+    ];
+    let unread: Vec<&str> = listed
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, what)| *what)
+        .collect();
+    if unread.is_empty() {
+        return None;
+    }
+    Some(Finding::new(
+        "not-checked",
+        format!(
+            "{} could not be read, so what hangs on that is not checked",
+            joined(&unread)
+        ),
+    ))
+}

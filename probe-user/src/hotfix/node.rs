@@ -1,0 +1,169 @@
+//! What this node has to say about a livepatch, read once. Everything is optional: what cannot be read is
+//! `None`, and is told as such.
+
+mod disk;
+mod patches;
+mod symbols;
+mod tracing;
+
+use std::{fs, path::Path};
+
+use super::module::Module;
+use crate::kernel::{btf, prerequisites};
+
+pub use disk::OnDisk;
+pub use patches::Patch;
+pub use symbols::Symbols;
+pub use tracing::Traced;
+
+/// Facts of a node, as far as they bear on one module.
+#[derive(Debug, Default)]
+pub struct Node {
+    /// The kernel's release, as `uname -r` tells it.
+    pub release: String,
+    /// Effective capabilities of this process, a bit each.
+    pub capabilities: Option<u64>,
+    /// Whether these are good for a part of the host alone: in a user namespace of its own.
+    pub confined: Option<bool>,
+    /// `kernel.modules_disabled`.
+    pub modules_disabled: Option<bool>,
+    /// Whether unsigned modules are refused.
+    pub sig_enforce: Option<bool>,
+    /// The kernel's lockdown level; `none` too.
+    pub lockdown: Option<String>,
+    /// Whether the kernel can be livepatched.
+    pub livepatching: bool,
+    /// `kernel.ftrace_enabled`.
+    pub ftrace_enabled: Option<bool>,
+    /// Objects that the module replaces something in, and that are not loaded.
+    pub absent_objects: Vec<String>,
+    /// Whether a module of its name is loaded.
+    pub name_taken: bool,
+    /// Livepatches that are in force, or on their way.
+    pub patches: Vec<Patch>,
+    /// Functions of the names that the module replaces.
+    pub symbols: Option<Symbols>,
+    /// What ftrace says of these functions.
+    pub traced: Traced,
+    /// How the `ip_vs` that is loaded compares with the one on disk.
+    pub on_disk: OnDisk,
+    /// Where the switch `replace` lies in the kernel's `klp_patch`.
+    pub replace_offset: Option<u32>,
+    /// Whether the estimator can be switched off by a sysctl.
+    pub run_estimation: bool,
+    /// The length of a jiffy, in nanoseconds.
+    pub jiffy_ns: Option<u64>,
+}
+
+impl Node {
+    /// Reads what there is under `root`. The length of a jiffy is the caller's to tell.
+    pub fn read(root: &Path, module: &Module, jiffy_ns: Option<u64>) -> Self {
+        let text = |file: &str| fs::read_to_string(root.join(file)).ok();
+        let there = |file: &str| root.join(file).exists();
+        let release = prerequisites::release(root);
+        let absent = |object: &str| object != "vmlinux" && !there(&format!("sys/module/{object}"));
+        let mut absent_objects: Vec<String> = module
+            .replaces
+            .iter()
+            .map(|one| one.object.clone())
+            .filter(|one| absent(one))
+            .collect();
+        absent_objects.sort();
+        absent_objects.dedup();
+        Self {
+            capabilities: text("proc/self/status").as_deref().and_then(capabilities),
+            confined: text("proc/self/uid_map").map(|map| is_confined(&map)),
+            modules_disabled: switch(text("proc/sys/kernel/modules_disabled")),
+            sig_enforce: switch(text("sys/module/module/parameters/sig_enforce")),
+            lockdown: text("sys/kernel/security/lockdown")
+                .as_deref()
+                .and_then(level),
+            livepatching: there("sys/kernel/livepatch"),
+            ftrace_enabled: switch(text("proc/sys/kernel/ftrace_enabled")),
+            absent_objects,
+            name_taken: module
+                .name
+                .as_ref()
+                .is_some_and(|name| there(&format!("sys/module/{name}"))),
+            patches: patches::read(root),
+            symbols: Symbols::read(root, module).ok(),
+            traced: Traced::read(root, module),
+            on_disk: OnDisk::read(root, &release),
+            replace_offset: replace_offset(root),
+            run_estimation: there("proc/sys/net/ipv4/vs/run_estimation"),
+            jiffy_ns,
+            release,
+        }
+    }
+
+    /// Whether the module was built for the kernel that runs here, by name.
+    pub fn is_kernel_of(&self, module: &Module) -> bool {
+        module.built_for() == Some(self.release.as_str())
+    }
+
+    /// Other livepatches that are in force, by name.
+    pub fn other_patches(&self) -> Vec<&str> {
+        self.patches
+            .iter()
+            .map(|patch| patch.name.as_str())
+            .collect()
+    }
+}
+
+fn capabilities(status: &str) -> Option<u64> {
+    let hex = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(hex.trim(), 16).ok()
+}
+
+/// The first user namespace maps every id to itself (`user_namespaces(7)`).
+fn is_confined(map: &str) -> bool {
+    !map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// Sysctls say 0 or 1, parameters of modules N or Y.
+fn switch(text: Option<String>) -> Option<bool> {
+    match text?.trim() {
+        "0" | "N" => Some(false),
+        "1" | "Y" => Some(true),
+        _ => None,
+    }
+}
+
+/// The level in brackets.
+fn level(levels: &str) -> Option<String> {
+    let (_, rest) = levels.split_once('[')?;
+    Some(rest.split_once(']')?.0.to_owned())
+}
+
+fn replace_offset(root: &Path) -> Option<u32> {
+    let kernel = fs::read(root.join("sys/kernel/btf/vmlinux")).ok()?;
+    let fields = btf::fields(&kernel, None, &["klp_patch"]).ok()?;
+    fields.offset("klp_patch", "replace")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_writes_is_read_and_anything_else_is_unknown() {
+        assert_eq!(switch(Some("1\n".into())), Some(true));
+        assert_eq!(switch(Some("N\n".into())), Some(false));
+        assert_eq!(switch(Some(String::new())), None);
+        assert_eq!(switch(None), None);
+        assert_eq!(
+            level("none [integrity] confidentiality\n").as_deref(),
+            Some("integrity")
+        );
+        assert_eq!(level("none\n"), None);
+        assert_eq!(
+            capabilities("Name:\tx\nCapEff:\t0000000000010000\n"),
+            Some(1 << 16)
+        );
+        assert_eq!(capabilities("Name:\tx\n"), None);
+        assert!(!is_confined("         0          0 4294967295\n"));
+        assert!(is_confined("         0       1000          1\n"));
+    }
+}

@@ -1,0 +1,165 @@
+//! What `hotfix inspect` found, as text and as JSON.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{
+    findings::{Finding, Findings, replaces_atomically},
+    module::{Answer, Layout, Module, Replaced},
+    node::Node,
+    period,
+};
+
+/// The document of `--json`.
+#[derive(Debug, Serialize)]
+pub struct Inspection {
+    schema: u32,
+    file: String,
+    name: Option<String>,
+    vermagic: Option<String>,
+    signed: bool,
+    livepatch: bool,
+    layout: Layout,
+    replaces: Vec<Replaced>,
+    rearms: Answer,
+    period_ns: Option<u64>,
+    address_escapes: Answer,
+    atomic_replace: Option<bool>,
+    #[serde(flatten)]
+    findings: Findings,
+}
+
+impl Inspection {
+    /// Puts together what the file and the node say.
+    pub fn new(file: String, module: Module, node: &Node) -> Self {
+        Self {
+            schema: 1,
+            file,
+            period_ns: period::of(&module, node),
+            atomic_replace: replaces_atomically(&module, node),
+            findings: Findings::of(&module, node),
+            signed: module.signed,
+            livepatch: module.marked,
+            layout: module.layout,
+            rearms: module.rearms,
+            address_escapes: module.address_escapes,
+            name: module.name,
+            vermagic: module.vermagic,
+            replaces: module.replaces,
+        }
+    }
+
+    /// Whether nothing speaks against it.
+    pub fn is_clean(&self) -> bool {
+        self.findings.blockers.is_empty() && self.findings.warnings.is_empty()
+    }
+
+    /// Writes the JSON document.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn json(&self, mut out: impl Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut out, self)?;
+        writeln!(out)
+    }
+
+    /// Writes the page for people.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn text(&self, mut out: impl Write) -> io::Result<()> {
+        writeln!(out, "{}: {}\n", self.file, self.summary())?;
+        for (title, value) in self.facts() {
+            writeln!(out, "{title:<20}{value}")?;
+        }
+        let lists = [
+            ("BLOCKER", &self.findings.blockers),
+            ("WARNING", &self.findings.warnings),
+            ("note", &self.findings.notes),
+        ];
+        for (title, findings) in lists {
+            for Finding { name, text } in findings {
+                writeln!(out, "\n{title} {name}: {text}.")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn summary(&self) -> String {
+        let counted = |count: usize, one: &str| match count {
+            1 => format!("1 {one}"),
+            _ => format!("{count} {one}s"),
+        };
+        let (blockers, warnings) = (self.findings.blockers.len(), self.findings.warnings.len());
+        match (blockers, warnings) {
+            (0, 0) => "nothing speaks against it".into(),
+            (0, _) => format!("{}, to be accepted by name", counted(warnings, "warning")),
+            (_, 0) => format!("{}, not to be loaded here", counted(blockers, "blocker")),
+            _ => format!(
+                "{} and {}, not to be loaded here",
+                counted(blockers, "blocker"),
+                counted(warnings, "warning")
+            ),
+        }
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let unknown = || "unknown".to_owned();
+        let replaces: Vec<String> = self
+            .replaces
+            .iter()
+            .map(|one| format!("{} of {}", one.function, one.object))
+            .collect();
+        let replaces = if replaces.is_empty() {
+            unknown()
+        } else {
+            replaces.join(", ")
+        };
+        let layout = match self.layout {
+            Layout::Headers => "from kernel headers",
+            Layout::KpatchBuild => "by kpatch-build",
+            Layout::Unknown => "unknown",
+        };
+        let sets = match (self.rearms, self.period_ns) {
+            (Answer::Yes, Some(period_ns)) => format!("yes, for {}", period::shown(period_ns)),
+            (Answer::Yes, None) => "yes, for an unknown time".into(),
+            (answer, _) => word(answer).into(),
+        };
+        vec![
+            ("name", self.name.clone().unwrap_or_else(unknown)),
+            (
+                "built for",
+                self.vermagic
+                    .clone()
+                    .unwrap_or_else(unknown)
+                    .trim()
+                    .to_owned(),
+            ),
+            ("made", layout.into()),
+            ("signed", yes_no(self.signed).into()),
+            ("marked livepatch", yes_no(self.livepatch).into()),
+            ("replaces", replaces),
+            ("sets the timer", sets),
+            ("address escapes", word(self.address_escapes).into()),
+            (
+                "replaces others",
+                self.atomic_replace.map_or("unknown", yes_no).into(),
+            ),
+        ]
+    }
+}
+
+fn yes_no(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
+fn word(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Yes => "yes",
+        Answer::No => "no",
+        Answer::Unknown => "unknown",
+    }
+}

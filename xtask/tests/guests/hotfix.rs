@@ -1,0 +1,77 @@
+//! `ipvs-latency hotfix` in guests, on the modules of `hotfix/`.
+
+mod bad_files;
+mod blockers;
+mod fixtures;
+mod table;
+
+use serde_json::Value;
+use xtask::cli::Copy;
+use xtask::hotfix_modules;
+use xtask::kernel::Line;
+use xtask::lab::LabSpec;
+use xtask::scenario::Sections;
+
+/// Where the modules are in the guest.
+const FOLDER: &str = "/root/hotfixes";
+
+/// A guest that has the modules.
+fn with_modules(spec: LabSpec) -> LabSpec {
+    let source = hotfix_modules::folder(Line::V6_1).unwrap();
+    let destination = Some(FOLDER.into());
+    let mut spec = spec;
+    spec.copies.push(Copy {
+        source,
+        destination,
+    });
+    spec
+}
+
+/// What `inspect_all` prints for one module: exit code and document.
+struct Inspected {
+    code: u8,
+    document: Value,
+}
+
+/// A script that inspects files, in sections of their own.
+fn inspect(cases: &[(&str, &str)]) -> String {
+    let one = |(section, file): &(&str, &str)| {
+        format!(
+            "echo == {section}; ipvs-latency hotfix inspect --json {file}; echo; echo == {section} code; \
+             ipvs-latency hotfix inspect {file} > /tmp/page; echo $?; echo == {section} page; cat /tmp/page\n"
+        )
+    };
+    cases.iter().map(one).collect()
+}
+
+impl Inspected {
+    fn of(sections: &Sections, section: &str) -> Self {
+        let document = sections.text(section).unwrap();
+        let document: Value = serde_json::from_str(document)
+            .unwrap_or_else(|error| panic!("{section}: {error}: {document}"));
+        assert_eq!(document["schema"], 1);
+        let code = sections.text(&format!("{section} code")).unwrap();
+        Self {
+            code: code.trim().parse().unwrap(),
+            document,
+        }
+    }
+
+    /// The names in one of the three lists.
+    fn names(&self, list: &str) -> Vec<&str> {
+        let findings = self.document[list].as_array().unwrap();
+        findings
+            .iter()
+            .map(|finding| finding["name"].as_str().unwrap())
+            .collect()
+    }
+
+    /// The text of a finding.
+    fn text(&self, list: &str, name: &str) -> &str {
+        let findings = self.document[list].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["name"] == name);
+        finding.unwrap_or_else(|| panic!("no {name} in {}", self.document))["text"]
+            .as_str()
+            .unwrap()
+    }
+}

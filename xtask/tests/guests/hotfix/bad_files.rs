@@ -1,0 +1,106 @@
+//! What is no module is refused in one sentence.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use xtask::hotfix_modules;
+use xtask::kernel::Line;
+use xtask::lab::{LabSpec, build};
+use xtask::scenario;
+
+use super::{FOLDER, with_modules};
+
+/// How each is made as `/tmp/bad`, and a word of the sentence.
+const BAD: [(&str, &str); 11] = [
+    ("true", "cannot be opened"),
+    ("mkdir /tmp/bad", "a directory"),
+    ("touch /tmp/bad", "is empty"),
+    ("truncate -s 1G /tmp/bad", "1073741824 bytes"),
+    ("truncate -s 1M /tmp/bad", "not an ELF file"),
+    ("mkfifo /tmp/bad", "a pipe"),
+    ("ln -s /dev/zero /tmp/bad", "a device"),
+    ("head -c 100000 /dev/urandom > /tmp/bad", "not an ELF file"),
+    ("head -c 100000 $KO > /tmp/bad", "cut off or damaged"),
+    ("cp /bin/ls /tmp/bad", "relocatable"),
+    // The machine's number is 62 in an ELF file for x86-64, and 183 for arm64.
+    (
+        r"cp $KO /tmp/bad; printf '\267' | dd of=/tmp/bad bs=1 seek=18 conv=notrunc status=none",
+        "another architecture",
+    ),
+];
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_file_that_is_no_module_is_refused_in_one_sentence_with_exit_code_2() {
+    let one = |(index, (make, _)): (usize, &(&str, &str))| {
+        format!(
+            "rm -rf /tmp/bad; {make}\n for json in '' --json; do timeout 60 ipvs-latency hotfix inspect $json \
+             /tmp/bad > /tmp/out 2> /tmp/err; echo $? >> /tmp/code; cat /tmp/out >> /tmp/outs; done\n \
+             echo == code {index}; cat /tmp/code; echo == out {index}; cat /tmp/outs; echo == err {index}; \
+             cat /tmp/err; rm /tmp/code /tmp/outs\n"
+        )
+    };
+    let script: String = BAD.iter().enumerate().map(one).collect();
+    let script = format!("KO={FOLDER}/est_skip.ko\n{script}echo == loaded; lsmod\n");
+    let sections = scenario::run(with_modules(LabSpec::default()), &script).unwrap();
+    for (index, (make, word)) in BAD.iter().enumerate() {
+        let section = |name: &str| sections.text(&format!("{name} {index}")).unwrap();
+        let sentence = section("err");
+        assert_eq!(section("code"), "2\n2\n", "{make}: {sentence}");
+        assert_eq!(section("out"), "", "{make}");
+        assert_eq!(sentence.lines().count(), 1, "{make}: {sentence}");
+        assert!(
+            sentence.starts_with("error: /tmp/bad "),
+            "{make}: {sentence}"
+        );
+        assert!(sentence.contains(word), "{make}: no {word:?} in {sentence}");
+    }
+    assert!(!sections.text("loaded").unwrap().contains("est_"));
+}
+
+/// Runs `inspect` on this machine: it loads nothing.
+fn inspect_here(file: &Path) -> Output {
+    let product = build::product().unwrap().unwrap();
+    let mut command = Command::new(product);
+    command.args(["hotfix", "inspect", "--json"]).arg(file);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// A module cut off, overwritten or changed anywhere gives a document or a sentence, never anything else.
+#[test]
+#[ignore = "builds modules with kernel headers; run by cargo xtask test"]
+fn a_real_module_damaged_anywhere_is_told_or_refused() {
+    let folder = hotfix_modules::folder(Line::V6_1).unwrap();
+    let whole = fs::read(folder.join("est_copy.ko")).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("damaged.ko");
+    let length = whole.len();
+    let mut told = 0;
+    for part in 0..200 {
+        let at = length * part / 200;
+        let region = at..(at + 64).min(length);
+        let mut zeros = whole.clone();
+        zeros[region.clone()].fill(0);
+        let mut ones = whole.clone();
+        ones[region].fill(0xff);
+        // The head of the file and the code behind it, byte by byte.
+        let mut flipped = whole.clone();
+        flipped[part * 8] ^= 0x55;
+        for damaged in [whole[..at].to_vec(), zeros, ones, flipped] {
+            fs::write(&file, &damaged).unwrap();
+            let output = inspect_here(&file);
+            let said = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                Some(0 | 1) => {
+                    serde_json::from_slice::<Value>(&output.stdout).unwrap();
+                    told += 1;
+                }
+                Some(2) => assert_eq!(said.lines().count(), 1, "part {part}: {said}"),
+                _ => panic!("part {part}: {:?}: {said}", output.status),
+            }
+        }
+    }
+    assert!((100..800).contains(&told), "{told} of 800 were told");
+}
