@@ -61,7 +61,8 @@ struct Walk {
     /// Links that belong to no namespace with an estimator. One alone is the circle's head, which the root
     /// namespace follows: it was the first on the list.
     strangers: u32,
-    after_stranger: bool,
+    /// 0: the last link was one of them.
+    since_stranger: u32,
 }
 
 #[map]
@@ -97,7 +98,7 @@ fn snapshot(ctx: RawTracePointContext) -> i32 {
         first_netns: 0,
         root_netns: 0,
         strangers: 0,
-        after_stranger: false,
+        since_stranger: u32::MAX,
     };
     // SAFETY: `walk` points into a map that one snapshot at a time uses, and `step` is a callback of the
     // form that the helper asks for.
@@ -116,10 +117,10 @@ fn snapshot(ctx: RawTracePointContext) -> i32 {
 /// Inode number of the root namespace, or 0.
 #[inline(always)]
 fn root(walk: &Walk) -> u32 {
-    match (walk.strangers, walk.after_stranger) {
-        (1, false) => walk.root_netns,
+    match (walk.strangers, walk.since_stranger) {
         // The circle ended at its head: what follows is where it began.
-        (1, true) => walk.first_netns,
+        (1, 0) => walk.first_netns,
+        (1, _) => walk.root_netns,
         _ => 0,
     }
 }
@@ -165,8 +166,8 @@ fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
     if walk.first_netns == 0 {
         walk.first_netns = netns;
     }
-    if walk.after_stranger {
-        walk.after_stranger = false;
+    if walk.since_stranger == 0 {
+        walk.since_stranger = 1;
         walk.root_netns = netns;
     }
     walk.netns = netns;
@@ -198,7 +199,7 @@ fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
 #[inline(always)]
 fn stranger(walk: &mut Walk) -> i64 {
     walk.strangers += 1;
-    walk.after_stranger = true;
+    walk.since_stranger = 0;
     0
 }
 
