@@ -37,9 +37,14 @@ pub struct Offsets {
     pub timer_pprev: u32,
     /// `timer_list.expires`, in jiffies.
     pub timer_expires: u32,
-    /// `timer_list.flags`, whose low 18 bits are the CPU.
+    /// `timer_list.flags`, whose low 18 bits are the CPU and whose high 10 are the bucket.
     pub timer_flags: u32,
 }
 
 /// The bits of `timer_list.flags` that hold the CPU (`TIMER_CPUMASK`, `include/linux/timer.h`).
 pub const TIMER_CPU_MASK: u32 = 0x0003_ffff;
+
+/// By how many bits `timer_list.flags` is to be shifted to give the level of the wheel: the bucket's number is in the
+/// highest 10 bits (`TIMER_ARRAYSHIFT` 22), and a level has 64 buckets (`LVL_BITS`, `kernel/time/timer.c` of Linux 4.8 to
+/// 6.1).
+pub const TIMER_LEVEL_SHIFT: u32 = 22 + 6;

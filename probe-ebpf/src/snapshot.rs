@@ -37,8 +37,8 @@ pub struct Snapshot {
     /// Which `struct netns_ipvs` since `ip_vs` was loaded this is (`netns_ipvs.gen`): addresses and inode
     /// numbers are given again to later ones.
     pub generation: u32,
-    /// Keeps the record free of padding.
-    pub reserved: u32,
+    /// The level of the timer wheel that the timer is queued on, or last was.
+    pub level: u32,
     /// When the timer expires, in jiffies, as the kernel stores it.
     pub expires: u64,
     /// `net.ipv4.vs.run_estimation` of this namespace, or [`NO_SWITCH`].

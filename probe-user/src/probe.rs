@@ -21,7 +21,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use probe_ebpf::{
     Event, Snapshot, SnapshotKind, histogram,
-    snapshot::{LENGTH_UNKNOWN, Outcome, WalkLists},
+    snapshot::{Outcome, WalkLists},
 };
 use thiserror::Error;
 
@@ -119,11 +119,8 @@ impl Probe {
         }
         let mut records = Vec::new();
         self.snapshots.drain(|record| records.push(record));
-        if lists == WalkLists::All {
-            if result.return_value == Outcome::Whole as u32 {
-                self.forget_gone(&records);
-            }
-            tell_corrections(&records);
+        if lists == WalkLists::All && result.return_value == Outcome::Whole as u32 {
+            self.forget_gone(&records);
         }
         Ok(records)
     }
@@ -175,21 +172,5 @@ impl Probe {
                 Ok(counts.iter().sum())
             })
             .collect()
-    }
-}
-
-/// Says where a walk found another length than the probes had kept. It should never happen: a probe was
-/// skipped by the kernel, and the walk's length is in force from here on.
-fn tell_corrections(records: &[Snapshot]) {
-    for record in records {
-        let known = record.seeded == 1 && record.walked != LENGTH_UNKNOWN;
-        if known && record.walked != record.counted {
-            log::warn!(
-                "est_list of netns {} was counted {} long and is {}: corrected",
-                record.netns,
-                record.counted,
-                record.walked
-            );
-        }
     }
 }

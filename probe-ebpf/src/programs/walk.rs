@@ -19,7 +19,7 @@ use aya_ebpf::{
 };
 use probe_ebpf::{
     Offsets, Snapshot, SnapshotKind,
-    offsets::{ABSENT, TIMER_CPU_MASK},
+    offsets::{ABSENT, TIMER_CPU_MASK, TIMER_LEVEL_SHIFT},
     snapshot::{LENGTH_UNKNOWN, NO_SWITCH, Outcome, WalkLists},
 };
 
@@ -270,6 +270,7 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>)
         return 1;
     };
     let timer = walk.ipvs + u64::from(offsets.ipvs_est_timer);
+    let flags = read::<u32>(timer, offsets.timer_flags).unwrap_or(0);
     let run_estimation = if offsets.ipvs_run_estimation == ABSENT {
         NO_SWITCH
     } else {
@@ -291,9 +292,9 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>)
         netns: walk.netns,
         ipvs: walk.ipvs,
         pending: u32::from(read::<u64>(timer, offsets.timer_pprev).unwrap_or(0) != 0),
-        cpu: read::<u32>(timer, offsets.timer_flags).unwrap_or(0) & TIMER_CPU_MASK,
+        cpu: flags & TIMER_CPU_MASK,
         generation: read(walk.ipvs, offsets.ipvs_gen).unwrap_or(0),
-        reserved: 0,
+        level: flags >> TIMER_LEVEL_SHIFT,
         expires: read(timer, offsets.timer_expires).unwrap_or(0),
         run_estimation,
         seeded,
@@ -322,7 +323,7 @@ fn end(root_netns: u32) -> i32 {
         pending: 0,
         cpu: 0,
         generation: 0,
-        reserved: 0,
+        level: 0,
         expires: 0,
         run_estimation: 0,
         seeded: 0,

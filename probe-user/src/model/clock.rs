@@ -26,12 +26,6 @@ impl Clock {
     pub fn jiffies_ns(&self, jiffies: u64) -> u64 {
         jiffies.saturating_mul(self.jiffy_ns)
     }
-
-    /// How many whole jiffies `duration_ns` holds.
-    #[must_use]
-    pub fn jiffies_in(&self, duration_ns: u64) -> u64 {
-        duration_ns / self.jiffy_ns.max(1)
-    }
 }
 
 /// A time of the wall clock, in nanoseconds since 1970 UTC. Displayed as RFC 3339 with milliseconds.

@@ -68,6 +68,11 @@ impl Costs {
         }
     }
 
+    /// Forgets a namespace that is gone.
+    pub fn forget(&mut self, netns: u32) {
+        self.longest.take_if(|longest| longest.netns == netns);
+    }
+
     /// What there is to tell: nothing before the first run over more than one estimator.
     #[must_use]
     pub fn cost(&self) -> Option<Cost> {
@@ -75,7 +80,7 @@ impl Costs {
         Some(Cost {
             estimators: longest.estimators,
             run_ns: longest.runs.median()?,
-            base_ns: self.of_one.median().unwrap_or(0),
+            base_ns: self.of_one.median(),
         })
     }
 }
@@ -99,7 +104,7 @@ mod tests {
         costs.add(3, 30_001, 3_871_800);
         costs.add(2, 101, 14_700);
         let cost = costs.cost().unwrap();
-        assert_eq!((cost.estimators, cost.base_ns), (30_001, 1_800));
+        assert_eq!((cost.estimators, cost.base_ns), (30_001, Some(1_800)));
         assert_eq!(cost.estimator_ps(), 129_000);
     }
 
@@ -113,5 +118,9 @@ mod tests {
         assert_eq!(costs.cost().unwrap().run_ns, 100_000);
         costs.add(1, 2_001, 200_000);
         assert_eq!(costs.cost().unwrap().run_ns, 200_000);
+        costs.forget(2);
+        assert!(costs.cost().is_some());
+        costs.forget(1);
+        assert_eq!(costs.cost(), None);
     }
 }

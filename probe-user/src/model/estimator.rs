@@ -6,7 +6,7 @@ use probe_ebpf::{Event, Snapshot};
 use super::{
     NextRun,
     clock::Clock,
-    state::{PERIOD_NS, SLOW_PERIOD_NS, Signs},
+    state::{SLOW_PERIOD_NS, Signs},
     wheel,
 };
 
@@ -25,6 +25,10 @@ const VISIT_MIN_NS: u64 = 5;
 
 /// From this length on, a run that visits all of its list takes longer than any that visits none.
 const SKIM_MIN_ESTIMATORS: u32 = 1_000;
+
+/// One that was never seen to wait or run may be in a run that began before the probes were there: so many looks
+/// without a sign of life are asked for.
+const IDLE_LOOKS_UNSEEN: u32 = 3;
 
 /// When a snapshot was taken.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +100,8 @@ pub struct Estimator {
     look: Option<Look>,
     /// It was seen to wait or to run.
     alive: bool,
+    /// How many looks in a row found it neither waiting nor running.
+    idle_looks: u32,
     /// When the count of runs was last found higher than before.
     grew_ns: u64,
     running_on: Option<u32>,
@@ -123,6 +129,7 @@ impl Estimator {
             missed_midway: 0,
             look: None,
             alive: false,
+            idle_looks: 0,
             grew_ns: 0,
             running_on: None,
             last_start_ns: None,
@@ -186,6 +193,16 @@ impl Estimator {
         self.signs.skimmed = skimmed(run);
     }
 
+    /// Whether a snapshot shows another namespace's estimator, at the address that this one had.
+    #[must_use]
+    pub fn is_another(&self, found: &Snapshot) -> bool {
+        self.look.is_some_and(|before| {
+            found.runs < before.runs
+                || found.generation != before.generation
+                || found.netns != self.netns
+        })
+    }
+
     /// Looks at its part of a snapshot. `first` says that it is the session's first snapshot: then the
     /// programs have counted nothing but what belongs to the session.
     pub fn look(
@@ -195,10 +212,7 @@ impl Estimator {
         first: bool,
         clock: &Clock,
     ) -> Unrecorded {
-        let reused = self
-            .look
-            .is_some_and(|before| is_another(snapshot, before) || snapshot.netns != self.netns);
-        if reused {
+        if self.is_another(snapshot) {
             self.start_afresh(snapshot.netns);
         }
         self.netns = snapshot.netns;
@@ -219,24 +233,24 @@ impl Estimator {
         }
         let running = self.may_be_running(look) && self.without_record(look.runs, self.records) > 0;
         self.running_on = running.then_some(snapshot.cpu);
-        self.signs.gone = !running && before.is_some_and(|before| self.idle_between(before, look));
+        let idle = !running && before.is_some_and(|before| self.idle_between(before, look));
+        self.idle_looks = if idle { self.idle_looks + 1 } else { 0 };
+        let enough = if self.alive { 1 } else { IDLE_LOOKS_UNSEEN };
+        self.signs.gone = self.idle_looks >= enough;
         self.signs.switched_off = snapshot.run_estimation == 0;
         self.signs.far_expiry_ns = self.far_expiry_ns(look, moment, clock);
         self.period_ns = before
             .and_then(|before| period_ns(before, look, clock))
             .or(self.period_ns);
-        self.next_run = self.due(snapshot, moment, clock);
+        self.next_run = Self::due(snapshot, moment, clock);
         self.records_since_look = std::mem::take(&mut self.records_since_next);
         self.records_in_tick = 0;
         unrecorded
     }
 
-    /// Set again, a timer expires two seconds ahead or, by a hotfix, as far as it was found ahead at first.
-    fn due(&self, found: &Snapshot, moment: Moment, clock: &Clock) -> Option<NextRun> {
+    fn due(found: &Snapshot, moment: Moment, clock: &Clock) -> Option<NextRun> {
         let jiffies = moment.jiffies.filter(|_| found.pending != 0)?;
-        let far_ns = self.signs.far_expiry_ns.unwrap_or(0);
-        let ahead = clock.jiffies_in(far_ns.max(PERIOD_NS));
-        let left = wheel::turn(found.expires, ahead).saturating_sub(jiffies);
+        let left = wheel::turn(found.expires, found.level).saturating_sub(jiffies);
         Some(NextRun {
             due_ns: moment.now_ns.saturating_add(clock.jiffies_ns(left)),
             cpu: found.cpu,
@@ -323,10 +337,6 @@ impl Estimator {
         });
         far.then_some(ahead_ns)
     }
-}
-
-fn is_another(found: &Snapshot, before: Look) -> bool {
-    found.runs < before.runs || found.generation != before.generation
 }
 
 /// The timer is set at the end of a run, each time as far ahead: from one setting to the next is a period. A

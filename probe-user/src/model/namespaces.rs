@@ -1,6 +1,6 @@
 //! The sums and states of the network namespaces, one by one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use probe_ebpf::{Event, MAX_ESTIMATORS, Snapshot, snapshot::NO_SWITCH};
 
@@ -32,10 +32,15 @@ struct Namespace {
     last_ns: Option<u64>,
     period_ns: Option<u64>,
     next_run: Option<NextRun>,
+    /// Since when, and until when, it was seen, in nanoseconds of `CLOCK_MONOTONIC`.
+    from_ns: u64,
+    until_ns: Option<u64>,
+    /// It is gone for good: whoever comes with its number is another one.
+    ended: bool,
 }
 
 impl Namespace {
-    fn new() -> Self {
+    fn new(from_ns: u64) -> Self {
         Self {
             session: Tally::new(Histogram::coarse()),
             interval: None,
@@ -46,10 +51,20 @@ impl Namespace {
             last_ns: None,
             period_ns: None,
             next_run: None,
+            from_ns,
+            until_ns: None,
+            ended: false,
         }
     }
 
-    fn view(&self, netns: u32, observed_ns: u64) -> NamespaceView {
+    /// How much of a time it was seen for, in nanoseconds.
+    fn observed_ns(&self, time: &Range<u64>) -> u64 {
+        let until_ns = self.until_ns.unwrap_or(time.end).min(time.end);
+        until_ns.saturating_sub(self.from_ns.max(time.start))
+    }
+
+    fn view(&self, netns: u32, time: &Range<u64>) -> NamespaceView {
+        let observed_ns = self.observed_ns(time);
         let (lost, missed) = self.session.unrecorded();
         NamespaceView {
             netns,
@@ -79,9 +94,10 @@ impl Namespace {
         &self,
         netns: u32,
         tally: &Tally,
-        observed_ns: u64,
+        time: &Range<u64>,
         clock: &Clock,
     ) -> NamespaceReport {
+        let observed_ns = self.observed_ns(time);
         NamespaceReport {
             netns,
             estimators: self.estimators,
@@ -96,9 +112,30 @@ impl Namespace {
 #[derive(Debug, Default)]
 pub struct Namespaces {
     known: BTreeMap<u32, Namespace>,
+    /// When they were last looked at: who is new came since, in nanoseconds of `CLOCK_MONOTONIC`.
+    looked_ns: u64,
 }
 
 impl Namespaces {
+    /// None yet, at `now_ns` of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn new(now_ns: u64) -> Self {
+        Self {
+            known: BTreeMap::new(),
+            looked_ns: now_ns,
+        }
+    }
+
+    /// They were looked at, at `now_ns`.
+    pub fn looked_at(&mut self, now_ns: u64) {
+        self.looked_ns = now_ns;
+    }
+
+    /// Another namespace has got this number: what is known of the former is not its own.
+    pub fn begin_anew(&mut self, netns: u32) {
+        self.known.insert(netns, Namespace::new(self.looked_ns));
+    }
+
     /// Adds one recorded run.
     pub fn add_call(&mut self, run: &Event) {
         let Some(namespace) = self.entry(run.netns) else {
@@ -128,7 +165,11 @@ impl Namespaces {
     /// Notes what a snapshot says of a namespace, and what its estimator made of it. Gives the state that was
     /// known of it, so that it need not be looked up once more.
     pub fn note(&mut self, snapshot: &Snapshot, estimator: &Estimator) -> Option<State> {
+        let looked_ns = self.looked_ns;
         let namespace = self.entry(snapshot.netns)?;
+        if namespace.ended {
+            *namespace = Namespace::new(looked_ns);
+        }
         let switch = snapshot.run_estimation;
         namespace.run_estimation = (switch != NO_SWITCH).then_some(switch);
         if let Ok(estimators) = u32::try_from(snapshot.counted) {
@@ -150,10 +191,17 @@ impl Namespaces {
         if let Some(namespace) = self.entry(netns) {
             namespace.state = Some(state);
             namespace.why = (state != State::Active).then_some(why);
-            if state == State::Absent {
-                namespace.next_run = None;
-                self.give_up_gone(GONE_KEPT);
-            }
+            namespace.until_ns = None;
+        }
+    }
+
+    /// A namespace has no estimator any more since `now_ns`; `for_good`: nor will it have one again.
+    pub fn end(&mut self, netns: u32, now_ns: u64, for_good: bool) {
+        if let Some(namespace) = self.known.get_mut(&netns) {
+            namespace.next_run = None;
+            namespace.until_ns = Some(now_ns);
+            namespace.ended = for_good;
+            self.give_up_gone(GONE_KEPT);
         }
     }
 
@@ -169,10 +217,10 @@ impl Namespaces {
 
     /// All of them as of one moment, in the order of their numbers.
     #[must_use]
-    pub fn views(&self, observed_ns: u64) -> Vec<NamespaceView> {
+    pub fn views(&self, time: &Range<u64>) -> Vec<NamespaceView> {
         let views = self.known.iter();
         views
-            .map(|(netns, namespace)| namespace.view(*netns, observed_ns))
+            .map(|(netns, namespace)| namespace.view(*netns, time))
             .collect()
     }
 
@@ -184,7 +232,12 @@ impl Namespaces {
                 return None;
             }
         }
-        Some(self.known.entry(netns).or_insert_with(Namespace::new))
+        let looked_ns = self.looked_ns;
+        Some(
+            self.known
+                .entry(netns)
+                .or_insert_with(|| Namespace::new(looked_ns)),
+        )
     }
 
     /// Gives up those that are gone, the ones that stalled least first, when there are more than `kept` by so
@@ -208,12 +261,12 @@ impl Namespaces {
     }
 
     /// Those with something to count since the last interval, and begins the next one.
-    pub fn interval(&mut self, observed_ns: u64, clock: &Clock) -> Vec<NamespaceReport> {
+    pub fn interval(&mut self, time: &Range<u64>, clock: &Clock) -> Vec<NamespaceReport> {
         let reports = self.known.iter_mut().filter_map(|(netns, namespace)| {
             let tally = namespace.interval.take()?;
             Some((
                 tally.total_ns(),
-                namespace.report(*netns, &tally, observed_ns, clock),
+                namespace.report(*netns, &tally, time, clock),
             ))
         });
         by_stall(reports.collect())
@@ -221,12 +274,12 @@ impl Namespaces {
 
     /// All of them, over the whole session.
     #[must_use]
-    pub fn session(&self, observed_ns: u64, clock: &Clock) -> Vec<NamespaceReport> {
+    pub fn session(&self, time: &Range<u64>, clock: &Clock) -> Vec<NamespaceReport> {
         let reports = self.known.iter().map(|(netns, namespace)| {
             let tally = &namespace.session;
             (
                 tally.total_ns(),
-                namespace.report(*netns, tally, observed_ns, clock),
+                namespace.report(*netns, tally, time, clock),
             )
         });
         by_stall(reports.collect())
@@ -245,6 +298,7 @@ mod tests {
 
     fn gone(namespaces: &mut Namespaces, netns: u32) {
         namespaces.set_state(netns, State::Absent, "the namespace is gone".into());
+        namespaces.end(netns, 0, true);
     }
 
     #[test]

@@ -135,6 +135,8 @@ pub enum Topic {
     Stopped,
     /// Part of the host may not be looked at.
     Access,
+    /// The length of an `est_list` was told wrongly, and is right from here on.
+    Length,
     /// A moment marked by the user.
     Mark,
 }
@@ -148,6 +150,7 @@ impl fmt::Display for Topic {
             Self::Instance => "instance",
             Self::Stopped => "stopped",
             Self::Access => "access",
+            Self::Length => "length",
             Self::Mark => "mark",
         })
     }

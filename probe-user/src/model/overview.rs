@@ -98,8 +98,9 @@ pub struct Cost {
     pub estimators: u32,
     /// The median of its latest runs, in nanoseconds.
     pub run_ns: u64,
-    /// The median of the latest runs over a list of one, in nanoseconds; 0 where there is none.
-    pub base_ns: u64,
+    /// The median of the latest runs over a list of one, in nanoseconds; `None` where there was none. Then all of a run
+    /// is taken for what its estimators cost.
+    pub base_ns: Option<u64>,
 }
 
 impl Cost {
@@ -108,7 +109,7 @@ impl Cost {
     pub fn estimator_ps(&self) -> u64 {
         let more = u64::from(self.estimators.saturating_sub(1)).max(1);
         self.run_ns
-            .saturating_sub(self.base_ns)
+            .saturating_sub(self.base_ns.unwrap_or(0))
             .saturating_mul(1_000)
             / more
     }
@@ -117,7 +118,7 @@ impl Cost {
     #[must_use]
     pub fn projected_ns(&self, estimators: u64) -> u64 {
         let more = estimators.saturating_sub(1);
-        self.base_ns + self.estimator_ps().saturating_mul(more) / 1_000
+        self.base_ns.unwrap_or(0) + self.estimator_ps().saturating_mul(more) / 1_000
     }
 
     /// The length that a projection is told for: twice today's, in round numbers.
@@ -162,7 +163,7 @@ mod tests {
         let cost = Cost {
             estimators: 30_001,
             run_ns: 345_402,
-            base_ns: 402,
+            base_ns: Some(402),
         };
         assert_eq!(cost.estimator_ps(), 11_500);
         assert_eq!(cost.projected_ns(30_001), 345_402);
@@ -175,7 +176,7 @@ mod tests {
         let cost = Cost {
             estimators: 1,
             run_ns: 1_800,
-            base_ns: 1_800,
+            base_ns: Some(1_800),
         };
         assert_eq!((cost.estimator_ps(), cost.twice_as_many()), (0, 0));
         assert_eq!(cost.projected_ns(0), 1_800);

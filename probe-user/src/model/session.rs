@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use probe_ebpf::{Event, EventKind, Snapshot, SnapshotKind};
+use probe_ebpf::{Event, EventKind, Snapshot, SnapshotKind, snapshot::LENGTH_UNKNOWN};
 
 use super::{
     Blackout, Call, Clock, Histogram, LockWait, LockWaitSums, NamespaceReport, Notice, Output,
@@ -113,7 +113,7 @@ impl Session {
             interval_started_ns: started_ns,
             whole: Sums::new(),
             interval: Sums::new(),
-            namespaces: Namespaces::default(),
+            namespaces: Namespaces::new(started_ns),
             estimators: HashMap::new(),
             any_snapshot: false,
             looks: 0,
@@ -126,12 +126,14 @@ impl Session {
         }
     }
 
-    /// Forgets all calls: the sums begin anew at `now_ns`. States and lengths stay.
-    pub fn reset(&mut self, now_ns: u64) {
+    /// Forgets all calls: the sums begin anew at `now_ns`. States and lengths stay. What was held back is told.
+    pub fn reset(&mut self, now_ns: u64) -> Vec<Output> {
+        let outputs = self.flush();
         self.started_ns = now_ns;
         self.whole = Sums::new();
         self.namespaces.reset();
         self.cpus = Cpus::default();
+        outputs
     }
 
     /// `ip_vs` was unloaded, and the probes are gone with it: no namespace has an estimator any more. What
@@ -145,7 +147,7 @@ impl Session {
         };
         let mut changes = Vec::new();
         self.looks += 1;
-        self.drop_vanished(moment, &mut changes);
+        self.drop_vanished(moment, false, &mut changes);
         outputs.extend(changes.into_iter().map(Output::StateChange));
         self.lock_waits = LockWaits::default();
         outputs
@@ -173,7 +175,7 @@ impl Session {
     #[must_use]
     pub fn overview(&self, now_ns: u64) -> Overview {
         let observed_ns = now_ns.saturating_sub(self.started_ns);
-        let namespaces = self.namespaces.views(observed_ns);
+        let namespaces = self.namespaces.views(&(self.started_ns..now_ns));
         let next_run = namespaces
             .iter()
             .filter_map(|namespace| namespace.next_run)
@@ -230,6 +232,8 @@ impl Session {
         let waits = self.lock_waits.settle(now_ns);
         outputs.extend(waits.into_iter().filter_map(|wait| self.lock_wait(wait)));
         outputs.extend(changes.into_iter().map(Output::StateChange));
+        let corrections = snapshot.iter().filter_map(correction);
+        outputs.extend(corrections.map(|text| self.notice(now_ns, Topic::Length, text)));
         outputs.sort_by_key(Output::start_ns);
         outputs
     }
@@ -246,9 +250,10 @@ impl Session {
     /// Sums up what came since the last interval, or since the beginning.
     pub fn interval(&mut self, now_ns: u64) -> Report {
         let observed_ns = now_ns.saturating_sub(self.interval_started_ns);
+        let time = self.interval_started_ns..now_ns;
         self.interval_started_ns = now_ns;
         let sums = std::mem::replace(&mut self.interval, Sums::new());
-        let namespaces = self.namespaces.interval(observed_ns, &self.clock);
+        let namespaces = self.namespaces.interval(&time, &self.clock);
         sums.report(now_ns, observed_ns, &self.clock, namespaces)
     }
 
@@ -256,7 +261,8 @@ impl Session {
     #[must_use]
     pub fn summary(&self, now_ns: u64) -> Report {
         let observed_ns = now_ns.saturating_sub(self.started_ns);
-        let namespaces = self.namespaces.session(observed_ns, &self.clock);
+        let time = self.started_ns..now_ns;
+        let namespaces = self.namespaces.session(&time, &self.clock);
         self.whole
             .report(now_ns, observed_ns, &self.clock, namespaces)
     }
@@ -268,11 +274,12 @@ impl Session {
             .or_insert_with(|| Estimator::new(run.netns));
         estimator.record(run, next);
         let estimators = u32::try_from(run.estimators).ok();
-        if let Some(estimators) = estimators.filter(|_| estimator.visits()) {
-            self.costs.add(run.netns, estimators, run.duration_ns);
-        }
+        let visits = estimator.visits();
         let watched = self.watches(run.netns);
         if watched {
+            if let Some(estimators) = estimators.filter(|_| visits) {
+                self.costs.add(run.netns, estimators, run.duration_ns);
+            }
             for sums in [&mut self.whole, &mut self.interval] {
                 sums.tally.add_call(run.start_ns, run.duration_ns);
             }
@@ -351,6 +358,9 @@ impl Session {
                 .estimators
                 .entry(found.ipvs)
                 .or_insert_with(|| Estimator::new(found.netns));
+            if estimator.is_another(found) {
+                self.namespaces.begin_anew(found.netns);
+            }
             let unrecorded = estimator.look(found, moment, first, &self.clock);
             estimator.seen_in = self.looks;
             let signs = estimator.signs();
@@ -370,7 +380,8 @@ impl Session {
             }
         }
         if moment.jiffies.is_some() {
-            self.drop_vanished(moment, &mut changes);
+            self.drop_vanished(moment, true, &mut changes);
+            self.namespaces.looked_at(moment.now_ns);
             self.note_operations_lost(snapshot.last().map_or(0, |end| end.lost));
         }
         changes
@@ -392,8 +403,8 @@ impl Session {
             .add_unrecorded(netns, Unrecorded { lost, missed });
     }
 
-    /// Drops the estimators that the last snapshot had not.
-    fn drop_vanished(&mut self, moment: Moment, changes: &mut Vec<StateChange>) {
+    /// Drops the estimators that the last snapshot had not: with their namespaces, if `for_good`.
+    fn drop_vanished(&mut self, moment: Moment, for_good: bool, changes: &mut Vec<StateChange>) {
         let looks = self.looks;
         let vanished: Vec<Estimator> = self
             .estimators
@@ -408,6 +419,8 @@ impl Session {
             if self.watches(netns) && !still.contains(&netns) {
                 let why = || "the namespace is gone, or ip_vs was unloaded".into();
                 changes.extend(self.change_state(netns, State::Absent, why, moment));
+                self.namespaces.end(netns, moment.now_ns, for_good);
+                self.costs.forget(netns);
             }
         }
     }
@@ -437,6 +450,16 @@ impl Session {
             why: why(),
         })
     }
+}
+
+/// Where a walk found another length than the probes had kept. It should never happen: a probe was skipped by the
+/// kernel, and the walk's length is in force from here on.
+fn correction(found: &Snapshot) -> Option<String> {
+    let known = found.seeded == 1 && found.walked != LENGTH_UNKNOWN;
+    (known && found.walked != found.counted).then(|| {
+        let (netns, counted, walked) = (found.netns, found.counted, found.walked);
+        format!("est_list of netns {netns} was counted {counted} long and is {walked}: corrected")
+    })
 }
 
 fn is(record: &Snapshot, kind: SnapshotKind) -> bool {

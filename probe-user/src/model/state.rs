@@ -19,9 +19,6 @@ pub enum State {
     Absent,
 }
 
-/// The kernel's own period, to which the timer wheel adds up to 64 ms.
-pub const PERIOD_NS: u64 = 2_000_000_000;
-
 /// The period from which on an estimator is called slowed: the kernel's own is two seconds, which its
 /// timer wheel rounds up by at most 64 ms, and a long run stretches.
 pub const SLOW_PERIOD_NS: u64 = 2_500_000_000;

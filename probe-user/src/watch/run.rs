@@ -139,7 +139,7 @@ fn answer(request: Request, watcher: &mut Watcher, display: &mut Display) -> any
         Request::Quit { .. } => {}
         Request::Suspend => display.suspend()?,
         Request::Reset => {
-            watcher.reset()?;
+            display.outputs(&watcher.reset()?)?;
             display.ticked(watcher)?;
         }
         Request::Mark => {

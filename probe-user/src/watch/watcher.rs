@@ -43,10 +43,14 @@ enum Attachment {
         probe: Box<Probe>,
         to: Loading,
     },
-    /// Waiting for `ip_vs`, or for it to become measurable: with the last reason why it was not.
-    Waiting {
-        refusal: Option<String>,
-    },
+    /// Waiting for `ip_vs`, or for it to become measurable.
+    Waiting(Option<Refused>),
+}
+
+/// Why the probes could not be attached, and to what.
+struct Refused {
+    reason: String,
+    loading: Option<Loading>,
 }
 
 /// The probes and what they and the host have told.
@@ -150,8 +154,16 @@ impl Watcher {
         }
         match &self.attachment {
             Attachment::Attached { .. } => outputs.extend(self.read()?),
-            Attachment::Waiting { .. } if loading.is_some() => outputs.extend(self.attach_again()?),
-            Attachment::Waiting { .. } => {}
+            Attachment::Waiting(refused) => {
+                // To be refused costs as much as to be attached: not every second.
+                let again = match refused {
+                    Some(refused) => refused.loading != loading || self.is_check(),
+                    None => true,
+                };
+                if loading.is_some() && again {
+                    outputs.extend(self.attach_again(loading)?);
+                }
+            }
         }
         Ok(outputs)
     }
@@ -218,17 +230,23 @@ impl Watcher {
         outputs.extend(self.session.detached(now_ns));
         let text = "ip_vs was unloaded, and the probes went with it: waiting for it to come back";
         outputs.push(self.session.notice(now_ns, Topic::IpVs, text.into()));
-        self.attachment = Attachment::Waiting { refusal: None };
+        self.attachment = Attachment::Waiting(None);
         self.counted_alike = false;
         Ok(outputs)
     }
 
-    fn attach_again(&mut self) -> anyhow::Result<Vec<Output>> {
+    fn attach_again(&mut self, loading: Option<Loading>) -> anyhow::Result<Vec<Output>> {
         let attached = attach(&self.root);
         let now_ns = time::monotonic_ns()?;
         let (probe, to) = match attached {
             Ok(attached) => attached,
-            Err(error) => return Ok(self.still_waiting(now_ns, &format!("{error:#}"))),
+            Err(error) => {
+                let refused = Refused {
+                    reason: format!("{error:#}"),
+                    loading,
+                };
+                return Ok(self.still_waiting(now_ns, refused));
+            }
         };
         self.attachment = Attachment::Attached {
             probe: Box::new(probe),
@@ -242,20 +260,20 @@ impl Watcher {
     }
 
     /// Tells why the probes could not be attached, once a reason.
-    fn still_waiting(&mut self, now_ns: u64, reason: &str) -> Vec<Output> {
-        let before = std::mem::replace(
-            &mut self.attachment,
-            Attachment::Waiting {
-                refusal: Some(reason.to_owned()),
-            },
+    fn still_waiting(&mut self, now_ns: u64, refused: Refused) -> Vec<Output> {
+        let text = format!(
+            "ip_vs is loaded and cannot be measured yet: {}",
+            refused.reason
         );
-        match before {
-            Attachment::Waiting { refusal } if refusal.as_deref() == Some(reason) => Vec::new(),
-            _ => {
-                let text = format!("ip_vs is loaded and cannot be measured yet: {reason}");
-                vec![self.session.notice(now_ns, Topic::IpVs, text)]
-            }
+        let is_known = matches!(
+            &self.attachment,
+            Attachment::Waiting(Some(before)) if before.reason == refused.reason
+        );
+        self.attachment = Attachment::Waiting(Some(refused));
+        if is_known {
+            return Vec::new();
         }
+        vec![self.session.notice(now_ns, Topic::IpVs, text)]
     }
 
     /// What happened around the estimators since the last tick, and to us.
@@ -306,15 +324,16 @@ impl Watcher {
         Ok(self.session.notice(time::monotonic_ns()?, topic, text))
     }
 
-    /// Forgets all calls.
+    /// Forgets all calls up to now, of which it tells what is not told yet.
     ///
     /// # Errors
     ///
-    /// Where the clock cannot be read.
-    pub fn reset(&mut self) -> anyhow::Result<()> {
-        self.session.reset(time::monotonic_ns()?);
+    /// When the kernel does not let the probes be read.
+    pub fn reset(&mut self) -> anyhow::Result<Vec<Output>> {
+        let mut outputs = self.read()?;
+        outputs.extend(self.session.reset(time::monotonic_ns()?));
         self.counted_alike = false;
-        Ok(())
+        Ok(outputs)
     }
 
     /// All that a screen shows.

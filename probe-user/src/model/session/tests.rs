@@ -51,7 +51,7 @@ fn waiting(netns: u32, runs: u64, expires_ns: u64) -> Snapshot {
         pending: 1,
         cpu: 0,
         generation: 0,
-        reserved: 0,
+        level: 1,
         expires: expires_ns / JIFFY,
         run_estimation: 1,
         seeded: 1,

@@ -63,7 +63,7 @@ fn waiting(netns: u32, expires_ns: u64) -> Snapshot {
         pending: 1,
         cpu: 0,
         generation: 0,
-        reserved: 0,
+        level: 1,
         expires: expires_ns,
         run_estimation: 1,
         seeded: 1,
@@ -378,7 +378,7 @@ fn no_run_is_a_finding_with_its_reason() {
     ];
     let findings = [
         ("nothing there", finding(&[])),
-        ("dead", finding(&[(&dead, &[]), (&dead, &[])])),
+        ("dead", finding(&[(&dead[..], &[][..]); 4])),
         ("slowed", finding(&[(&far, &[])])),
         ("pending", finding(&[(&near, &[])])),
         ("missed", finding(&[(&near, &[]), (&later, &[])])),

@@ -33,16 +33,13 @@ fn with_64_possible_cpus_every_long_run_is_seen_with_its_estimators() {
     for (call, _) in &pairs {
         assert_eq!(call["estimators"], 30_001, "{call}");
     }
-    // Emulated CPUs lose time to each other, so only the sums are held against each other.
-    let told: u64 = pairs
-        .iter()
-        .map(|(call, _)| number(call, "duration_ns").unwrap())
-        .sum();
-    let traced: u64 = pairs.iter().map(|(_, run)| run.lasted_ns).sum();
-    assert!(
-        told.abs_diff(traced) * 20 <= traced,
-        "told {told} ns, traced {traced} ns"
-    );
+    // The probes are inside of the tracepoints, so no call can be longer than its run was traced.
+    for (call, run) in &pairs {
+        assert!(
+            number(call, "duration_ns").unwrap() <= run.lasted_ns,
+            "{call} of {run:?}"
+        );
+    }
     let summary = watched.only("summary").unwrap();
     for field in ["lost", "missed"] {
         assert_eq!(number(summary, field).unwrap(), 0, "{summary}");

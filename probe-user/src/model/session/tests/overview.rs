@@ -255,3 +255,168 @@ fn starts_and_stops_without_a_record_are_counted_from_snapshot_to_snapshot() {
     assert_eq!(session.interval(3 * SECOND).lock_waits.unrecorded, 5);
     assert_eq!(session.interval(4 * SECOND).lock_waits.unrecorded, 0);
 }
+
+#[test]
+fn the_next_run_is_told_by_the_level_that_the_timer_is_on() {
+    let mut session = watching_all();
+    // 75,000 jiffies ahead, on level 4: in steps of 4,096.
+    let far = Snapshot {
+        level: 4,
+        ..waiting(ROOT, 1, 75_000 * JIFFY)
+    };
+    tick(&mut session, SECOND, &[far], &[]);
+    let next = session.overview(SECOND).next_run.unwrap();
+    assert_eq!(next.due_ns, (75_000 / 4_096 + 1) * 4_096 * JIFFY);
+}
+
+#[test]
+fn a_namespace_that_gets_the_number_of_one_that_is_gone_begins_with_nothing() {
+    let mut session = watching_all();
+    tick(
+        &mut session,
+        SECOND,
+        &[waiting(POD, 1, PERIOD)],
+        &[run_at(POD, MS)],
+    );
+    tick(&mut session, 2 * SECOND, &[], &[]);
+    assert_eq!(overview_of(&session, POD).state, Some(State::Absent));
+    tick(
+        &mut session,
+        3 * SECOND,
+        &[waiting(POD, 0, 5 * SECOND)],
+        &[],
+    );
+    let another = overview_of(&session, POD);
+    assert_eq!(
+        (another.state, another.calls, another.max_ns),
+        (Some(State::Active), 0, None)
+    );
+    assert_eq!(counts(&session), [1, 1, 0, 0], "the sum of all has them");
+}
+
+#[test]
+fn so_does_one_that_gets_it_within_a_tick() {
+    let mut session = watching_all();
+    tick(
+        &mut session,
+        SECOND,
+        &[waiting(POD, 1, PERIOD)],
+        &[run_at(POD, MS)],
+    );
+    let successor = Snapshot {
+        generation: 7,
+        ..waiting(POD, 0, 4 * SECOND)
+    };
+    tick(&mut session, 2 * SECOND, &[successor], &[]);
+    assert_eq!(overview_of(&session, POD).calls, 0);
+}
+
+#[test]
+fn a_namespace_that_only_lost_ip_vs_for_a_while_keeps_its_sums() {
+    let mut session = watching_all();
+    tick(
+        &mut session,
+        SECOND,
+        &[waiting(ROOT, 1, PERIOD)],
+        &[run_at(ROOT, MS)],
+    );
+    session.detached(2 * SECOND);
+    session.attached_again();
+    tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 0, 6 * SECOND)],
+        &[],
+    );
+    assert_eq!(overview_of(&session, ROOT).calls, 1);
+}
+
+#[test]
+fn the_stall_of_a_young_namespace_is_told_over_its_own_life() {
+    let mut session = watching_all();
+    tick(
+        &mut session,
+        8 * SECOND,
+        &[waiting(ROOT, 0, 9 * SECOND)],
+        &[],
+    );
+    let both = [waiting(ROOT, 0, 11 * SECOND), waiting(POD, 1, 11 * SECOND)];
+    tick(
+        &mut session,
+        9 * SECOND,
+        &both,
+        &[run_at(POD, 8 * SECOND + MS)],
+    );
+    let pod = session.overview(10 * SECOND).namespaces[1].clone();
+    // 4 ms in the two seconds since the last look at which it was not there.
+    assert_eq!((pod.netns, pod.stall_ns_per_s), (POD, Some(2 * MS)));
+}
+
+#[test]
+fn a_reset_tells_what_was_held_back_and_counts_none_of_it() {
+    let mut session = watching_all();
+    let now_ns = PERIOD + 4 * MS;
+    let run = run_at(ROOT, PERIOD);
+    session.take(&[run], &[], now_ns);
+    let told = session.reset(now_ns);
+    assert_eq!(calls(&told), [(PERIOD, Some(4 * MS))]);
+    let overview = session.overview(now_ns + SECOND);
+    assert_eq!((overview.all.calls, overview.max_blackout), (0, None));
+    assert_eq!(overview.cpus, []);
+}
+
+#[test]
+fn one_that_was_never_seen_alive_is_dead_only_after_some_looks() {
+    let mut session = watching_all();
+    let idle = not_pending(ROOT, 0, SECOND);
+    let told: Vec<_> = (1..=4)
+        .flat_map(|second| tick(&mut session, second * SECOND, &[idle], &[]))
+        .collect();
+    assert_eq!(changes(&told), ["-> DEAD"]);
+    let mut session = watching_all();
+    for second in 1..=3 {
+        // It may be in a run that began before the probes were there.
+        assert_eq!(
+            changes(&tick(&mut session, second * SECOND, &[idle], &[])),
+            [""; 0]
+        );
+    }
+}
+
+#[test]
+fn a_length_that_a_walk_corrects_is_told() {
+    let mut session = watching_all();
+    let corrected = Snapshot {
+        walked: 30_007,
+        ..waiting(ROOT, 0, PERIOD)
+    };
+    let told = tick(&mut session, SECOND, &[corrected], &[]);
+    let [Output::Notice(notice)] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!(notice.topic, Topic::Length);
+    assert!(
+        notice.text.contains("30001 long and is 30007"),
+        "{}",
+        notice.text
+    );
+    let right = Snapshot {
+        walked: 30_001,
+        ..waiting(ROOT, 0, PERIOD)
+    };
+    assert!(tick(&mut session, 2 * SECOND, &[right], &[]).is_empty());
+}
+
+#[test]
+fn what_is_gone_is_no_measure_of_cost() {
+    let mut session = watching_all();
+    tick(
+        &mut session,
+        SECOND,
+        &[waiting(ROOT, 1, PERIOD)],
+        &[run_at(ROOT, MS)],
+    );
+    assert!(session.overview(SECOND).cost.is_some());
+    tick(&mut session, 2 * SECOND, &[], &[]);
+    assert_eq!(session.overview(2 * SECOND).cost, None);
+}

@@ -228,7 +228,7 @@ pub fn overview() -> Overview {
         cost: Some(Cost {
             estimators: 30_001,
             run_ns: 3_871_777,
-            base_ns: 1_773,
+            base_ns: Some(1_773),
         }),
         lock_waits: LockWaitSums {
             count: 2,
