@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, IsTerminal as _, Write},
+    io::{self, BufWriter, Write},
     ops::Range,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     panic,
@@ -66,7 +66,8 @@ impl Terminal {
         let terminal = Self {
             backend: CrosstermBackend::new(BufWriter::new(output()?)),
             lines: Lines::default(),
-            keyboard: Keyboard::new(keyboard()?)?,
+            // Standard input is a terminal where a screen is wanted.
+            keyboard: Keyboard::new(io::stdin().as_fd().try_clone_to_owned()?)?,
             resized: signal(SignalKind::window_change())?,
         };
         give_back_on_panic();
@@ -169,19 +170,6 @@ fn give_back_on_panic() {
             before(info);
         }));
     });
-}
-
-/// Where keys come from: standard input, unless something else is read from there.
-fn keyboard() -> io::Result<OwnedFd> {
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        return stdin.as_fd().try_clone_to_owned();
-    }
-    let tty = File::open("/dev/tty").map_err(|error| {
-        let text = format!("/dev/tty, to read keys from, cannot be opened: {error}; use --plain");
-        io::Error::new(error.kind(), text)
-    })?;
-    Ok(tty.into())
 }
 
 /// Keys of a terminal. Not crossterm's: its reader never returns once the terminal is gone, and takes a
