@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         .filter_level(level)
         // What the loader probes of the kernel is not what people ask for.
         .filter_module("aya", log::LevelFilter::Warn)
+        .target(env_logger::Target::Pipe(Box::new(watch::BesideScreen)))
         .init();
     let done = match &cli.command {
         Command::Check(args) => check::run(args, &cli.root()),

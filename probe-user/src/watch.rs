@@ -17,4 +17,5 @@ mod tui;
 mod watcher;
 
 pub use run::run;
+pub use tui::BesideScreen;
 pub use watcher::TICK;

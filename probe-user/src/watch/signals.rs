@@ -2,14 +2,19 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
+    flag, low_level,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::tui;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +35,7 @@ pub struct Signals {
 
 impl Signals {
     /// The first that asks to end only asks; the second ends us at once, should writing to a reader that does
-    /// not read hold us up. The kernel takes the probes away with us.
+    /// not read hold us up. The terminal is given back even so. The kernel takes the probes away with us.
     ///
     /// # Errors
     ///
@@ -38,7 +43,15 @@ impl Signals {
     pub fn new() -> io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
+            let asked_before = Arc::clone(&asked);
+            let end_at_once = move || {
+                if asked_before.load(Ordering::SeqCst) {
+                    tui::give_back_at_once();
+                    low_level::exit(128 + signal);
+                }
+            };
+            // SAFETY: reading an atomic, giving the terminal back so and `_exit` are async-signal-safe.
+            unsafe { low_level::register(signal, end_at_once) }?;
             flag::register(signal, Arc::clone(&asked))?;
         }
         Ok(Self {

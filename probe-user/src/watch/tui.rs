@@ -16,6 +16,7 @@ use std::io;
 use ratatui::{buffer::Buffer, layout::Rect};
 
 pub use look::Look;
+pub use terminal::{BesideScreen, give_back_at_once};
 
 use self::{
     app::App,
@@ -142,6 +143,7 @@ impl Screen {
         match input {
             Input::Key(key) => Ok(self.app.press(key)),
             Input::Resized => Ok(None),
+            Input::Stop => Ok(Some(Request::Suspend)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The real terminal: taken, read, written to, and given back whatever happens.
 
+mod at_once;
+
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal as _, Write},
@@ -23,7 +25,7 @@ use crossterm::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{Signal, raise},
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction},
     unistd::read,
 };
 use ratatui::{
@@ -38,6 +40,8 @@ use tokio::{
     signal::unix::{self, SignalKind, signal},
 };
 
+pub use self::at_once::give_back as give_back_at_once;
+
 use super::{decoder::Decoder, lines::Lines};
 
 /// The terminal is ours at the moment, and to be given back.
@@ -50,6 +54,8 @@ pub enum Input {
     Key(KeyEvent),
     /// It has another size.
     Resized,
+    /// We are told to stop by someone else than the terminal, whose Ctrl-Z is a key.
+    Stop,
 }
 
 /// The terminal, taken until this is dropped.
@@ -58,6 +64,7 @@ pub struct Terminal {
     lines: Lines,
     keyboard: Keyboard,
     resized: unix::Signal,
+    stop: unix::Signal,
 }
 
 impl Terminal {
@@ -66,8 +73,10 @@ impl Terminal {
         let terminal = Self {
             backend: CrosstermBackend::new(BufWriter::new(output()?)),
             lines: Lines::default(),
-            keyboard: Keyboard::new(keyboard()?)?,
+            // Standard input is a terminal where a screen is wanted.
+            keyboard: Keyboard::new(io::stdin().as_fd().try_clone_to_owned()?)?,
             resized: signal(SignalKind::window_change())?,
+            stop: signal(SignalKind::from_raw(Signal::SIGTSTP as i32))?,
         };
         give_back_on_panic();
         take()?;
@@ -99,21 +108,19 @@ impl Terminal {
         self.lines.forget();
     }
 
-    /// The next key or change of size. Nothing is lost when this is dropped.
+    /// The next key, change of size or wish to stop us. Nothing is lost when this is dropped.
     pub async fn input(&mut self) -> io::Result<Input> {
         tokio::select! {
             key = self.keyboard.key() => Ok(Input::Key(key?)),
             _ = self.resized.recv() => Ok(Input::Resized),
+            _ = self.stop.recv() => Ok(Input::Stop),
         }
     }
 
     /// Gives the terminal back and stops, as the shell's Ctrl-Z does; takes it again when told to go on.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        // To this thread: by its default action the signal stops all of us before this returns, which it
-        // does when `SIGCONT` comes. Sent to the process, another thread might take it a moment later,
-        // and the shell would find the terminal as we need it.
-        raise(Signal::SIGTSTP)?;
+        stop()?;
         self.take_again()
     }
 
@@ -143,8 +150,24 @@ fn output() -> io::Result<File> {
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
+/// Stops this process until `SIGCONT` comes. Not by `SIGSTOP`, which stops even where there is no shell that could
+/// let us go on.
+fn stop() -> io::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action runs no code of ours.
+    let ours = unsafe { sigaction(Signal::SIGTSTP, &default) }?;
+    // To this thread: by its default action the signal stops all of us before this returns. Sent to the
+    // process, another thread might take it a moment later, and the shell would find the terminal as we
+    // need it.
+    let raised = raise(Signal::SIGTSTP);
+    // SAFETY: it is the handler that was there before, and is good for any moment.
+    unsafe { sigaction(Signal::SIGTSTP, &ours) }?;
+    Ok(raised?)
+}
+
 fn take() -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
+    at_once::is_about_to_change()?;
     enable_raw_mode()?;
     execute!(output()?, EnterAlternateScreen, Hide)
 }
@@ -157,6 +180,26 @@ pub fn give_back() {
     let reset = SetAttribute(Attribute::Reset);
     let _gone = output().and_then(|mut out| execute!(out, reset, Show, LeaveAlternateScreen));
     let _gone = disable_raw_mode();
+    at_once::is_as_found();
+}
+
+/// Standard error, on which nothing appears while a screen is open on the same terminal: it would stand in the
+/// midst of the screen.
+#[derive(Debug)]
+pub struct BesideScreen;
+
+impl Write for BesideScreen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let stderr = io::stderr();
+        if TAKEN.load(Ordering::SeqCst) && stderr.is_terminal() {
+            return Ok(bytes.len());
+        }
+        stderr.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
 }
 
 /// What a panic has to say is to be read on the ordinary screen.
@@ -169,19 +212,6 @@ fn give_back_on_panic() {
             before(info);
         }));
     });
-}
-
-/// Where keys come from: standard input, unless something else is read from there.
-fn keyboard() -> io::Result<OwnedFd> {
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        return stdin.as_fd().try_clone_to_owned();
-    }
-    let tty = File::open("/dev/tty").map_err(|error| {
-        let text = format!("/dev/tty, to read keys from, cannot be opened: {error}; use --plain");
-        io::Error::new(error.kind(), text)
-    })?;
-    Ok(tty.into())
 }
 
 /// Keys of a terminal. Not crossterm's: its reader never returns once the terminal is gone, and takes a
@@ -287,8 +317,12 @@ fn line_end(buffer: &Buffer, y: u16) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::{
+        io::{Read as _, Write as _},
+        process::{Command, Stdio},
+    };
 
+    use nix::{pty::openpty, sys::termios::tcgetattr};
     use ratatui::style::{Color, Modifier};
     use terminput::KeyCode;
 
@@ -331,6 +365,46 @@ mod tests {
             writer.write_all(b"q").unwrap();
             assert_eq!(keyboard.key().await.unwrap().code, KeyCode::Char('q'));
         });
+    }
+
+    /// In the process that is to panic.
+    const PANICS: &str = "IPVS_LATENCY_TEST_PANICS_WITH_A_SCREEN";
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_says_anything() {
+        if std::env::var_os(PANICS).is_some() {
+            with_runtime(async {
+                let _terminal = Terminal::open().unwrap();
+                panic!("this is said on the ordinary screen");
+            });
+        }
+        let pty = openpty(None, None).unwrap();
+        let before = tcgetattr(&pty.slave).unwrap();
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        let name = "a_panic_gives_the_terminal_back_before_it_says_anything";
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--nocapture", name])
+            .env(PANICS, "1")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(tcgetattr(&pty.slave).unwrap(), before);
+        drop(pty.slave);
+        let mut written = Vec::new();
+        // A terminal without a program ends with an error.
+        let _end = File::from(pty.master).read_to_end(&mut written);
+        let written = String::from_utf8(written).unwrap();
+        let place = |what: &str| {
+            let place = written.rfind(what);
+            place.unwrap_or_else(|| panic!("no {what:?} in {written:?}"))
+        };
+        assert!(place("\x1b[?1049h") < place("\x1b[?1049l"), "{written:?}");
+        assert!(place("\x1b[?25l") < place("\x1b[?25h"), "{written:?}");
+        let said = place("this is said on the ordinary screen");
+        assert!(place("\x1b[?1049l") < said, "{written:?}");
     }
 
     #[test]

@@ -9,11 +9,11 @@ use self::fixture::{
     overview, press,
 };
 use super::{
-    app::{Table, timeline::SECONDS},
+    app::{Table, census::Census, timeline::SECONDS},
     keys::{self, Action, Pane},
     view, *,
 };
-use crate::model::{NamespaceView, State};
+use crate::model::{Call, NamespaceView, State};
 
 mod fixture;
 mod input;
@@ -356,4 +356,63 @@ fn rows_are_sorted_only_as_asked() {
     app.update(Action::Sort);
     assert_eq!(netns(&app), fixture::NETNS);
     assert_eq!(app.table, Table::Namespaces);
+}
+
+#[test]
+fn what_is_older_than_the_last_hour_is_not_put_into_a_newer_second() {
+    let mut app = App::new(host(), LOOK, 0);
+    let at = |second: u64, duration_ns| {
+        Output::Call(Call {
+            start_ns: second * SECOND,
+            duration_ns,
+            ..call(ROOT, 0)
+        })
+    };
+    app.feed(&[at(10_000, MS), at(10_000 - SECONDS, 9 * MS)]);
+    let max_ns = |app: &App, second: u64| app.data().timeline.column(second..second + 1).max_ns;
+    assert_eq!(max_ns(&app, 10_000), MS);
+    // The oldest that is kept.
+    app.feed(&[at(10_001 - SECONDS, 2 * MS)]);
+    assert_eq!(max_ns(&app, 10_001 - SECONDS), 2 * MS);
+    assert_eq!(max_ns(&app, 10_000), MS);
+}
+
+#[test]
+fn a_fresh_change_does_not_hide_what_is_worse_and_still_stands() {
+    let second_line = |to, overview| {
+        let mut app = app_of(LOOK, overview);
+        app.feed(&[change(1, POD, to, "because")]);
+        let text = screen(&mut app, 80, 24);
+        text.lines().nth(1).unwrap().to_owned()
+    };
+    let skipping = || {
+        let mut overview = overview();
+        overview.namespaces[2].state = Some(State::Skipping);
+        overview
+    };
+    let fresh = |to| format!(" {to} (was ACTIVE)  netns {POD}: because");
+    for (to, overview, shown) in [
+        (State::Absent, dead(), " DEAD  netns 4026531840"),
+        (State::Slowed, dead(), " DEAD  netns 4026531840"),
+        (State::Dead, dead(), &*fresh(State::Dead)),
+        (State::Absent, skipping(), " SKIPPING  netns 4026532202"),
+        (State::Skipping, skipping(), &*fresh(State::Skipping)),
+        (State::Slowed, skipping(), &*fresh(State::Slowed)),
+        (State::Absent, overview(), &*fresh(State::Absent)),
+    ] {
+        let line = second_line(to, overview);
+        assert!(line.starts_with(shown), "{to}: {line}");
+    }
+}
+
+#[test]
+fn a_namespace_without_an_estimator_does_not_have_the_longest_list() {
+    let mut overview = overview();
+    overview.namespaces[0].state = Some(State::Absent);
+    overview.namespaces[2].estimators = Some(7);
+    assert_eq!(Census::of(&overview.namespaces).longest, Some(2));
+    for namespace in &mut overview.namespaces {
+        namespace.state = Some(State::Absent);
+    }
+    assert_eq!(Census::of(&overview.namespaces).longest, None);
 }

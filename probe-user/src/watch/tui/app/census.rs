@@ -5,7 +5,7 @@ use crate::model::{NamespaceView, State};
 /// How many namespaces are in which state, and which stand for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Census {
-    /// The place of the one with the longest list.
+    /// The place of the one with the longest list, of those that have an estimator.
     pub longest: Option<usize>,
     states: [Group; 6],
 }
@@ -28,7 +28,7 @@ impl Census {
             let is_longer = |than: Option<usize>| {
                 than.is_none_or(|than| view.estimators > views[than].estimators)
             };
-            if is_longer(census.longest) {
+            if view.state != Some(State::Absent) && is_longer(census.longest) {
                 census.longest = Some(place);
             }
             if let Some(state) = view.state {

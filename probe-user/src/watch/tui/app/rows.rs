@@ -66,7 +66,7 @@ impl Filter {
     }
 }
 
-/// The places of the namespaces to show, in the order to show them. `before` is the order of the last
+/// The places of the namespaces to show, in the order to show them. `before` is what this returned the last
 /// time: what is nearly sorted already is sorted with few comparisons.
 #[must_use]
 pub fn namespaces(
@@ -75,11 +75,13 @@ pub fn namespaces(
     sort: Sort,
     wanted: impl Fn(u32) -> bool,
 ) -> Vec<usize> {
-    let mut rows = if before.len() == views.len() {
-        before
-    } else {
-        (0..views.len()).collect()
-    };
+    // There may have been more namespaces, or a filter: only an order of all that there are now is of use. No
+    // place is in it twice.
+    let mut rows = before;
+    rows.retain(|row| *row < views.len());
+    if rows.len() < views.len() {
+        rows = (0..views.len()).collect();
+    }
     rows.retain(|row| wanted(views[*row].netns));
     match sort {
         Sort::Stall => rows.sort_by_key(|row| (Reverse(views[*row].stall_ns_per_s), *row)),

@@ -1,6 +1,6 @@
 //! What is in sight of the log and of the tables.
 
-use super::App;
+use super::{App, log::Line};
 use crate::watch::tui::{
     keys::{Pane, Scroll},
     layout,
@@ -22,6 +22,22 @@ impl App {
         let first = self.first_row(self.table, height);
         let last_first = rows.saturating_sub(height);
         self.offsets[self.table as usize] = moved(first, last_first, height, scroll);
+    }
+
+    /// The lines of the log that are in sight where there is room for `height`, the newest first. Where those at
+    /// the place that was scrolled to are no longer kept, the oldest that are.
+    pub fn log_lines(&self, height: usize) -> Vec<Line<'_>> {
+        let from = |bottom| {
+            let lines = self.data().log.back_from(bottom).map(|(_, line)| line);
+            lines.filter(|line| self.is_wanted(line))
+        };
+        let lines: Vec<_> = from(self.log_bottom).take(height).collect();
+        if lines.len() == height || self.log_bottom.is_none() {
+            return lines;
+        }
+        let mut lines: Vec<_> = from(None).collect();
+        lines.drain(..lines.len().saturating_sub(height));
+        lines
     }
 
     /// The log is read from its end: its first line in sight is so many from the newest.

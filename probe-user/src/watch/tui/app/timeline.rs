@@ -146,8 +146,9 @@ impl Timeline {
     /// Adds what came.
     pub fn push(&mut self, output: &Output) {
         let start_ns = output.start_ns();
-        if let Output::Call(call) = output {
-            let column = self.at(start_ns);
+        if let Output::Call(call) = output
+            && let Some(column) = self.at(start_ns)
+        {
             column.max_ns = column.max_ns.max(call.duration_ns);
             column.observed = true;
         }
@@ -158,7 +159,9 @@ impl Timeline {
 
     /// Notes that something happened.
     pub fn note(&mut self, at_ns: u64, moment: Moment) {
-        self.at(at_ns).moments.0 |= moment.bit();
+        if let Some(column) = self.at(at_ns) {
+            column.moments.0 |= moment.bit();
+        }
     }
 
     /// From `from_ns` to `to_ns` every run was seen.
@@ -166,14 +169,19 @@ impl Timeline {
         let last = to_ns / SECOND_NS;
         let first = (from_ns / SECOND_NS).max(last.saturating_sub(SECONDS - 1));
         for second in first..=last {
-            self.at(second * SECOND_NS).observed = true;
+            if let Some(column) = self.at(second * SECOND_NS) {
+                column.observed = true;
+            }
         }
     }
 
-    /// The second of a moment, cleared of what stood there an hour ago. What is older than that by now
-    /// lands in a place that nobody looks at.
-    fn at(&mut self, at_ns: u64) -> &mut Column {
+    /// The second of a moment, cleared of what stood there an hour ago; `None`: it is older than what is kept,
+    /// and a newer second has its place.
+    fn at(&mut self, at_ns: u64) -> Option<&mut Column> {
         let number = at_ns / SECOND_NS;
+        if number < self.oldest() {
+            return None;
+        }
         self.newest = self.newest.max(number);
         let second = &mut self.ring[place(number)];
         if number > second.number {
@@ -182,7 +190,12 @@ impl Timeline {
                 column: Column::default(),
             };
         }
-        &mut second.column
+        Some(&mut second.column)
+    }
+
+    /// The number of the first second that is kept.
+    fn oldest(&self) -> u64 {
+        (self.newest + 1).saturating_sub(SECONDS)
     }
 
     /// What the seconds of `numbers` came to.
@@ -190,8 +203,7 @@ impl Timeline {
     pub fn column(&self, numbers: Range<u64>) -> Column {
         let mut sum = Column::default();
         // What no later second has overwritten yet is older than what is kept.
-        let oldest = (self.newest + 1).saturating_sub(SECONDS);
-        for number in numbers.start.max(oldest)..numbers.end {
+        for number in numbers.start.max(self.oldest())..numbers.end {
             let second = &self.ring[place(number)];
             if second.number == number {
                 sum.max_ns = sum.max_ns.max(second.column.max_ns);

@@ -3,7 +3,7 @@
 use terminput::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{
-    fixture::{NOW, ROOT, SECOND, app, app_of, call, crowded, overview, press},
+    fixture::{NOW, POD, ROOT, SECOND, app, app_of, call, change, crowded, overview, press},
     *,
 };
 use crate::watch::tui::{
@@ -246,4 +246,153 @@ fn escape_takes_back_one_thing_at_a_time() {
     assert!(!app.alone && app.namespace_rows.len() == 1);
     press(&mut app, "\u{1b}");
     assert_eq!(app.namespace_rows.len(), 4);
+}
+
+/// The log's lines in sight at 80x24.
+fn log_in_sight(app: &mut App) -> Vec<String> {
+    app.resize(80, 24);
+    let text = screen(app, 80, 24);
+    let from_title = text.lines().skip_while(|line| !line.contains("3 Calls"));
+    let lines = from_title.skip(1).take_while(|line| !line.contains("4 "));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_log_scrolled_back_to_what_is_no_longer_kept_shows_the_oldest_that_is() {
+    let mut app = app();
+    app.resize(80, 24);
+    press(&mut app, "3g");
+    let height = log_in_sight(&mut app).len();
+    assert!(log_in_sight(&mut app).iter().all(|line| !line.is_empty()));
+    let many = |from, to| -> Vec<Output> {
+        (from..to)
+            .map(|number| Output::Call(call(ROOT, number)))
+            .collect()
+    };
+    // The fixture's 232 calls are pushed out, some of these, too; other lines are kept beside them.
+    app.feed(&many(58, 1_100));
+    press(&mut app, "/root\n");
+    press(&mut app, "g");
+    let first = log_in_sight(&mut app);
+    assert!(first.iter().all(|line| !line.is_empty()), "{first:?}");
+    // Nothing but calls of the root namespace fits the filter after this.
+    app.feed(&many(1_100, 2_500));
+    app.feed(
+        &(0..1_000)
+            .map(|_| change(1, POD, State::Active, ""))
+            .collect::<Vec<_>>(),
+    );
+    let after = log_in_sight(&mut app);
+    assert_eq!(after.len(), height);
+    assert!(after.iter().all(|line| !line.is_empty()), "{after:?}");
+    let oldest = call(ROOT, 1_500).at.time_of_day();
+    assert!(after[0].contains(&oldest), "no {oldest} in {after:?}");
+}
+
+#[test]
+fn fewer_or_other_namespaces_than_were_filtered_are_shown() {
+    let rows = |app: &App| app.namespace_rows.len();
+    for filter in ["4026532", "root", "nobody"] {
+        let mut app = app_of(fixture::LOOK, crowded(100));
+        press(&mut app, &format!("/{filter}\n"));
+        // As many as the filter left were taken for the same ones.
+        let left = rows(&app);
+        for number in [left, left + 1, 0, 1, 4, 100] {
+            app.show(crowded(u32::try_from(number).unwrap()));
+            assert!(app.namespace_rows.iter().all(|row| *row < number));
+            screen(&mut app, 80, 24);
+            press(&mut app, "\u{1b}");
+            assert_eq!(rows(&app), number, "all are shown without a filter");
+            press(&mut app, &format!("/{filter}\n"));
+        }
+    }
+}
+
+/// Numbers, as good as random and the same for a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        // Knuth's MMIX generator, of which the upper bits are the good ones.
+        let next = self.0.wrapping_mul(6_364_136_223_846_793_005);
+        self.0 = next.wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+
+    fn of<T: Copy>(&mut self, these: &[T]) -> T {
+        these[self.below(these.len())]
+    }
+}
+
+#[test]
+fn nothing_that_can_happen_in_any_order_is_a_panic() {
+    let overviews: Vec<_> = [0, 1, 3, 30, 90].map(crowded).into();
+    let keys = [
+        "/root\n",
+        "/40265\n",
+        "/nobody\n",
+        "\u{1b}",
+        " ",
+        "r",
+        "m",
+        "s",
+        "c",
+        "1",
+        "2",
+        "3",
+        "4",
+        "z",
+        "?",
+        "j",
+        "k",
+        "g",
+        "G",
+        "+",
+        "-",
+        "l",
+        "\t",
+        "/x",
+        "\n",
+    ];
+    let sizes = [
+        (80, 24),
+        (120, 40),
+        (200, 60),
+        (60, 20),
+        (100, 33),
+        (0, 0),
+        (3, 2),
+    ];
+    for seed in 1..=12 {
+        let mut dice = Dice(seed);
+        let mut app = app_of(fixture::LOOK, overview());
+        let mut now_ns = NOW;
+        for step in 0..400 {
+            match dice.below(6) {
+                0 => app.show(Overview {
+                    now_ns,
+                    attached: dice.below(8) > 0,
+                    ..dice.of(&overviews.iter().collect::<Vec<_>>()).clone()
+                }),
+                1 => {
+                    let number = dice.below(2_000) as u64;
+                    app.feed(&[Output::Call(call(dice.of(&fixture::NETNS), number))]);
+                }
+                2 => {
+                    now_ns += dice.of(&[0, SECOND, 4_000 * SECOND]);
+                    app.tick(now_ns);
+                }
+                _ => press(&mut app, dice.of(&keys)),
+            }
+            let (columns, lines) = dice.of(&sizes);
+            drawn(&mut app, columns, lines);
+            let rows = app.namespace_rows.len();
+            let there = app.data().overview.as_ref().unwrap().namespaces.len();
+            let is_filtered = !app.filter.text().is_empty();
+            assert!(
+                rows == there || (is_filtered && rows < there),
+                "seed {seed}, step {step}"
+            );
+        }
+    }
 }

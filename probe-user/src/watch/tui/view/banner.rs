@@ -1,4 +1,5 @@
-//! The second line: a change of state while it is fresh, else what is wrong, else that nothing is.
+//! The second line: a change of state while it is fresh and nothing worse stands, else what is wrong, else that
+//! nothing is.
 
 use std::cmp::Reverse;
 
@@ -37,13 +38,17 @@ fn says(canvas: &Canvas<'_>, app: &App, data: &Data) -> (String, Style) {
         let text = "ip_vs is not loaded: waiting for it".into();
         return (text, look.fg(Color::Yellow).add_modifier(reversed));
     }
-    if let Some((change, more)) = fresh_change(data) {
-        let style = look.state(change.to).add_modifier(reversed);
-        return (change_text(app, change, more), style);
-    }
     let wrong = WRONG
         .into_iter()
         .find(|state| data.census.in_state(*state).number > 0);
+    // What still stands is not hidden by what is less grave, however fresh.
+    let worst = wrong.map_or(WRONG.len(), gravity);
+    if let Some((change, more)) = fresh_change(data)
+        && gravity(change.to) <= worst
+    {
+        let style = look.state(change.to).add_modifier(reversed);
+        return (change_text(app, change, more), style);
+    }
     match wrong {
         Some(state) => (
             wrong_text(app, overview, state),
@@ -60,13 +65,15 @@ fn fresh_change(data: &Data) -> Option<(&StateChange, usize)> {
         Output::StateChange(change) if change.start_ns > since_ns => Some(change),
         _ => None,
     });
-    let gravity = |state| WRONG.iter().position(|wrong| *wrong == state);
     let more = changes.clone().count().checked_sub(1)?;
-    let gravest = changes.min_by_key(|change| {
-        let place = gravity(change.to).unwrap_or(WRONG.len());
-        (place, Reverse(change.start_ns))
-    })?;
+    let gravest = changes.min_by_key(|change| (gravity(change.to), Reverse(change.start_ns)))?;
     Some((gravest, more))
+}
+
+/// How grave a state is: 0 is the gravest, and nothing is wrong with the last.
+fn gravity(state: State) -> usize {
+    let place = WRONG.iter().position(|wrong| *wrong == state);
+    place.unwrap_or(WRONG.len())
 }
 
 fn change_text(app: &App, change: &StateChange, more: usize) -> String {

@@ -52,14 +52,7 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
     let table = Table::new(&columns, canvas.width());
     table.headings(canvas, title);
     let height = usize::from(canvas.height().saturating_sub(1));
-    let log = &app.data().log;
-    let newest_first: Vec<_> = log
-        .back_from(app.log_bottom)
-        .map(|(_, line)| line)
-        .filter(|line| app.is_wanted(line))
-        .take(height)
-        .collect();
-    for (y, line) in (1..).zip(newest_first.iter().rev()) {
+    for (y, line) in (1..).zip(app.log_lines(height).iter().rev()) {
         match *line {
             Line::Call(call) | Line::Other(Output::Call(call)) => {
                 draw_call(canvas, &table, y, call, app);
