@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    measure::{Longest, Observed},
+    measure::{self, Longest, Observed},
     page::{Blackout, Measured, Namespace, Run},
 };
 use crate::{
@@ -120,13 +120,13 @@ pub fn complete(described: Vec<Namespace>, overview: &Overview) -> Vec<Namespace
     };
     let complete = described.into_iter().filter_map(|namespace| {
         let view = find(namespace.netns)?;
-        let due = view.next_run;
+        let due = measure::ahead(view, overview);
         Some(Namespace {
             estimators: view.estimators,
             run_estimation: view.run_estimation,
             state: state(view),
             period_ns: view.period_ns,
-            next_run_in_ns: due.map(|run| run.due_ns.saturating_sub(overview.now_ns)),
+            next_run_in_ns: due.map(|run| run.due_ns - overview.now_ns),
             next_cpu: due.map(|run| run.cpu),
             runs: view.calls,
             ..namespace
