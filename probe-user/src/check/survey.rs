@@ -89,10 +89,7 @@ impl Survey<'_> {
     }
 
     fn who(&self, netns: u32) -> Option<String> {
-        if self.root_netns == Some(netns) {
-            return Some("host".into());
-        }
-        let nobody = || (self.inhabitants.hidden() == 0).then_some("no process");
+        let nobody = || self.inhabitants.sees_all().then_some("no process");
         let who = self.inhabitants.who(netns).or_else(nobody)?;
         Some(who.to_owned())
     }

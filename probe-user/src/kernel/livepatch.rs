@@ -5,6 +5,8 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
+use super::printable::printable;
+
 /// One livepatch that the kernel has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Livepatch {
@@ -47,7 +49,7 @@ fn patch(folder: &Path, name: String) -> Livepatch {
             .into_iter()
             .map(|name| object(&folder, name))
             .collect(),
-        name,
+        name: printable(&name),
     }
 }
 
@@ -61,8 +63,8 @@ fn object(folder: &Path, name: String) -> Object {
     });
     Object {
         patched: switch(&folder.join("patched")),
-        functions: functions.collect(),
-        name,
+        functions: functions.map(|name| printable(&name)).collect(),
+        name: printable(&name),
     }
 }
 
@@ -119,6 +121,21 @@ mod tests {
             ],
         };
         assert_eq!(read(root.path()), Some(vec![expected]));
+    }
+
+    #[test]
+    fn no_name_of_a_patch_can_write_to_the_terminal() {
+        let root = tempfile::tempdir().unwrap();
+        let patch = root.path().join("sys/kernel/livepatch/a\x1b[2J");
+        fs::create_dir_all(patch.join("b\r/c\x07,1")).unwrap();
+        fs::write(patch.join("enabled"), "1").unwrap();
+        let found = read(root.path()).unwrap().remove(0);
+        assert_eq!((found.name.as_str(), found.enabled), ("a?[2J", Some(true)));
+        let object = &found.objects[0];
+        assert_eq!(
+            (object.name.as_str(), object.functions[0].as_str()),
+            ("b?", "c?")
+        );
     }
 
     #[test]
