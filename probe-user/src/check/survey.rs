@@ -11,6 +11,7 @@ use crate::{
         estimation::{self, Kind},
         inhabitants::Inhabitants,
         netns,
+        printable::is_plain,
         services::{self, Counted},
     },
     model::{NamespaceView, Overview, SLOW_PERIOD_NS, State},
@@ -98,7 +99,9 @@ impl Survey<'_> {
         if self.root_netns == Some(netns) {
             return Some(String::new());
         }
-        let file = match self.inhabitants.ip_netns_name(netns) {
+        // The name ends up in a command.
+        let name = self.inhabitants.ip_netns_name(netns);
+        let file = match name.filter(|name| is_plain(name)) {
             Some(name) => format!("/run/netns/{name}"),
             None => format!("/proc/{}/ns/net", self.inhabitants.process(netns)?),
         };

@@ -36,25 +36,30 @@ pub struct Object {
 pub fn read(root: &Path) -> Option<Vec<Livepatch>> {
     let folder = root.join("sys/kernel/livepatch");
     let names = folders(&folder)?;
-    Some(names.into_iter().map(|name| patch(&folder, name)).collect())
+    Some(
+        names
+            .into_iter()
+            .map(|name| patch(&folder, &name))
+            .collect(),
+    )
 }
 
-fn patch(folder: &Path, name: String) -> Livepatch {
-    let folder = folder.join(&name);
+fn patch(folder: &Path, name: &str) -> Livepatch {
+    let folder = folder.join(name);
     let objects = folders(&folder).unwrap_or_default();
     Livepatch {
         enabled: switch(&folder.join("enabled")),
         transition: switch(&folder.join("transition")),
         objects: objects
             .into_iter()
-            .map(|name| object(&folder, name))
+            .map(|name| object(&folder, &name))
             .collect(),
-        name: printable(&name),
+        name: printable(name),
     }
 }
 
-fn object(folder: &Path, name: String) -> Object {
-    let folder = folder.join(&name);
+fn object(folder: &Path, name: &str) -> Object {
+    let folder = folder.join(name);
     // A function's folder is called `name,sympos`.
     let functions = folders(&folder).unwrap_or_default().into_iter();
     let functions = functions.map(|function| match function.split_once(',') {
@@ -64,7 +69,7 @@ fn object(folder: &Path, name: String) -> Object {
     Object {
         patched: switch(&folder.join("patched")),
         functions: functions.map(|name| printable(&name)).collect(),
-        name: printable(&name),
+        name: printable(name),
     }
 }
 
