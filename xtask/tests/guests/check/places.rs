@@ -165,6 +165,7 @@ fn a_container_sees_the_host_and_what_it_may_not_see_is_said() {
         "/sys/fs/cgroup/kubepods.slice/kubepods-pod1b6ba2ee_4f4e_4a1c_9a53_0c1f7d2f6a11.slice";
     let script = format!(
         "{TRY}
+        try alone 'unshare -m -p -n -f --mount-proc ipvs-latency check --json'
         mkdir -p /host/proc /host/sys /host/run
         mount -t proc proc /host/proc; mount --rbind /sys /host/sys; mount --rbind /run /host/run
         mount | grep -q cgroup2 || mount -t cgroup2 none /sys/fs/cgroup
@@ -190,6 +191,23 @@ fn a_container_sees_the_host_and_what_it_may_not_see_is_said() {
     );
     let pod = namespace(&inside, number(&sections, "inode"));
     assert_eq!(pod["who"], "pod coredns-5d78c9869d-abcde", "{inside}");
+    // Without the host's files, its own first process is not taken for the host's, nor others for nobody.
+    let alone = page(&sections, "alone");
+    assert_eq!(
+        (&alone["root_netns"], code(&sections, "alone")),
+        (&ROOT.into(), 0)
+    );
+    for namespace in alone["namespaces"].as_array().unwrap() {
+        assert_eq!(
+            namespace["who"] == "host",
+            namespace["netns"] == ROOT,
+            "{alone}"
+        );
+        assert_ne!(namespace["who"], "no process", "{alone}");
+    }
+    assert_eq!(alone["namespaces"].as_array().unwrap().len(), 3, "{alone}");
+    let missing = alone["missing"][0].as_str().unwrap();
+    assert!(missing.contains("not in sight"), "{missing}");
     let blind = page(&sections, "blind");
     assert_eq!(code(&sections, "blind"), 0, "{blind}");
     let missing = blind["missing"][0].as_str().unwrap();
