@@ -28,7 +28,7 @@ use crate::{
     kernel::{
         cpus::Cpus,
         estimation::Kind,
-        inhabitants::Inhabitants,
+        inhabitants::{self, Inhabitants},
         livepatch::{self, Livepatch},
         netns,
         prerequisites::{self, Ready, Refusal},
@@ -136,7 +136,7 @@ impl Host {
 }
 
 fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> anyhow::Result<Page> {
-    let host = Host::read(root);
+    let mut host = Host::read(root);
     let survey = prerequisites::survey(root);
     let kind = match &survey {
         Ok(_) => Some(Kind::Timer),
@@ -145,7 +145,7 @@ fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> anyhow::Result<
     let tried = survey
         .map_err(|missing| Obstacle::missing(&missing))
         .and_then(|ready| {
-            let found = measure(&ready, &host.inhabitants, duration, max_ns);
+            let found = measure(&ready, &mut host.inhabitants, duration, max_ns);
             found.map_err(|error| Obstacle::refused(&error))
         });
     Ok(match tried {
@@ -212,13 +212,16 @@ fn kind(root: &Path, missing: &[Refusal]) -> Option<Kind> {
 /// The last look at the timers comes after all else that takes time.
 fn measure(
     ready: &Ready,
-    inhabitants: &Inhabitants,
+    inhabitants: &mut Inhabitants,
     duration: Duration,
     max_ns: Option<u64>,
 ) -> anyhow::Result<Found> {
     let mut measurement = Measurement::start(ready)?;
     measurement.observe(duration)?;
     let root_netns = measurement.root_netns().or_else(|| root_netns(&ready.root));
+    if let Some(netns) = root_netns {
+        inhabitants.set_root_netns(netns);
+    }
     let survey = Survey {
         root: &ready.root,
         inhabitants,
@@ -253,8 +256,11 @@ fn unmeasured(root: &Path, inhabitants: &Inhabitants, kind: Option<Kind>) -> any
     })
 }
 
+/// Of the host's first process. A container's own tells nothing.
 fn root_netns(root: &Path) -> Option<u32> {
-    netns::root_inode(root).ok()
+    inhabitants::sees_host(root)
+        .then(|| netns::root_inode(root).ok())
+        .flatten()
 }
 
 fn missing(obstacle: Option<Obstacle>, hidden: Option<String>, doubts: Vec<String>) -> Vec<String> {

@@ -13,6 +13,7 @@ pub mod module;
 pub mod netns;
 pub mod offsets;
 pub mod prerequisites;
+pub mod printable;
 pub mod services;
 pub mod steering;
 pub mod symbols;

@@ -6,7 +6,7 @@ use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
 
 use crate::{
     kernel::{prerequisites::Ready, time},
-    model::{Call, Clock, NamespaceView, Options, Output, Overview, Session, State},
+    model::{Call, Clock, NamespaceView, NextRun, Options, Output, Overview, Session, State},
     probe::Probe,
 };
 
@@ -19,7 +19,7 @@ pub const TO_JUDGE: Duration = Duration::from_secs(5);
 /// How often the timers are looked at: between two looks none runs twice.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
-/// A timer that runs at the last look is waited for: so often, so long.
+/// A timer that runs at the last look, or is about to, is waited for: so often, so long.
 const LAST_LOOKS: u32 = 50;
 const BETWEEN_LAST_LOOKS: Duration = Duration::from_millis(20);
 
@@ -121,26 +121,32 @@ impl Measurement {
         self.root_netns
     }
 
-    /// Takes a last look, and takes the probes away.
+    /// Takes a last look, and takes the probes away: that may take seconds on many CPUs, and what is told is
+    /// as of before.
     ///
     /// # Errors
     ///
     /// When the probes cannot be read.
     pub fn finish(mut self) -> anyhow::Result<Observed> {
-        for _ in 0..LAST_LOOKS {
-            self.look()?;
-            if !self.namespaces()?.iter().any(is_running) {
+        let mut overview = self.last_look()?;
+        for _ in 1..LAST_LOOKS {
+            if !is_any_at_hand(&overview) {
                 break;
             }
             sleep(BETWEEN_LAST_LOOKS);
+            overview = self.last_look()?;
         }
         let last = self.session.flush();
         self.longest.add(last);
-        drop(self.probe);
         Ok(Observed {
-            overview: self.session.overview(time::monotonic_ns()?),
+            overview: self.session.overview(overview.now_ns),
             longest: self.longest,
         })
+    }
+
+    fn last_look(&mut self) -> anyhow::Result<Overview> {
+        self.look()?;
+        Ok(self.session.overview(time::monotonic_ns()?))
     }
 
     /// First the snapshot, then the records: every run that the snapshot counts as over has its record among
@@ -157,10 +163,20 @@ impl Measurement {
     }
 }
 
-/// Not dead, and not pending either.
-fn is_running(namespace: &NamespaceView) -> bool {
-    let over = matches!(namespace.state, Some(State::Dead | State::Absent));
-    !over && namespace.next_run.is_none()
+/// A timer that is neither dead nor surely waiting.
+fn is_any_at_hand(overview: &Overview) -> bool {
+    overview.namespaces.iter().any(|namespace| {
+        let over = matches!(namespace.state, Some(State::Dead | State::Absent));
+        !over && ahead(namespace, overview).is_none()
+    })
+}
+
+/// The next run of a namespace, if it is surely still to come: jiffies tell its time up to one of them too late,
+/// and between the look at the timer and the overview it may have begun.
+#[must_use]
+pub fn ahead(namespace: &NamespaceView, overview: &Overview) -> Option<NextRun> {
+    let begun_ns = overview.now_ns.saturating_add(overview.clock.jiffy_ns);
+    namespace.next_run.filter(|run| run.due_ns > begun_ns)
 }
 
 fn root_netns(snapshot: &[Snapshot]) -> Option<u32> {

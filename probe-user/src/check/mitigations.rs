@@ -165,8 +165,9 @@ fn reload() -> Mitigation {
                and unload the livepatch that the timer was lost to. In other namespaces than the root one, save and \
                clear the rules too, or let their pods be made anew."
             .into(),
-        command: "ipvsadm -Sn > RULES; ipvsadm -C; rmmod $(ls /sys/module/ip_vs/holders) ip_vs; modprobe ip_vs; \
-                  ipvsadm -R < RULES"
+        // Nothing is cleared that was not saved, and what was saved comes back whatever fails.
+        command: "ipvsadm -Sn > RULES && { ipvsadm -C && rmmod $(ls /sys/module/ip_vs/holders) ip_vs && modprobe ip_vs; \
+                  ipvsadm -R < RULES; }"
             .into(),
         breaks: "All services and connections of every namespace are gone until the rules are back.".into(),
         undo: "ipvsadm -R < RULES  # the rules; connections do not come back".into(),

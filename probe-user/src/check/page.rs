@@ -155,7 +155,8 @@ pub struct Namespace {
     pub state: Option<State>,
     /// Time between two settings of the timer, in nanoseconds.
     pub period_ns: Option<u64>,
-    /// When the next run is due, in nanoseconds from `at`.
+    /// When the next run is due, in nanoseconds from `at`. `None` where none is to come, and where it is at hand
+    /// or under way.
     pub next_run_in_ns: Option<u64>,
     /// The CPU that its timer is queued on.
     pub next_cpu: Option<u32>,

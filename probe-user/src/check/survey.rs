@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    measure::{Longest, Observed},
+    measure::{self, Longest, Observed},
     page::{Blackout, Measured, Namespace, Run},
 };
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
         estimation::{self, Kind},
         inhabitants::Inhabitants,
         netns,
+        printable::is_plain,
         services::{self, Counted},
     },
     model::{NamespaceView, Overview, SLOW_PERIOD_NS, State},
@@ -89,10 +90,7 @@ impl Survey<'_> {
     }
 
     fn who(&self, netns: u32) -> Option<String> {
-        if self.root_netns == Some(netns) {
-            return Some("host".into());
-        }
-        let nobody = || (self.inhabitants.hidden() == 0).then_some("no process");
+        let nobody = || self.inhabitants.sees_all().then_some("no process");
         let who = self.inhabitants.who(netns).or_else(nobody)?;
         Some(who.to_owned())
     }
@@ -101,7 +99,9 @@ impl Survey<'_> {
         if self.root_netns == Some(netns) {
             return Some(String::new());
         }
-        let file = match self.inhabitants.ip_netns_name(netns) {
+        // The name ends up in a command.
+        let name = self.inhabitants.ip_netns_name(netns);
+        let file = match name.filter(|name| is_plain(name)) {
             Some(name) => format!("/run/netns/{name}"),
             None => format!("/proc/{}/ns/net", self.inhabitants.process(netns)?),
         };
@@ -120,13 +120,13 @@ pub fn complete(described: Vec<Namespace>, overview: &Overview) -> Vec<Namespace
     };
     let complete = described.into_iter().filter_map(|namespace| {
         let view = find(namespace.netns)?;
-        let due = view.next_run;
+        let due = measure::ahead(view, overview);
         Some(Namespace {
             estimators: view.estimators,
             run_estimation: view.run_estimation,
             state: state(view),
             period_ns: view.period_ns,
-            next_run_in_ns: due.map(|run| run.due_ns.saturating_sub(overview.now_ns)),
+            next_run_in_ns: due.map(|run| run.due_ns - overview.now_ns),
             next_cpu: due.map(|run| run.cpu),
             runs: view.calls,
             ..namespace

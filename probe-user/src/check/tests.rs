@@ -41,7 +41,7 @@ fn a_host_that_cannot_be_measured_is_told_all_the_same() {
     assert_eq!(page.kernel.estimator, Some(Kind::Absent));
     assert_eq!(page.kernel.release, "unknown");
     assert!(!page.livepatch.supported);
-    assert_eq!(page.missing.len(), 2, "{:?}", page.missing);
+    assert_eq!(page.missing.len(), 3, "{:?}", page.missing);
     assert!(page.mitigations.is_empty());
 }
 

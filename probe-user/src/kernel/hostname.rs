@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use super::printable::printable;
+
 /// The node's name; empty where it is not told. In a container the kernel tells the container's, and the
 /// host's own file its own.
 #[must_use]
@@ -12,5 +14,19 @@ pub fn hostname(root: &Path) -> String {
         "etc/hostname"
     };
     let name = fs::read_to_string(root.join(file)).unwrap_or_default();
-    name.trim().to_owned()
+    printable(name.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_the_hosts_own_and_cannot_write_to_the_terminal() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(hostname(root.path()), "");
+        fs::create_dir(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc/hostname"), "node-\x1b[31m7\n").unwrap();
+        assert_eq!(hostname(root.path()), "node-?[31m7");
+    }
 }

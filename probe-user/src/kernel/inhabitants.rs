@@ -1,19 +1,23 @@
 //! Who lives in which network namespace, as far as `/proc` and the names of cgroups tell.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
-    io::{self, BufRead, BufReader, Read as _},
+    io::{self, BufRead, Read as _},
     path::Path,
 };
 
 use super::{
     cgroup::{self, Home},
     netns,
+    printable::printable,
 };
 
 /// Processes of a namespace that are looked at closely: a pod's first one may be its sandbox, which knows less.
 const LOOKED_AT: usize = 2;
+
+/// How much of a file of another process is looked at.
+const READ_BYTES: u64 = 64 * 1024;
 
 /// The pods, containers and processes of every network namespace that has one, and the names that `ip netns`
 /// has for the others.
@@ -23,6 +27,22 @@ pub struct Inhabitants {
     processes: BTreeMap<u32, u32>,
     named: BTreeMap<u32, String>,
     hidden: u64,
+    sees_host: bool,
+    /// The root namespace: as the kernel told it, and as that of the host's first process.
+    root_netns: Option<u32>,
+    host: Option<u32>,
+    /// Of the processes looked at closely: nobody's environment is read twice.
+    host_names: HashMap<Identity, Option<String>>,
+}
+
+/// A process, and a program that it runs: after `execve` it has another environment, and mostly another name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Identity {
+    netns: u32,
+    pid: u32,
+    /// In ticks since the host began.
+    started: u64,
+    comm: String,
 }
 
 /// The processes of one namespace.
@@ -36,10 +56,38 @@ impl Inhabitants {
     /// Looks at every process under `root`, and closely at one or two of each namespace.
     #[must_use]
     pub fn read(root: &Path) -> Self {
-        let mut found = Self {
+        let mut found = Self::default();
+        found.read_again(root);
+        found
+    }
+
+    /// Looks once more, and reads nothing that stays as it is.
+    pub fn read_again(&mut self, root: &Path) {
+        let known = std::mem::take(&mut self.host_names);
+        *self = Self {
             named: named(root),
+            sees_host: sees_host(root),
+            root_netns: self.root_netns,
             ..Self::default()
         };
+        self.names.clone_from(&self.named);
+        for (netns, residents) in self.residents(root) {
+            let first = residents.first.first();
+            self.processes.extend(first.map(|pid| (netns, *pid)));
+            let who = self.describe(root, netns, &residents, &known);
+            self.names.extend(who.map(|who| (netns, who)));
+        }
+        // In a container, the first process is the container's.
+        let host = self.sees_host.then(|| netns_of(root, 1).ok().flatten());
+        self.host = host.flatten();
+    }
+
+    /// Takes in which namespace the kernel says is the root one: that of the host.
+    pub fn set_root_netns(&mut self, netns: u32) {
+        self.root_netns = Some(netns);
+    }
+
+    fn residents(&mut self, root: &Path) -> BTreeMap<u32, Residents> {
         let mut residents: BTreeMap<u32, Residents> = BTreeMap::new();
         for pid in pids(root) {
             match netns_of(root, pid) {
@@ -50,30 +98,61 @@ impl Inhabitants {
                         residents.first.push(pid);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => found.hidden += 1,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.hidden += 1,
                 // It ended meanwhile.
                 Ok(None) | Err(_) => {}
             }
         }
-        found.names.clone_from(&found.named);
-        for (netns, residents) in residents {
-            found
-                .processes
-                .extend(residents.first.first().map(|pid| (netns, *pid)));
-            found
-                .names
-                .extend(describe(root, &residents).map(|who| (netns, who)));
-        }
-        // That of the host's first process.
-        if let Ok(Some(host)) = netns_of(root, 1) {
-            found.names.insert(host, "host".into());
-        }
-        found
+        residents
+    }
+
+    fn describe(
+        &mut self,
+        root: &Path,
+        netns: u32,
+        residents: &Residents,
+        known: &HashMap<Identity, Option<String>>,
+    ) -> Option<String> {
+        let homes: Vec<(u32, Home)> = residents
+            .first
+            .iter()
+            .filter_map(|pid| Some((*pid, home(root, *pid)?)))
+            .collect();
+        let Some((_, first)) = homes.first() else {
+            return processes(root, residents);
+        };
+        Some(match first {
+            Home::Pod(uid) => {
+                let mut pids = homes.iter().map(|(pid, _)| *pid);
+                let name = pids.find_map(|pid| self.hostname(root, netns, pid, known));
+                format!("pod {}", name.as_deref().unwrap_or(&uid[..8]))
+            }
+            Home::Container(id) => format!("container {}", &id[..12]),
+        })
+    }
+
+    fn hostname(
+        &mut self,
+        root: &Path,
+        netns: u32,
+        pid: u32,
+        known: &HashMap<Identity, Option<String>>,
+    ) -> Option<String> {
+        let Some(identity) = identity(root, netns, pid) else {
+            return hostname(root, pid);
+        };
+        let known = known.get(&identity).cloned();
+        let name = known.unwrap_or_else(|| hostname(root, pid));
+        self.host_names.insert(identity, name.clone());
+        name
     }
 
     /// Who lives in a namespace, in a few words; `None` where nobody is known to.
     #[must_use]
     pub fn who(&self, netns: u32) -> Option<&str> {
+        if self.root_netns.or(self.host) == Some(netns) {
+            return Some("host");
+        }
         self.names.get(&netns).map(String::as_str)
     }
 
@@ -94,15 +173,21 @@ impl Inhabitants {
         self.names.keys().copied()
     }
 
-    /// Processes whose network namespace may not be looked at, for which `CAP_SYS_PTRACE` is needed.
+    /// Every process of the host was there to be looked at: a namespace without one has none.
     #[must_use]
-    pub fn hidden(&self) -> u64 {
-        self.hidden
+    pub fn sees_all(&self) -> bool {
+        self.sees_host && self.hidden == 0
     }
 
     /// What is missing if some are hidden, in a clause without a full stop.
     #[must_use]
     pub fn told_hidden(&self) -> Option<String> {
+        if !self.sees_host {
+            let told = "the host's processes are not in sight, for /proc is that of a container, or hides them \
+                        (hidepid) from who lacks the capability CAP_SYS_PTRACE: who lives in a namespace, and its \
+                        services, may be incomplete";
+            return Some(told.into());
+        }
         (self.hidden > 0).then(|| {
             format!(
                 "the network namespaces of {} processes may not be looked at, for which the capability \
@@ -144,32 +229,48 @@ fn named(root: &Path) -> BTreeMap<u32, String> {
     named.collect()
 }
 
-fn describe(root: &Path, residents: &Residents) -> Option<String> {
-    let homes: Vec<(u32, Home)> = residents
-        .first
-        .iter()
-        .filter_map(|pid| Some((*pid, home(root, *pid)?)))
-        .collect();
-    let Some((_, first)) = homes.first() else {
-        return processes(root, residents);
-    };
-    Some(match first {
-        Home::Pod(uid) => {
-            let name = homes.iter().find_map(|(pid, _)| hostname(root, *pid));
-            format!("pod {}", name.as_deref().unwrap_or(&uid[..8]))
-        }
-        Home::Container(id) => format!("container {}", &id[..12]),
+/// Whether `root` has the processes of the host, and not those of a container alone: its second one is the
+/// kernel's own (`rest_init`, `init/main.c` of Linux 6.1).
+#[must_use]
+pub fn sees_host(root: &Path) -> bool {
+    bounded(root, 2, "comm").is_some_and(|comm| comm.trim_ascii_end() == b"kthreadd")
+}
+
+/// The beginning of a file of a process, which writes as much as it likes into some.
+pub(super) fn bounded(root: &Path, pid: u32, file: &str) -> Option<Vec<u8>> {
+    let file = File::open(root.join(format!("proc/{pid}/{file}"))).ok()?;
+    let mut text = Vec::new();
+    file.take(READ_BYTES).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+fn identity(root: &Path, netns: u32, pid: u32) -> Option<Identity> {
+    let (comm, started) = comm_and_start(&bounded(root, pid, "stat")?)?;
+    Some(Identity {
+        netns,
+        pid,
+        started,
+        comm,
     })
 }
 
+/// The second and the 22nd field of `/proc/PID/stat` (`proc_pid_stat(5)`). The name may hold spaces and brackets.
+fn comm_and_start(stat: &[u8]) -> Option<(String, u64)> {
+    let stat = String::from_utf8_lossy(stat);
+    let (comm, rest) = stat.split_once(" (")?.1.rsplit_once(')')?;
+    let started = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    Some((comm.to_owned(), started))
+}
+
 fn home(root: &Path, pid: u32) -> Option<Home> {
-    cgroup::home(&fs::read_to_string(root.join(format!("proc/{pid}/cgroup"))).ok()?)
+    let cgroup = bounded(root, pid, "cgroup")?;
+    cgroup::home(&String::from_utf8_lossy(&cgroup))
 }
 
 /// The first process by its name, and how many more there are.
 fn processes(root: &Path, residents: &Residents) -> Option<String> {
     let comm = residents.first.iter().find_map(|pid| {
-        let comm = fs::read(root.join(format!("proc/{pid}/comm"))).ok()?;
+        let comm = bounded(root, *pid, "comm")?;
         Some(printable(String::from_utf8_lossy(&comm).trim_end()))
     })?;
     Some(match residents.count {
@@ -178,20 +279,17 @@ fn processes(root: &Path, residents: &Residents) -> Option<String> {
     })
 }
 
-/// How much of a process's environment is looked through.
-const ENVIRONMENT_BYTES: u64 = 256 * 1024;
-
 /// The host name that a container was given, which is its pod's name. Of the environment nothing else is kept.
 fn hostname(root: &Path, pid: u32) -> Option<String> {
-    let file = File::open(root.join(format!("proc/{pid}/environ"))).ok()?;
-    hostname_in(BufReader::new(file.take(ENVIRONMENT_BYTES)))
+    hostname_in(bounded(root, pid, "environ")?.as_slice())
 }
 
 fn hostname_in(mut environ: impl BufRead) -> Option<String> {
     let mut variable = Vec::new();
     while environ.read_until(0, &mut variable).ok()? > 0 {
         if let Some(value) = variable.strip_prefix(b"HOSTNAME=") {
-            let value = value.strip_suffix(&[0]).unwrap_or(value);
+            // Without its end it was cut off.
+            let value = value.strip_suffix(&[0])?;
             return String::from_utf8(value.to_vec())
                 .ok()
                 .filter(|name| is_host_name(name));
@@ -207,15 +305,6 @@ fn is_host_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-}
-
-/// A process may call itself what it likes, control characters for a terminal included.
-fn printable(name: &str) -> String {
-    let shown = |character: char| match character {
-        ' '..='~' => character,
-        _ => '?',
-    };
-    name.chars().map(shown).collect()
 }
 
 #[cfg(test)]

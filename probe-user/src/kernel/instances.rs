@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::inhabitants::pids;
+use super::inhabitants::{bounded, pids};
 
 /// Process ids of the other `ipvs-latency watch` on this host, ascending.
 #[must_use]
@@ -21,11 +21,10 @@ fn own_pid(root: &Path) -> Option<u32> {
 }
 
 fn watches(root: &Path, pid: u32) -> bool {
-    let folder = root.join(format!("proc/{pid}"));
-    let comm = fs::read(folder.join("comm")).unwrap_or_default();
+    let comm = bounded(root, pid, "comm").unwrap_or_default();
     comm.trim_ascii_end() == b"ipvs-latency"
-        && fs::read(folder.join("cmdline"))
-            .is_ok_and(|line| line.split(|byte| *byte == 0).any(|word| word == b"watch"))
+        && bounded(root, pid, "cmdline")
+            .is_some_and(|line| line.split(|byte| *byte == 0).any(|word| word == b"watch"))
 }
 
 #[cfg(test)]

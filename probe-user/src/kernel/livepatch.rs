@@ -5,6 +5,8 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
+use super::printable::printable;
+
 /// One livepatch that the kernel has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Livepatch {
@@ -34,25 +36,30 @@ pub struct Object {
 pub fn read(root: &Path) -> Option<Vec<Livepatch>> {
     let folder = root.join("sys/kernel/livepatch");
     let names = folders(&folder)?;
-    Some(names.into_iter().map(|name| patch(&folder, name)).collect())
+    Some(
+        names
+            .into_iter()
+            .map(|name| patch(&folder, &name))
+            .collect(),
+    )
 }
 
-fn patch(folder: &Path, name: String) -> Livepatch {
-    let folder = folder.join(&name);
+fn patch(folder: &Path, name: &str) -> Livepatch {
+    let folder = folder.join(name);
     let objects = folders(&folder).unwrap_or_default();
     Livepatch {
         enabled: switch(&folder.join("enabled")),
         transition: switch(&folder.join("transition")),
         objects: objects
             .into_iter()
-            .map(|name| object(&folder, name))
+            .map(|name| object(&folder, &name))
             .collect(),
-        name,
+        name: printable(name),
     }
 }
 
-fn object(folder: &Path, name: String) -> Object {
-    let folder = folder.join(&name);
+fn object(folder: &Path, name: &str) -> Object {
+    let folder = folder.join(name);
     // A function's folder is called `name,sympos`.
     let functions = folders(&folder).unwrap_or_default().into_iter();
     let functions = functions.map(|function| match function.split_once(',') {
@@ -61,8 +68,8 @@ fn object(folder: &Path, name: String) -> Object {
     });
     Object {
         patched: switch(&folder.join("patched")),
-        functions: functions.collect(),
-        name,
+        functions: functions.map(|name| printable(&name)).collect(),
+        name: printable(name),
     }
 }
 
@@ -119,6 +126,21 @@ mod tests {
             ],
         };
         assert_eq!(read(root.path()), Some(vec![expected]));
+    }
+
+    #[test]
+    fn no_name_of_a_patch_can_write_to_the_terminal() {
+        let root = tempfile::tempdir().unwrap();
+        let patch = root.path().join("sys/kernel/livepatch/a\x1b[2J");
+        fs::create_dir_all(patch.join("b\r/c\x07,1")).unwrap();
+        fs::write(patch.join("enabled"), "1").unwrap();
+        let found = read(root.path()).unwrap().remove(0);
+        assert_eq!((found.name.as_str(), found.enabled), ("a?[2J", Some(true)));
+        let object = &found.objects[0];
+        assert_eq!(
+            (object.name.as_str(), object.functions[0].as_str()),
+            ("b?", "c?")
+        );
     }
 
     #[test]

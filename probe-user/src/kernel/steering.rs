@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::cpus;
+use super::{cpus, printable::is_plain};
 
 /// What steers packets to CPUs. File names are as the host itself sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -166,11 +166,12 @@ fn interrupt(root: &Path, number: u32) -> Option<Interrupt> {
     })
 }
 
-/// Names in a folder, sorted.
+/// Names in a folder, sorted: those that can be written into a command.
 fn entries(folder: &Path) -> io::Result<Vec<String>> {
     let mut names: Vec<String> = fs::read_dir(folder)?
         .filter_map(Result::ok)
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| is_plain(name))
         .collect();
     names.sort_unstable();
     Ok(names)
@@ -179,6 +180,15 @@ fn entries(folder: &Path) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_whose_name_would_run_a_command_is_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        for device in ["eth0", "a;reboot", "b\x1b[2J"] {
+            fs::create_dir(root.path().join(device)).unwrap();
+        }
+        assert_eq!(entries(root.path()).unwrap(), ["eth0"]);
+    }
 
     #[test]
     fn a_cpu_is_taken_out_of_a_mask_of_any_width() {

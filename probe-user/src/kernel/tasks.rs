@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fs, path::Path, rc::Rc};
 
+use super::printable::printable;
+
 /// Tasks looked up between two times of forgetting: each is a file to open.
 const LOOKED_UP: usize = 64;
 
@@ -16,7 +18,8 @@ impl TaskNames {
         self.0.clear();
     }
 
-    /// The name (`comm`) of the task with this number in the host's own numbering; `None` for one that has ended.
+    /// The name (`comm`) of the task with this number in the host's own numbering, as a terminal can
+    /// show it; `None` for one that has ended.
     pub fn name(&mut self, root: &Path, task: u32) -> Option<Rc<str>> {
         if let Some(name) = self.0.get(&task) {
             return name.clone();
@@ -24,8 +27,9 @@ impl TaskNames {
         if self.0.len() >= LOOKED_UP {
             return None;
         }
-        let name = fs::read_to_string(root.join(format!("proc/{task}/comm"))).ok();
-        let name: Option<Rc<str>> = name.map(|name| name.trim_end().into());
+        let name = fs::read(root.join(format!("proc/{task}/comm"))).ok();
+        let name: Option<Rc<str>> =
+            name.map(|name| printable(String::from_utf8_lossy(&name).trim_end()).into());
         self.0.insert(task, name.clone());
         name
     }
@@ -48,6 +52,16 @@ mod tests {
         assert_eq!(names.name(root.path(), 42).as_deref(), Some("kube-proxy"));
         names.forget();
         assert_eq!(names.name(root.path(), 42).as_deref(), Some("nginx"));
+    }
+
+    #[test]
+    fn a_task_cannot_write_to_the_terminal_by_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let comm = root.path().join("proc/42/comm");
+        fs::create_dir_all(comm.parent().unwrap()).unwrap();
+        fs::write(&comm, b"\x1b[2Jev\xffil\r\n").unwrap();
+        let name = TaskNames::default().name(root.path(), 42);
+        assert_eq!(name.as_deref(), Some("?[2Jev?il"));
     }
 
     #[test]

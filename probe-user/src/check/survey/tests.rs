@@ -46,7 +46,63 @@ fn host() -> tempfile::TempDir {
         let table = "IP Virtual Server\nProt\n  -> RemoteAddress:Port\nTCP  0A600001:0050 rr\n  -> 0A000001:0050 Masq\n";
         fs::write(folder.join("net/ip_vs"), table).unwrap();
     }
+    fs::create_dir(root.path().join("proc/2")).unwrap();
+    fs::write(root.path().join("proc/2/comm"), "kthreadd\n").unwrap();
     root
+}
+
+#[test]
+fn whether_a_namespace_has_no_process_is_only_known_where_the_hosts_are_in_sight() {
+    let root = host();
+    fs::write(root.path().join("proc/2/comm"), "sh\n").unwrap();
+    let mut inhabitants = Inhabitants::read(root.path());
+    inhabitants.set_root_netns(9);
+    let survey = Survey {
+        root: root.path(),
+        inhabitants: &inhabitants,
+        root_netns: Some(9),
+    };
+    let views = [1, 8, 9].map(|netns| view(netns, State::Active));
+    let told: Vec<_> = survey
+        .measured(&views)
+        .into_iter()
+        .map(|one| (one.netns, one.who))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, Some("nginx".into())),
+            (8, None),
+            (9, Some("host".into()))
+        ]
+    );
+}
+
+#[test]
+fn a_run_that_is_at_hand_or_past_is_not_told_as_one_to_come() {
+    let seen = overview(vec![]);
+    for (ahead_ns, expected) in [
+        (-1_400_000_000, None),
+        (0, None),
+        (4_000_000, None),
+        (4_000_001, Some(4_000_001)),
+    ] {
+        let waiting = NamespaceView {
+            next_run: Some(NextRun {
+                due_ns: seen.now_ns.saturating_add_signed(ahead_ns),
+                cpu: 3,
+                netns: 2,
+            }),
+            ..view(2, State::Active)
+        };
+        let described = Namespace {
+            netns: 2,
+            ..Namespace::default()
+        };
+        let told = &complete(vec![described], &overview(vec![waiting]))[0];
+        assert_eq!(told.next_run_in_ns, expected, "{ahead_ns}");
+        assert_eq!(told.next_cpu, expected.map(|_| 3));
+    }
 }
 
 #[test]

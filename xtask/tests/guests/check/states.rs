@@ -241,8 +241,11 @@ fn a_dead_timer_is_a_problem_and_reloading_ip_vs_is_named_as_the_way_back() {
         try judged 'ipvs-latency check --max 1s'
         echo == truth; truth_runs; truth_end
         echo == inode; stat -Lc %i /run/netns/lab1
-        ipvsadm -Sn > /tmp/RULES
-        sh -c \"$(ipvs-latency check | sed -n 's|RULES|/tmp/RULES|g; s/^ *\\(ipvsadm -Sn.*\\)/\\1/p')\"
+        ipvs-latency check | sed -n 's/^ *\\(ipvsadm -Sn.*\\)/\\1/p' > /tmp/reload
+        try unsaved \"$(sed 's|RULES|/nowhere/RULES|g' /tmp/reload)\"
+        echo == kept; ipvsadm -Sn | wc -l
+        try saved \"$(sed 's|RULES|/tmp/RULES|g' /tmp/reload)\"
+        echo == back; ipvsadm -Sn | wc -l
         try again 'ipvs-latency check --json'"
     );
     let sections = scenario::run(spec, &script).unwrap();
@@ -274,7 +277,12 @@ fn a_dead_timer_is_a_problem_and_reloading_ip_vs_is_named_as_the_way_back() {
         .max();
     assert!(longest.unwrap() < 5_000, "{longest:?}");
     mitigation(&dead, "reload_ip_vs");
-    // The page's own command brought it back.
+    // The page's own command clears nothing that it could not save.
+    assert_ne!(code(&sections, "unsaved"), 0);
+    assert_eq!(number(&sections, "kept"), 30);
+    // It brought the timer back, and the rules.
+    assert_eq!(code(&sections, "saved"), 0);
+    assert_eq!(number(&sections, "back"), 30);
     let again = page(&sections, "again");
     assert_eq!(namespace(&again, ROOT)["state"], "ACTIVE", "{again}");
     assert_eq!(namespace(&again, ROOT)["estimators"], 31);
