@@ -224,46 +224,6 @@ fn a_second_signal_ends_what_a_stalled_terminal_holds_up_and_gives_it_back() {
     assert_eq!(sections.text("settings").unwrap(), "");
 }
 
-/// What the probes log, on the terminal of the screen and beside it.
-const LOGGED: &str = r#"
-    session() {
-        terminal_open 120 40
-        type "$2"; sleep 6; mark open; wc -l < /tmp/log > /tmp/open
-        sleep 5; mark shown; wc -l < /tmp/log > /tmp/shown
-        type q; sleep 2; mark left; terminal_shows $1
-    }
-    : > /tmp/log
-    session here 'ipvs-latency -v watch\r'
-    session beside 'ipvs-latency -v watch 2>/tmp/log\r'
-    echo == logged; echo $(cat /tmp/open /tmp/shown)
-"#;
-
-#[test]
-#[ignore = "boots a kernel; run by cargo xtask test"]
-fn what_is_logged_stands_beside_the_screen_and_not_on_it() {
-    let spec = LabSpec {
-        services: 10,
-        ..LabSpec::deterministic()
-    };
-    let sections = run(spec, LOGGED);
-    let logged = sections.text("logged").unwrap();
-    let lines: Vec<u64> = logged
-        .split_whitespace()
-        .map(|number| number.parse().unwrap())
-        .collect();
-    assert!(
-        lines[0] < lines[1],
-        "something is logged while the screen is open: {lines:?}"
-    );
-    for name in ["here", "beside"] {
-        let recording = Recording::of(&sections, name);
-        recording.at("shown").shows(&["4026531840"]);
-        let written = String::from_utf8_lossy(recording.written("open", "shown"));
-        assert!(!written.contains("DEBUG"), "{name}: {written}");
-        recording.at("left").is_left_clean();
-    }
-}
-
 /// Colours and letters.
 const LETTERS: &str = r#"
     session() {
