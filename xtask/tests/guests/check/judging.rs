@@ -62,11 +62,11 @@ fn is_true(sections: &Sections, message: &str, begin: &str) {
     let (told, _) = told.unwrap_or_else(|| panic!("no {begin:?} in {message}"));
     let told_ms: f64 = told.parse().unwrap();
     let runs = sections.truth("truth").unwrap();
-    let longest_ns = runs.iter().map(|run| run.lasted_ns).max().unwrap();
-    let longest_ms = longest_ns as f64 / 1e6;
+    let longest = runs.iter().map(|run| run.lasted_ns).max().unwrap();
+    let seen = longest as f64 / 1e6;
     assert!(
-        (told_ms - longest_ms).abs() < longest_ms / 100.0,
-        "{longest_ns} ns: {message}"
+        (told_ms - seen).abs() < seen / 100.0,
+        "{longest} ns: {message}"
     );
 }
 

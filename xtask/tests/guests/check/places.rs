@@ -115,9 +115,10 @@ fn the_next_run_told_is_the_one_that_comes_next() {
         },
         ..LabSpec::default()
     };
-    let tries: String = (0..TIMES)
+    let tries: Vec<String> = (0..TIMES)
         .map(|time| format!("try {time} 'ipvs-latency check --json'; sleep 0.{time}\n"))
         .collect();
+    let tries = tries.concat();
     let script = format!(
         "{TRY}{EXPIRIES}{tries}sleep 3; echo == expiries
         sed -n 's/^.*\\[0*\\([0-9]\\{{1,\\}}\\)\\] [^ ]* *\\([0-9.]*\\): timer_expire_entry: .*now=\\([0-9]*\\) baseclk=\\([0-9]*\\).*/\\1 \\2 \\3 \\4/p' $expiries/trace"
