@@ -13,7 +13,7 @@ use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
 use super::{durations::readable, surroundings::Surroundings};
 use crate::{
     kernel::{
-        inhabitants::Inhabitants,
+        inhabitants::{Inhabitants, sees_host},
         instances,
         module::{self, Loading},
         netns, prerequisites,
@@ -104,6 +104,9 @@ impl Watcher {
             events: Vec::new(),
             counted_alike,
         };
+        if watcher.root_netns != 0 {
+            watcher.inhabitants.set_root_netns(watcher.root_netns);
+        }
         watcher.surroundings = Surroundings::read(root, &watcher.surroundings);
         let mut outputs = watcher.look_at_instances();
         outputs.extend(watcher.session.take(&[], &snapshot, time::monotonic_ns()?));
@@ -295,7 +298,7 @@ impl Watcher {
             outputs.extend(self.look_at_instances());
         }
         if self.has_new_names() {
-            self.inhabitants = Inhabitants::read(&self.root);
+            self.inhabitants.read_again(&self.root);
         }
         Ok(outputs)
     }
@@ -396,13 +399,13 @@ fn clock(jiffy_ns: u64) -> anyhow::Result<Clock> {
     })
 }
 
-/// The first namespace on the kernel's list, or else that of the first process in sight.
+/// The first namespace on the kernel's list, or else that of the host's first process; 0 where both are hidden.
 fn root_netns(snapshot: &[Snapshot], root: &Path) -> u32 {
     let told = snapshot.last().map_or(0, |end| end.netns);
-    match told {
-        0 => netns::root_inode(root).unwrap_or(0),
-        told => told,
+    if told == 0 && sees_host(root) {
+        return netns::root_inode(root).unwrap_or(0);
     }
+    told
 }
 
 /// Whether the snapshot is whole and no namespace is in it.

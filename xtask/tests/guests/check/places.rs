@@ -105,13 +105,13 @@ echo 1 > $expiries/events/timer/timer_expire_entry/enable
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn the_next_run_told_is_the_one_that_comes_next() {
-    const TIMES: usize = 5;
+    const TIMES: usize = 3;
     let spec = LabSpec {
         services: 1_000,
         destinations: 2,
         cpus: Cpus {
             online: 2,
-            possible: 16,
+            possible: 4,
         },
         ..LabSpec::default()
     };
