@@ -17,4 +17,4 @@ mod tui;
 mod watcher;
 
 pub use run::run;
-pub use watcher::TICK;
+pub use watcher::{TICK, Watcher};
