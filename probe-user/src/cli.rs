@@ -67,6 +67,76 @@ pub enum Command {
 pub enum HotfixCommand {
     /// Tell what a hotfix is and does, and what speaks against it on this node; nothing is loaded.
     Inspect(InspectArgs),
+    /// Load a hotfix, wait until every task is through, and prove that it took.
+    Load(LoadArgs),
+    /// Take a hotfix back, prove that it is gone, and remove its module.
+    Unload(UnloadArgs),
+    /// Tell of every livepatch how far it is, and which tasks keep it.
+    Status(ListArgs),
+    /// List the livepatches that are loaded.
+    List(ListArgs),
+    /// One call into the kernel, in a process of its own that may be left behind.
+    #[command(hide = true)]
+    Step(StepArgs),
+}
+
+/// Options of `hotfix load`.
+#[derive(Debug, clap::Args)]
+pub struct LoadArgs {
+    /// The kernel module.
+    #[arg(value_name = "FILE.ko")]
+    pub file: PathBuf,
+
+    /// Load it in spite of this warning (repeatable).
+    #[arg(long, value_name = "WARNING", value_parser = ["no-rearm", "rearm-unknown", "replaces-others"])]
+    pub accept: Vec<String>,
+
+    /// How long each wait may take [forms: 10s, 1m].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "30s")]
+    pub timeout: Duration,
+}
+
+/// Options of `hotfix unload`.
+#[derive(Debug, clap::Args)]
+pub struct UnloadArgs {
+    /// The hotfix, as `hotfix list` names it.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// How long each wait may take [forms: 10s, 1m].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "30s")]
+    pub timeout: Duration,
+}
+
+/// Options of `hotfix status` and `hotfix list`.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// One JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `hotfix step`.
+#[derive(Debug, clap::Args)]
+pub struct StepArgs {
+    /// What to ask of the kernel.
+    pub what: StepKind,
+
+    /// Of which module.
+    pub name: String,
+}
+
+/// What is asked of the kernel in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StepKind {
+    /// Load the module that comes on standard input.
+    Insert,
+    /// Remove the module.
+    Remove,
+    /// Write 1 to `enabled`.
+    Enable,
+    /// Write 0 to `enabled`.
+    Disable,
 }
 
 /// Options of `hotfix inspect`.

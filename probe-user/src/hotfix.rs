@@ -5,12 +5,24 @@
 //! /proc, /sys, /lib/modules -> Node (this host)  > Findings -> Inspection -> text | JSON
 //! ```
 
+mod drive;
+mod ending;
 mod file;
 mod findings;
+mod kernel_log;
+mod load;
 mod module;
 mod node;
 mod page;
 mod period;
+mod proof;
+mod reason;
+mod refusal;
+mod stalled;
+mod status;
+mod step;
+mod transition;
+mod unload;
 
 use std::{io, path::Path, process::ExitCode};
 
@@ -35,6 +47,11 @@ const FOUND: u8 = 1;
 pub fn run(command: &HotfixCommand, root: &Path) -> anyhow::Result<ExitCode> {
     match command {
         HotfixCommand::Inspect(args) => inspect(args, root),
+        HotfixCommand::Load(args) => load::run(args, root),
+        HotfixCommand::Unload(args) => unload::run(args, root),
+        HotfixCommand::Status(args) => status::status(args.json, root),
+        HotfixCommand::List(args) => status::list(args.json, root),
+        HotfixCommand::Step(args) => Ok(step::run(args, root)),
     }
 }
 

@@ -18,4 +18,4 @@ mod watcher;
 
 pub use run::run;
 pub use tui::BesideScreen;
-pub use watcher::TICK;
+pub use watcher::{TICK, Watcher};

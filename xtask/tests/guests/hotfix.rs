@@ -3,7 +3,10 @@
 mod bad_files;
 mod blockers;
 mod fixtures;
+mod refused;
+mod stalled;
 mod table;
+mod there_and_back;
 
 use serde_json::Value;
 use xtask::cli::Copy;
@@ -25,6 +28,32 @@ fn with_modules(spec: LabSpec) -> LabSpec {
         destination,
     });
     spec
+}
+
+/// Runs a command as `try NAME 'COMMAND'`: its output in section `NAME`, its exit code in `NAME code`, and what it
+/// said on standard error in `NAME err`.
+const TRY: &str = r#"
+try() {
+    echo "== $1"; sh -c "$2" 2> /tmp/err; code=$?
+    echo; echo "== $1 code"; echo $code; echo "== $1 err"; cat /tmp/err; echo "== rest"
+}
+"#;
+
+/// What is there of livepatches, by the kernel's own files: `left NAME`, a section.
+const LEFT: &str = "left() { echo == left $1; ls /sys/kernel/livepatch; grep -l K /sys/module/*/taint; echo == rest; }\n";
+
+/// Whether a command that `try` ran ended with that code, and said these words on either output.
+fn ended(sections: &Sections, name: &str, code: &str, words: &[&str]) {
+    let text = |section: &str| sections.text(section).unwrap();
+    let said = format!("{}{}", text(name), text(&format!("{name} err")));
+    assert_eq!(text(&format!("{name} code")).trim(), code, "{name}: {said}");
+    for word in words {
+        assert!(
+            said.contains(word),
+            "{name}: no {word:?} in: {said}\n{}",
+            sections.noise
+        );
+    }
 }
 
 /// What `inspect_all` prints for one module: exit code and document.

@@ -1,0 +1,274 @@
+//! A change of this node, step by step: what is asked of the kernel, looked at, told, and taken back.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use nix::errno::Errno;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
+
+use super::{
+    kernel_log::KernelLog,
+    proof::Witness,
+    reason::{self, Messages, Reasons},
+    stalled::{self, Stalled, Towards},
+    step::Step,
+    transition::{Next, Seen, Transition},
+};
+use crate::{
+    cli::StepKind,
+    kernel::livepatch::{self, Livepatch},
+};
+
+/// How often the kernel is looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// The kernel tries once a second (`klp_transition_work_fn`); who is not through after two tries is told of.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// Tasks that are told of one by one.
+const SHOWN: usize = 8;
+
+/// How a transition ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Every task is where it was to go.
+    Arrived,
+    /// It was turned back, and every task is where it came from.
+    BackAgain,
+    /// Neither; the processes named still wait for the kernel's answer.
+    Stuck(Vec<u32>),
+    /// The kernel refused to begin.
+    Refused(Errno),
+}
+
+/// One change of the livepatch `name`.
+pub struct Drive {
+    /// The folder that the host's files are under.
+    pub root: PathBuf,
+    /// The module's name.
+    pub name: String,
+    /// How long each wait may take.
+    pub timeout: Duration,
+    /// The kernel's log since the beginning.
+    pub log: KernelLog,
+    /// The probes, once runs of the estimator are waited for.
+    pub witness: Option<Witness>,
+    stop: Arc<AtomicBool>,
+    steps: Vec<Step>,
+    messages: Option<Messages>,
+    told: String,
+    /// The tasks that kept the transition when it was turned back.
+    kept_by: Vec<Stalled>,
+}
+
+impl Drive {
+    /// Listens to signals from here on: they ask to turn back.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a handler.
+    pub fn new(root: PathBuf, name: String, timeout: Duration) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            flag::register(signal, Arc::clone(&stop))?;
+        }
+        Ok(Self {
+            log: KernelLog::from_now(&root),
+            root,
+            name,
+            timeout,
+            witness: None,
+            stop,
+            steps: Vec::new(),
+            messages: None,
+            told: String::new(),
+            kept_by: Vec::new(),
+        })
+    }
+
+    /// Whether a signal asked to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What the kernel says of the livepatch now.
+    pub fn patch(&self) -> Option<Livepatch> {
+        let patches = livepatch::read(&self.root).unwrap_or_default();
+        patches.into_iter().find(|patch| patch.name == self.name)
+    }
+
+    /// Asks the kernel for one thing.
+    ///
+    /// # Errors
+    ///
+    /// When no process can be made for it.
+    pub fn ask(&mut self, kind: StepKind, module: &[u8]) -> io::Result<()> {
+        self.steps
+            .push(Step::begin(&self.root, kind, &self.name, module)?);
+        Ok(())
+    }
+
+    /// Lets a moment pass, and reads what there is to read.
+    ///
+    /// # Errors
+    ///
+    /// When the probes cannot be read.
+    pub fn pause(&mut self) -> anyhow::Result<()> {
+        sleep(BETWEEN_LOOKS);
+        self.log.read();
+        self.witness.as_mut().map_or(Ok(()), Witness::look)
+    }
+
+    /// The errno of a request that the kernel refused since the last call, after forgetting all that were answered.
+    ///
+    /// # Errors
+    ///
+    /// When a process ended without an answer.
+    pub fn refusal(&mut self) -> io::Result<Option<(StepKind, Errno)>> {
+        let mut refused = None;
+        let mut open = Vec::new();
+        for mut step in self.steps.drain(..) {
+            match step.answer()? {
+                None => open.push(step),
+                Some(Ok(())) => {}
+                Some(Err(errno)) => refused = Some((step.kind(), errno)),
+            }
+        }
+        self.steps = open;
+        Ok(refused)
+    }
+
+    /// Whether the kernel has not answered a request.
+    pub fn is_asking(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// Goes the way that was asked for to its end, or back.
+    ///
+    /// # Errors
+    ///
+    /// When a process cannot be made, or ends without an answer, or the probes cannot be read.
+    pub fn through(&mut self, towards: Towards, heed_signals: bool) -> anyhow::Result<Ended> {
+        let began = Instant::now();
+        let mut headed = began;
+        let mut transition = Transition::new(towards, self.timeout);
+        let back = match towards {
+            Towards::Patched => StepKind::Disable,
+            Towards::Unpatched => StepKind::Enable,
+        };
+        let ended = loop {
+            if let Some((kind, errno)) = self.refusal()?
+                && kind != back
+            {
+                break Ended::Refused(errno);
+            }
+            let seen = Seen::of(self.patch().as_ref());
+            let stop = heed_signals && self.is_stopped();
+            match transition.next(began.elapsed(), seen, self.is_asking(), stop) {
+                Next::Wait => {}
+                Next::TurnBack => {
+                    self.turn_back(towards, stop);
+                    self.ask(back, &[])?;
+                    headed = Instant::now();
+                }
+                Next::Arrived => break Ended::Arrived,
+                Next::BackAgain => break Ended::BackAgain,
+                Next::Stuck => break Ended::Stuck(self.steps.iter().map(Step::pid).collect()),
+            }
+            if headed.elapsed() > PATIENCE && seen == Seen::Moving {
+                self.tell_stalled(transition.heading());
+            }
+            self.pause()?;
+        };
+        // Puts the kernel's messages back as they were.
+        self.messages = None;
+        self.log.read();
+        Ok(ended)
+    }
+
+    fn turn_back(&mut self, towards: Towards, stop: bool) {
+        self.kept_by = self.stalled(towards);
+        let why = if stop {
+            "a signal asked to end".to_owned()
+        } else {
+            format!(
+                "not through within {}",
+                humantime::format_duration(self.timeout)
+            )
+        };
+        say(&format!("{}: {why}; turning back", self.name));
+    }
+
+    fn stalled(&self, towards: Towards) -> Vec<Stalled> {
+        stalled::tasks(&self.root, towards, &Reasons::parse(self.log.lines()))
+    }
+
+    /// Tells of the tasks that are not through, whenever that is something else than before.
+    fn tell_stalled(&mut self, heading: Towards) {
+        if self.messages.is_none() {
+            self.messages = Messages::switch_on(&self.root);
+        }
+        let text = told(&self.stalled(heading), self.log.lines());
+        if text != self.told {
+            say(&format!("{}: in transition, kept by {text}", self.name));
+            self.told = text;
+        }
+    }
+
+    /// The tasks that kept the transition when it was turned back.
+    pub fn kept_by(&self) -> String {
+        told(&self.kept_by, self.log.lines())
+    }
+
+    /// Tells what the kernel wrote to its log meanwhile.
+    pub fn say_log(&mut self) {
+        self.log.read();
+        let lines: Vec<&String> = self
+            .log
+            .lines()
+            .iter()
+            .filter(|line| !reason::is_ours(line))
+            .collect();
+        for line in &lines {
+            say(&format!("kernel: {line}"));
+        }
+        match self.log.trouble() {
+            Some(trouble) => say(&format!("kernel: {trouble}")),
+            None if lines.is_empty() => say("kernel: (it wrote nothing to its log)"),
+            None => {}
+        }
+    }
+}
+
+/// The tasks, or what it is where `/proc` has none.
+fn told(tasks: &[Stalled], log: &[String]) -> String {
+    if !tasks.is_empty() {
+        let shown: Vec<String> = tasks.iter().take(SHOWN).map(Stalled::to_string).collect();
+        return match tasks.len().saturating_sub(SHOWN) {
+            0 => shown.join("; "),
+            more => format!("{}; and {more} more", shown.join("; ")),
+        };
+    }
+    match Reasons::parse(log).of_idle_cpu() {
+        Some(reason) => format!("the task of an idle CPU, which {reason}"),
+        None => {
+            "no task that /proc shows: an idle CPU, or a wait inside the kernel (rcu_tasks)".into()
+        }
+    }
+}
+
+/// Tells on standard error. That nobody reads it must not end us half way.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}

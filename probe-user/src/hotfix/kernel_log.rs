@@ -1,0 +1,95 @@
+//! What the kernel writes to its log from a moment on (`Documentation/ABI/testing/dev-kmsg` of Linux 6.1).
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use nix::fcntl::OFlag;
+
+/// No record is longer (`CONSOLE_EXT_LOG_MAX`, `kernel/printk/printk.c`).
+const RECORD: usize = 8_192;
+
+/// The log from the moment on in which this was opened.
+#[derive(Debug)]
+pub struct KernelLog {
+    file: Option<File>,
+    lines: Vec<String>,
+    /// Why there is nothing to read, or not all of it.
+    trouble: Option<String>,
+}
+
+impl KernelLog {
+    /// Begins here. Where the log cannot be read, that is told in place of its lines.
+    pub fn from_now(root: &Path) -> Self {
+        let path = root.join("dev/kmsg");
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(path);
+        let opened = opened.and_then(|mut file| file.seek(SeekFrom::End(0)).map(|_| file));
+        let trouble = opened.as_ref().err();
+        Self {
+            trouble: trouble.map(|error| format!("(/dev/kmsg cannot be read: {error})")),
+            file: opened.ok(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Takes in what has come since.
+    pub fn read(&mut self) {
+        let mut record = vec![0; RECORD];
+        while let Some(file) = &mut self.file {
+            match file.read(&mut record) {
+                Ok(length @ 1..) => self.lines.extend(message(&record[..length])),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    self.trouble = Some("(older lines were overwritten)".into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    /// The lines so far, oldest first.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Why lines are missing, if some are.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+}
+
+/// The text of a record: `prefix,fields;text`, and lines that begin with a space for its dictionary.
+fn message(record: &[u8]) -> Option<String> {
+    let record = String::from_utf8_lossy(record);
+    let (_, rest) = record.split_once(';')?;
+    Some(rest.lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_told_by_its_text() {
+        let record = b"6,339,5140900,-;livepatch: enabling patch 'a'; now\n SUBSYSTEM=pci\n";
+        assert_eq!(
+            message(record).as_deref(),
+            Some("livepatch: enabling patch 'a'; now")
+        );
+        assert_eq!(message(b"no record"), None);
+    }
+
+    #[test]
+    fn a_log_that_is_not_there_is_told_and_no_error() {
+        let mut log = KernelLog::from_now(Path::new("/nowhere"));
+        log.read();
+        assert!(log.lines().is_empty());
+        assert!(log.trouble().unwrap().contains("/dev/kmsg"));
+    }
+}
