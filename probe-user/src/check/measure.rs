@@ -6,7 +6,7 @@ use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
 
 use crate::{
     kernel::{prerequisites::Ready, time},
-    model::{Call, Clock, NamespaceView, NextRun, Options, Output, Overview, Session, State},
+    model::{Call, NamespaceView, NextRun, Options, Output, Overview, Session, State},
     probe::Probe,
 };
 
@@ -73,7 +73,7 @@ impl Measurement {
     /// When the kernel refuses the probes.
     pub fn start(ready: &Ready) -> anyhow::Result<Self> {
         let jiffy_ns = time::jiffy_ns()?;
-        let clock = clock(jiffy_ns)?;
+        let clock = time::clock(jiffy_ns)?;
         let probe = Probe::start(ready, log::log_enabled!(log::Level::Debug))?;
         let started_ns = time::monotonic_ns()?;
         let mut measurement = Self {
@@ -156,7 +156,7 @@ impl Measurement {
         self.root_netns = root_netns(&snapshot).or(self.root_netns);
         let mut events: Vec<Event> = Vec::new();
         self.probe.drain(|event| events.push(event));
-        self.session.set_clock(clock(self.jiffy_ns)?);
+        self.session.set_clock(time::clock(self.jiffy_ns)?);
         let outputs = self.session.take(&events, &snapshot, time::monotonic_ns()?);
         self.longest.add(outputs);
         Ok(())
@@ -183,11 +183,4 @@ fn root_netns(snapshot: &[Snapshot]) -> Option<u32> {
     let end = snapshot.last()?;
     let is_end = end.kind == SnapshotKind::End as u32;
     (is_end && end.netns != 0).then_some(end.netns)
-}
-
-fn clock(jiffy_ns: u64) -> anyhow::Result<Clock> {
-    Ok(Clock {
-        jiffy_ns,
-        wall_offset_ns: time::wall_offset_ns()?,
-    })
 }

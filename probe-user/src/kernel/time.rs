@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_getres, clock_gettime};
 
+use crate::model::Clock;
+
 /// `CLOCK_MONOTONIC` in nanoseconds: the clock of the programs' records.
 ///
 /// # Errors
@@ -24,6 +26,18 @@ pub fn wall_offset_ns() -> nix::Result<u64> {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     Ok(nanoseconds(wall).saturating_sub(monotonic_ns()?))
+}
+
+/// How this host's clocks relate now, where a jiffy is `jiffy_ns` long.
+///
+/// # Errors
+///
+/// As [`monotonic_ns`].
+pub fn clock(jiffy_ns: u64) -> nix::Result<Clock> {
+    Ok(Clock {
+        jiffy_ns,
+        wall_offset_ns: wall_offset_ns()?,
+    })
 }
 
 /// The length of one jiffy in nanoseconds: the resolution of the coarse clock, which moves once a

@@ -92,12 +92,12 @@ impl Display {
     /// # Errors
     ///
     /// When the terminal cannot be written.
-    pub fn ticked(&mut self, watcher: &Watcher) -> anyhow::Result<()> {
+    pub fn ticked(&mut self, watcher: &mut Watcher) -> anyhow::Result<()> {
         if let Self::Screen(screen) = self {
             screen.show(watcher.overview()?);
-        }
-        if watcher.has_new_names() {
-            self.name(watcher);
+            if let Some(inhabitants) = watcher.new_names() {
+                screen.name(inhabitants.clone());
+            }
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ async fn watch(
         display.warn(&watcher, hidden)?;
     }
     display.name(&watcher);
-    display.ticked(&watcher)?;
+    display.ticked(&mut watcher)?;
     let ended = until_the_end(args, &mut watcher, &mut display, &mut signals).await?;
     end(watcher, display, ended)
 }

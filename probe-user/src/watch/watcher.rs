@@ -92,7 +92,7 @@ impl Watcher {
                 probe: Box::new(probe),
                 to,
             },
-            session: Session::new(options, started_ns, clock(jiffy_ns)?),
+            session: Session::new(options, started_ns, time::clock(jiffy_ns)?),
             surroundings: Surroundings::default(),
             inhabitants: Inhabitants::read(root),
             task_names: TaskNames::default(),
@@ -125,7 +125,7 @@ impl Watcher {
         self.root_netns
     }
 
-    /// Who lives in which namespace, as of the last check.
+    /// Who lives in which namespace, as last looked up.
     #[must_use]
     pub fn inhabitants(&self) -> &Inhabitants {
         &self.inhabitants
@@ -137,7 +137,7 @@ impl Watcher {
     ///
     /// Where a clock cannot be read.
     pub fn clock(&self) -> anyhow::Result<Clock> {
-        clock(self.jiffy_ns)
+        Ok(time::clock(self.jiffy_ns)?)
     }
 
     /// Reads everything once, and gives what there is to tell.
@@ -147,7 +147,7 @@ impl Watcher {
     /// When the kernel does not let the probes be read.
     pub fn tick(&mut self) -> anyhow::Result<Vec<Output>> {
         self.ticks += 1;
-        self.session.set_clock(clock(self.jiffy_ns)?);
+        self.session.set_clock(time::clock(self.jiffy_ns)?);
         let mut outputs = self.look_around()?;
         let loading = module::ip_vs(&self.root);
         if let Attachment::Attached { to, .. } = &self.attachment
@@ -171,10 +171,15 @@ impl Watcher {
         Ok(outputs)
     }
 
-    /// Whether processes were looked at in the last tick.
-    #[must_use]
-    pub fn has_new_names(&self) -> bool {
-        self.ticks.is_multiple_of(TICKS_BETWEEN_NAMES)
+    /// Who lives in which namespace, looked up anew if it is time to. For those who show it: it takes a look at
+    /// every process.
+    pub fn new_names(&mut self) -> Option<&Inhabitants> {
+        // Those of the start are from before the first tick.
+        if self.ticks == 0 || !self.ticks.is_multiple_of(TICKS_BETWEEN_NAMES) {
+            return None;
+        }
+        self.inhabitants.read_again(&self.root);
+        Some(&self.inhabitants)
     }
 
     fn is_check(&self) -> bool {
@@ -297,9 +302,6 @@ impl Watcher {
         if self.is_check() {
             outputs.extend(self.look_at_instances());
         }
-        if self.has_new_names() {
-            self.inhabitants.read_again(&self.root);
-        }
         Ok(outputs)
     }
 
@@ -390,13 +392,6 @@ fn attach(root: &Path) -> anyhow::Result<(Probe, Loading)> {
         Some(loading) => Ok((probe, loading)),
         None => bail!("ip_vs was just being loaded: try again"),
     }
-}
-
-fn clock(jiffy_ns: u64) -> anyhow::Result<Clock> {
-    Ok(Clock {
-        jiffy_ns,
-        wall_offset_ns: time::wall_offset_ns()?,
-    })
 }
 
 /// The first namespace on the kernel's list, or else that of the host's first process; 0 where both are hidden.

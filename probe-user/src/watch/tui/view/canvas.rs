@@ -150,6 +150,17 @@ impl<'a> Canvas<'a> {
     }
 }
 
+/// How high a bar is that stands for a share of `full` eighths of a line: what is there is seen.
+pub fn eighths(share: f64, full: u16) -> u16 {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the conversion stays between 0 and the largest number there is"
+    )]
+    let eighths = (share * f64::from(full)).round() as u16;
+    eighths.clamp(1, full.max(1))
+}
+
 /// Whether every byte of a text is a character of one column: most texts are, and need not be looked
 /// through for characters that belong together.
 fn is_plain(text: &str) -> bool {

@@ -3,7 +3,7 @@
 use ratatui::style::{Modifier, Style};
 
 use super::{
-    canvas::{Canvas, columns},
+    canvas::{Canvas, columns, eighths},
     numbers::grouped,
     pane_title,
 };
@@ -207,13 +207,7 @@ fn height(count: u64, most: u64, full: u16, bars: Bars) -> u16 {
         Bars::Linear => count / most,
         Bars::Logarithmic => count.ln_1p() / most.ln_1p(),
     };
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "from 0 to `full`"
-    )]
-    let eighths = (share * f64::from(full)).round() as u16;
-    eighths.clamp(1, full.max(1))
+    eighths(share, full)
 }
 
 /// Names the slots below the bars: powers of ten before others, as many as have room.

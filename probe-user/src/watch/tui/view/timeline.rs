@@ -3,7 +3,7 @@
 use ratatui::style::{Modifier, Style};
 
 use super::{
-    canvas::{Canvas, columns},
+    canvas::{Canvas, columns, eighths},
     pane_title,
 };
 use crate::{
@@ -130,13 +130,7 @@ impl Scale {
         let above = (duration_ns as f64).log10() - f64::from(self.floor);
         let full = lines * 8;
         let share = above / f64::from(self.decades);
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "from 0 to `full`"
-        )]
-        let eighths = (share * f64::from(full)).round() as u16;
-        eighths.clamp(1, full.max(1))
+        eighths(share, full)
     }
 
     /// Names the powers of ten whose place is the lower edge of a line, as far as they have lines of
