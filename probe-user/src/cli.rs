@@ -24,6 +24,10 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
 
+    /// Where `hotfix` keeps its journal and what is installed [default: /var/lib/ipvs-latency of the host].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
     #[command(subcommand)]
     pub command: Command,
 }
@@ -36,6 +40,12 @@ impl Cli {
             .clone()
             .or_else(mounted)
             .unwrap_or_else(|| "/".into())
+    }
+
+    /// The folder of what `hotfix` remembers.
+    pub fn state_dir(&self) -> PathBuf {
+        let usual = || self.root().join("var/lib/ipvs-latency");
+        self.state_dir.clone().unwrap_or_else(usual)
     }
 }
 

@@ -5,6 +5,7 @@
 //! /proc, /sys, /lib/modules -> Node (this host)  > Findings -> Inspection -> text | JSON
 //! ```
 
+mod digest;
 mod drive;
 mod ending;
 mod file;
@@ -32,6 +33,7 @@ use crate::{
     cli::{HotfixCommand, InspectArgs},
     kernel::time,
 };
+use digest::Digest;
 use module::Module;
 use node::Node;
 use page::Inspection;
@@ -61,7 +63,7 @@ fn inspect(args: &InspectArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let node = Node::read(root, &module, time::jiffy_ns().ok());
-    let inspection = Inspection::new(shown.to_string(), module, &node);
+    let inspection = Inspection::new(shown.to_string(), Digest::of(&bytes), module, &node);
     let out = io::stdout().lock();
     let written = if args.json {
         inspection.json(out)

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cache;
 pub mod cli;
 pub mod demo;
+pub mod emulator;
 pub mod guest;
 pub mod hotfix_modules;
 pub mod kernel;

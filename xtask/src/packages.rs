@@ -6,6 +6,7 @@
 
 mod archive;
 mod sources;
+pub mod tree;
 
 use std::collections::BTreeSet;
 use std::fs;

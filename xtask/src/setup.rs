@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::cli::SetupArgs;
-use crate::{kernel, packages, userland};
+use crate::{emulator, kernel, packages, userland};
 
 /// Something that a build, a test or the lab needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,8 @@ pub fn ensure(needs: &[Need]) -> Result<(), Error> {
         match (need, &toolchain) {
             (Need::Linker, Some(toolchain)) => linker::ensure(toolchain)?,
             // What is no more than packages is there by now.
-            (Need::Linker | Need::EbpfToolchain | Need::Qemu, _) => {}
+            (Need::Linker | Need::EbpfToolchain, _) => {}
+            (Need::Qemu, _) => emulator::ensure()?,
             (Need::Kernel(line), _) => drop(kernel::fetch(line)?),
             (Need::Headers(line), _) => drop(kernel::headers(line)?),
             (Need::Userland, _) => drop(userland::root()?),
@@ -168,13 +169,6 @@ fn packages_for(needs: &[Need]) -> Vec<system::Missing> {
             missing.push(system::Missing::new(package, why));
         }
     };
-    if needs.contains(&Need::Qemu) {
-        want(
-            has("qemu-system-x86_64"),
-            "qemu-system-x86",
-            "to boot kernels in the lab",
-        );
-    }
     // Headers are those of a fetched kernel.
     if needs
         .iter()

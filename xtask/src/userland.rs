@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::cache;
-use crate::packages::{Suite, unpack};
+use crate::packages::{Suite, tree};
 
 /// Raise it when anything in this file changes what the folders hold.
 const RECIPE: u32 = 3;
@@ -86,7 +86,7 @@ const FOLDERS: &[&str] = &["dev", "etc", "proc", "root", "run", "sys", "tmp", "v
 /// When the packages cannot be fetched or unpacked.
 pub fn root() -> Result<PathBuf> {
     let place = base();
-    provide(&place, |lock, stage| {
+    tree::provide(&place, |lock, stage| {
         let suite = Suite::open(lock, SUITE)?;
         unpack_all(&suite, &base_packages(&suite)?, stage)?;
         finish(&stage.join("root"))
@@ -101,7 +101,7 @@ pub fn root() -> Result<PathBuf> {
 pub fn bpftrace_root() -> Result<PathBuf> {
     let base = root()?;
     let place = folder("bpftrace");
-    provide(&place, |lock, stage| {
+    tree::provide(&place, |lock, stage| {
         let suite = Suite::open(lock, SUITE)?;
         let packages = suite
             .closure(&["bpftrace"])?
@@ -130,32 +130,13 @@ fn folder(name: &str) -> PathBuf {
         .join(format!("{name}-{SUITE}-{RECIPE}"))
 }
 
-/// Makes a folder by filling `root` of a stage, unless it is there.
-fn provide(place: &Path, fill: impl FnOnce(&cache::Lock, &Path) -> Result<()>) -> Result<()> {
-    if place.is_dir() {
-        return Ok(());
-    }
-    let lock = cache::lock()?;
-    if place.is_dir() {
-        return Ok(());
-    }
-    let stage = lock.stage()?;
-    fill(&lock, stage.path())?;
-    lock.publish(&stage.path().join("root"), place)
-}
-
 fn unpack_all(suite: &Suite, packages: &BTreeSet<String>, stage: &Path) -> Result<()> {
     eprintln!(
         "fetching {} packages of {} for the guest",
         packages.len(),
         suite.name()
     );
-    let debs = stage.join("debs");
-    fs::create_dir_all(&debs)?;
-    for deb in suite.download(packages.iter().map(String::as_str), &debs)? {
-        unpack(&deb, &stage.join("root"), LEAVE_OUT)?;
-    }
-    Ok(())
+    tree::fill(suite, packages, LEAVE_OUT, stage)
 }
 
 fn finish(root: &Path) -> Result<()> {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
+    digest::Digest,
     findings::{Finding, Findings, replaces_atomically},
     module::{Answer, Layout, Module, Replaced},
     node::Node,
@@ -16,6 +17,7 @@ use super::{
 pub struct Inspection {
     schema: u32,
     file: String,
+    sha256: Digest,
     name: Option<String>,
     vermagic: Option<String>,
     signed: bool,
@@ -32,10 +34,11 @@ pub struct Inspection {
 
 impl Inspection {
     /// Puts together what the file and the node say.
-    pub fn new(file: String, module: Module, node: &Node) -> Self {
+    pub fn new(file: String, sha256: Digest, module: Module, node: &Node) -> Self {
         Self {
             schema: 1,
             file,
+            sha256,
             period_ns: period::of(&module, node),
             atomic_replace: replaces_atomically(&module, node),
             findings: Findings::of(&module, node),
@@ -130,6 +133,7 @@ impl Inspection {
         };
         vec![
             ("name", self.name.clone().unwrap_or_else(unknown)),
+            ("sha256", self.sha256.to_string()),
             (
                 "built for",
                 self.vermagic

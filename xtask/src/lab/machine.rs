@@ -6,7 +6,7 @@ use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::LabSpec;
 use super::qmp::Qmp;
-use crate::setup::find_program;
+use crate::emulator;
 use crate::wire;
 
 /// What the kernel is told in every guest: where to write, and that a crash ends it. Nothing here changes how the
@@ -82,12 +82,6 @@ pub struct Machine {
     qmp: Qmp,
 }
 
-/// The program.
-pub fn qemu() -> Result<PathBuf> {
-    find_program("qemu-system-x86_64")
-        .context("there is no qemu-system-x86_64: run `cargo xtask setup`")
-}
-
 impl Machine {
     /// Starts a machine for `spec`, which runs at once.
     pub fn start(spec: &LabSpec, kernel: &Path, start: &Start) -> Result<(Self, Lines)> {
@@ -95,7 +89,7 @@ impl Machine {
         let pairs = [qmp?, console?, control?, stdin?, files?];
         let descriptors: Vec<RawFd> = pairs.iter().map(|(_, theirs)| theirs.as_raw_fd()).collect();
         let complaints = tempfile::tempfile().context("cannot make a temporary file")?;
-        let mut command = Command::new(qemu()?);
+        let mut command = Command::new(emulator::program()?);
         command
             .args(machine_arguments(spec))
             .arg("-kernel")
