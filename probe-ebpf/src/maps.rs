@@ -25,6 +25,7 @@ pub static OFFSETS: Global<Offsets> = Global::new(Offsets {
     ipvs_run_estimation: ABSENT,
     timer_pprev: ABSENT,
     timer_expires: ABSENT,
+    timer_function: ABSENT,
     timer_flags: ABSENT,
 });
 

@@ -37,6 +37,8 @@ pub struct Offsets {
     pub timer_pprev: u32,
     /// `timer_list.expires`, in jiffies.
     pub timer_expires: u32,
+    /// `timer_list.function`
+    pub timer_function: u32,
     /// `timer_list.flags`, whose low 18 bits are the CPU and whose high 10 are the bucket.
     pub timer_flags: u32,
 }

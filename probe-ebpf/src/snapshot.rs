@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub level: u32,
     /// When the timer expires, in jiffies, as the kernel stores it.
     pub expires: u64,
+    /// Address of the function that the timer calls.
+    pub function: u64,
     /// `net.ipv4.vs.run_estimation` of this namespace, or [`NO_SWITCH`].
     pub run_estimation: i32,
     /// Whether the namespace's length is known to the probes: 1 or 0.
@@ -68,6 +70,8 @@ pub enum WalkLists {
     Unseeded = 0,
     /// Walk every list, to check the lengths that the probes keep.
     All = 1,
+    /// Walk none, and take no notice of what the probes keep.
+    Nothing = 2,
 }
 
 /// What a snapshot's program returns.

@@ -88,6 +88,9 @@ pub enum HotfixCommand {
     /// One call into the kernel, in a process of its own that may be left behind.
     #[command(hide = true)]
     Step(StepArgs),
+    /// Take the hotfix back if all who hold the other end of standard input die.
+    #[command(hide = true)]
+    Guard(GuardArgs),
 }
 
 /// Options of `hotfix load`.
@@ -98,7 +101,7 @@ pub struct LoadArgs {
     pub file: PathBuf,
 
     /// Load it in spite of this warning (repeatable).
-    #[arg(long, value_name = "WARNING", value_parser = ["no-rearm", "rearm-unknown", "replaces-others"])]
+    #[arg(long, value_name = "WARNING", value_parser = ["no-rearm", "rearm-unknown", "replaces-others", "crashed-here-before"])]
     pub accept: Vec<String>,
 
     /// How long each wait may take [forms: 10s, 1m].
@@ -133,6 +136,13 @@ pub struct StepArgs {
     pub what: StepKind,
 
     /// Of which module.
+    pub name: String,
+}
+
+/// Options of `hotfix guard`.
+#[derive(Debug, clap::Args)]
+pub struct GuardArgs {
+    /// The hotfix.
     pub name: String,
 }
 

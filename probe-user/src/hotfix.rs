@@ -5,13 +5,18 @@
 //! /proc, /sys, /lib/modules -> Node (this host)  > Findings -> Inspection -> text | JSON
 //! ```
 
+mod callers;
+mod change;
 mod digest;
 mod drive;
 mod ending;
 mod file;
 mod findings;
+mod guard;
+mod journal;
 mod kernel_log;
 mod load;
+mod lock;
 mod module;
 mod node;
 mod page;
@@ -22,17 +27,16 @@ mod refusal;
 mod stalled;
 mod status;
 mod step;
+mod timers;
 mod transition;
+mod unfinished;
 mod unload;
 
 use std::{io, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 
-use crate::{
-    cli::{HotfixCommand, InspectArgs},
-    kernel::time,
-};
+use crate::cli::{HotfixCommand, InspectArgs};
 use digest::Digest;
 use module::Module;
 use node::Node;
@@ -46,24 +50,26 @@ const FOUND: u8 = 1;
 /// # Errors
 ///
 /// When the file is no module, cannot be read, or what was found cannot be written.
-pub fn run(command: &HotfixCommand, root: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(command: &HotfixCommand, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     match command {
-        HotfixCommand::Inspect(args) => inspect(args, root),
-        HotfixCommand::Load(args) => load::run(args, root),
-        HotfixCommand::Unload(args) => unload::run(args, root),
-        HotfixCommand::Status(args) => status::status(args.json, root),
+        HotfixCommand::Inspect(args) => inspect(args, root, state_dir),
+        HotfixCommand::Load(args) => load::run(args, root, state_dir),
+        HotfixCommand::Unload(args) => unload::run(args, root, state_dir),
+        HotfixCommand::Status(args) => status::status(args.json, root, state_dir),
         HotfixCommand::List(args) => status::list(args.json, root),
         HotfixCommand::Step(args) => Ok(step::run(args, root)),
+        HotfixCommand::Guard(args) => Ok(guard::run(args, root, state_dir)),
     }
 }
 
 /// Tells what a hotfix is and what speaks against it. Loads nothing.
-fn inspect(args: &InspectArgs, root: &Path) -> anyhow::Result<ExitCode> {
+fn inspect(args: &InspectArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let shown = args.file.display();
     let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
-    let node = Node::read(root, &module, time::jiffy_ns().ok());
-    let inspection = Inspection::new(shown.to_string(), Digest::of(&bytes), module, &node);
+    let sha256 = Digest::of(&bytes);
+    let node = Node::read(root, state_dir, &module, &sha256);
+    let inspection = Inspection::new(shown.to_string(), sha256, module, &node);
     let out = io::stdout().lock();
     let written = if args.json {
         inspection.json(out)

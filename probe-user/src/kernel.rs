@@ -1,6 +1,7 @@
 //! Facts about this host. Each is read from a file under a root folder (`/` in production), so that
 //! tests hand over folders of their own.
 
+pub mod boot;
 pub mod btf;
 mod cgroup;
 pub mod cpus;

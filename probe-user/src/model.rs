@@ -18,7 +18,7 @@ mod report;
 mod session;
 mod state;
 mod tally;
-mod wheel;
+pub mod wheel;
 
 pub use clock::{Clock, WallTime};
 pub use histogram::Histogram;

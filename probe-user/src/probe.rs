@@ -8,6 +8,7 @@
 //! | `snapshot` | nothing: run by us, in our own context |
 
 mod attach;
+mod glance;
 mod load;
 mod records;
 
@@ -25,6 +26,7 @@ use probe_ebpf::{
 };
 use thiserror::Error;
 
+pub use self::glance::glance;
 use self::records::{RawEstimator, Records};
 use crate::kernel::prerequisites::Ready;
 

@@ -42,7 +42,8 @@ struct Walk {
     /// `net.list` of the next namespace.
     link: u64,
     begun: bool,
-    all: bool,
+    /// A [`WalkLists`].
+    lists: u64,
     /// An [`Outcome`].
     outcome: u32,
     /// The list that is being walked: its namespace, its head, the node we are at (0: none).
@@ -86,7 +87,7 @@ fn snapshot(ctx: RawTracePointContext) -> i32 {
         first,
         link: first,
         begun: false,
-        all: ctx.arg::<u64>(0) == WalkLists::All as u64,
+        lists: ctx.arg(0),
         outcome: Outcome::CutShort as u32,
         netns: 0,
         ipvs: 0,
@@ -173,6 +174,9 @@ fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
     walk.netns = netns;
     walk.ipvs = ipvs;
     walk.length = LENGTH_UNKNOWN;
+    if walk.lists == WalkLists::Nothing as u64 {
+        return report(walk, offsets, None);
+    }
     let Some(estimator) = entry(ipvs) else {
         return report(walk, offsets, None);
     };
@@ -183,7 +187,7 @@ fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
         walk.entered = read_volatile(&raw const (*estimator).entered);
         (*estimator).seeded != 0
     };
-    if seeded && !walk.all {
+    if seeded && walk.lists != WalkLists::All as u64 {
         return report(walk, offsets, Some(estimator));
     }
     walk.quiet = quiet(estimator, walk.entered);
@@ -296,6 +300,7 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>)
         generation: read(walk.ipvs, offsets.ipvs_gen).unwrap_or(0),
         level: flags >> TIMER_LEVEL_SHIFT,
         expires: read(timer, offsets.timer_expires).unwrap_or(0),
+        function: read(timer, offsets.timer_function).unwrap_or(0),
         run_estimation,
         seeded,
         walked: walk.length,
@@ -325,6 +330,7 @@ fn end(root_netns: u32) -> i32 {
         generation: 0,
         level: 0,
         expires: 0,
+        function: 0,
         run_estimation: 0,
         seeded: 0,
         walked: 0,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::{
     kernel::{estimation::Kind, livepatch::Livepatch},
@@ -151,7 +151,6 @@ pub struct Namespace {
     /// `net.ipv4.vs.run_estimation`.
     pub run_estimation: Option<i32>,
     /// What its estimator does.
-    #[serde(serialize_with = "displayed")]
     pub state: Option<State>,
     /// Time between two settings of the timer, in nanoseconds.
     pub period_ns: Option<u64>,
@@ -202,16 +201,4 @@ pub struct Mitigation {
     pub breaks: String,
     /// The command that takes it back.
     pub undo: String,
-}
-
-#[allow(
-    clippy::ref_option,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands the field over by reference"
-)]
-fn displayed<S: Serializer>(state: &Option<State>, serializer: S) -> Result<S::Ok, S::Error> {
-    match state {
-        Some(state) => serializer.collect_str(state),
-        None => serializer.serialize_none(),
-    }
 }

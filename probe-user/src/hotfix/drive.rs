@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::{
         Arc,
@@ -18,6 +19,7 @@ use signal_hook::{
 };
 
 use super::{
+    guard::Guard,
     kernel_log::KernelLog,
     proof::Witness,
     reason::{self, Messages, Reasons},
@@ -32,6 +34,13 @@ use crate::{
 
 /// How often the kernel is looked at.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// And how often once it takes long.
+const BETWEEN_LATE_LOOKS: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_mins(2);
+
+/// As long as a node is up.
+const FOR_EVER: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// The kernel tries once a second (`klp_transition_work_fn`); who is not through after two tries is told of.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -65,6 +74,9 @@ pub struct Drive {
     /// The probes, once runs of the estimator are waited for.
     pub witness: Option<Witness>,
     stop: Arc<AtomicBool>,
+    /// The guard's process, and what every call into the kernel gets a copy of; the guard itself has none.
+    guarded: Option<(u32, OwnedFd)>,
+    began: Instant,
     steps: Vec<Step>,
     messages: Option<Messages>,
     told: String,
@@ -78,23 +90,34 @@ impl Drive {
     /// # Errors
     ///
     /// When the kernel refuses a handler.
-    pub fn new(root: PathBuf, name: String, timeout: Duration) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
+    pub fn new(root: PathBuf, name: String, timeout: Duration, guard: &Guard) -> io::Result<Self> {
+        let drive = Self {
+            timeout,
+            guarded: Some((guard.pid(), guard.lifeline()?)),
+            ..Self::unattended(root, name)
+        };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            flag::register(signal, Arc::clone(&stop))?;
+            flag::register(signal, Arc::clone(&drive.stop))?;
         }
-        Ok(Self {
+        Ok(drive)
+    }
+
+    /// For the guard: nobody waits for it, so it waits for whatever the kernel waits for.
+    pub fn unattended(root: PathBuf, name: String) -> Self {
+        Self {
             log: KernelLog::from_now(&root),
             root,
             name,
-            timeout,
+            timeout: FOR_EVER,
             witness: None,
-            stop,
+            stop: Arc::new(AtomicBool::new(false)),
+            guarded: None,
+            began: Instant::now(),
             steps: Vec::new(),
             messages: None,
             told: String::new(),
             kept_by: Vec::new(),
-        })
+        }
     }
 
     /// Whether a signal asked to end.
@@ -114,8 +137,9 @@ impl Drive {
     ///
     /// When no process can be made for it.
     pub fn ask(&mut self, kind: StepKind, module: &[u8]) -> io::Result<()> {
-        self.steps
-            .push(Step::begin(&self.root, kind, &self.name, module)?);
+        let lifeline = self.guarded.as_ref().map(|(_, line)| line.try_clone());
+        let step = Step::begin(&self.root, kind, &self.name, module, lifeline.transpose()?)?;
+        self.steps.push(step);
         Ok(())
     }
 
@@ -125,7 +149,11 @@ impl Drive {
     ///
     /// When the probes cannot be read.
     pub fn pause(&mut self) -> anyhow::Result<()> {
-        sleep(BETWEEN_LOOKS);
+        sleep(if self.began.elapsed() < LONG {
+            BETWEEN_LOOKS
+        } else {
+            BETWEEN_LATE_LOOKS
+        });
         self.log.read();
         self.witness.as_mut().map_or(Ok(()), Witness::look)
     }
@@ -186,7 +214,7 @@ impl Drive {
                 Next::BackAgain => break Ended::BackAgain,
                 Next::Stuck => break Ended::Stuck(self.steps.iter().map(Step::pid).collect()),
             }
-            if headed.elapsed() > PATIENCE && seen == Seen::Moving {
+            if self.guarded.is_some() && headed.elapsed() > PATIENCE && seen == Seen::Moving {
                 self.tell_stalled(transition.heading());
             }
             self.pause()?;
@@ -224,6 +252,12 @@ impl Drive {
             say(&format!("{}: in transition, kept by {text}", self.name));
             self.told = text;
         }
+    }
+
+    /// The process of the guard; for the guard itself, its own.
+    pub fn guard_pid(&self) -> u32 {
+        let guard = self.guarded.as_ref().map(|(pid, _)| *pid);
+        guard.unwrap_or_else(std::process::id)
     }
 
     /// The tasks that kept the transition when it was turned back.

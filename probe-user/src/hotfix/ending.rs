@@ -7,7 +7,7 @@ use std::{
 
 use super::drive::{Drive, say};
 
-/// The four ends.
+/// The ends.
 #[derive(Debug)]
 pub enum Ending {
     /// As asked, and proven.
@@ -18,27 +18,35 @@ pub enum Ending {
     Refused(String),
     /// The node was changed and needs a person.
     HalfDone(String),
+    /// The kernel has not let go yet; the guard finishes when it does.
+    LeftToGuard(String),
 }
 
 impl Ending {
-    /// Tells it. An error amid a change leaves the node half way.
-    pub fn told(ended: anyhow::Result<Self>, drive: &mut Drive) -> Self {
-        let ending = ended.unwrap_or_else(|error| {
-            Self::HalfDone(format!(
-                "{} was left half way ({error:#}): see `ipvs-latency hotfix status`",
-                drive.name
+    /// An error amid a change leaves the node half way.
+    pub fn of(ended: anyhow::Result<Self>, name: &str) -> Self {
+        ended.unwrap_or_else(|error| {
+            Self::LeftToGuard(format!(
+                "{name} was left half way ({error:#}), and a process that outlives this one takes it back: see \
+                 `ipvs-latency hotfix status`"
             ))
-        });
-        match &ending {
+        })
+    }
+
+    /// Tells it.
+    pub fn tell(&self, drive: &mut Drive) {
+        match self {
             Self::Done(text) => {
                 let _ = writeln!(io::stdout(), "{text}.");
             }
-            Self::GivenBack(text) | Self::Refused(text) | Self::HalfDone(text) => {
+            Self::GivenBack(text)
+            | Self::Refused(text)
+            | Self::HalfDone(text)
+            | Self::LeftToGuard(text) => {
                 drive.say_log();
                 say(&format!("error: {text}"));
             }
         }
-        ending
     }
 
     /// The exit code.
@@ -47,7 +55,7 @@ impl Ending {
             Self::Done(_) => 0,
             Self::GivenBack(_) => 1,
             Self::Refused(_) => 2,
-            Self::HalfDone(_) => 3,
+            Self::HalfDone(_) | Self::LeftToGuard(_) => 3,
         })
     }
 }

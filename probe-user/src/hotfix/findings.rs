@@ -2,6 +2,7 @@
 
 mod absent_object;
 mod already_loaded;
+mod crashed;
 mod escape;
 mod estimator_threads;
 mod foreign_redirection;
@@ -70,10 +71,10 @@ const BLOCKERS: [Check; 17] = [
 ];
 
 /// With any of these it is for a person to accept. A closed list.
-const WARNINGS: [Check; 2] = [rearm::warning, replaces_others::warning];
+const WARNINGS: [Check; 3] = [rearm::warning, replaces_others::warning, crashed::warning];
 
 /// They refuse nothing.
-const NOTES: [Check; 11] = [
+const NOTES: [Check; 12] = [
     side_effects::unsigned,
     side_effects::signature_not_checked,
     side_effects::taint,
@@ -84,6 +85,7 @@ const NOTES: [Check; 11] = [
     escape::note,
     rearm::note,
     on_disk::note,
+    crashed::note,
     unchecked::note,
 ];
 

@@ -12,6 +12,9 @@ use nix::fcntl::OFlag;
 /// No record is longer (`CONSOLE_EXT_LOG_MAX`, `kernel/printk/printk.c`).
 const RECORD: usize = 8_192;
 
+/// Lines that are kept: a transition that is kept for hours writes one a second and more.
+const MOST: usize = 1_000;
+
 /// The log from the moment on in which this was opened.
 #[derive(Debug)]
 pub struct KernelLog {
@@ -43,13 +46,21 @@ impl KernelLog {
         let mut record = vec![0; RECORD];
         while let Some(file) = &mut self.file {
             match file.read(&mut record) {
-                Ok(length @ 1..) => self.lines.extend(message(&record[..length])),
+                Ok(length @ 1..) => self.keep(message(&record[..length])),
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                     self.trouble = Some("(older lines were overwritten)".into());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(_) | Err(_) => return,
             }
+        }
+    }
+
+    fn keep(&mut self, line: Option<String>) {
+        self.lines.extend(line);
+        if self.lines.len() > MOST {
+            self.lines.drain(..MOST / 2);
+            self.trouble = Some("(older lines are left out)".into());
         }
     }
 

@@ -5,16 +5,19 @@ use std::{path::Path, process::ExitCode, time::Instant};
 use anyhow::{Context as _, bail};
 
 use super::{
+    change::Change,
+    digest::Digest,
     drive::{Drive, Ended, say},
     ending::Ending,
     file,
     findings::{Finding, Findings},
+    lock::Lock,
     module::Module,
     node::Node,
     proof::{self, Ran, Witness},
     refusal,
     stalled::Towards,
-    unload,
+    unload::{self, Removed},
 };
 use crate::{
     cli::{LoadArgs, StepKind},
@@ -26,18 +29,19 @@ use crate::{
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
-pub fn run(args: &LoadArgs, root: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let shown = args.file.display();
+    let refused = || format!("{shown} is not loaded");
     let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
-    let node = Node::read(root, &module, time::jiffy_ns().ok());
+    let sha256 = Digest::of(&bytes);
+    let lock = Lock::take(state_dir).with_context(refused)?;
+    let node = Node::read(root, state_dir, &module, &sha256);
     let findings = Findings::of(&module, &node);
-    accepted(&findings, &args.accept).with_context(|| format!("{shown} is not loaded"))?;
-    let name = module.name.clone();
-    let name = name.with_context(|| {
+    accepted(&findings, &args.accept).with_context(refused)?;
+    let name = module.name.clone().with_context(|| {
         format!("{shown} has no name, so it could not be taken back: build it again")
     })?;
-    let mut drive = Drive::new(root.to_owned(), name, args.timeout)?;
     if module.replaces_estimator() {
         let able = prerequisites::examine(root);
         able.with_context(|| {
@@ -47,10 +51,18 @@ pub fn run(args: &LoadArgs, root: &Path) -> anyhow::Result<ExitCode> {
     for Finding { name, text } in &findings.notes {
         say(&format!("note {name}: {text}."));
     }
-    drive.ask(StepKind::Insert, &bytes)?;
+    let file = (&sha256, args.file.as_path());
+    let change = Change::of_file(root, state_dir, lock, file, &name).with_context(refused)?;
+    let mut drive = Drive::new(root.to_owned(), name, args.timeout, change.guard())?;
     // From here on the node is changed.
-    let ended = changed(&mut drive, &module);
-    Ok(Ending::told(ended, &mut drive).code())
+    let ended = drive
+        .ask(StepKind::Insert, &bytes)
+        .map_err(Into::into)
+        .and_then(|()| changed(&mut drive, &module));
+    let ending = Ending::of(ended, &drive.name);
+    change.end(&ending);
+    ending.tell(&mut drive);
+    Ok(ending.code())
 }
 
 /// Refuses what must not, or may not yet, be loaded.
@@ -94,16 +106,16 @@ fn changed(drive: &mut Drive, module: &Module) -> anyhow::Result<Ending> {
             let removed = unload::remove(drive)?;
             let kept_by = drive.kept_by();
             Ok(match removed {
-                None => Ending::GivenBack(format!(
+                Removed::Yes => Ending::GivenBack(format!(
                     "{name} was taken back before it was in force, and its module removed: every task runs the old \
                      code. What kept it: {kept_by}"
                 )),
-                Some(why) => Ending::HalfDone(format!(
+                Removed::NotYet(why) | Removed::Kept(why) => Ending::HalfDone(format!(
                     "{name} was taken back before it was in force, but {why}"
                 )),
             })
         }
-        Ended::Stuck(waiting) => Ok(Ending::HalfDone(unload::stuck(drive, &waiting))),
+        Ended::Stuck(waiting) => Ok(Ending::LeftToGuard(unload::stuck(drive, &waiting))),
     }
 }
 

@@ -2,16 +2,18 @@
 //! `None`, and is told as such.
 
 mod disk;
+mod past;
 mod patches;
 mod symbols;
 mod tracing;
 
 use std::{fs, path::Path};
 
-use super::module::Module;
-use crate::kernel::{btf, prerequisites};
+use super::{digest::Digest, module::Module};
+use crate::kernel::{btf, prerequisites, time};
 
 pub use disk::OnDisk;
+pub use past::Past;
 pub use patches::Patch;
 pub use symbols::Symbols;
 pub use tracing::Traced;
@@ -53,11 +55,13 @@ pub struct Node {
     pub run_estimation: bool,
     /// The length of a jiffy, in nanoseconds.
     pub jiffy_ns: Option<u64>,
+    /// What became of this node under this file before.
+    pub past: Past,
 }
 
 impl Node {
-    /// Reads what there is under `root`. The length of a jiffy is the caller's to tell.
-    pub fn read(root: &Path, module: &Module, jiffy_ns: Option<u64>) -> Self {
+    /// Reads what there is under `root`, and what the journal in `state_dir` says of the file.
+    pub fn read(root: &Path, state_dir: &Path, module: &Module, file: &Digest) -> Self {
         let text = |file: &str| fs::read_to_string(root.join(file)).ok();
         let there = |file: &str| root.join(file).exists();
         let release = prerequisites::release(root);
@@ -91,7 +95,8 @@ impl Node {
             on_disk: OnDisk::read(root, &release),
             replace_offset: replace_offset(root),
             run_estimation: there("proc/sys/net/ipv4/vs/run_estimation"),
-            jiffy_ns,
+            jiffy_ns: time::jiffy_ns().ok(),
+            past: Past::read(root, state_dir, file),
             release,
         }
     }

@@ -29,14 +29,19 @@ pub struct Messages {
 impl Messages {
     /// Switches them on; `None` where this kernel has no such switch.
     pub fn switch_on(root: &Path) -> Option<Self> {
+        let messages = Self::as_found(root)?;
+        messages.write(&format!("file {SOURCE} +p")).ok()?;
+        Some(messages)
+    }
+
+    /// Leaves them as they are, so that dropping it puts back what somebody else switched meanwhile.
+    pub fn as_found(root: &Path) -> Option<Self> {
         let control = CONTROLS
             .iter()
             .map(|file| root.join(file))
             .find(|file| file.exists())?;
         let were_on = lines_on(&fs::read_to_string(&control).ok()?)?;
-        let messages = Self { control, were_on };
-        messages.write(&format!("file {SOURCE} +p")).ok()?;
-        Some(messages)
+        Some(Self { control, were_on })
     }
 
     fn write(&self, query: &str) -> io::Result<()> {

@@ -11,13 +11,23 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
+    module::ESTIMATOR,
+    period,
     reason::Reasons,
     stalled::{self, Stalled, Towards},
+    timers::{self, Timer},
+    unfinished::{self, Unfinished},
 };
-use crate::kernel::livepatch::{self, Livepatch};
+use crate::{
+    kernel::livepatch::{self, Livepatch},
+    model::State,
+};
 
 /// Something is on its way, left behind, or without effect.
 const FOUND: u8 = 1;
+
+/// Estimators that are told of one by one.
+const SHOWN: usize = 8;
 
 /// The document of `status --json`.
 #[derive(Debug, Serialize)]
@@ -26,6 +36,12 @@ struct Status {
     livepatches: Vec<Entry>,
     /// The tasks that keep the transition that runs, if one does.
     stalled: Vec<Stalled>,
+    /// Changes that are not over; `None` where the journal cannot be read.
+    unfinished: Option<Vec<Unfinished>>,
+    /// Every estimator's timer; `None` where they cannot be seen.
+    estimators: Option<Vec<Timer>>,
+    /// Why something above is `None`.
+    unknown: Vec<String>,
 }
 
 /// One livepatch.
@@ -47,7 +63,7 @@ pub fn is_livepatch(module: &Path) -> bool {
 /// # Errors
 ///
 /// When this kernel has no livepatching, or what was found cannot be written.
-pub fn status(json: bool, root: &Path) -> anyhow::Result<ExitCode> {
+pub fn status(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let (entries, patches) = read(root)?;
     let moving = patches.iter().find(|patch| patch.transition == Some(true));
     let stalled = moving.map_or_else(Vec::new, |patch| {
@@ -57,15 +73,48 @@ pub fn status(json: bool, root: &Path) -> anyhow::Result<ExitCode> {
         };
         stalled::tasks(root, towards, &Reasons::default())
     });
+    let mut unknown = Vec::new();
+    let unfinished = unfinished::read(root, state_dir)
+        .map_err(|error| unknown.push(error.to_string()))
+        .ok();
+    let estimators = timers::read(root)
+        .map_err(|error| unknown.push(format!("the estimators cannot be seen: {error:#}")))
+        .ok();
     let status = Status {
         schema: 1,
         livepatches: entries,
         stalled,
+        unfinished,
+        estimators,
+        unknown,
     };
     let out = io::stdout().lock();
     write(&status, json, out).context("what was found cannot be written")?;
-    let clean = status.livepatches.iter().all(Entry::is_settled);
-    Ok(ExitCode::from(if clean { 0 } else { FOUND }))
+    Ok(ExitCode::from(if status.is_clean() { 0 } else { FOUND }))
+}
+
+impl Status {
+    fn is_clean(&self) -> bool {
+        self.livepatches.iter().all(Entry::is_settled)
+            && self.unfinished.as_ref().is_none_or(Vec::is_empty)
+            && self.troubled().is_empty()
+    }
+
+    /// Estimators that are dead, or are late without a livepatch in force that would explain it.
+    fn troubled(&self) -> Vec<&Timer> {
+        let is_replaced = self.livepatches.iter().any(|entry| {
+            let mut functions = entry.objects.iter().flat_map(|object| &object.functions);
+            functions.any(|function| function == ESTIMATOR)
+        });
+        let estimators = self.estimators.iter().flatten();
+        estimators
+            .filter(|timer| match timer.state {
+                State::Dead => true,
+                State::Slowed => !is_replaced,
+                _ => false,
+            })
+            .collect()
+    }
 }
 
 /// Lists the livepatches, with their states.
@@ -159,7 +208,7 @@ fn write(status: &Status, json: bool, mut out: impl Write) -> io::Result<()> {
         return writeln!(out);
     }
     if status.livepatches.is_empty() {
-        return writeln!(out, "no livepatch is loaded");
+        writeln!(out, "no livepatch is loaded")?;
     }
     for entry in &status.livepatches {
         writeln!(out, "{}: {}", entry.name, entry.state)?;
@@ -180,7 +229,46 @@ fn write(status: &Status, json: bool, mut out: impl Write) -> io::Result<()> {
     for task in &status.stalled {
         writeln!(out, "  not through: {task}")?;
     }
-    Ok(())
+    for change in status.unfinished.iter().flatten() {
+        writeln!(out, "{change}")?;
+    }
+    write_estimators(status, &mut out)?;
+    let mut unknown = status.unknown.iter();
+    unknown.try_for_each(|why| writeln!(out, "unknown: {why}"))
+}
+
+fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
+    let Some(estimators) = &status.estimators else {
+        return Ok(());
+    };
+    let troubled = status.troubled();
+    for timer in troubled.iter().take(SHOWN) {
+        let netns = timer.netns;
+        match timer.next_run_in_ns {
+            None => writeln!(
+                out,
+                "the estimator of netns {netns} is DEAD: its timer is not pending, and only loading ip_vs anew revives it"
+            )?,
+            Some(left_ns) => writeln!(
+                out,
+                "the estimator of netns {netns} is due in {}, by its own timer",
+                period::shown(left_ns)
+            )?,
+        }
+    }
+    if troubled.len() > SHOWN {
+        writeln!(out, "and {} more", troubled.len() - SHOWN)?;
+    }
+    let next = estimators.iter().filter_map(|timer| timer.next_run_in_ns);
+    match next.max() {
+        Some(latest_ns) if troubled.is_empty() => writeln!(
+            out,
+            "{} estimators, all due within {}",
+            estimators.len(),
+            period::shown(latest_ns)
+        ),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     ffi::CString,
     fs,
     io::{self, Read as _, Write as _},
-    os::unix::process::CommandExt as _,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
     path::Path,
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
 };
@@ -25,12 +25,19 @@ pub struct Step {
 }
 
 impl Step {
-    /// Begins. The bytes of a module to insert are handed over here, so that what is loaded is what was inspected.
+    /// Begins. The bytes of a module to insert are handed over here, so that what is loaded is what was inspected. The
+    /// `lifeline` to the guard is held until the kernel has answered.
     ///
     /// # Errors
     ///
     /// When the process cannot be made.
-    pub fn begin(root: &Path, kind: StepKind, name: &str, module: &[u8]) -> io::Result<Self> {
+    pub fn begin(
+        root: &Path,
+        kind: StepKind,
+        name: &str,
+        module: &[u8],
+        lifeline: Option<OwnedFd>,
+    ) -> io::Result<Self> {
         let word = match kind {
             StepKind::Insert => "insert",
             StepKind::Remove => "remove",
@@ -42,7 +49,7 @@ impl Step {
             .arg(root)
             .args(["hotfix", "step", word, name])
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(lifeline.map_or_else(Stdio::null, Stdio::from))
             .stderr(Stdio::null())
             // Ctrl-C is for us, who then turn back in an orderly way.
             .process_group(0)

@@ -6,6 +6,8 @@ use anyhow::bail;
 use nix::errno::Errno;
 
 use super::{
+    callers,
+    change::Change,
     drive::{Drive, Ended},
     ending::Ending,
     module::ESTIMATOR,
@@ -15,7 +17,10 @@ use super::{
 };
 use crate::{
     cli::{StepKind, UnloadArgs},
-    kernel::{livepatch, time},
+    kernel::{
+        livepatch::{self, Livepatch},
+        time,
+    },
 };
 
 /// Takes a hotfix back.
@@ -23,17 +28,28 @@ use crate::{
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
-pub fn run(args: &UnloadArgs, root: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let name = args.name.replace('-', "_");
+    check(root, &name)?;
+    let change = Change::of_loaded(root, state_dir, &name)?;
+    let mut drive = Drive::new(root.to_owned(), name, args.timeout, change.guard())?;
+    let ending = Ending::of(take_back(&mut drive, true), &drive.name);
+    change.end(&ending);
+    ending.tell(&mut drive);
+    Ok(ending.code())
+}
+
+/// Refuses what is no livepatch, or not to be touched now.
+fn check(root: &Path, name: &str) -> anyhow::Result<()> {
     let patches = livepatch::read(root).unwrap_or_default();
-    let patch = patches.iter().find(|patch| patch.name == name);
-    let module = root.join("sys/module").join(&name);
+    let is_patch = patches.iter().any(|patch| patch.name == name);
+    let module = root.join("sys/module").join(name);
     if name.contains('/') || !module.exists() {
         bail!(
             "no module {name} is loaded: `ipvs-latency hotfix list` names the livepatches that are"
         );
     }
-    if patch.is_none() && !super::status::is_livepatch(&module) {
+    if !is_patch && !super::status::is_livepatch(&module) {
         bail!("{name} is loaded and is no livepatch: remove it with `rmmod {name}` if it must go");
     }
     let other = patches
@@ -45,9 +61,7 @@ pub fn run(args: &UnloadArgs, root: &Path) -> anyhow::Result<ExitCode> {
             other.name
         );
     }
-    let mut drive = Drive::new(root.to_owned(), name, args.timeout)?;
-    let ended = take_back(&mut drive, true);
-    Ok(Ending::told(ended, &mut drive).code())
+    Ok(())
 }
 
 /// Takes the hotfix out of force, removes its module and waits for every estimator to run again.
@@ -57,38 +71,19 @@ pub fn run(args: &UnloadArgs, root: &Path) -> anyhow::Result<ExitCode> {
 /// When the node is left half way.
 pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
     let name = drive.name.clone();
-    let patch = drive.patch();
-    let is_estimators = patch.as_ref().is_some_and(|patch| {
-        let mut functions = patch.objects.iter().flat_map(|object| &object.functions);
-        functions.any(|function| function == ESTIMATOR)
-    });
-    // One that is out of force, or on its way out, needs no request.
-    if drive
+    let is_estimators = drive
         .patch()
-        .is_some_and(|patch| patch.enabled != Some(false))
-    {
-        drive.ask(StepKind::Disable, &[])?;
+        .is_some_and(|patch| replaces_estimator(&patch));
+    if let Some(ending) = out_of_force(drive, asked_for)? {
+        return Ok(ending);
     }
-    match drive.through(Towards::Unpatched, asked_for)? {
-        Ended::Arrived => {}
-        Ended::Refused(errno) => {
-            return Ok(Ending::Refused(format!(
-                "the kernel refused to take {name} back ({errno}): another livepatch may be in transition, see \
-                 `ipvs-latency hotfix status`"
+    match remove(drive)? {
+        Removed::Yes => {}
+        Removed::NotYet(why) | Removed::Kept(why) => {
+            return Ok(Ending::HalfDone(format!(
+                "{name} is out of force, but {why}"
             )));
         }
-        Ended::BackAgain => {
-            return Ok(Ending::GivenBack(format!(
-                "{name} is in force as before: not every task left its code. What kept it: {}",
-                drive.kept_by()
-            )));
-        }
-        Ended::Stuck(waiting) => return Ok(Ending::HalfDone(stuck(drive, &waiting))),
-    }
-    if let Some(why) = remove(drive)? {
-        return Ok(Ending::HalfDone(format!(
-            "{name} is out of force, but {why}"
-        )));
     }
     let gone = format!("{name} is gone: no task runs its code, and its module is removed");
     let is_seen = if is_estimators && drive.root.join("sys/module/ip_vs").exists() {
@@ -112,19 +107,65 @@ pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
     })
 }
 
-/// Removes the module of a livepatch that is out of force; tells why it cannot.
+fn replaces_estimator(patch: &Livepatch) -> bool {
+    let mut functions = patch.objects.iter().flat_map(|object| &object.functions);
+    functions.any(|function| function == ESTIMATOR)
+}
+
+/// Takes the hotfix out of force: no task runs its code when this gives nothing, and else that is how it ended.
+///
+/// # Errors
+///
+/// When the node is left half way.
+pub fn out_of_force(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Option<Ending>> {
+    let name = drive.name.clone();
+    // One that is out of force, or on its way out, needs no request.
+    if drive
+        .patch()
+        .is_some_and(|patch| patch.enabled != Some(false))
+    {
+        drive.ask(StepKind::Disable, &[])?;
+    }
+    Ok(match drive.through(Towards::Unpatched, heed_signals)? {
+        Ended::Arrived => None,
+        Ended::Refused(errno) => Some(Ending::Refused(format!(
+            "the kernel refused to take {name} back ({errno}): another livepatch may be in transition, see \
+             `ipvs-latency hotfix status`"
+        ))),
+        Ended::BackAgain => Some(Ending::GivenBack(format!(
+            "{name} is in force as before: not every task left its code. What kept it: {}",
+            drive.kept_by()
+        ))),
+        Ended::Stuck(waiting) => Some(Ending::LeftToGuard(stuck(drive, &waiting))),
+    })
+}
+
+/// How the removal of a module ended.
+pub enum Removed {
+    /// It is gone.
+    Yes,
+    /// The kernel has not let go of it yet, for the reason given.
+    NotYet(String),
+    /// It has to stay, for the reason given.
+    Kept(String),
+}
+
+/// Removes the module of a livepatch that is out of force, unless something would still call its code.
 ///
 /// # Errors
 ///
 /// When the kernel cannot be asked.
-pub fn remove(drive: &mut Drive) -> anyhow::Result<Option<String>> {
+pub fn remove(drive: &mut Drive) -> anyhow::Result<Removed> {
     let name = drive.name.clone();
     let deadline = Instant::now() + drive.timeout.min(super::transition::BACK);
     let module = drive.root.join("sys/module").join(&name);
+    if let Some(why) = callers::of(&drive.root, &name) {
+        return Ok(Removed::Kept(why));
+    }
     let mut why = "the kernel has not answered".to_owned();
     while module.exists() {
         if Instant::now() >= deadline {
-            return Ok(Some(format!(
+            return Ok(Removed::NotYet(format!(
                 "its module is still loaded ({why}): try again with `ipvs-latency hotfix unload {name}`"
             )));
         }
@@ -140,7 +181,7 @@ pub fn remove(drive: &mut Drive) -> anyhow::Result<Option<String>> {
         }
         drive.pause()?;
     }
-    Ok(None)
+    Ok(Removed::Yes)
 }
 
 /// Waits for a run of every estimator: what was seen, or those that did not run and what is known of them.
@@ -210,15 +251,15 @@ pub fn stuck(drive: &Drive, waiting: &[u32]) -> String {
         pids => {
             let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
             format!(
-                "the kernel does not answer the request to turn back (process {} waits for it, and it takes effect \
-                 once the kernel lets go)",
+                "the kernel does not answer the request to turn back (process {} waits for it)",
                 pids.join(" and ")
             )
         }
     };
     format!(
-        "{name} is half way: {requests}. What kept it: {}. When it is through, see `ipvs-latency hotfix status`, and remove \
-         it with `ipvs-latency hotfix unload {name}`",
-        drive.kept_by()
+        "{name} is half way: {requests}. What kept it: {}. Process {} stays behind: once the kernel lets go, it takes \
+         {name} out of force and removes its module. Until then see `ipvs-latency hotfix status`",
+        drive.kept_by(),
+        drive.guard_pid()
     )
 }

@@ -73,6 +73,7 @@ pub fn offsets(fields: &Fields) -> Result<Offsets, MissingField> {
         ipvs_run_estimation: at("netns_ipvs", "sysctl_run_estimation").unwrap_or(ABSENT),
         timer_pprev: at("timer_list", "entry")? + at("hlist_node", "pprev")?,
         timer_expires: at("timer_list", "expires")?,
+        timer_function: at("timer_list", "function")?,
         timer_flags: at("timer_list", "flags")?,
     })
 }

@@ -19,6 +19,12 @@ pub enum State {
     Absent,
 }
 
+impl serde::Serialize for State {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// The period from which on an estimator is called slowed: the kernel's own is two seconds, which its
 /// timer wheel rounds up by at most 64 ms, and a long run stretches.
 pub const SLOW_PERIOD_NS: u64 = 2_500_000_000;

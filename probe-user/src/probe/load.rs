@@ -5,7 +5,7 @@ use std::error::Error;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map, MapError},
-    programs::{Program, ProgramError},
+    programs::{Program, ProgramError, RawTracePoint},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use probe_ebpf::Offsets;
@@ -16,15 +16,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/es
 
 /// Loads maps and programs, with `offsets` set.
 pub fn programs(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {
-    let est_timer = u64::from(offsets.ipvs_est_timer);
-    // A constant that the verifier sees: at 0 it drops every diagnostic from the programs.
-    let level: u8 = if diagnostics { 5 } else { 0 };
-    let mut ebpf = loader()?
-        .override_global("OFFSETS", bytemuck::bytes_of(offsets), true)
-        .override_global("EST_TIMER", &est_timer, true)
-        .override_global(aya_log::LEVEL, &level, true)
-        .load(OBJECT)
-        .map_err(|error| refused("maps", &error))?;
+    let mut ebpf = maps(offsets, diagnostics)?;
     for (name, program) in ebpf.programs_mut() {
         match program {
             Program::KProbe(program) => program.load(),
@@ -34,6 +26,27 @@ pub fn programs(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError
         .map_err(|error| not_loaded(name, &error))?;
     }
     Ok(ebpf)
+}
+
+/// Loads the maps, and of the programs the one that takes snapshots.
+pub fn snapshot(offsets: &Offsets) -> Result<Ebpf, ProbeError> {
+    let mut ebpf = maps(offsets, false)?;
+    let snapshot: &mut RawTracePoint = program(&mut ebpf, "snapshot")?;
+    let loaded = snapshot.load();
+    loaded.map_err(|error| not_loaded("snapshot", &error))?;
+    Ok(ebpf)
+}
+
+fn maps(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {
+    let est_timer = u64::from(offsets.ipvs_est_timer);
+    // A constant that the verifier sees: at 0 it drops every diagnostic from the programs.
+    let level: u8 = if diagnostics { 5 } else { 0 };
+    loader()?
+        .override_global("OFFSETS", bytemuck::bytes_of(offsets), true)
+        .override_global("EST_TIMER", &est_timer, true)
+        .override_global(aya_log::LEVEL, &level, true)
+        .load(OBJECT)
+        .map_err(|error| refused("maps", &error))
 }
 
 /// A loader that has not read the kernel's BTF.

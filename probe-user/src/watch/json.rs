@@ -55,9 +55,7 @@ enum Record<'a> {
         #[serde(serialize_with = "displayed")]
         at: WallTime,
         netns: u32,
-        #[serde(serialize_with = "displayed_if_known")]
         from: Option<State>,
-        #[serde(serialize_with = "displayed")]
         to: State,
         why: &'a str,
     },

@@ -36,6 +36,9 @@ truth_disarm() {
     done
 }
 
+# Forgets the runs so far.
+truth_clear() { echo > $truth/trace; }
+
 # One line a run: begin in ns of CLOCK_MONOTONIC, duration in ns, CPU.
 truth_runs() {
     awk '/ estimator_run: / {

@@ -2,6 +2,8 @@
 
 mod bad_files;
 mod blockers;
+mod callers;
+mod cut_off;
 mod fixtures;
 mod refused;
 mod stalled;

@@ -53,6 +53,7 @@ fn waiting(netns: u32, runs: u64, expires_ns: u64) -> Snapshot {
         generation: 0,
         level: 1,
         expires: expires_ns / JIFFY,
+        function: 0,
         run_estimation: 1,
         seeded: 1,
         walked: LENGTH_UNKNOWN,

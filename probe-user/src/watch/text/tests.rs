@@ -65,6 +65,7 @@ fn waiting(netns: u32, expires_ns: u64) -> Snapshot {
         generation: 0,
         level: 1,
         expires: expires_ns,
+        function: 0,
         run_estimation: 1,
         seeded: 1,
         walked: LENGTH_UNKNOWN,

@@ -59,7 +59,12 @@ fn a_sleeping_task_is_named_with_the_kernels_reason_and_the_transition_turned_ba
         "1",
         &["est_hold: coming into force", "not through: sh (tid "],
     );
-    ended(&sections, "second", "2", &["transition-running"]);
+    ended(
+        &sections,
+        "second",
+        "2",
+        &["is changing this node's livepatches"],
+    );
     ended(
         &sections,
         "signal",
@@ -113,13 +118,17 @@ fn a_kernel_thread_that_never_yields_is_named_and_not_waited_for() {
     let script = format!(
         "{TRY}{LEFT}\
          spins() {{ grep -lx hold_spin /proc/[0-9]*/comm; }}\n\
+         guarded() {{ pgrep -f 'hotfix guard' > /dev/null; }}\n\
          insmod {FOLDER}/hold_task.ko; echo 60 > /sys/module/hold_task/parameters/spin; sleep 1\n\
+         began=$(cut -d. -f1 /proc/uptime)\n\
          try stuck 'ipvs-latency hotfix load {FOLDER}/est_hold.ko --timeout 5s'\n\
+         echo \"loaded for $(($(cut -d. -f1 /proc/uptime) - began)) s\" >&2\n\
          echo == spinning; spins | wc -l; echo == rest\n\
-         while [ -n \"$(spins)\" ]; do sleep 1; done; sleep 5\n\
-         echo == patches; ls /sys/kernel/livepatch; echo == rest\n\
-         try behind 'ipvs-latency hotfix status'\n\
-         try unload 'ipvs-latency hotfix unload est_hold'; left unload\n\
+         try meanwhile 'ipvs-latency hotfix load {FOLDER}/est_skip.ko'\n\
+         try halfway 'ipvs-latency hotfix status'\n\
+         while [ -n \"$(spins)\" ]; do sleep 1; done\n\
+         for i in $(seq 100); do guarded || break; sleep 0.2; done\n\
+         left stuck; try over 'ipvs-latency hotfix status'\n\
          try load 'ipvs-latency hotfix load {FOLDER}/est_hold.ko'\n"
     );
     let sections = scenario::run(with_modules(spec), &script).unwrap();
@@ -127,21 +136,22 @@ fn a_kernel_thread_that_never_yields_is_named_and_not_waited_for() {
         &sections,
         "stuck",
         "3",
-        &["half way", "hold_spin (tid ", "on CPU 1"],
+        &["half way", "hold_spin (tid ", "on CPU 1", "stays behind"],
     );
     assert_eq!(
         sections.text("spinning").unwrap().trim(),
         "1",
         "{sections:?}"
     );
-    assert_eq!(sections.text("patches").unwrap(), "");
+    let one_at_a_time = "is changing this node's livepatches";
+    ended(&sections, "meanwhile", "2", &[one_at_a_time]);
     ended(
         &sections,
-        "behind",
+        "halfway",
         "1",
-        &["est_hold: out of force, module loaded"],
+        &["est_hold: its load, begun at ", "is at it"],
     );
-    ended(&sections, "unload", "0", &["est_hold is gone"]);
-    assert_eq!(sections.text("left unload").unwrap(), "");
+    assert_eq!(sections.text("left stuck").unwrap(), "");
+    ended(&sections, "over", "0", &["no livepatch is loaded"]);
     ended(&sections, "load", "0", &["est_hold is in force"]);
 }

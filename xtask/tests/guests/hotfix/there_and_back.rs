@@ -61,10 +61,18 @@ fn a_hotfix_is_loaded_and_taken_back_with_proof_while_every_run_is_seen() {
     );
     let objects = json!([{"name": "ip_vs", "patched": true, "functions": ["estimation_timer"]}]);
     let entry = json!({"name": "est_skip", "state": "in force", "objects": objects});
-    assert_eq!(
-        document(&sections, "json"),
-        json!({"schema": 1, "livepatches": [entry], "stalled": []})
-    );
+    let status = document(&sections, "json");
+    assert_eq!(status["livepatches"], json!([entry]));
+    for empty in ["stalled", "unfinished", "unknown"] {
+        assert_eq!(status[empty], json!([]), "{empty}");
+    }
+    let estimators = status["estimators"].as_array().unwrap();
+    assert_eq!(estimators.len(), 3, "{status}");
+    for estimator in estimators {
+        assert_eq!(estimator["state"], "ACTIVE", "{status}");
+        let left_ns = estimator["next_run_in_ns"].as_u64().unwrap();
+        assert!(left_ns < 2_100_000_000, "{status}");
+    }
     assert_eq!(
         document(&sections, "names"),
         json!({"schema": 1, "livepatches": [entry]})

@@ -1,0 +1,139 @@
+//! What surrounds a change of this node: the lock, the journal and the guard.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::{
+    digest::Digest,
+    drive::say,
+    ending::Ending,
+    guard::Guard,
+    journal::{Entry, Journal, JournalError, Phase},
+    lock::{Lock, LockError},
+};
+use crate::kernel::boot::{self, Boot};
+
+/// A change under way, from before the first call into the kernel to after the last.
+pub struct Change {
+    root: PathBuf,
+    state_dir: PathBuf,
+    name: String,
+    guard: Guard,
+    /// Held until the end.
+    _lock: Option<Lock>,
+}
+
+impl Change {
+    /// Before a file is loaded: it is in the journal when this returns, and a guard is there.
+    ///
+    /// # Errors
+    ///
+    /// When either cannot be: nothing is to be changed then.
+    pub fn of_file(
+        root: &Path,
+        state_dir: &Path,
+        lock: Lock,
+        file: (&Digest, &Path),
+        name: &str,
+    ) -> anyhow::Result<Self> {
+        let (sha256, path) = file;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut journal = Journal::read(state_dir)?;
+        journal.note(Entry {
+            sha256: sha256.clone(),
+            name: name.to_owned(),
+            file: path.display().to_string(),
+            boot_id: Boot::read(root).id,
+            pid: std::process::id(),
+            phase: Phase::Loading,
+            since_s: boot::now_s(),
+        })?;
+        let change = Self::guarded(root, state_dir, Some(lock), name);
+        if change.is_err() {
+            // Nothing has happened under it.
+            journal.advance(sha256, Phase::Gone)?;
+        }
+        change
+    }
+
+    /// Before what is loaded is taken back. That must be possible with a full or read-only disk, too: then without
+    /// journal and lock, and said so.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else is changing this node, or no guard can be posted.
+    pub fn of_loaded(root: &Path, state_dir: &Path, name: &str) -> anyhow::Result<Self> {
+        let lock = match Lock::take(state_dir) {
+            Ok(lock) => Some(lock),
+            Err(held @ LockError::Held(_)) => return Err(held.into()),
+            Err(unavailable) => {
+                say(&format!("warning: {unavailable}; going on without"));
+                None
+            }
+        };
+        if let Err(error) = advance(root, state_dir, name, Phase::Unloading) {
+            say(&format!("warning: {error}; going on without"));
+        }
+        Self::guarded(root, state_dir, lock, name)
+    }
+
+    fn guarded(
+        root: &Path,
+        state_dir: &Path,
+        lock: Option<Lock>,
+        name: &str,
+    ) -> anyhow::Result<Self> {
+        let guard = Guard::post(root, state_dir, name, lock.as_ref())
+            .context("nothing was changed, for no process could be made to guard the change")?;
+        Ok(Self {
+            root: root.to_owned(),
+            state_dir: state_dir.to_owned(),
+            name: name.to_owned(),
+            guard,
+            _lock: lock,
+        })
+    }
+
+    /// The guard.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// After the last call: the journal is brought up to date and the guard let go, unless it has to finish what
+    /// could not be.
+    pub fn end(self, ending: &Ending) {
+        if matches!(ending, Ending::LeftToGuard(_)) {
+            return;
+        }
+        settle(&self.root, &self.state_dir, &self.name);
+        self.guard.dismiss();
+    }
+}
+
+/// Notes in the journal how far a hotfix is, as the kernel shows it.
+pub fn settle(root: &Path, state_dir: &Path, name: &str) {
+    let phase = if root.join("sys/kernel/livepatch").join(name).exists() {
+        Phase::InForce
+    } else if root.join("sys/module").join(name).exists() {
+        // It may still be called from somewhere.
+        Phase::Unloading
+    } else {
+        Phase::Gone
+    };
+    if let Err(error) = advance(root, state_dir, name, phase) {
+        say(&format!(
+            "warning: {error}; what it says of {name} is out of date"
+        ));
+    }
+}
+
+fn advance(root: &Path, state_dir: &Path, name: &str, phase: Phase) -> Result<(), JournalError> {
+    let mut journal = Journal::read(state_dir)?;
+    let entry = journal.named(name, &Boot::read(root));
+    match entry.map(|entry| entry.sha256.clone()) {
+        Some(sha256) => journal.advance(&sha256, phase),
+        // Somebody else loaded it.
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,134 @@
+//! The estimators' timers as they are now, looked at without any probe attached.
+
+use std::{path::Path, thread::sleep, time::Duration};
+
+use probe_ebpf::{Snapshot, SnapshotKind};
+use serde::Serialize;
+
+use crate::{
+    kernel::{prerequisites, time},
+    model::{SLOW_PERIOD_NS, State, wheel},
+    probe,
+};
+
+/// A timer is not pending while it runs, too: dead is one that is not for this long.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// The timer of one namespace's estimator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Timer {
+    /// The network namespace, by its inode number.
+    pub netns: u32,
+    /// `DEAD`, `SLOWED` or `ACTIVE`, by the timer alone.
+    pub state: State,
+    /// In how many nanoseconds it runs; `None` for one that is not pending.
+    pub next_run_in_ns: Option<u64>,
+    /// The address of what it calls.
+    #[serde(skip)]
+    pub function: u64,
+}
+
+/// All of them, in the kernel's order; none without `ip_vs`.
+///
+/// # Errors
+///
+/// When they cannot be seen on this host, or by this user.
+pub fn read(root: &Path) -> anyhow::Result<Vec<Timer>> {
+    if !root.join("sys/module/ip_vs").exists() {
+        return Ok(Vec::new());
+    }
+    let ready = prerequisites::examine(root)?;
+    let jiffy_ns = time::jiffy_ns()?;
+    let mut timers = look(&probe::glance(&ready)?, jiffy_ns);
+    for _ in 0..LOOKS {
+        if timers.iter().all(|timer| timer.state != State::Dead) {
+            break;
+        }
+        sleep(BETWEEN_LOOKS);
+        let again = look(&probe::glance(&ready)?, jiffy_ns);
+        // One that was pending in between is alive.
+        timers.retain(|timer| timer.state != State::Dead);
+        let known: Vec<u32> = timers.iter().map(|timer| timer.netns).collect();
+        timers.extend(
+            again
+                .into_iter()
+                .filter(|timer| !known.contains(&timer.netns)),
+        );
+    }
+    Ok(timers)
+}
+
+fn look(snapshot: &[Snapshot], jiffy_ns: u64) -> Vec<Timer> {
+    let Some((end, records)) = snapshot.split_last() else {
+        return Vec::new();
+    };
+    let timer = |record: &Snapshot| {
+        let left = wheel::turn(record.expires, record.level).saturating_sub(end.jiffies);
+        let next_run_in_ns = (record.pending != 0).then(|| left.saturating_mul(jiffy_ns));
+        Timer {
+            netns: record.netns,
+            state: match next_run_in_ns {
+                None => State::Dead,
+                Some(left_ns) if left_ns > SLOW_PERIOD_NS => State::Slowed,
+                Some(_) => State::Active,
+            },
+            next_run_in_ns,
+            function: record.function,
+        }
+    };
+    let estimators = records
+        .iter()
+        .filter(|record| record.kind == SnapshotKind::Estimator as u32);
+    estimators.map(timer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytemuck::Zeroable as _;
+
+    #[test]
+    fn a_timer_is_told_by_whether_and_when_it_is_pending() {
+        let record = |netns, pending, expires, level| Snapshot {
+            kind: SnapshotKind::Estimator as u32,
+            netns,
+            pending,
+            expires,
+            level,
+            function: 7,
+            ..Snapshot::zeroed()
+        };
+        let end = Snapshot {
+            kind: SnapshotKind::End as u32,
+            jiffies: 1_000,
+            ..Snapshot::zeroed()
+        };
+        let snapshot = [
+            record(1, 1, 1_400, 1),
+            record(2, 0, 900, 1),
+            record(3, 1, 76_000, 4),
+            end,
+        ];
+        let told: Vec<_> = look(&snapshot, 4_000_000)
+            .iter()
+            .map(|timer| (timer.netns, timer.state, timer.next_run_in_ns))
+            .collect();
+        let jiffies = |count: u64| Some(count * 4_000_000);
+        assert_eq!(
+            told,
+            [
+                (1, State::Active, jiffies(408)),
+                (2, State::Dead, None),
+                (3, State::Slowed, jiffies(76_824)),
+            ]
+        );
+        assert_eq!(look(&[], 1), []);
+    }
+
+    #[test]
+    fn without_ip_vs_there_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(read(root.path()).unwrap(), []);
+    }
+}

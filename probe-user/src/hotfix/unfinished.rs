@@ -1,0 +1,126 @@
+//! Changes of this node that were begun in this boot and are not over, by the journal.
+
+use std::{fmt, path::Path};
+
+use serde::Serialize;
+
+use super::{
+    digest::Digest,
+    journal::{Journal, JournalError, Phase},
+    lock,
+};
+use crate::kernel::boot::Boot;
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unfinished {
+    /// The hotfix.
+    pub name: String,
+    /// Its file.
+    pub sha256: Digest,
+    /// What was begun.
+    pub phase: Phase,
+    /// When: RFC 3339.
+    pub since: String,
+    /// The process that changes this node now, or takes back what another left; `None` where nobody does.
+    pub process: Option<String>,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.phase {
+            Phase::Loading => "its load",
+            _ => "its removal",
+        };
+        write!(f, "{}: {what}, begun at {}, ", self.name, self.since)?;
+        match &self.process {
+            Some(pid) => write!(f, "is not over: process {pid} is at it"),
+            None => write!(
+                f,
+                "was cut off, and nobody is at it: `ipvs-latency hotfix unload {}` takes away what is left of it",
+                self.name
+            ),
+        }
+    }
+}
+
+/// Those of this boot that left something behind.
+///
+/// # Errors
+///
+/// When the journal cannot be read.
+pub fn read(root: &Path, state_dir: &Path) -> Result<Vec<Unfinished>, JournalError> {
+    let journal = Journal::read(state_dir)?;
+    let boot = Boot::read(root);
+    let process = lock::held_by(state_dir);
+    let is_there = |name: &str| root.join("sys/module").join(name).exists();
+    let open = journal.entries().iter().filter(|entry| {
+        entry.boot_id == boot.id
+            && matches!(entry.phase, Phase::Loading | Phase::Unloading)
+            && (process.is_some() || is_there(&entry.name))
+    });
+    let told = open.map(|entry| Unfinished {
+        name: entry.name.clone(),
+        sha256: entry.sha256.clone(),
+        phase: entry.phase,
+        since: entry.since(),
+        process: process.clone(),
+    });
+    Ok(told.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::hotfix::{journal::Entry, lock::Lock};
+
+    #[test]
+    fn what_was_cut_off_is_told_from_what_somebody_is_at() {
+        let root = tempfile::tempdir().unwrap();
+        let state_dir = root.path().join("state");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("proc/sys/kernel/random/boot_id", "this\n");
+        write("sys/module/left/taint", "OEK\n");
+        let mut journal = Journal::read(&state_dir).unwrap();
+        for (name, boot_id, phase) in [
+            ("left", "this", Phase::Loading),
+            ("gone", "this", Phase::Unloading),
+            ("before", "last", Phase::Loading),
+            ("kept", "this", Phase::InForce),
+        ] {
+            journal
+                .note(Entry {
+                    sha256: Digest::of(name.as_bytes()),
+                    name: name.into(),
+                    file: "/a.ko".into(),
+                    boot_id: boot_id.into(),
+                    pid: 7,
+                    phase,
+                    since_s: 0,
+                })
+                .unwrap();
+        }
+        let told = || -> Vec<String> {
+            let unfinished = read(root.path(), &state_dir).unwrap();
+            unfinished.iter().map(Unfinished::to_string).collect()
+        };
+        let lines = told();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].starts_with("left: its load, begun at 1970-01-01T00:00:00Z, was cut off"),
+            "{lines:?}"
+        );
+        let lock = Lock::take(&state_dir).unwrap();
+        let lines = told();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[1].contains("gone: its removal"), "{lines:?}");
+        assert!(lines[0].contains("is at it"), "{lines:?}");
+        drop(lock);
+    }
+}

@@ -1,0 +1,34 @@
+//! Timers that would call code of a module that is about to be removed.
+
+use xtask::lab::LabSpec;
+use xtask::scenario;
+
+use super::{FOLDER, LEFT, TRY, ended, with_modules};
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_module_that_a_timer_still_calls_is_taken_out_of_force_and_stays_loaded() {
+    let spec = LabSpec {
+        kernel_parameters: vec!["panic_on_oops=1".to_owned()],
+        ..LabSpec::deterministic()
+    };
+    let script = format!(
+        "{TRY}{LEFT}insmod {FOLDER}/est_own_function.ko; sleep 5\n\
+         try kept 'ipvs-latency hotfix unload est_own_function'; sleep 10; left kept\n\
+         try again 'ipvs-latency hotfix unload est_own_function'\n\
+         rmmod ip_vs_rr ip_vs; modprobe ip_vs\n\
+         try anew 'ipvs-latency hotfix unload est_own_function'; left anew; sleep 5\n"
+    );
+    let sections = scenario::run(with_modules(spec), &script).unwrap();
+    for name in ["kept", "again"] {
+        let words = [
+            "out of force, but its module has to stay loaded",
+            "the node would crash",
+        ];
+        ended(&sections, name, "3", &words);
+    }
+    let left = sections.text("left kept").unwrap();
+    assert_eq!(left, "/sys/module/est_own_function/taint\n");
+    ended(&sections, "anew", "0", &["est_own_function is gone"]);
+    assert_eq!(sections.text("left anew").unwrap(), "");
+}
