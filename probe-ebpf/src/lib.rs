@@ -9,10 +9,12 @@ pub mod event;
 pub mod histogram;
 pub mod offsets;
 pub mod snapshot;
+pub mod softirq;
 
 pub use event::{Event, EventKind};
 pub use offsets::Offsets;
 pub use snapshot::{Snapshot, SnapshotKind};
+pub use softirq::SoftirqTime;
 
 /// How many network namespaces with an estimator are followed at once, and how many one snapshot can
 /// hold. Memory of the map of estimators: about 128 bytes each.

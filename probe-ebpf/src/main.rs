@@ -22,6 +22,7 @@ mod programs {
     pub mod kernel_memory;
     pub mod lifetime;
     pub mod run;
+    pub mod softirq;
     pub mod walk;
 }
 mod maps;

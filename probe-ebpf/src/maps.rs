@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use probe_ebpf::{
     EVENTS_BYTES, MAX_ESTIMATORS, MAX_IN_FLIGHT, OPERATIONS_BYTES, Offsets, SNAPSHOTS_BYTES,
-    histogram, offsets::ABSENT,
+    SoftirqTime, histogram, offsets::ABSENT,
 };
 
 /// Where the kernel's fields lie; set by user space before loading.
@@ -104,3 +104,7 @@ pub static OPERATIONS_LOST: Array<u64> = Array::with_max_entries(1, 0);
 
 #[map]
 pub static SNAPSHOTS: RingBuf = RingBuf::with_byte_size(SNAPSHOTS_BYTES, 0);
+
+/// What each CPU has spent in the softirq of timers.
+#[map]
+pub static SOFTIRQ: PerCpuArray<SoftirqTime> = PerCpuArray::with_max_entries(1, 0);

@@ -1,6 +1,6 @@
 //! The command line: types and their help. No behaviour.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -72,11 +72,21 @@ pub enum Command {
     Hotfix(HotfixCommand),
 }
 
+/// The warnings of `hotfix inspect`, each of which can be accepted.
+const WARNINGS: [&str; 4] = [
+    "no-rearm",
+    "rearm-unknown",
+    "replaces-others",
+    "crashed-here-before",
+];
+
 /// What to do with a hotfix.
 #[derive(Debug, Subcommand)]
 pub enum HotfixCommand {
     /// Tell what a hotfix is and does, and what speaks against it on this node; nothing is loaded.
     Inspect(InspectArgs),
+    /// Measure, load a hotfix, measure again, and keep it only if it is better.
+    Apply(ApplyArgs),
     /// Load a hotfix, wait until every task is through, and prove that it took.
     Load(LoadArgs),
     /// Take a hotfix back, prove that it is gone, and remove its module.
@@ -101,7 +111,7 @@ pub struct LoadArgs {
     pub file: PathBuf,
 
     /// Load it in spite of this warning (repeatable).
-    #[arg(long, value_name = "WARNING", value_parser = ["no-rearm", "rearm-unknown", "replaces-others", "crashed-here-before"])]
+    #[arg(long, value_name = "WARNING", value_parser = WARNINGS)]
     pub accept: Vec<String>,
 
     /// How long each wait may take [forms: 10s, 1m].
@@ -119,6 +129,67 @@ pub struct UnloadArgs {
     /// How long each wait may take [forms: 10s, 1m].
     #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "30s")]
     pub timeout: Duration,
+}
+
+/// Options of `hotfix apply`.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("change").required(true))]
+pub struct ApplyArgs {
+    /// The kernel module.
+    #[arg(value_name = "FILE.ko", group = "change")]
+    pub file: Option<PathBuf>,
+
+    /// Instead of a hotfix, switch the sysctl net.ipv4.vs.run_estimation.
+    #[arg(long, value_name = "off", group = "change")]
+    pub run_estimation: Option<RunEstimation>,
+
+    /// Runs to measure before and after, fixed beforehand; under 4 no difference could be told from chance.
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(4..=1000))]
+    pub runs: u32,
+
+    /// Take it back in any case, and measure that too.
+    #[arg(long)]
+    pub trial: bool,
+
+    /// Keep a hotfix that changes nothing, or of which nothing can be told; never one that makes it worse.
+    #[arg(long, conflicts_with = "trial")]
+    pub keep: bool,
+
+    /// How long each wait may take [forms: 10s, 1m].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "30s")]
+    pub timeout: Duration,
+
+    /// How long measuring may take on each side [forms: 10s, 1m].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "5m")]
+    pub max_wait: Duration,
+
+    /// Ask nothing.
+    #[arg(short, long)]
+    pub yes: bool,
+
+    /// Load it in spite of this warning (repeatable).
+    #[arg(long, value_name = "WARNING", value_parser = WARNINGS, conflicts_with = "run_estimation")]
+    pub accept: Vec<String>,
+
+    /// With --run-estimation: only in this network namespace (repeatable): inode number, path, `ip netns` name or pid:N
+    /// [default: all with more than one estimator].
+    #[arg(long, value_name = "NETNS", requires = "run_estimation")]
+    pub netns: Vec<NetnsName>,
+
+    /// What is too little to matter, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
+    pub min_effect: f64,
+
+    /// One JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with `run_estimation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunEstimation {
+    /// Set it to 0.
+    Off,
 }
 
 /// Options of `hotfix status` and `hotfix list`.
@@ -143,7 +214,40 @@ pub struct StepArgs {
 #[derive(Debug, clap::Args)]
 pub struct GuardArgs {
     /// The hotfix.
-    pub name: String,
+    pub name: Option<String>,
+
+    /// A switch `run_estimation` that is to be set back: the namespace's file, and the value.
+    #[arg(long, value_name = "FILE=VALUE")]
+    pub switch: Vec<SwitchedFrom>,
+}
+
+/// What a namespace's switch is to be set back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchedFrom {
+    /// A file that stands for the namespace.
+    pub namespace: PathBuf,
+    /// What the switch was set to.
+    pub value: i32,
+}
+
+impl fmt::Display for SwitchedFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.namespace.display(), self.value)
+    }
+}
+
+impl FromStr for SwitchedFrom {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.rsplit_once('=');
+        let parsed = parts.and_then(|(file, value)| Some((file, value.parse().ok()?)));
+        let (file, value) = parsed.ok_or("it is not FILE=VALUE, as in /proc/1/ns/net=1")?;
+        Ok(Self {
+            namespace: file.into(),
+            value,
+        })
+    }
 }
 
 /// What is asked of the kernel in a process of its own.
@@ -227,6 +331,16 @@ fn some_duration(text: &str) -> Result<Duration, String> {
         return Err(format!("it is zero; {forms}"));
     }
     Ok(duration)
+}
+
+/// A share above nothing.
+fn percent(text: &str) -> Result<f64, String> {
+    let form = "write a number from 0.1 to 1000, as in 5 or 2.5";
+    let percent: f64 = text.parse().map_err(|_| form.to_owned())?;
+    if !(0.1..=1000.0).contains(&percent) {
+        return Err(form.into());
+    }
+    Ok(percent)
 }
 
 /// A duration of at least the second in which records are read.

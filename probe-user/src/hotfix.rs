@@ -5,6 +5,7 @@
 //! /proc, /sys, /lib/modules -> Node (this host)  > Findings -> Inspection -> text | JSON
 //! ```
 
+mod admission;
 mod callers;
 mod change;
 mod digest;
@@ -27,16 +28,19 @@ mod refusal;
 mod stalled;
 mod status;
 mod step;
+mod switch;
 mod timers;
 mod transition;
+mod trial;
 mod unfinished;
 mod unload;
+mod witness;
 
 use std::{io, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 
-use crate::cli::{HotfixCommand, InspectArgs};
+use crate::cli::{ColorWhen, HotfixCommand, InspectArgs};
 use digest::Digest;
 use module::Module;
 use node::Node;
@@ -50,9 +54,15 @@ const FOUND: u8 = 1;
 /// # Errors
 ///
 /// When the file is no module, cannot be read, or what was found cannot be written.
-pub fn run(command: &HotfixCommand, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(
+    command: &HotfixCommand,
+    color: ColorWhen,
+    root: &Path,
+    state_dir: &Path,
+) -> anyhow::Result<ExitCode> {
     match command {
         HotfixCommand::Inspect(args) => inspect(args, root, state_dir),
+        HotfixCommand::Apply(args) => trial::run(args, color, root, state_dir),
         HotfixCommand::Load(args) => load::run(args, root, state_dir),
         HotfixCommand::Unload(args) => unload::run(args, root, state_dir),
         HotfixCommand::Status(args) => status::status(args.json, root, state_dir),

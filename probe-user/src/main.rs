@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         .init();
     let done = match &cli.command {
         Command::Check(args) => check::run(args, &cli.root()),
-        Command::Hotfix(command) => hotfix::run(command, &cli.root(), &cli.state_dir()),
+        Command::Hotfix(command) => hotfix::run(command, cli.color, &cli.root(), &cli.state_dir()),
         Command::Watch(args) => watch::run(args, cli.color, &cli.root()),
     };
     match done {

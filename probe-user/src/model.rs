@@ -17,6 +17,7 @@ mod overview;
 mod report;
 mod session;
 mod state;
+pub mod statistics;
 mod tally;
 pub mod wheel;
 
@@ -27,4 +28,4 @@ pub use overview::{Cost, CpuView, LockWaitSums, NamespaceView, NextRun, Overview
 pub use report::{NamespaceReport, Report};
 pub use session::{Options, Session};
 pub use state::{SLOW_PERIOD_NS, State};
-pub use tally::{P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Summary};
+pub use tally::{P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Summary, per_second};

@@ -6,11 +6,13 @@
 //! | `start_enter`, `start_return` | `ip_vs_start_estimator` |
 //! | `stop_enter`, `stop_return` | `ip_vs_stop_estimator` |
 //! | `snapshot` | nothing: run by us, in our own context |
+//! | `softirq_entry`, `softirq_exit` | the tracepoints of these names, for the time of a trial |
 
 mod attach;
 mod glance;
 mod load;
 mod records;
+mod softirq;
 
 use std::collections::BTreeSet;
 
@@ -26,8 +28,8 @@ use probe_ebpf::{
 };
 use thiserror::Error;
 
-pub use self::glance::glance;
 use self::records::{RawEstimator, Records};
+pub use self::{glance::glance, softirq::SoftirqProbe};
 use crate::kernel::prerequisites::Ready;
 
 /// Why the probes could not be put in place or read.
@@ -112,7 +114,7 @@ impl Probe {
     pub fn snapshot(&mut self, lists: WalkLists) -> Result<Vec<Snapshot>, ProbeError> {
         let mut options = RawTracePointRunOptions::new();
         options.args[0] = lists as u64;
-        let program: &mut RawTracePoint = load::program(&mut self.ebpf, "snapshot")?;
+        let program: &mut RawTracePoint = load::program(&mut self.ebpf, load::SNAPSHOT)?;
         let result = program
             .test_run(options)
             .map_err(|error| ProbeError::Snapshot(load::root_cause(&error)))?;

@@ -10,12 +10,15 @@ mod namespace_name;
 mod run;
 mod signals;
 mod sink;
+mod stage;
 mod surroundings;
 mod table;
 mod text;
 mod tui;
 mod watcher;
 
-pub use run::run;
-pub use tui::BesideScreen;
+pub use json::Sums;
+pub use run::{beginning, run};
+pub use stage::{Stage, is_at_terminal};
+pub use tui::{BesideScreen, Course};
 pub use watcher::{TICK, Watcher};

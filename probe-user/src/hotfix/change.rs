@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::{
-    digest::Digest,
+    admission::Admitted,
     drive::say,
     ending::Ending,
-    guard::Guard,
+    guard::{Guard, Guarded},
     journal::{Entry, Journal, JournalError, Phase},
     lock::{Lock, LockError},
+    switch::Switch,
 };
 use crate::kernel::boot::{self, Boot};
 
@@ -18,7 +19,8 @@ use crate::kernel::boot::{self, Boot};
 pub struct Change {
     root: PathBuf,
     state_dir: PathBuf,
-    name: String,
+    /// The hotfix, where it is one.
+    name: Option<String>,
     guard: Guard,
     /// Held until the end.
     _lock: Option<Lock>,
@@ -34,25 +36,23 @@ impl Change {
         root: &Path,
         state_dir: &Path,
         lock: Lock,
-        file: (&Digest, &Path),
-        name: &str,
+        hotfix: &Admitted,
     ) -> anyhow::Result<Self> {
-        let (sha256, path) = file;
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let path = std::path::absolute(&hotfix.file).unwrap_or_else(|_| hotfix.file.clone());
         let mut journal = Journal::read(state_dir)?;
         journal.note(Entry {
-            sha256: sha256.clone(),
-            name: name.to_owned(),
+            sha256: hotfix.sha256.clone(),
+            name: hotfix.name.clone(),
             file: path.display().to_string(),
             boot_id: Boot::read(root).id,
             pid: std::process::id(),
             phase: Phase::Loading,
             since_s: boot::now_s(),
         })?;
-        let change = Self::guarded(root, state_dir, Some(lock), name);
+        let change = Self::guarded(root, state_dir, Some(lock), Guarded::Hotfix(&hotfix.name));
         if change.is_err() {
             // Nothing has happened under it.
-            journal.advance(sha256, Phase::Gone)?;
+            journal.advance(&hotfix.sha256, Phase::Gone)?;
         }
         change
     }
@@ -75,21 +75,39 @@ impl Change {
         if let Err(error) = advance(root, state_dir, name, Phase::Unloading) {
             say(&format!("warning: {error}; going on without"));
         }
-        Self::guarded(root, state_dir, lock, name)
+        Self::guarded(root, state_dir, lock, Guarded::Hotfix(name))
+    }
+
+    /// Before switches are set.
+    ///
+    /// # Errors
+    ///
+    /// When no guard can be posted.
+    pub fn of_switches(
+        root: &Path,
+        state_dir: &Path,
+        lock: Lock,
+        switches: &[Switch],
+    ) -> anyhow::Result<Self> {
+        Self::guarded(root, state_dir, Some(lock), Guarded::Switches(switches))
     }
 
     fn guarded(
         root: &Path,
         state_dir: &Path,
         lock: Option<Lock>,
-        name: &str,
+        guarded: Guarded<'_>,
     ) -> anyhow::Result<Self> {
-        let guard = Guard::post(root, state_dir, name, lock.as_ref())
+        let guard = Guard::post(root, state_dir, guarded, lock.as_ref())
             .context("nothing was changed, for no process could be made to guard the change")?;
+        let name = match guarded {
+            Guarded::Hotfix(name) => Some(name.to_owned()),
+            Guarded::Switches(_) => None,
+        };
         Ok(Self {
             root: root.to_owned(),
             state_dir: state_dir.to_owned(),
-            name: name.to_owned(),
+            name,
             guard,
             _lock: lock,
         })
@@ -106,7 +124,9 @@ impl Change {
         if matches!(ending, Ending::LeftToGuard(_)) {
             return;
         }
-        settle(&self.root, &self.state_dir, &self.name);
+        if let Some(name) = &self.name {
+            settle(&self.root, &self.state_dir, name);
+        }
         self.guard.dismiss();
     }
 }

@@ -1,6 +1,7 @@
 //! A change of this node, step by step: what is asked of the kernel, looked at, told, and taken back.
 
 use std::{
+    cell::Cell,
     io::{self, Write as _},
     os::fd::OwnedFd,
     path::PathBuf,
@@ -21,11 +22,11 @@ use signal_hook::{
 use super::{
     guard::Guard,
     kernel_log::KernelLog,
-    proof::Witness,
     reason::{self, Messages, Reasons},
     stalled::{self, Stalled, Towards},
     step::Step,
     transition::{Next, Seen, Transition},
+    witness::Witness,
 };
 use crate::{
     cli::StepKind,
@@ -74,6 +75,8 @@ pub struct Drive {
     /// The probes, once runs of the estimator are waited for.
     pub witness: Option<Witness>,
     stop: Arc<AtomicBool>,
+    /// Somebody waits for it, and reads what it tells.
+    is_attended: bool,
     /// The guard's process, and what every call into the kernel gets a copy of; the guard itself has none.
     guarded: Option<(u32, OwnedFd)>,
     began: Instant,
@@ -85,21 +88,31 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// Listens to signals from here on: they ask to turn back.
+    /// Listens to signals from here on: they ask to turn back. Nothing is to be changed before it is guarded.
     ///
     /// # Errors
     ///
     /// When the kernel refuses a handler.
-    pub fn new(root: PathBuf, name: String, timeout: Duration, guard: &Guard) -> io::Result<Self> {
+    pub fn new(root: PathBuf, name: String, timeout: Duration) -> io::Result<Self> {
         let drive = Self {
             timeout,
-            guarded: Some((guard.pid(), guard.lifeline()?)),
+            is_attended: true,
             ..Self::unattended(root, name)
         };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             flag::register(signal, Arc::clone(&drive.stop))?;
         }
         Ok(drive)
+    }
+
+    /// From here on a guard finishes what this cannot.
+    ///
+    /// # Errors
+    ///
+    /// When the way to it cannot be duplicated.
+    pub fn guarded_by(&mut self, guard: &Guard) -> io::Result<()> {
+        self.guarded = Some((guard.pid(), guard.lifeline()?));
+        Ok(())
     }
 
     /// For the guard: nobody waits for it, so it waits for whatever the kernel waits for.
@@ -111,6 +124,7 @@ impl Drive {
             timeout: FOR_EVER,
             witness: None,
             stop: Arc::new(AtomicBool::new(false)),
+            is_attended: false,
             guarded: None,
             began: Instant::now(),
             steps: Vec::new(),
@@ -149,13 +163,27 @@ impl Drive {
     ///
     /// When the probes cannot be read.
     pub fn pause(&mut self) -> anyhow::Result<()> {
-        sleep(if self.began.elapsed() < LONG {
+        let wait = if self.began.elapsed() < LONG || self.witness.is_some() {
             BETWEEN_LOOKS
         } else {
             BETWEEN_LATE_LOOKS
-        });
+        };
+        match self.witness.as_mut().and_then(Witness::stage) {
+            Some(stage) => {
+                if stage.wait(wait) {
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+            }
+            None => sleep(wait),
+        }
         self.log.read();
-        self.witness.as_mut().map_or(Ok(()), Witness::look)
+        let Some(witness) = &mut self.witness else {
+            return Ok(());
+        };
+        for text in HEARD.take() {
+            witness.tell(&text)?;
+        }
+        witness.look()
     }
 
     /// The errno of a request that the kernel refused since the last call, after forgetting all that were answered.
@@ -214,7 +242,7 @@ impl Drive {
                 Next::BackAgain => break Ended::BackAgain,
                 Next::Stuck => break Ended::Stuck(self.steps.iter().map(Step::pid).collect()),
             }
-            if self.guarded.is_some() && headed.elapsed() > PATIENCE && seen == Seen::Moving {
+            if self.is_attended && headed.elapsed() > PATIENCE && seen == Seen::Moving {
                 self.tell_stalled(transition.heading());
             }
             self.pause()?;
@@ -302,7 +330,28 @@ fn told(tasks: &[Stalled], log: &[String]) -> String {
     }
 }
 
+thread_local! {
+    /// What was said while a screen is in the way of standard error, and is not shown on it yet; this thread alone
+    /// speaks.
+    static HEARD: Cell<Vec<String>> = const { Cell::new(Vec::new()) };
+    static IS_ON_STAGE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From here on what is said goes to the screen, or no longer.
+pub fn speak_on_stage(on_stage: bool) {
+    IS_ON_STAGE.set(on_stage);
+    if !on_stage {
+        HEARD.take().iter().for_each(|text| say(text));
+    }
+}
+
 /// Tells on standard error. That nobody reads it must not end us half way.
 pub fn say(text: &str) {
+    if IS_ON_STAGE.get() {
+        let mut heard = HEARD.take();
+        heard.push(text.to_owned());
+        HEARD.set(heard);
+        return;
+    }
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,5 +1,5 @@
 //! A small process beside the one that changes this node. It outlives that one, and should that one die half way,
-//! takes the hotfix back in its place.
+//! takes the change back in its place.
 //!
 //! It waits at the end of a pipe whose other end is with us and with every call into the kernel that we began: only
 //! when all of these are gone does it know that nobody changes anything any more. Where the kernel does not answer a
@@ -26,9 +26,10 @@ use super::{
     drive::Drive,
     lock::Lock,
     reason::Messages,
+    switch::{self, Switch},
     unload::{self, Removed},
 };
-use crate::cli::GuardArgs;
+use crate::cli::{GuardArgs, SwitchedFrom};
 
 /// What tells it that all is done, and what it tells when it is up.
 const DISMISSED: u8 = b'.';
@@ -36,6 +37,36 @@ const READY: u8 = b'+';
 
 /// Between two tries where the kernel refuses, as while another livepatch is in transition.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// What is to be taken back.
+#[derive(Debug, Clone, Copy)]
+pub enum Guarded<'a> {
+    /// A livepatch, by the name of its module.
+    Hotfix(&'a str),
+    /// Switches, to what they were found at.
+    Switches(&'a [Switch]),
+}
+
+impl Guarded<'_> {
+    fn told_to(self, command: &mut Command) {
+        match self {
+            Self::Hotfix(name) => {
+                command.arg(name);
+            }
+            Self::Switches(switches) => {
+                let flag = |switch: &Switch| {
+                    let namespace = switch.namespace.clone();
+                    let from = SwitchedFrom {
+                        namespace,
+                        value: switch.found,
+                    };
+                    format!("--switch={from}")
+                };
+                command.args(switches.iter().map(flag));
+            }
+        }
+    }
+}
 
 /// The guard, as seen by the process that it watches.
 #[derive(Debug)]
@@ -53,7 +84,7 @@ impl Guard {
     pub fn post(
         root: &Path,
         state_dir: &Path,
-        name: &str,
+        guarded: Guarded<'_>,
         lock: Option<&Lock>,
     ) -> io::Result<Self> {
         let (reader, lifeline) = io::pipe()?;
@@ -62,12 +93,15 @@ impl Guard {
             Some(lock) => Stdio::from(lock.to_hand_on()?),
             None => Stdio::null(),
         };
-        let child = Command::new("/proc/self/exe")
+        let mut command = Command::new("/proc/self/exe");
+        command
             .arg("--root")
             .arg(root)
             .arg("--state-dir")
             .arg(state_dir)
-            .args(["hotfix", "guard", name])
+            .args(["hotfix", "guard"]);
+        guarded.told_to(&mut command);
+        let child = command
             .stdin(reader)
             .stdout(stdout)
             .stderr(lock)
@@ -122,6 +156,10 @@ fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> 
         flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
     let messages = Messages::as_found(root);
+    // Held open from here on: whoever lives there may go meanwhile.
+    let switches = args.switch.iter();
+    let switches = switches.map(|from| Switch::of(root, &from.namespace, from.value));
+    let switches: Vec<Switch> = switches.collect::<io::Result<_>>()?;
     // Whom this is for may be dead already.
     let mut ready = io::stdout().lock();
     let _ = ready.write_all(&[READY]).and_then(|()| ready.flush());
@@ -130,9 +168,12 @@ fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> 
     }
     let lock = nix::unistd::dup(io::stderr())?;
     let _lock = Lock::inherited(lock.into());
-    take_back(root, &args.name)?;
-    drop(messages);
-    change::settle(root, state_dir, &args.name);
+    switch::set_back(&switches)?;
+    if let Some(name) = &args.name {
+        take_back(root, name)?;
+        drop(messages);
+        change::settle(root, state_dir, name);
+    }
     Ok(())
 }
 

@@ -75,6 +75,24 @@ impl KernelLog {
     }
 }
 
+/// Words of a line by which the kernel says that something went wrong in it (`lib/bug.c`, `kernel/panic.c`,
+/// `arch/x86/mm/fault.c`, `kernel/watchdog.c`, `kernel/rcu/tree_stall.h` of Linux 6.1).
+const COMPLAINTS: [&str; 7] = [
+    "WARNING: CPU:",
+    "kernel BUG at",
+    "BUG: ",
+    "Oops: ",
+    "general protection fault",
+    "detected stalls on CPUs",
+    "self-detected stall on CPU",
+];
+
+/// The first line by which the kernel complains of itself.
+pub fn complaint(lines: &[String]) -> Option<&str> {
+    let complains = |line: &&String| COMPLAINTS.iter().any(|words| line.contains(words));
+    lines.iter().find(complains).map(String::as_str)
+}
+
 /// The text of a record: `prefix,fields;text`, and lines that begin with a space for its dictionary.
 fn message(record: &[u8]) -> Option<String> {
     let record = String::from_utf8_lossy(record);
@@ -94,6 +112,24 @@ mod tests {
             Some("livepatch: enabling patch 'a'; now")
         );
         assert_eq!(message(b"no record"), None);
+    }
+
+    #[test]
+    fn what_the_kernel_complains_of_is_told_from_what_it_tells() {
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        let told: Vec<String> = lines(&[
+            "livepatch: enabling patch 'est_slow'",
+            "est_slow: loading out-of-tree module taints kernel.",
+        ]);
+        assert_eq!(complaint(&told), None);
+        for line in [
+            "BUG: unable to handle page fault for address: ffffffffc0a51000",
+            "WARNING: CPU: 0 PID: 12 at kernel/livepatch/core.c:1234 klp_x+0x1/0x2",
+            "Oops: 0010 [#1] PREEMPT SMP NOPTI",
+            "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [hold_spin:97]",
+        ] {
+            assert_eq!(complaint(&lines(&["fine", line])), Some(line));
+        }
     }
 
     #[test]

@@ -2,26 +2,23 @@
 
 use std::{path::Path, process::ExitCode, time::Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::{
+    admission::Admitted,
     change::Change,
-    digest::Digest,
     drive::{Drive, Ended, say},
     ending::Ending,
-    file,
-    findings::{Finding, Findings},
-    lock::Lock,
+    findings::Finding,
     module::Module,
-    node::Node,
-    proof::{self, Ran, Witness},
-    refusal,
+    proof, refusal,
     stalled::Towards,
     unload::{self, Removed},
+    witness::{Ran, Witness},
 };
 use crate::{
     cli::{LoadArgs, StepKind},
-    kernel::{prerequisites, time},
+    kernel::time,
 };
 
 /// Loads a hotfix.
@@ -31,81 +28,51 @@ use crate::{
 /// When it is refused: nothing was changed.
 pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let shown = args.file.display();
-    let refused = || format!("{shown} is not loaded");
-    let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
-    let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
-    let sha256 = Digest::of(&bytes);
-    let lock = Lock::take(state_dir).with_context(refused)?;
-    let node = Node::read(root, state_dir, &module, &sha256);
-    let findings = Findings::of(&module, &node);
-    accepted(&findings, &args.accept).with_context(refused)?;
-    let name = module.name.clone().with_context(|| {
-        format!("{shown} has no name, so it could not be taken back: build it again")
-    })?;
-    if module.replaces_estimator() {
-        let able = prerequisites::examine(root);
-        able.with_context(|| {
-            format!("{shown} is not loaded, as nothing could prove that it took")
-        })?;
-    }
-    for Finding { name, text } in &findings.notes {
+    let (hotfix, lock) = Admitted::of(&args.file, &args.accept, root, state_dir)?;
+    for Finding { name, text } in &hotfix.notes {
         say(&format!("note {name}: {text}."));
     }
-    let file = (&sha256, args.file.as_path());
-    let change = Change::of_file(root, state_dir, lock, file, &name).with_context(refused)?;
-    let mut drive = Drive::new(root.to_owned(), name, args.timeout, change.guard())?;
+    let change = Change::of_file(root, state_dir, lock, &hotfix)
+        .with_context(|| format!("{shown} is not loaded"))?;
+    let mut drive = Drive::new(root.to_owned(), hotfix.name, args.timeout)?;
+    drive.guarded_by(change.guard())?;
     // From here on the node is changed.
     let ended = drive
-        .ask(StepKind::Insert, &bytes)
+        .ask(StepKind::Insert, &hotfix.bytes)
         .map_err(Into::into)
-        .and_then(|()| changed(&mut drive, &module));
+        .and_then(|()| changed(&mut drive, &hotfix.module));
     let ending = Ending::of(ended, &drive.name);
     change.end(&ending);
     ending.tell(&mut drive);
     Ok(ending.code())
 }
 
-/// Refuses what must not, or may not yet, be loaded.
-fn accepted(findings: &Findings, accepted: &[String]) -> anyhow::Result<()> {
-    let told = |kind: &str, findings: &[&Finding]| {
-        let each = findings
-            .iter()
-            .map(|Finding { name, text }| format!("{kind} {name}: {text}"));
-        each.collect::<Vec<_>>().join("; ")
-    };
-    let blockers: Vec<&Finding> = findings.blockers.iter().collect();
-    if !blockers.is_empty() {
-        bail!("{}", told("blocker", &blockers));
-    }
-    let open = |warning: &&Finding| !accepted.iter().any(|name| name == warning.name);
-    let warnings: Vec<&Finding> = findings.warnings.iter().filter(open).collect();
-    if !warnings.is_empty() {
-        let flags: Vec<String> = warnings
-            .iter()
-            .map(|one| format!("--accept {}", one.name))
-            .collect();
-        bail!(
-            "{}. To load it all the same: {}",
-            told("warning", &warnings),
-            flags.join(" ")
-        );
-    }
-    Ok(())
-}
-
 /// What follows the request to load.
 fn changed(drive: &mut Drive, module: &Module) -> anyhow::Result<Ending> {
+    match in_force(drive, module)? {
+        Some(ending) => Ok(ending),
+        None => proven(drive, module),
+    }
+}
+
+/// Waits until it is in force for every task, and asks the kernel whether it is: nothing when it is, and else that is
+/// how it ended.
+///
+/// # Errors
+///
+/// When the node is left half way.
+pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<Ending>> {
     let name = drive.name.clone();
-    match drive.through(Towards::Patched, true)? {
-        Ended::Arrived => proven(drive, module),
-        Ended::Refused(errno) => Ok(Ending::Refused(format!(
+    Ok(match drive.through(Towards::Patched, true)? {
+        Ended::Arrived => doubted(drive, module),
+        Ended::Refused(errno) => Some(Ending::Refused(format!(
             "the kernel refused {name} ({errno}): {}",
             refusal::cause(errno, drive.log.lines(), module)
         ))),
         Ended::BackAgain => {
             let removed = unload::remove(drive)?;
             let kept_by = drive.kept_by();
-            Ok(match removed {
+            Some(match removed {
                 Removed::Yes => Ending::GivenBack(format!(
                     "{name} was taken back before it was in force, and its module removed: every task runs the old \
                      code. What kept it: {kept_by}"
@@ -115,25 +82,30 @@ fn changed(drive: &mut Drive, module: &Module) -> anyhow::Result<Ending> {
                 )),
             })
         }
-        Ended::Stuck(waiting) => Ok(Ending::LeftToGuard(unload::stuck(drive, &waiting))),
-    }
+        Ended::Stuck(waiting) => Some(Ending::LeftToGuard(unload::stuck(drive, &waiting))),
+    })
 }
 
-/// Looks for the proof that it took: what the kernel says, and a run of the estimator.
-fn proven(drive: &mut Drive, module: &Module) -> anyhow::Result<Ending> {
-    let name = drive.name.clone();
+/// What the kernel says against it being in force.
+fn doubted(drive: &Drive, module: &Module) -> Option<Ending> {
+    let name = &drive.name;
     let Some(patch) = drive.patch() else {
-        return Ok(Ending::HalfDone(format!(
+        return Some(Ending::HalfDone(format!(
             "{name} was in force, and somebody else has taken it back"
         )));
     };
     let doubts = proof::doubts(&drive.root, module, &patch);
-    if !doubts.is_empty() {
-        return Ok(Ending::HalfDone(format!(
+    (!doubts.is_empty()).then(|| {
+        Ending::HalfDone(format!(
             "{name} is loaded, but {}: take it back with `ipvs-latency hotfix unload {name}`",
             doubts.join(", and ")
-        )));
-    }
+        ))
+    })
+}
+
+/// Looks for a run of the estimator under it.
+fn proven(drive: &mut Drive, module: &Module) -> anyhow::Result<Ending> {
+    let name = drive.name.clone();
     if module.replaces_estimator() {
         drive.witness = Some(Witness::start(&drive.root)?);
     }

@@ -12,8 +12,8 @@ use super::{
     ending::Ending,
     module::ESTIMATOR,
     period,
-    proof::{Ran, Witness},
     stalled::Towards,
+    witness::{Ran, Witness},
 };
 use crate::{
     cli::{StepKind, UnloadArgs},
@@ -32,7 +32,8 @@ pub fn run(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<E
     let name = args.name.replace('-', "_");
     check(root, &name)?;
     let change = Change::of_loaded(root, state_dir, &name)?;
-    let mut drive = Drive::new(root.to_owned(), name, args.timeout, change.guard())?;
+    let mut drive = Drive::new(root.to_owned(), name, args.timeout)?;
+    drive.guarded_by(change.guard())?;
     let ending = Ending::of(take_back(&mut drive, true), &drive.name);
     change.end(&ending);
     ending.tell(&mut drive);
@@ -185,7 +186,7 @@ pub fn remove(drive: &mut Drive) -> anyhow::Result<Removed> {
 }
 
 /// Waits for a run of every estimator: what was seen, or those that did not run and what is known of them.
-fn observed(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Result<String, String>> {
+pub fn observed(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Result<String, String>> {
     if drive.witness.is_none() {
         match Witness::start(&drive.root) {
             Ok(witness) => drive.witness = Some(witness),

@@ -15,11 +15,11 @@ use crate::kernel::prerequisites::Ready;
 ///
 /// When the kernel does not take the program or run it, or there are more namespaces than it can tell of.
 pub fn glance(ready: &Ready) -> Result<Vec<Snapshot>, ProbeError> {
-    let mut ebpf = load::snapshot(&ready.offsets)?;
+    let mut ebpf = load::only(&ready.offsets, &[load::SNAPSHOT])?;
     let mut snapshots = Records::take(&mut ebpf, "SNAPSHOTS")?;
     let mut options = RawTracePointRunOptions::new();
     options.args[0] = WalkLists::Nothing as u64;
-    let program: &mut RawTracePoint = load::program(&mut ebpf, "snapshot")?;
+    let program: &mut RawTracePoint = load::program(&mut ebpf, load::SNAPSHOT)?;
     let result = program
         .test_run(options)
         .map_err(|error| ProbeError::Snapshot(load::root_cause(&error)))?;

@@ -14,27 +14,36 @@ use super::ProbeError;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/estimator"));
 
-/// Loads maps and programs, with `offsets` set.
+/// The program that takes snapshots.
+pub const SNAPSHOT: &str = "snapshot";
+
+/// Loads the maps and the programs that follow the estimators, with `offsets` set.
 pub fn programs(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {
     let mut ebpf = maps(offsets, diagnostics)?;
     for (name, program) in ebpf.programs_mut() {
-        match program {
-            Program::KProbe(program) => program.load(),
-            Program::RawTracePoint(program) => program.load(),
-            _ => Ok(()),
+        if let Program::KProbe(program) = program {
+            let loaded = program.load();
+            loaded.map_err(|error| not_loaded(name, &error))?;
         }
-        .map_err(|error| not_loaded(name, &error))?;
     }
+    tracepoints(&mut ebpf, &[SNAPSHOT])?;
     Ok(ebpf)
 }
 
-/// Loads the maps, and of the programs the one that takes snapshots.
-pub fn snapshot(offsets: &Offsets) -> Result<Ebpf, ProbeError> {
+/// Loads the maps, and of the programs these raw tracepoints alone.
+pub fn only(offsets: &Offsets, names: &[&str]) -> Result<Ebpf, ProbeError> {
     let mut ebpf = maps(offsets, false)?;
-    let snapshot: &mut RawTracePoint = program(&mut ebpf, "snapshot")?;
-    let loaded = snapshot.load();
-    loaded.map_err(|error| not_loaded("snapshot", &error))?;
+    tracepoints(&mut ebpf, names)?;
     Ok(ebpf)
+}
+
+fn tracepoints(ebpf: &mut Ebpf, names: &[&str]) -> Result<(), ProbeError> {
+    for name in names {
+        let tracepoint: &mut RawTracePoint = program(ebpf, name)?;
+        let loaded = tracepoint.load();
+        loaded.map_err(|error| not_loaded(name, &error))?;
+    }
+    Ok(())
 }
 
 fn maps(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {

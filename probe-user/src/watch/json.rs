@@ -100,21 +100,24 @@ struct NamespaceSums {
     sums: Sums,
 }
 
+/// What some runs came to, under the names that all documents have for it; durations in nanoseconds, `None` for what
+/// cannot be told.
 #[derive(Debug, Serialize)]
-struct Sums {
-    calls: u64,
-    recorded: u64,
-    expected: u64,
-    min_ns: Option<u64>,
-    p50_ns: Option<u64>,
-    p90_ns: Option<u64>,
-    p99_ns: Option<u64>,
-    max_ns: Option<u64>,
+#[allow(missing_docs, reason = "as the fields of `Summary`")]
+pub struct Sums {
+    pub calls: u64,
+    pub recorded: u64,
+    pub expected: u64,
+    pub min_ns: Option<u64>,
+    pub p50_ns: Option<u64>,
+    pub p90_ns: Option<u64>,
+    pub p99_ns: Option<u64>,
+    pub max_ns: Option<u64>,
     #[serde(serialize_with = "displayed_if_known")]
-    max_at: Option<WallTime>,
-    stall_ns_per_s: Option<u64>,
-    lost: u64,
-    missed: u64,
+    pub max_at: Option<WallTime>,
+    pub stall_ns_per_s: Option<u64>,
+    pub lost: u64,
+    pub missed: u64,
 }
 
 impl From<&Summary> for Sums {

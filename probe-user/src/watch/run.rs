@@ -168,7 +168,12 @@ fn end(mut watcher: Watcher, display: Display, ended: Ended) -> anyhow::Result<(
     }
 }
 
-fn beginning(watcher: &Watcher, root: &Path) -> anyhow::Result<Beginning> {
+/// From when on every run is seen, and where.
+///
+/// # Errors
+///
+/// Where the clock cannot be read.
+pub fn beginning(watcher: &Watcher, root: &Path) -> anyhow::Result<Beginning> {
     let start_ns = watcher.started_ns();
     Ok(Beginning {
         start_ns,

@@ -18,6 +18,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 pub use look::Look;
 pub use terminal::{BesideScreen, give_back_at_once};
 
+pub use self::app::Course;
 use self::{
     app::App,
     terminal::{Input, Terminal},
@@ -89,6 +90,12 @@ impl Screen {
     pub fn show(&mut self, overview: Overview) {
         self.is_stale = true;
         self.app.show(overview);
+    }
+
+    /// Takes what is being done meanwhile, and how far it is.
+    pub fn set_course(&mut self, course: Course) {
+        self.is_stale = true;
+        self.app.course = Some(course);
     }
 
     /// Takes who lives in which namespace.

@@ -4,11 +4,13 @@ mod bad_files;
 mod blockers;
 mod callers;
 mod cut_off;
+mod cycles;
 mod fixtures;
 mod refused;
 mod stalled;
 mod table;
 mod there_and_back;
+mod trial;
 
 use serde_json::Value;
 use xtask::cli::Copy;

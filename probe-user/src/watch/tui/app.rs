@@ -52,6 +52,17 @@ pub enum Bars {
     Logarithmic,
 }
 
+/// What is being done while this is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Course {
+    /// What it is: the hotfix, and the step.
+    pub doing: String,
+    /// Runs seen, and runs to see; none where no runs are counted.
+    pub runs: Option<(usize, usize)>,
+    /// How long it takes still, in nanoseconds, where that is known.
+    pub left_ns: Option<u64>,
+}
+
 /// All that was measured, as far as it is shown.
 #[derive(Debug, Clone, Default)]
 pub struct Data {
@@ -78,6 +89,8 @@ pub struct App {
     pub look: Look,
     /// Who lives in which namespace.
     pub inhabitants: Inhabitants,
+    /// What is being done meanwhile, if something is.
+    pub course: Option<Course>,
     /// The pane that keys go to.
     pub focus: Pane,
     /// It alone is shown.
@@ -119,6 +132,7 @@ impl App {
             host,
             look,
             inhabitants: Inhabitants::default(),
+            course: None,
             focus: Pane::Histogram,
             alone: false,
             help: false,

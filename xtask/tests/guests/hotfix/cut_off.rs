@@ -8,13 +8,18 @@ use xtask::scenario::{self, Sections};
 
 use super::{FOLDER, LEFT, TRY, ended, with_modules};
 
-/// `killed NAME DELAY COMMAND` runs a command, kills it by SIGKILL after so many seconds, waits until nobody changes
-/// the node any more, for 15 s at most, and tells what is left.
+/// `killed NAME MOMENT COMMAND HOTFIX` runs a command, kills it by SIGKILL at that moment, which is a command that
+/// succeeds then, waits until nobody changes the node any more, for 15 s at most, and tells what is left.
 const KILLED: &str = r#"
 guards() { pgrep -f 'hotfix guard' > /dev/null; }
+sysfs() { value=gone; read -r value 2> /dev/null < /sys/kernel/livepatch/$hotfix/$1; [ "$value" = $2 ]; }
+moving() { sysfs transition 1; }
+in_force() { sysfs enabled 1 && sysfs transition 0; }
+nap() { sh -c "echo $1 > /sys/module/hold_task/parameters/nap" & napping=$!; sleep 0.5; }
 killed() {
+    hotfix=$4
     sh -c "exec $3" > /dev/null 2> /tmp/err & pid=$!
-    sleep $2
+    until eval "$2" || ! [ -d /proc/$pid ]; do sleep 0.05; done
     echo "== $1 at"
     [ -d /proc/$pid ] || echo ended
     guards && echo guarded
@@ -28,9 +33,44 @@ killed() {
 }
 "#;
 
-fn killed(name: &str, delay_ms: u32, command: &str) -> String {
-    let seconds = f64::from(delay_ms) / 1000.0;
-    format!("killed {name} {seconds} 'ipvs-latency hotfix {command}' est_skip\n")
+/// A moment to kill at, of the load or unload of a hotfix.
+struct Kill {
+    at: String,
+    hotfix: &'static str,
+    /// What is done just before.
+    prepare: &'static str,
+}
+
+impl Kill {
+    fn of(at: &str) -> Self {
+        Self {
+            at: at.to_owned(),
+            hotfix: "est_skip",
+            prepare: "true",
+        }
+    }
+
+    /// While a task that sleeps for six seconds keeps the transition.
+    fn moving() -> Self {
+        Self {
+            at: "moving".into(),
+            hotfix: "est_hold",
+            prepare: "nap 6",
+        }
+    }
+
+    fn script(&self, name: &str, command: &str) -> String {
+        let Self {
+            at,
+            hotfix,
+            prepare,
+        } = self;
+        format!(
+            "{prepare}; killed {name} '{at}' 'ipvs-latency hotfix {command}' {hotfix}\n\
+             [ -d /sys/module/{hotfix} ] && ipvs-latency hotfix unload {hotfix} > /dev/null\n\
+             truth_clear; sleep 4.1; echo == {name} ticks; truth_runs; echo == rest\n"
+        )
+    }
 }
 
 /// What was seen of a change at the moment of the kill.
@@ -63,84 +103,75 @@ fn moment(at: &str) -> Moment {
     }
 }
 
-/// Kills loads and unloads at these moments, each of a hotfix that skips the walk, and holds what is left against the
-/// kernel's own files. Gives the moments that were hit, of loads and of unloads.
-fn kill_at(delays_ms: impl Iterator<Item = u32> + Clone) -> (Vec<Moment>, Vec<Moment>) {
+/// Kills loads at the first moments and unloads at the second ones, and holds what is left against the kernel's own
+/// files. Gives what was seen at these moments.
+fn kill_at(loads: &[Kill], unloads: &[Kill]) -> (Vec<Moment>, Vec<Moment>) {
     let spec = LabSpec {
         services: 200,
         destinations: 2,
         ..LabSpec::deterministic()
     };
-    let mut script = format!("{TRY}{LEFT}{KILLED}truth_begin\n");
-    for delay in delays_ms.clone() {
-        script += &killed(
-            &format!("load{delay}"),
-            delay,
-            &format!("load {FOLDER}/est_skip.ko"),
-        );
-        // Where it had ended before.
-        script +=
-            "[ -d /sys/module/est_skip ] && ipvs-latency hotfix unload est_skip > /dev/null\n";
-        // Through the tool too, so that the journal knows it.
+    let mut script = format!("{TRY}{LEFT}{KILLED}insmod {FOLDER}/hold_task.ko; truth_begin\n");
+    for (number, kill) in loads.iter().enumerate() {
+        let load = format!("load {FOLDER}/{}.ko", kill.hotfix);
+        script += &kill.script(&format!("load{number}"), &load);
+    }
+    for (number, kill) in unloads.iter().enumerate() {
+        let hotfix = kill.hotfix;
         writeln!(
             script,
-            "ipvs-latency hotfix load {FOLDER}/est_skip.ko > /dev/null 2>&1"
+            "ipvs-latency hotfix load {FOLDER}/{hotfix}.ko > /dev/null 2>&1"
         )
         .unwrap();
-        script += &killed(&format!("unload{delay}"), delay, "unload est_skip");
-        script +=
-            "[ -d /sys/module/est_skip ] && ipvs-latency hotfix unload est_skip > /dev/null\n";
-        writeln!(
-            script,
-            "truth_clear; sleep 4.1; echo == ticks {delay}; truth_runs; echo == rest"
-        )
-        .unwrap();
+        script += &kill.script(&format!("unload{number}"), &format!("unload {hotfix}"));
     }
     script += "truth_end\n";
     let sections = scenario::run(with_modules(spec), &script).unwrap();
-    let mut moments = (Vec::new(), Vec::new());
-    for delay in delays_ms {
-        for (verb, into) in [("load", &mut moments.0), ("unload", &mut moments.1)] {
-            let name = format!("{verb}{delay}");
-            let text = |section: &str| sections.text(section).unwrap();
-            let at = moment(text(&format!("{name} at")));
-            into.push(at);
-            let status = text(&format!("{name} status"));
-            let left = text(&format!("left {name}"));
-            // Killed before the guard was there, or after it was let go, an unload has not begun, and a load has ended.
-            if at == Moment::Outside && left.contains("est_skip") {
-                assert!(status.contains("est_skip: in force"), "{name}: {status}");
-            } else {
-                assert_eq!(left, "", "{name} at {at:?}: {status}\n{}", sections.noise);
-                assert!(status.ends_with("code 0\n"), "{name} at {at:?}: {status}");
-                assert!(
-                    status.contains("1 estimators, all due within 2"),
-                    "{name}: {status}"
-                );
-            }
-        }
-        let ticks = sections.truth(&format!("ticks {delay}")).unwrap();
-        assert!((2..=3).contains(&ticks.len()), "{delay}: {ticks:?}");
+    let seen = |verb: &str, count: usize| {
+        let names = (0..count).map(|number| format!("{verb}{number}"));
+        names.map(|name| clean_after(&sections, &name)).collect()
+    };
+    (seen("load", loads.len()), seen("unload", unloads.len()))
+}
+
+/// Whether the node is as it was after a kill; when that was.
+fn clean_after(sections: &Sections, name: &str) -> Moment {
+    let text = |section: &str| sections.text(section).unwrap();
+    let at = moment(text(&format!("{name} at")));
+    let status = text(&format!("{name} status"));
+    let left = text(&format!("left {name}"));
+    // Killed before the guard was there, or after it was let go, an unload has not begun, and a load has ended.
+    if at == Moment::Outside && left.contains("/est_") {
+        assert!(status.contains(": in force"), "{name}: {status}");
+    } else {
+        assert_eq!(left, "", "{name} at {at:?}: {status}\n{}", sections.noise);
+        assert!(status.ends_with("code 0\n"), "{name} at {at:?}: {status}");
+        assert!(status.contains("due within "), "{name}: {status}");
     }
-    moments
+    let ticks = sections.truth(&format!("{name} ticks")).unwrap();
+    assert!((2..=3).contains(&ticks.len()), "{name}: {ticks:?}");
+    at
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_tool_that_is_killed_in_any_phase_leaves_the_node_unpatched_and_ticking() {
-    let (loads, unloads) = kill_at((300..3_000).step_by(600));
-    for moment in [Moment::Moving, Moment::InForce, Moment::Outside] {
-        assert!(
-            loads.contains(&moment),
-            "no load was killed {moment:?}: {loads:?}"
-        );
-    }
-    for moment in [Moment::Moving, Moment::Guarded] {
-        assert!(
-            unloads.contains(&moment),
-            "no unload was killed {moment:?}: {unloads:?}"
-        );
-    }
+    let (loads, unloads) = kill_at(
+        &[Kill::of("guards"), Kill::moving(), Kill::of("in_force")],
+        &[Kill::of("guards"), Kill::moving(), Kill::of("false")],
+    );
+    assert_eq!(
+        loads,
+        [Moment::Guarded, Moment::Moving, Moment::InForce],
+        "of the loads"
+    );
+    // When its guard is there, an unload may have begun or not.
+    assert_ne!(unloads[0], Moment::Outside, "of the unloads: {unloads:?}");
+    assert_eq!(
+        unloads[1..],
+        [Moment::Moving, Moment::Outside],
+        "of the unloads"
+    );
 }
 
 /// The moments that last for a few milliseconds, too.
@@ -148,7 +179,10 @@ fn a_tool_that_is_killed_in_any_phase_leaves_the_node_unpatched_and_ticking() {
 #[ignore = "boots a kernel; run by cargo xtask test --soak"]
 fn soak_a_tool_that_is_killed_at_any_moment_leaves_the_node_unpatched_and_ticking() {
     for part in 0..10 {
-        let (loads, unloads) = kill_at((part * 300..part * 300 + 300).step_by(15));
+        let delays = (part * 300..part * 300 + 300).step_by(15);
+        let kill = |delay_ms| Kill::of(&format!("sleep {}", f64::from(delay_ms) / 1000.0));
+        let kills: Vec<Kill> = delays.map(kill).collect();
+        let (loads, unloads) = kill_at(&kills, &kills);
         eprintln!("{part}: loads {loads:?}, unloads {unloads:?}");
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     model::{NamespaceView, Output, Overview, State, StateChange},
     watch::{
         namespace_name::netns_name,
-        tui::app::{App, Data},
+        tui::app::{App, Course, Data},
     },
 };
 
@@ -18,6 +18,10 @@ use crate::{
 const FRESH_NS: u64 = 10_000_000_000;
 
 pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
+    if let Some(course) = &app.course {
+        draw_course(canvas, course);
+        return;
+    }
     let data = app.data();
     let (text, style) = says(canvas, app, data);
     let emphatic = style.add_modifier.contains(Modifier::REVERSED);
@@ -25,6 +29,25 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
     if emphatic {
         canvas.restyle(0, style);
     }
+}
+
+/// Columns of the bar that fills as runs come.
+const BAR: usize = 20;
+
+/// What is being done, how far it is, and what ends it. What is wrong is in the first line, too.
+fn draw_course(canvas: &mut Canvas<'_>, course: &Course) {
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let mut x = canvas.write(1, 0, &course.doing, bold) + 1;
+    if let Some((seen, of)) = course.runs {
+        let full = (BAR * seen.min(of)).checked_div(of).unwrap_or(0);
+        let bar = format!("[{}{}]", "#".repeat(full), ".".repeat(BAR - full));
+        x = canvas.write(x, 0, &format!("{bar} {seen} of {of} runs"), Style::new()) + 1;
+    }
+    if let Some(left_ns) = course.left_ns {
+        let seconds = left_ns.div_ceil(1_000_000_000);
+        x = canvas.write(x, 0, &format!("about {seconds} s left"), Style::new()) + 1;
+    }
+    canvas.write(x + 1, 0, "q ends and takes it back", canvas.look.faint());
 }
 
 fn says(canvas: &Canvas<'_>, app: &App, data: &Data) -> (String, Style) {

@@ -1,0 +1,93 @@
+//! `net.ipv4.vs.run_estimation`: every network namespace has one (`net/netfilter/ipvs/ip_vs_ctl.c`, Linux 5.16 to 6.1).
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use nix::sched::{CloneFlags, setns};
+
+/// The switch of one namespace, which is held on to until this is dropped.
+#[derive(Debug)]
+pub struct Switch {
+    /// A file that stands for the namespace.
+    pub namespace: PathBuf,
+    /// What it was set to when it was found.
+    pub found: i32,
+    opened: File,
+    file: PathBuf,
+}
+
+impl Switch {
+    /// Finds it.
+    ///
+    /// # Errors
+    ///
+    /// When the namespace cannot be entered, which needs `CAP_SYS_ADMIN`, or the kernel has no such switch.
+    pub fn find(root: &Path, namespace: &Path) -> io::Result<Self> {
+        let mut switch = Self::of(root, namespace, 0)?;
+        switch.found = switch.get()?;
+        Ok(switch)
+    }
+
+    /// The switch of a namespace where it was found to be set to `found`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such namespace.
+    pub fn of(root: &Path, namespace: &Path, found: i32) -> io::Result<Self> {
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            found,
+            opened: File::open(namespace)?,
+            file: root.join("proc/sys/net/ipv4/vs/run_estimation"),
+        })
+    }
+
+    /// What it is set to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`].
+    pub fn get(&self) -> io::Result<i32> {
+        let text = self.inside(|file| fs::read_to_string(file))?;
+        text.trim().parse().map_err(io::Error::other)
+    }
+
+    /// Sets it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`].
+    pub fn set(&self, value: i32) -> io::Result<()> {
+        self.inside(|file| fs::write(file, value.to_string()))
+    }
+
+    /// Does something in the namespace, in a thread of its own: `/proc/sys/net` shows that of whoever looks.
+    fn inside<T: Send>(&self, act: impl FnOnce(&Path) -> io::Result<T> + Send) -> io::Result<T> {
+        thread::scope(|scope| {
+            let actor = scope.spawn(|| {
+                setns(&self.opened, CloneFlags::CLONE_NEWNET)?;
+                act(&self.file)
+            });
+            let panicked = |_| Err(io::Error::other("the thread in that namespace panicked"));
+            actor.join().unwrap_or_else(panicked)
+        })
+    }
+}
+
+/// Sets switches back to what they were found at; the first error, once all were tried.
+///
+/// # Errors
+///
+/// When one could not be set.
+pub fn set_back(switches: &[Switch]) -> io::Result<()> {
+    let mut first = Ok(());
+    for switch in switches {
+        let done = switch.set(switch.found);
+        first = first.and(done);
+    }
+    first
+}

@@ -1,0 +1,115 @@
+//! `hotfix apply`: a change of the estimator, measured before, under it, and where it is taken back, after it.
+//!
+//! ```text
+//! Plan + Subject -> before -> put in place -> after -> Verdict -> kept | taken back (-> rolled back) -> Document
+//! ```
+//! A livepatch and the switch `run_estimation` are two subjects of one engine.
+
+mod conduct;
+mod counters;
+mod document;
+mod judge;
+mod picture;
+mod plan;
+mod question;
+mod side;
+mod side_effects;
+mod subject;
+mod text;
+mod verdict;
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+
+use self::{conduct::Conduct, document::Document, plan::Plan, subject::Subject};
+use super::witness::Run;
+use crate::cli::{ApplyArgs, ColorWhen};
+
+/// Applies a hotfix, or the switch, and tells what it did.
+///
+/// # Errors
+///
+/// When it is refused, and nothing was changed; or when what was found cannot be written.
+pub fn run(
+    args: &ApplyArgs,
+    color: ColorWhen,
+    root: &Path,
+    state_dir: &Path,
+) -> anyhow::Result<ExitCode> {
+    let plan = Plan::of(args);
+    let trial = Subject::of(args, root, state_dir)
+        .and_then(|subject| Conduct::prepare(&plan, subject, args.yes, color, root, state_dir));
+    let document = match trial {
+        Ok(conduct) => conduct.to_the_end(),
+        Err(error) if args.json => {
+            // Whoever reads documents gets one; the sentence is where it always is.
+            write(&Document::refused(&format!("{error:#}")), true)?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
+    // That nobody reads it changes nothing about what was done.
+    let written = write(&document, args.json);
+    let code = document.code();
+    written.map(|()| ExitCode::from(code))
+}
+
+fn write(document: &Document, json: bool) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = if json {
+        serde_json::to_writer_pretty(&mut out, document)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        text::write(document, &mut out)
+    };
+    written.context("what was found cannot be written")
+}
+
+/// A network namespace in the phases that are compared.
+#[derive(Debug, Clone)]
+pub struct Namespace {
+    /// Its inode number.
+    pub netns: u32,
+    /// Without the change.
+    pub before: Phase,
+    /// Under it.
+    pub after: Phase,
+}
+
+/// What was seen of one namespace's estimator in one phase.
+#[derive(Debug, Clone, Default)]
+pub struct Phase {
+    /// Its runs, those alone that began in the phase and have a record.
+    pub runs: Vec<Run>,
+    /// How long it was watched, in nanoseconds.
+    pub length_ns: u64,
+    /// How far apart the timer sets its runs, in nanoseconds: what tells of the period where fewer than two runs
+    /// came. `None` where nothing is known of a run to come either.
+    pub period_ns: Option<u64>,
+    /// Its timer was not pending at the end: it will not run again by itself.
+    pub dead: bool,
+}
+
+impl Phase {
+    /// How long its runs took, in nanoseconds.
+    fn durations_ns(&self) -> Vec<u64> {
+        self.runs.iter().map(|run| run.duration_ns).collect()
+    }
+
+    /// Time spent in its runs, in nanoseconds.
+    fn run_time_ns(&self) -> u64 {
+        let durations = self.runs.iter().map(|run| run.duration_ns);
+        durations.fold(0, u64::saturating_add)
+    }
+
+    /// Neither a run, nor a timer that is set for one.
+    fn is_still(&self) -> bool {
+        self.dead || (self.runs.is_empty() && self.period_ns.is_none())
+    }
+}

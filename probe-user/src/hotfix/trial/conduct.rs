@@ -1,0 +1,296 @@
+//! The course of a trial, from the first look to the last.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use super::{
+    document::{Document, Host, Outcome},
+    judge,
+    plan::Plan,
+    question,
+    side::{self, Interrupted, Side},
+    subject::Subject,
+    verdict::Judgement,
+};
+use crate::{
+    cli::ColorWhen,
+    hotfix::{
+        change::Change,
+        drive::{Drive, say, speak_on_stage},
+        ending::Ending,
+        findings::Finding,
+        kernel_log, period,
+        witness::Witness,
+    },
+    kernel::{prerequisites, time},
+    model::{NamespaceView, State},
+    probe::SoftirqProbe,
+    watch,
+};
+
+/// The kernel sets the timer for this long (`mod_timer(&ipvs->est_timer, jiffies + 2*HZ)`), and its wheel rounds up by
+/// 16 ms at HZ=250 (`net/netfilter/ipvs/ip_vs_est.c`, `kernel/time/timer.c` of Linux 6.1).
+const USUAL_PERIOD_NS: u64 = 2_016_000_000;
+
+/// A trial that nothing speaks against.
+pub struct Conduct<'a> {
+    plan: &'a Plan,
+    root: PathBuf,
+    state_dir: PathBuf,
+    root_netns: Option<u32>,
+    subject: Subject,
+    drive: Drive,
+    softirq: Option<SoftirqProbe>,
+    before: Option<Side>,
+    after: Option<Side>,
+    rolled_back: Option<Side>,
+}
+
+impl<'a> Conduct<'a> {
+    /// Attaches the probes, tells what is planned and asks. Nothing is changed yet.
+    ///
+    /// # Errors
+    ///
+    /// When it is refused.
+    pub fn prepare(
+        plan: &'a Plan,
+        mut subject: Subject,
+        yes: bool,
+        color: ColorWhen,
+        root: &Path,
+        state_dir: &Path,
+    ) -> anyhow::Result<Self> {
+        let name = subject.name().to_owned();
+        let notes = subject.hotfix().map(|hotfix| &hotfix.notes);
+        for Finding { name, text } in notes.into_iter().flatten() {
+            say(&format!("note {name}: {text}."));
+        }
+        let mut drive = Drive::new(root.to_owned(), name.clone(), plan.timeout)?;
+        let mut witness = Witness::start(root).with_context(|| format!("{name} is not applied"))?;
+        subject.find(root, &witness)?;
+        let found_ns = longest_period(witness.namespaces())?;
+        if plan.needs(found_ns) > plan.max_wait {
+            bail!(
+                "{name} is not applied: the estimators run {} apart now, so {} runs take {}, longer than --max-wait {}: \
+                 raise that, or lower --runs",
+                period::shown(found_ns),
+                plan.runs,
+                humantime::format_duration(plan.needs(found_ns)),
+                humantime::format_duration(plan.max_wait)
+            );
+        }
+        let under_ns = subject.period_ns().unwrap_or(found_ns).max(found_ns);
+        tell_length(plan, &name, under_ns);
+        if !yes {
+            question::ask(&subject.question(plan, under_ns))?;
+        }
+        if !plan.json && watch::is_at_terminal() {
+            witness.open_stage(root, color)?;
+            speak_on_stage(true);
+        }
+        let root_netns = Some(witness.watcher().root_netns()).filter(|netns| *netns != 0);
+        drive.witness = Some(witness);
+        Ok(Self {
+            root_netns,
+            plan,
+            root: root.to_owned(),
+            state_dir: state_dir.to_owned(),
+            subject,
+            drive,
+            softirq: softirq_probe(root),
+            before: None,
+            after: None,
+            rolled_back: None,
+        })
+    }
+
+    /// Measures, changes, measures, and leaves the node as the verdict has it.
+    pub fn to_the_end(mut self) -> Document {
+        let outcome = match self.measure("before") {
+            Ok(Ok(before)) => {
+                self.before = Some(before);
+                self.changed()
+            }
+            Ok(Err(Interrupted(reason))) => Outcome::aborted(reason, Host::Unchanged),
+            Err(error) => Outcome::aborted(format!("{error:#}"), Host::Unchanged),
+        };
+        self.document(outcome)
+    }
+
+    /// From the change on.
+    fn changed(&mut self) -> Outcome {
+        let change = match self.subject.guard(&self.root, &self.state_dir) {
+            Ok(change) => change,
+            Err(error) => return Outcome::refused(format!("{error:#}")),
+        };
+        let tried = self
+            .drive
+            .guarded_by(change.guard())
+            .map_err(Into::into)
+            .and_then(|()| self.tried());
+        let tried = tried.unwrap_or_else(|error| {
+            let ending = Ending::of(Err(error), &self.drive.name);
+            (Outcome::left(&ending), ending)
+        });
+        self.end(change, tried)
+    }
+
+    fn end(&mut self, change: Change, (mut outcome, ending): (Outcome, Ending)) -> Outcome {
+        change.end(&ending);
+        if self.plan.trial && outcome.host == Host::GivenBack {
+            match self.measure("rolled back") {
+                Ok(Ok(side)) => self.rolled_back = Some(side),
+                Ok(Err(Interrupted(reason))) => outcome.add(&format!(
+                    "The runs after the way back were not all measured: {reason}"
+                )),
+                Err(error) => outcome.add(&format!(
+                    "The runs after the way back cannot be measured: {error:#}"
+                )),
+            }
+        }
+        outcome
+    }
+
+    /// The change itself: what is to be told, and how it ended for the guard.
+    fn tried(&mut self) -> anyhow::Result<(Outcome, Ending)> {
+        if let Some(ending) = self.subject.put_in_place(&mut self.drive)? {
+            return self.not_in_place(ending);
+        }
+        let doing = self.tell_side("after");
+        let subject = &self.subject;
+        let softirq = self.softirq.as_ref();
+        let is_undone = |drive: &Drive| subject.is_undone(drive);
+        let measured = side::measure(&mut self.drive, self.plan, &doing, softirq, is_undone)?;
+        let mut warnings = Vec::new();
+        let mut judged = match measured {
+            Ok(after) => {
+                let before = self
+                    .before
+                    .as_ref()
+                    .context("nothing was measured before")?;
+                let judged = judge::judge(before, &after, self.plan, self.root_netns);
+                warnings = judge::warnings(before, &after, &judged, self.plan);
+                self.after = Some(after);
+                judged
+            }
+            Err(Interrupted(reason)) => Judgement::aborted(reason),
+        };
+        if judged.verdict.is_kept(self.plan.keep, self.plan.trial) {
+            let ending = Ending::Done(format!("{} stays in place", self.subject.name()));
+            return Ok((
+                Outcome::of(judged, Host::Patched, None).warned(warnings),
+                ending,
+            ));
+        }
+        say(&format!(
+            "{}: {}; taking it back",
+            self.subject.name(),
+            judged.verdict
+        ));
+        let ending = self.subject.take_back(&mut self.drive)?;
+        let (host, told) = Host::after(&ending);
+        // What the kernel says while it is taken back counts, too.
+        if let Some(line) = kernel_log::complaint(self.drive.log.lines()) {
+            judged = Judgement::aborted(format!("The kernel complained: {line}"));
+        }
+        let outcome = Outcome::of(judged, host, Some(told)).warned(warnings);
+        Ok((outcome, ending))
+    }
+
+    /// It did not get into place.
+    fn not_in_place(&mut self, ending: Ending) -> anyhow::Result<(Outcome, Ending)> {
+        let ending = match ending {
+            // It is there and without effect: not to stay.
+            Ending::HalfDone(why) => {
+                say(&format!("{why}; taking it back"));
+                let back = self.subject.take_back(&mut self.drive)?;
+                let (host, told) = Host::after(&back);
+                let judged = Judgement::aborted(why);
+                return Ok((Outcome::of(judged, host, Some(told)), back));
+            }
+            other => other,
+        };
+        Ok((Outcome::left(&ending), ending))
+    }
+
+    fn measure(&mut self, name: &str) -> anyhow::Result<Result<Side, Interrupted>> {
+        let doing = self.tell_side(name);
+        let softirq = self.softirq.as_ref();
+        side::measure(&mut self.drive, self.plan, &doing, softirq, |_| None)
+    }
+
+    fn tell_side(&self, name: &str) -> String {
+        let doing = format!("{}: measuring {name}", self.subject.name());
+        say(&format!("{doing}: {} runs", self.plan.runs));
+        doing
+    }
+
+    fn document(mut self, outcome: Outcome) -> Document {
+        if let Some(witness) = &mut self.drive.witness {
+            witness.close_stage();
+        }
+        speak_on_stage(false);
+        if outcome.needs_log() {
+            self.drive.say_log();
+        }
+        let log = self.drive.log.lines().to_vec();
+        Document::of(
+            &self.subject,
+            outcome,
+            [self.before, self.after, self.rolled_back],
+            log,
+        )
+    }
+}
+
+/// The continuous measure beside that of single runs; a trial goes on without.
+fn softirq_probe(root: &Path) -> Option<SoftirqProbe> {
+    let started = prerequisites::examine(root)
+        .map_err(anyhow::Error::from)
+        .and_then(|ready| Ok(SoftirqProbe::start(&ready)?));
+    started
+        .map_err(|error| {
+            say(&format!(
+                "warning: time in softirqs is not measured: {error:#}"
+            ))
+        })
+        .ok()
+}
+
+/// How far apart the estimators run now, in nanoseconds: the slowest counts.
+fn longest_period(namespaces: &[NamespaceView]) -> anyhow::Result<u64> {
+    let now_ns = time::monotonic_ns()?;
+    let alive = namespaces
+        .iter()
+        .filter(|view| !matches!(view.state, Some(State::Dead | State::Absent)));
+    let mut periods = Vec::new();
+    for view in alive {
+        let ahead_ns = view.next_run.map(|next| next.due_ns.saturating_sub(now_ns));
+        periods.push(
+            view.period_ns
+                .or(ahead_ns)
+                .unwrap_or(0)
+                .max(USUAL_PERIOD_NS),
+        );
+    }
+    let longest = periods.into_iter().max();
+    longest.context(
+        "no estimator runs on this node, so there is nothing to measure: see `ipvs-latency check`",
+    )
+}
+
+/// Tells beforehand what takes long.
+fn tell_length(plan: &Plan, name: &str, under_ns: u64) {
+    let needs = plan.needs(under_ns);
+    if needs > plan.max_wait {
+        say(&format!(
+            "note length: under {name} the estimators run {} apart, so {} runs take {}; that side is ended after \
+             --max-wait {} as it stands.",
+            period::shown(under_ns),
+            plan.runs,
+            humantime::format_duration(needs),
+            humantime::format_duration(plan.max_wait)
+        ));
+    }
+}

@@ -1,0 +1,197 @@
+//! One side of a trial: what each estimator did in a time, and why the time ended.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use super::{
+    counters::{Counters, Statistics},
+    plan::Plan,
+};
+use crate::{
+    hotfix::{
+        drive::Drive,
+        kernel_log,
+        witness::{Phase, Run, Witness},
+    },
+    kernel::time,
+    model::{NamespaceView, Report, State},
+    probe::SoftirqProbe,
+    watch::Course,
+};
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Side {
+    /// Every run, by network namespace.
+    pub runs: BTreeMap<u32, Vec<Run>>,
+    /// Their sums.
+    pub report: Report,
+    /// How things stood at the end.
+    pub namespaces: Vec<NamespaceView>,
+    /// What the statistics did, where that could be seen.
+    pub statistics: BTreeMap<u32, Statistics>,
+    /// Connections and packets of every namespace whose statistics could be read.
+    pub traffic: BTreeMap<u32, u64>,
+    /// When it began, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// When it ended, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub end_ns: u64,
+    /// How long each possible CPU spent in the softirq of timers, whichever timers, in nanoseconds; `None` where that
+    /// cannot be seen.
+    pub timer_softirq_ns: Option<Vec<u64>>,
+    /// It ended before every estimator had run as often as was asked for.
+    pub is_cut_short: bool,
+}
+
+/// Why a side has no end: a clause.
+#[derive(Debug)]
+pub struct Interrupted(pub String);
+
+/// Measures until every estimator that was there at the beginning has run as often as planned, or is dead, or the time is
+/// over. `doing` is what the screen shows meanwhile; `is_undone` tells what makes it useless to go on.
+///
+/// # Errors
+///
+/// When the probes cannot be read.
+pub fn measure(
+    drive: &mut Drive,
+    plan: &Plan,
+    doing: &str,
+    softirq: Option<&SoftirqProbe>,
+    is_undone: impl Fn(&Drive) -> Option<String>,
+) -> anyhow::Result<Result<Side, Interrupted>> {
+    let began = Instant::now();
+    let witness = measuring(drive)?;
+    witness.begin_phase()?;
+    let at_first: BTreeSet<u32> = witness
+        .namespaces()
+        .iter()
+        .filter(|view| is_there(view))
+        .map(|view| view.netns)
+        .collect();
+    let counted = read_counters(drive);
+    let spent_ns = totals(softirq);
+    let is_cut_short = loop {
+        if let Some(reason) = interrupted(drive).or_else(|| is_undone(drive)) {
+            return Ok(Err(Interrupted(reason)));
+        }
+        if is_full(drive.witness.as_ref(), &at_first, plan.runs) {
+            break false;
+        }
+        if began.elapsed() >= plan.max_wait {
+            break true;
+        }
+        show_course(drive, doing, &at_first, plan.runs);
+        drive.pause()?;
+    };
+    let (phase, report, namespaces) = measuring(drive)?.end_phase()?;
+    let Phase { start_ns, runs } = phase;
+    let later = read_counters(drive);
+    let timer_softirq_ns = spent_ns.zip(totals(softirq)).map(|(before, after)| {
+        let pairs = before.iter().zip(after);
+        pairs.map(|(before, after)| after - before).collect()
+    });
+    let pairs = || {
+        let counted = counted.iter();
+        counted.filter_map(|(netns, before)| Some((*netns, *before, *later.get(netns)?)))
+    };
+    let statistics =
+        pairs().filter_map(|(netns, before, later)| Some((netns, before.until(later)?)));
+    let traffic = pairs().map(|(netns, before, later)| (netns, before.traffic_until(later)));
+    Ok(Ok(Side {
+        runs,
+        report,
+        namespaces,
+        statistics: statistics.collect(),
+        traffic: traffic.collect(),
+        start_ns,
+        end_ns: time::monotonic_ns()?,
+        timer_softirq_ns,
+        is_cut_short,
+    }))
+}
+
+fn measuring(drive: &mut Drive) -> anyhow::Result<&mut Witness> {
+    if drive.witness.is_none() {
+        drive.witness = Some(Witness::start(&drive.root)?);
+    }
+    drive
+        .witness
+        .as_mut()
+        .ok_or_else(|| anyhow::anyhow!("the probes are gone"))
+}
+
+/// Whether a namespace has an estimator that may still run.
+fn is_there(view: &NamespaceView) -> bool {
+    !matches!(view.state, Some(State::Absent | State::Dead))
+}
+
+fn is_full(witness: Option<&Witness>, at_first: &BTreeSet<u32>, runs: usize) -> bool {
+    let Some((witness, phase)) = witness.and_then(|one| Some((one, one.phase()?))) else {
+        return false;
+    };
+    let waited_for = witness
+        .namespaces()
+        .iter()
+        .filter(|view| is_there(view) && at_first.contains(&view.netns));
+    let mut counts = waited_for.map(|view| phase.runs.get(&view.netns).map_or(0, Vec::len));
+    counts.all(|count| count >= runs)
+}
+
+/// Shows how far it is: the estimator that is furthest behind counts.
+fn show_course(drive: &mut Drive, doing: &str, at_first: &BTreeSet<u32>, runs: usize) {
+    let Some(witness) = &mut drive.witness else {
+        return;
+    };
+    let Some(phase) = witness.phase() else {
+        return;
+    };
+    let seen = |view: &NamespaceView| phase.runs.get(&view.netns).map_or(0, Vec::len);
+    let waited_for = witness
+        .namespaces()
+        .iter()
+        .filter(|view| is_there(view) && at_first.contains(&view.netns));
+    let behind = waited_for.min_by_key(|view| seen(view));
+    let course = Course {
+        doing: doing.to_owned(),
+        runs: behind.map(|view| (seen(view).min(runs), runs)),
+        left_ns: behind.and_then(|view| {
+            let missing = u64::try_from(runs.saturating_sub(seen(view))).ok()?;
+            view.period_ns?.checked_mul(missing)
+        }),
+    };
+    if let Some(stage) = witness.stage() {
+        stage.set_course(course);
+    }
+}
+
+/// What makes it useless, or wrong, to go on.
+fn interrupted(drive: &Drive) -> Option<String> {
+    if drive.is_stopped() {
+        return Some("a signal asked to end".into());
+    }
+    if let Some(line) = kernel_log::complaint(drive.log.lines()) {
+        return Some(format!("the kernel complained: {line}"));
+    }
+    let is_lost = drive.witness.as_ref().is_some_and(Witness::has_lost_ip_vs);
+    is_lost.then(|| "ip_vs was unloaded meanwhile".into())
+}
+
+fn totals(softirq: Option<&SoftirqProbe>) -> Option<Vec<u64>> {
+    softirq?.totals_ns().ok()
+}
+
+/// The statistics of every namespace in which a process lives.
+fn read_counters(drive: &Drive) -> BTreeMap<u32, Counters> {
+    let Some(witness) = &drive.witness else {
+        return BTreeMap::new();
+    };
+    let inhabitants = witness.watcher().inhabitants();
+    let counters = witness.namespaces().iter().filter_map(|view| {
+        let pid = inhabitants.process(view.netns)?;
+        Some((view.netns, Counters::read(&drive.root, pid)?))
+    });
+    counters.collect()
+}

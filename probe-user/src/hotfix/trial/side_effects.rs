@@ -1,0 +1,92 @@
+//! What else a change did to the node: whole sentences.
+
+use super::{counters::Statistics, document::Host, side::Side, subject::Subject};
+use crate::{
+    hotfix::{findings::Finding, period},
+    model::{SLOW_PERIOD_NS, State},
+    watch::durations::readable,
+};
+
+/// After a gap the kernel still divides by its two seconds, and each run takes in a quarter of what it finds
+/// (`ip_vs_est.c` of Linux 6.1): a rate is near the truth once it is within a tenth of it.
+const KEPT_PER_RUN: f64 = 0.75;
+const NEAR: f64 = 0.1;
+const USUAL_PERIOD_NS: f64 = 2e9;
+
+/// All that apply.
+pub fn of(subject: &Subject, host: Host, after: Option<&Side>, netns: Option<u32>) -> Vec<String> {
+    let mut effects = Vec::new();
+    if host == Host::Unchanged {
+        return effects;
+    }
+    if let Some(hotfix) = subject.hotfix() {
+        effects.push(
+            "The kernel is tainted until the node boots again, whether the livepatch is there or not.".into(),
+        );
+        let replaced = hotfix
+            .notes
+            .iter()
+            .find(|Finding { name, .. }| *name == "replaces-others");
+        effects.extend(replaced.map(|Finding { text, .. }| format!("Other livepatches: {text}.")));
+    }
+    let Some(after) = after else {
+        return effects;
+    };
+    effects.extend(frozen(after, netns));
+    effects.extend(wrong_rates(after, host));
+    effects
+}
+
+fn frozen(after: &Side, netns: Option<u32>) -> Option<String> {
+    let is_frozen = |netns: u32| after.statistics.get(&netns) == Some(&Statistics::Frozen);
+    let seen = after
+        .statistics
+        .keys()
+        .filter(|netns| is_frozen(**netns))
+        .count();
+    let stand_still = "stand still: those of `ipvsadm --stats` and `--rate`, of /proc/net/ip_vs_stats, and of what reads \
+                       them (node_exporter, keepalived); /proc/net/ip_vs_stats_percpu goes on";
+    if seen > 0 {
+        return Some(format!(
+            "Counters and rates {stand_still}. Seen under traffic in {seen} network namespaces."
+        ));
+    }
+    let netns = netns?;
+    let view = after.namespaces.iter().find(|view| view.netns == netns)?;
+    let skips = matches!(view.state, Some(State::Skipping | State::Dead));
+    (skips && !after.statistics.contains_key(&netns)).then(|| {
+        format!("Counters and rates {stand_still}. Told by its state, for there was no traffic to see it by.")
+    })
+}
+
+/// How wrong the rates are after the longest gap between two runs.
+fn wrong_rates(after: &Side, host: Host) -> Option<String> {
+    let gaps = after.namespaces.iter().filter_map(|view| view.period_ns);
+    let period_ns = gaps.max().filter(|gap_ns| *gap_ns > SLOW_PERIOD_NS)?;
+    #[allow(clippy::cast_precision_loss, reason = "a gap is told by two digits")]
+    let times = period_ns as f64 / USUAL_PERIOD_NS;
+    if host == Host::Patched {
+        return Some(format!(
+            "Rates are shown {times:.1} times too high as long as it is in place: the estimators run {} apart, and the \
+             kernel divides by 2 s whatever has passed.",
+            readable(period_ns)
+        ));
+    }
+    // The first rate is too high by so many times the truth.
+    let excess = (1.0 - KEPT_PER_RUN) * (times - 1.0);
+    let runs = ((NEAR / excess).ln() / KEPT_PER_RUN.ln()).ceil().max(1.0);
+    Some(format!(
+        "Rates are wrong for about {} after the first run that comes back: it counts {} of traffic as 2 s.",
+        period::shown(seconds_ns(runs * 2.0)),
+        readable(period_ns)
+    ))
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a few seconds, rounded"
+)]
+fn seconds_ns(seconds: f64) -> u64 {
+    (seconds.max(0.0) * 1e9) as u64
+}

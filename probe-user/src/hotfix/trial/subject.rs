@@ -1,0 +1,285 @@
+//! What is tried: a hotfix, or the switch `run_estimation`.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+
+use super::plan::Plan;
+use crate::hotfix::{
+    admission::Admitted,
+    change::Change,
+    drive::{Drive, say},
+    ending::Ending,
+    load,
+    lock::Lock,
+    switch::{self, Switch},
+    unload,
+    witness::Witness,
+};
+use crate::{
+    cli::{ApplyArgs, StepKind},
+    kernel::{netns, prerequisites},
+    model::{NamespaceView, State},
+};
+
+/// One of the two, and the right to change this node.
+pub struct Subject {
+    kind: Kind,
+    lock: Option<Lock>,
+}
+
+enum Kind {
+    Hotfix(Box<Admitted>),
+    Switches {
+        /// Inode numbers of the namespaces; `None`: all with more than one estimator.
+        wanted: Option<BTreeSet<u32>>,
+        switches: Vec<Switch>,
+    },
+}
+
+impl Subject {
+    /// What the command line names.
+    ///
+    /// # Errors
+    ///
+    /// When it is refused.
+    pub fn of(args: &ApplyArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Self> {
+        let Some(file) = &args.file else {
+            let inodes = args.netns.iter().map(|name| {
+                name.inode(root)
+                    .with_context(|| format!("--netns {name} cannot be used"))
+            });
+            let wanted: BTreeSet<u32> = inodes.collect::<anyhow::Result<_>>()?;
+            prerequisites::examine(root).context("run_estimation is left as it is")?;
+            return Ok(Self {
+                lock: Some(Lock::take(state_dir).context("run_estimation is left as it is")?),
+                kind: Kind::Switches {
+                    wanted: Some(wanted).filter(|wanted| !wanted.is_empty()),
+                    switches: Vec::new(),
+                },
+            });
+        };
+        let (admitted, lock) = Admitted::of(file, &args.accept, root, state_dir)?;
+        if !admitted.module.replaces_estimator() {
+            bail!(
+                "{} does not replace estimation_timer, so there is nothing to measure it by: use `ipvs-latency hotfix load`",
+                file.display()
+            );
+        }
+        Ok(Self {
+            lock: Some(lock),
+            kind: Kind::Hotfix(Box::new(admitted)),
+        })
+    }
+
+    /// The hotfix, if it is one.
+    pub fn hotfix(&self) -> Option<&Admitted> {
+        match &self.kind {
+            Kind::Hotfix(hotfix) => Some(hotfix),
+            Kind::Switches { .. } => None,
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        self.hotfix()
+            .map_or("run_estimation=0", |hotfix| &hotfix.name)
+    }
+
+    /// The period that it announces, in nanoseconds; that of the node where it announces none.
+    pub fn period_ns(&self) -> Option<u64> {
+        self.hotfix()?.period_ns
+    }
+
+    /// Finds what is to be switched among the namespaces that were seen.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to switch, or not where it was asked for.
+    pub fn find(&mut self, root: &Path, witness: &Witness) -> anyhow::Result<()> {
+        if let Kind::Switches { wanted, switches } = &mut self.kind {
+            *switches = find(wanted.as_ref(), root, witness)?;
+        }
+        Ok(())
+    }
+
+    /// What is about to happen, for whoever is asked: a clause.
+    pub fn question(&self, plan: &Plan, under_ns: u64) -> String {
+        let what = match &self.kind {
+            Kind::Hotfix(hotfix) => format!("load the livepatch {}", hotfix.name),
+            Kind::Switches { switches, .. } => format!(
+                "set net.ipv4.vs.run_estimation to 0 in {} network namespaces",
+                switches.len()
+            ),
+        };
+        let under = plan.needs(under_ns).min(plan.max_wait);
+        let back = if plan.trial {
+            "take it back and measure that too"
+        } else {
+            "keep it if it is better"
+        };
+        format!(
+            "Measure {} runs, {what}, measure for {} under it, {back}",
+            plan.runs,
+            humantime::format_duration(Duration::from_secs(under.as_secs()))
+        )
+    }
+
+    /// Readies a change: nothing has happened yet.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is to be changed, as nothing would guard it.
+    pub fn guard(&mut self, root: &Path, state_dir: &Path) -> anyhow::Result<Change> {
+        let lock = self
+            .lock
+            .take()
+            .context("this was put in place once already")?;
+        match &self.kind {
+            Kind::Hotfix(hotfix) => Change::of_file(root, state_dir, lock, hotfix),
+            Kind::Switches { switches, .. } => Change::of_switches(root, state_dir, lock, switches),
+        }
+    }
+
+    /// Puts it in place: nothing when it is, and else that is how it ended.
+    ///
+    /// # Errors
+    ///
+    /// When the node is left half way.
+    pub fn put_in_place(&self, drive: &mut Drive) -> anyhow::Result<Option<Ending>> {
+        match &self.kind {
+            Kind::Hotfix(hotfix) => {
+                drive.ask(StepKind::Insert, &hotfix.bytes)?;
+                load::in_force(drive, &hotfix.module)
+            }
+            Kind::Switches { switches, .. } => {
+                for one in switches {
+                    if let Err(error) = one.set(0) {
+                        switch::set_back(switches)?;
+                        return Ok(Some(Ending::GivenBack(format!(
+                            "run_estimation of {} cannot be set ({error}), and all are as they were",
+                            one.namespace.display()
+                        ))));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// What is no longer as this put it, if something is: a clause.
+    pub fn is_undone(&self, drive: &Drive) -> Option<String> {
+        match &self.kind {
+            Kind::Hotfix(_) => match drive.patch() {
+                Some(patch) if patch.enabled == Some(true) => None,
+                _ => Some("somebody else took the livepatch back".into()),
+            },
+            Kind::Switches { switches, .. } => {
+                let on = switches
+                    .iter()
+                    .find(|one| one.get().is_ok_and(|value| value != 0))?;
+                Some(format!(
+                    "somebody else set run_estimation of {}",
+                    on.namespace.display()
+                ))
+            }
+        }
+    }
+
+    /// Takes it back, and waits for every estimator to run again.
+    ///
+    /// # Errors
+    ///
+    /// When the node is left half way.
+    pub fn take_back(&self, drive: &mut Drive) -> anyhow::Result<Ending> {
+        match &self.kind {
+            Kind::Hotfix(_) => unload::take_back(drive, false),
+            Kind::Switches { switches, .. } => {
+                switch::set_back(switches).context("run_estimation cannot be set back")?;
+                let back = "run_estimation is as it was";
+                Ok(match unload::observed(drive, false)? {
+                    Ok(seen) => Ending::GivenBack(format!("{back}{seen}")),
+                    Err(waits) => Ending::HalfDone(format!(
+                        "{back}. Of the estimators that are to run again: {waits}"
+                    )),
+                })
+            }
+        }
+    }
+}
+
+/// The switches of the namespaces that are wanted.
+fn find(
+    wanted: Option<&BTreeSet<u32>>,
+    root: &Path,
+    witness: &Witness,
+) -> anyhow::Result<Vec<Switch>> {
+    let there = || {
+        let views = witness.namespaces().iter();
+        views.filter(|view| view.state != Some(State::Absent))
+    };
+    if !there().any(|view| view.run_estimation.is_some()) {
+        bail!(
+            "this kernel has no net.ipv4.vs.run_estimation (Linux 5.16 to 6.1, and some older ones of vendors, have it): \
+             a hotfix is the way here"
+        );
+    }
+    if let Some(missing) = wanted.and_then(|wanted| {
+        let known: BTreeSet<u32> = there().map(|view| view.netns).collect();
+        wanted.difference(&known).next().copied()
+    }) {
+        bail!("--netns {missing}: no network namespace with an estimator has this inode number");
+    }
+    let is_wanted = |view: &&NamespaceView| match wanted {
+        Some(wanted) => wanted.contains(&view.netns),
+        None => view.estimators.is_some_and(|length| length > 1),
+    };
+    let mut switches = Vec::new();
+    for view in there().filter(is_wanted) {
+        if view.run_estimation == Some(0) {
+            say(&format!(
+                "note: run_estimation of netns {} is 0 already",
+                view.netns
+            ));
+            continue;
+        }
+        let found = file_of(view.netns, root, witness)
+            .context("no process lives there, nor has `ip netns` a name for it")
+            .and_then(|file| Ok(Switch::find(root, &file)?));
+        match found {
+            Ok(switch) => switches.push(switch),
+            Err(error) if wanted.is_some() => {
+                return Err(error.context(format!("--netns {} cannot be entered", view.netns)));
+            }
+            Err(error) => say(&format!(
+                "warning: netns {} cannot be entered ({error:#}), and is left as it is",
+                view.netns
+            )),
+        }
+    }
+    if switches.is_empty() {
+        bail!(
+            "there is nothing to switch off: no network namespace that can be entered has run_estimation on and more \
+             than one estimator"
+        );
+    }
+    Ok(switches)
+}
+
+/// A file that stands for a namespace.
+fn file_of(inode: u32, root: &Path, witness: &Witness) -> Option<PathBuf> {
+    if netns::own_inode(root) == Some(inode) {
+        return Some(root.join("proc/self/ns/net"));
+    }
+    let inhabitants = witness.watcher().inhabitants();
+    let process = inhabitants.process(inode);
+    let of_process = process.map(|pid| root.join(format!("proc/{pid}/ns/net")));
+    // A name stays where a process may end.
+    let name = inhabitants.ip_netns_name(inode);
+    name.map(|name| root.join("run/netns").join(name))
+        .or(of_process)
+}

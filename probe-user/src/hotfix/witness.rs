@@ -1,0 +1,276 @@
+//! Runs of the estimators as the probes see them.
+
+use std::{collections::BTreeMap, path::Path, time::Instant};
+
+use crate::{
+    cli::ColorWhen,
+    kernel::time,
+    model::{NamespaceView, Options, Output, Report, State, Topic},
+    watch::{self, Stage, TICK, Watcher},
+};
+
+/// Probes on the estimators. Attached once a transition is over: while a CPU never yields, attaching them would wait
+/// for it too.
+pub struct Witness {
+    watcher: Watcher,
+    looked: Instant,
+    /// When the last run of each namespace began, in nanoseconds of `CLOCK_MONOTONIC`.
+    last: BTreeMap<u32, u64>,
+    namespaces: Vec<NamespaceView>,
+    /// What is kept of every run, once a phase of a trial has begun.
+    phase: Option<Phase>,
+    /// `ip_vs` was unloaded since the beginning.
+    lost_ip_vs: bool,
+    /// Who shows it meanwhile.
+    stage: Option<Stage>,
+}
+
+/// The runs of a time.
+#[derive(Debug, Default)]
+pub struct Phase {
+    /// Since when, in nanoseconds of `CLOCK_MONOTONIC`: runs that began earlier are not in it.
+    pub start_ns: u64,
+    /// By network namespace, in the order of their beginnings.
+    pub runs: BTreeMap<u32, Vec<Run>>,
+}
+
+/// One run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// When it began, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// How long it took, in nanoseconds.
+    pub duration_ns: u64,
+    /// Length of `est_list` when it began.
+    pub estimators: Option<u32>,
+}
+
+/// What is known of a namespace's estimator since a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    /// It ran, and its timer is set again.
+    Yes,
+    /// Its timer is not pending: it will not run again by itself.
+    Dead,
+    /// It has not run, and will at this time, in nanoseconds of `CLOCK_MONOTONIC`.
+    Due(u64),
+    /// Nothing yet.
+    NotYet,
+}
+
+impl Witness {
+    /// Attaches the probes.
+    ///
+    /// # Errors
+    ///
+    /// When this host cannot be measured.
+    pub fn start(root: &Path) -> anyhow::Result<Self> {
+        let (watcher, outputs) = Watcher::start(root, Options::default())?;
+        let mut witness = Self {
+            watcher,
+            looked: Instant::now(),
+            last: BTreeMap::new(),
+            namespaces: Vec::new(),
+            phase: None,
+            lost_ip_vs: false,
+            stage: None,
+        };
+        witness.take(outputs)?;
+        Ok(witness)
+    }
+
+    /// Reads the probes, once a second at most.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub fn look(&mut self) -> anyhow::Result<()> {
+        if self.looked.elapsed() < TICK {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let outputs = self.watcher.tick()?;
+        self.take(outputs)
+    }
+
+    fn take(&mut self, outputs: Vec<Output>) -> anyhow::Result<()> {
+        if let Some(stage) = &mut self.stage {
+            stage.feed(&outputs);
+        }
+        for output in outputs {
+            match output {
+                Output::Call(call) => {
+                    self.last.insert(call.netns, call.start_ns);
+                    if let Some(phase) = &mut self.phase
+                        && call.start_ns >= phase.start_ns
+                    {
+                        phase.runs.entry(call.netns).or_default().push(Run {
+                            start_ns: call.start_ns,
+                            duration_ns: call.duration_ns,
+                            estimators: call.estimators,
+                        });
+                    }
+                }
+                Output::Notice(notice) if notice.topic == Topic::IpVs => self.lost_ip_vs = true,
+                _ => {}
+            }
+        }
+        let overview = self.watcher.overview()?;
+        self.namespaces.clone_from(&overview.namespaces);
+        if let Some(stage) = &mut self.stage {
+            stage.show(overview);
+            if let Some(inhabitants) = self.watcher.new_names() {
+                stage.name(inhabitants);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows everything on a screen from here on.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal cannot be used.
+    pub fn open_stage(&mut self, root: &Path, color: ColorWhen) -> anyhow::Result<()> {
+        let mut stage = Stage::open(&watch::beginning(&self.watcher, root)?, color)?;
+        stage.name(self.watcher.inhabitants());
+        stage.show(self.watcher.overview()?);
+        self.stage = Some(stage);
+        Ok(())
+    }
+
+    /// The screen, if there is one.
+    pub fn stage(&mut self) -> Option<&mut Stage> {
+        self.stage.as_mut()
+    }
+
+    /// Gives the terminal back.
+    pub fn close_stage(&mut self) {
+        if let Some(stage) = self.stage.take() {
+            stage.close();
+        }
+    }
+
+    /// Tells something on the screen.
+    ///
+    /// # Errors
+    ///
+    /// Where the clock cannot be read.
+    pub fn tell(&mut self, text: &str) -> anyhow::Result<()> {
+        if let Some(stage) = &mut self.stage {
+            stage.feed(&[self.watcher.notice(Topic::Mark, text.to_owned())?]);
+        }
+        Ok(())
+    }
+
+    /// Begins a phase: from here on every run is kept, and the sums are anew.
+    ///
+    /// # Errors
+    ///
+    /// When the probes cannot be read.
+    pub fn begin_phase(&mut self) -> anyhow::Result<()> {
+        self.phase = None;
+        let outputs = self.watcher.reset()?;
+        self.take(outputs)?;
+        self.phase = Some(Phase {
+            start_ns: time::monotonic_ns()?,
+            runs: BTreeMap::new(),
+        });
+        Ok(())
+    }
+
+    /// The phase so far.
+    pub fn phase(&self) -> Option<&Phase> {
+        self.phase.as_ref()
+    }
+
+    /// Ends the phase: its runs, their sums, and how things stand.
+    ///
+    /// # Errors
+    ///
+    /// When the probes cannot be read.
+    pub fn end_phase(&mut self) -> anyhow::Result<(Phase, Report, Vec<NamespaceView>)> {
+        let mut outputs = self.watcher.tick()?;
+        outputs.extend(self.watcher.flush());
+        self.take(outputs)?;
+        let report = self.watcher.summary()?;
+        let phase = self.phase.take().unwrap_or_default();
+        Ok((phase, report, self.namespaces.clone()))
+    }
+
+    /// Every namespace that was seen, as of the last look.
+    pub fn namespaces(&self) -> &[NamespaceView] {
+        &self.namespaces
+    }
+
+    /// Whether `ip_vs` was unloaded, or loaded anew, since the beginning.
+    pub fn has_lost_ip_vs(&self) -> bool {
+        self.lost_ip_vs
+    }
+
+    /// What reads the probes.
+    pub fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
+    /// Each namespace that has an estimator, and whether it ran since.
+    pub fn since(&self, since_ns: u64) -> Vec<(u32, Ran)> {
+        let there = self
+            .namespaces
+            .iter()
+            .filter(|view| view.state != Some(State::Absent));
+        let ran = |view: &NamespaceView| {
+            let run = self.last.get(&view.netns);
+            ran(view, run.is_some_and(|start_ns| *start_ns >= since_ns))
+        };
+        there.map(|view| (view.netns, ran(view))).collect()
+    }
+}
+
+fn ran(view: &NamespaceView, has_run: bool) -> Ran {
+    match (view.state, &view.next_run) {
+        (Some(State::Dead), _) => Ran::Dead,
+        (_, Some(_)) if has_run => Ran::Yes,
+        (_, Some(next)) => Ran::Due(next.due_ns),
+        (_, None) => Ran::NotYet,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::NextRun;
+
+    #[test]
+    fn a_run_counts_once_the_timer_is_set_again() {
+        let view = |state, due_ns: Option<u64>| NamespaceView {
+            netns: 1,
+            estimators: None,
+            state,
+            why: None,
+            run_estimation: None,
+            calls: 0,
+            last_ns: None,
+            max_ns: None,
+            stall_ns_per_s: None,
+            period_ns: None,
+            next_run: due_ns.map(|due_ns| NextRun {
+                due_ns,
+                cpu: 0,
+                netns: 1,
+            }),
+            lost: 0,
+            missed: 0,
+        };
+        let active = Some(State::Active);
+        for (state, due_ns, has_run, expected) in [
+            (active, Some(7), true, Ran::Yes),
+            (active, Some(7), false, Ran::Due(7)),
+            (active, None, true, Ran::NotYet),
+            (Some(State::Dead), None, true, Ran::Dead),
+            (None, None, false, Ran::NotYet),
+        ] {
+            assert_eq!(ran(&view(state, due_ns), has_run), expected);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Trials that are cut short, or whose node changes under them: the verdict is never `improved`, and the node as it was.
+
+use xtask::scenario;
+
+use super::{APPLY, Applied, big, walked};
+use crate::hotfix::{FOLDER, LEFT};
+
+/// `during NAME MOMENT WHAT ARGS...` tries one in the background, does WHAT at that moment, and waits for its end.
+const DURING: &str = r#"
+guards() { pgrep -f 'hotfix guard' > /dev/null; }
+said() { grep -q "$1" /tmp/err; }
+during() {
+    name=$1; moment=$2; what=$3; shift 3
+    : > /tmp/err; sh -c "exec ipvs-latency hotfix apply --yes --json $*" > /tmp/out 2> /tmp/err & pid=$!
+    until eval "$moment" || ! [ -d /proc/$pid ]; do sleep 0.1; done
+    sleep 3; eval "$what"; wait $pid; code=$?
+    for i in $(seq 150); do guards || break; sleep 0.1; done
+    echo "== $name"; cat /tmp/out; echo "== $name code"; echo $code; echo "== $name err"; cat /tmp/err
+    echo "== $name seconds"; echo 0; echo "== $name status"; ipvs-latency hotfix status; echo "code $?"; echo "== rest"
+    left $name; runs_of $name 6.1
+}
+"#;
+
+/// Phases by what is said when they begin.
+const PHASES: [&str; 3] = ["measuring before", "measuring after", "measuring rolled"];
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was() {
+    let mut script = format!("{APPLY}{LEFT}{DURING}cd {FOLDER}; truth_begin\n");
+    for (number, phase) in PHASES.iter().enumerate() {
+        script += &format!(
+            "during killed{number} 'said \"{phase}\"' 'kill -9 $pid' est_skip.ko --trial\n"
+        );
+    }
+    script += "during switch 'said \"measuring after\"' 'kill -9 $pid' --run-estimation off\n\
+               echo == value; cat /proc/sys/net/ipv4/vs/run_estimation; echo == rest\n";
+    for (number, phase) in PHASES[..2].iter().enumerate() {
+        script += &format!(
+            "during ended{number} 'said \"{phase}\"' 'kill -TERM $pid' est_skip.ko --trial\n"
+        );
+    }
+    let sections = scenario::run(big(), &script).unwrap();
+    let clean = |name: &str| {
+        assert_eq!(
+            sections.text(&format!("left {name}")).unwrap(),
+            "",
+            "{name}"
+        );
+        let status = sections.text(&format!("{name} status")).unwrap();
+        assert!(status.ends_with("code 0\n"), "{name}: {status}");
+        assert_eq!(walked(&sections, name).0, 3, "{name}");
+    };
+    for name in ["killed0", "killed1", "killed2", "switch"] {
+        assert_eq!(sections.text(name).unwrap(), "", "{name} told nothing");
+        clean(name);
+    }
+    assert_eq!(sections.text("value").unwrap(), "1\n");
+    for (name, host) in [("ended0", "unchanged"), ("ended1", "given_back")] {
+        Applied::of(&sections, name).is("aborted", host, "1");
+        clean(name);
+    }
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_node_that_changes_under_a_trial_is_never_improved() {
+    let more = "for i in $(seq 10000); do echo \"-A -t 198.18.$((i / 250)).$((i % 250)):81\"; done | ipvsadm -R";
+    let script = format!(
+        "{APPLY}{LEFT}{DURING}cd {FOLDER}; truth_begin\n\
+         mkdir /full; mount -t tmpfs -o size=64k none /full\n\
+         head -c 60000 /dev/zero > /full/ballast; head -c 60000 /dev/zero > /full/more 2> /dev/null\n\
+         echo == full; ipvs-latency --state-dir /full/state hotfix apply --yes --json est_skip.ko 2> /tmp/err\n\
+         echo == full code; echo $?; echo == full err; cat /tmp/err; echo == full seconds; echo 0; echo == rest\n\
+         left full; runs_of full 6.1\n\
+         during taken 'said \"measuring after\"' 'echo 0 > /sys/kernel/livepatch/est_skip/enabled' est_skip.ko\n\
+         during doubled 'said \"measuring after\"' '{more}' est_skip.ko\n\
+         during warned 'said \"measuring after\"' 'echo general protection fault, in a test > /dev/kmsg' est_skip.ko\n\
+         ipvsadm -C\n\
+         during unloaded 'said \"measuring after\"' 'rmmod ip_vs_rr ip_vs' est_skip.ko\n\
+         modprobe -a ip_vs ip_vs_rr\n"
+    );
+    let sections = scenario::run(big(), &script).unwrap();
+    let applied = |name: &str| Applied::of(&sections, name);
+    applied("full").is("refused", "unchanged", "2");
+    assert!(
+        applied("full").said.contains("No space left"),
+        "{}",
+        applied("full").said
+    );
+    applied("taken").is("aborted", "given_back", "1");
+    applied("doubled").is("inconclusive", "given_back", "1");
+    applied("warned").is("aborted", "given_back", "1");
+    let unloaded = applied("unloaded");
+    assert_eq!(
+        unloaded.document["verdict"], "aborted",
+        "{}",
+        unloaded.document
+    );
+    for name in ["full", "taken", "doubled", "warned", "unloaded"] {
+        assert_eq!(
+            sections.text(&format!("left {name}")).unwrap(),
+            "",
+            "{name}"
+        );
+    }
+    for name in ["full", "taken", "doubled", "warned"] {
+        assert_eq!(walked(&sections, name).0, 3, "{name}");
+    }
+}
