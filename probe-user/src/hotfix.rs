@@ -29,6 +29,7 @@ mod status;
 mod step;
 mod timers;
 mod transition;
+mod trial;
 mod unfinished;
 mod unload;
 

@@ -17,6 +17,7 @@ mod overview;
 mod report;
 mod session;
 mod state;
+pub mod statistics;
 mod tally;
 pub mod wheel;
 

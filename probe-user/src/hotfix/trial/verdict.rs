@@ -1,0 +1,175 @@
+//! What a trial comes to: did the change make the estimator cost less, more, or nothing else?
+//!
+//! **What it promises.** Of changes that change nothing, fewer than 2.5 in a hundred are called `improved`, and fewer
+//! than 2.5 `regressed`, with six runs a side and a noise of up to 30 % (`tests/simulation.rs`). Three ways to be
+//! `regressed` are three chances to be so by mistake. Each alone at p < 0.05 (that is 2.5 % to its side), and the longest
+//! by the four largest of twelve runs on one side (3.0 %), they came to 4.3 % together. So each is held against the
+//! minimum effect, and not against nothing: the whole interval beyond it, the stall's p against a stall that changed by
+//! just that, and so many of the longest runs on the after side that chance puts them there in under 1 %: five, of six
+//! against six.
+
+mod comparison;
+mod selection;
+mod why;
+
+use serde::Serialize;
+
+use super::Namespace;
+use comparison::{Comparison, Tests};
+use selection::Selection;
+
+/// A change of the namespace that is judged, in either direction, is told at this level.
+const LEVEL: f64 = 0.05;
+
+/// The verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Before any change.
+    Refused,
+    /// Ended before it could be judged.
+    Aborted,
+    /// An estimator no longer runs at all.
+    Disabled,
+    /// It costs more.
+    Regressed,
+    /// It costs less.
+    Improved,
+    /// It costs the same, but for less than the minimum effect.
+    Unchanged,
+    /// None of these can be told.
+    Inconclusive,
+}
+
+impl Verdict {
+    /// Whether the change stays: `keep` is what was asked for, a `trial` is given back in any case.
+    #[must_use]
+    pub fn is_kept(self, keep: bool, trial: bool) -> bool {
+        match self {
+            _ if trial => false,
+            Self::Improved => true,
+            Self::Unchanged | Self::Inconclusive => keep,
+            Self::Refused | Self::Aborted | Self::Disabled | Self::Regressed => false,
+        }
+    }
+}
+
+/// All that a verdict rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The namespaces that were there in both phases.
+    pub namespaces: &'a [Namespace],
+    /// Inode number of the root namespace.
+    pub root_netns: Option<u32>,
+    /// How many runs a side were asked for.
+    pub runs: usize,
+    /// What is too little to matter, in percent.
+    pub min_effect_percent: f64,
+    /// Why it ended early, in a sentence.
+    pub aborted: Option<&'a str>,
+}
+
+/// A verdict, and what it rests on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in sentences.
+    pub why: String,
+    /// Inode number of the namespace that was judged.
+    pub netns: Option<u32>,
+    /// What was found there.
+    pub tests: Tests,
+}
+
+impl Judgement {
+    /// Nothing was done, for a reason that is a sentence.
+    #[must_use]
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self::without_tests(Verdict::Refused, why.into())
+    }
+
+    fn without_tests(verdict: Verdict, why: String) -> Self {
+        Self {
+            verdict,
+            why,
+            netns: None,
+            tests: Tests::default(),
+        }
+    }
+}
+
+impl Evidence<'_> {
+    /// The verdict, the first that applies.
+    #[must_use]
+    pub fn judge(&self) -> Judgement {
+        if let Some(reason) = self.aborted {
+            return Judgement::without_tests(Verdict::Aborted, reason.to_owned());
+        }
+        let selection = Selection::of(self.namespaces, self.effect());
+        let (verdict, why) = match (self.disabled(), &selection) {
+            (Some(why), _) => (Verdict::Disabled, why),
+            (None, Some(selection)) => self.compared(selection),
+            (None, None) => (Verdict::Inconclusive, why::nothing_before()),
+        };
+        let judged = selection.map(|selection| selection.judged);
+        Judgement {
+            verdict,
+            why,
+            netns: judged.as_ref().map(Comparison::netns),
+            tests: judged.map(|judged| judged.tests()).unwrap_or_default(),
+        }
+    }
+
+    fn effect(&self) -> f64 {
+        self.min_effect_percent / 100.0
+    }
+
+    /// Of those that ran before, the ones that do not any more.
+    fn disabled(&self) -> Option<String> {
+        let stopped = |namespace: &&Namespace| {
+            let ran = !namespace.before.runs.is_empty() && !namespace.before.dead;
+            ran && namespace.after.is_still()
+        };
+        let mut all = self.namespaces.iter().filter(stopped);
+        let first = all.next()?;
+        let place = self.name(first.netns);
+        Some(why::disabled(&first.after, &place, all.count()))
+    }
+
+    fn compared(&self, selection: &Selection<'_>) -> (Verdict, String) {
+        let judged = &selection.judged;
+        let say = |verdict, of: &Comparison<'_>, clause: String| {
+            (verdict, format!("In {}, {clause}.", self.name(of.netns())))
+        };
+        if let Some(lengths) = judged.moved() {
+            return say(Verdict::Inconclusive, judged, why::moved(judged, lengths));
+        }
+        if let Some(clause) = why::regression(judged, LEVEL) {
+            return say(Verdict::Regressed, judged, clause);
+        }
+        if let Some((other, clause)) = selection.regression_elsewhere() {
+            return say(Verdict::Regressed, other, clause);
+        }
+        if let Some(clause) = why::improvement(judged, LEVEL, self.runs) {
+            return say(Verdict::Improved, judged, clause);
+        }
+        if judged.is_within() {
+            return say(Verdict::Unchanged, judged, why::unchanged(judged));
+        }
+        let clause = why::inconclusive(judged, self.runs);
+        say(Verdict::Inconclusive, judged, clause)
+    }
+
+    fn name(&self, netns: u32) -> String {
+        let root = if self.root_netns == Some(netns) {
+            " (root)"
+        } else {
+            ""
+        };
+        format!("netns {netns}{root}")
+    }
+}
+
+#[cfg(test)]
+mod tests;

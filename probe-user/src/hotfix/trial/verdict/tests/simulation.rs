@@ -1,0 +1,203 @@
+//! What a verdict gets wrong, and what it finds, over noise of many sizes and shapes. `--nocapture` shows it.
+
+use std::f64::consts::TAU;
+
+use super::{
+    super::{Evidence, Verdict},
+    *,
+};
+
+/// A side.
+const RUNS: usize = 6;
+
+/// As shares of a run.
+const NOISES: [f64; 6] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3];
+
+const TRIALS: u32 = 20_000;
+const TRIALS_OF_MANY: u32 = 5_000;
+const TRIALS_OF_POWER: u32 = 400;
+
+/// What so many verdicts in a hundred may be wrong.
+const MOST_PERCENT: f64 = 2.5;
+
+/// How runs scatter.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// By many small causes that multiply.
+    LogNormal,
+    /// Two runs in five have cold caches.
+    TwoModes,
+    /// One run in twenty is interrupted and takes three times as long.
+    Outliers,
+}
+
+impl Shape {
+    fn run_us(self, random: &mut fastrand::Rng, noise: f64) -> f64 {
+        let scatter = |random: &mut fastrand::Rng, noise: f64| (noise * normal(random)).exp();
+        3_871.0
+            * match self {
+                Self::LogNormal => scatter(random, noise),
+                Self::TwoModes => {
+                    let cold = if random.f64() < 0.4 { 2.0 * noise } else { 0.0 };
+                    scatter(random, noise / 3.0) * (1.0 + cold)
+                }
+                Self::Outliers => {
+                    let interrupted = if random.f64() < 0.05 { 3.0 } else { 1.0 };
+                    scatter(random, noise) * interrupted
+                }
+            }
+    }
+
+    fn phase(self, random: &mut fastrand::Rng, noise: f64, factor: f64) -> Phase {
+        let runs: Vec<f64> = (0..RUNS)
+            .map(|_| factor * self.run_us(random, noise))
+            .collect();
+        let mut phase = phase(&runs, PERIOD_NS);
+        // The timer wheel has steps: now and then a run comes one later.
+        let mut late_ns = 0;
+        for run in &mut phase.runs {
+            late_ns += u64::from(random.f64() < 0.1) * 32_000_000;
+            run.start_ns += late_ns;
+        }
+        phase
+    }
+}
+
+/// Of mean 0 and deviation 1 (Box, Muller).
+fn normal(random: &mut fastrand::Rng) -> f64 {
+    (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (TAU * random.f64()).cos()
+}
+
+/// How many of a hundred trials were called improved, and how many regressed.
+fn shares(trials: u32, mut trial: impl FnMut() -> Vec<Namespace>) -> [f64; 2] {
+    let mut counts = [0, 0];
+    for _ in 0..trials {
+        let evidence = Evidence {
+            namespaces: &trial(),
+            root_netns: None,
+            runs: RUNS,
+            min_effect_percent: 5.0,
+            aborted: None,
+        };
+        match evidence.judge().verdict {
+            Verdict::Improved => counts[0] += 1,
+            Verdict::Regressed => counts[1] += 1,
+            _ => {}
+        }
+    }
+    counts.map(|count| 100.0 * f64::from(count) / f64::from(trials))
+}
+
+fn alone(random: &mut fastrand::Rng, shape: Shape, noise: f64, factor: f64) -> Vec<Namespace> {
+    vec![Namespace {
+        netns: 1,
+        before: shape.phase(random, noise, 1.0),
+        after: shape.phase(random, noise, factor),
+    }]
+}
+
+#[track_caller]
+fn assert_few(told: [f64; 2], what: &str) {
+    let [improved, regressed] = told;
+    println!("{what}: improved {improved:.2} %, regressed {regressed:.2} %, by mistake");
+    assert!(improved < MOST_PERCENT, "{what}: improved {improved} %");
+    assert!(regressed < MOST_PERCENT, "{what}: regressed {regressed} %");
+}
+
+fn nothing_changed(shape: Shape) {
+    for noise in NOISES {
+        let mut random = fastrand::Rng::with_seed(1);
+        let told = shares(TRIALS, || alone(&mut random, shape, noise, 1.0));
+        assert_few(told, &format!("{shape:?}, noise {:.0} %", 100.0 * noise));
+    }
+}
+
+#[test]
+fn a_change_that_changes_nothing_is_rarely_called_one() {
+    nothing_changed(Shape::LogNormal);
+}
+
+#[test]
+fn nor_where_runs_have_two_modes() {
+    nothing_changed(Shape::TwoModes);
+}
+
+#[test]
+fn nor_where_some_runs_are_far_out() {
+    nothing_changed(Shape::Outliers);
+}
+
+/// One busy namespace and others, each so large a share of it, under a change that changes nothing.
+fn nothing_changed_beside(others: u32, share: f64, trials: u32) {
+    let mut random = fastrand::Rng::with_seed(2);
+    let noise = 0.3;
+    let told = shares(trials, || {
+        let mut all = alone(&mut random, Shape::LogNormal, noise, 1.0);
+        all.extend((0..others).map(|other| Namespace {
+            netns: 2 + other,
+            before: Shape::LogNormal.phase(&mut random, noise, share),
+            after: Shape::LogNormal.phase(&mut random, noise, share),
+        }));
+        all
+    });
+    assert_few(
+        told,
+        &format!("beside {others} that take {share} times as long"),
+    );
+}
+
+#[test]
+fn two_hundred_idle_namespaces_are_not_two_hundred_chances_to_be_wrong() {
+    nothing_changed_beside(200, 0.001, TRIALS_OF_MANY / 5);
+}
+
+#[test]
+fn nor_are_some_that_are_heard() {
+    nothing_changed_beside(1, 0.3, TRIALS_OF_MANY);
+    nothing_changed_beside(4, 0.3, TRIALS_OF_MANY);
+}
+
+#[test]
+fn of_many_alike_none_is_judged_for_having_been_slow_before() {
+    nothing_changed_beside(3, 1.0, TRIALS_OF_MANY);
+    nothing_changed_beside(50, 1.0, TRIALS_OF_MANY / 10);
+}
+
+#[test]
+fn what_did_change_is_found_where_the_noise_is_smaller() {
+    for shape in [Shape::LogNormal, Shape::TwoModes, Shape::Outliers] {
+        println!(
+            "{shape:?}: percent of trials called improved and regressed, of {RUNS} runs a side"
+        );
+        for noise in [0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3] {
+            let found = [0.5, 0.9, 1.1, 1.2, 1.5].map(|factor| {
+                let mut random = fastrand::Rng::with_seed(3);
+                let told = shares(TRIALS_OF_POWER, || alone(&mut random, shape, noise, factor));
+                (factor, told)
+            });
+            let row = found.map(|(factor, [improved, regressed])| {
+                format!(
+                    "{:+3.0} %: {improved:5.1} {regressed:5.1}",
+                    100.0 * (factor - 1.0)
+                )
+            });
+            println!("noise {:4.1} %   {}", 100.0 * noise, row.join("   "));
+            for (factor, [improved, regressed]) in found {
+                let (right, wrong) = if factor < 1.0 {
+                    (improved, regressed)
+                } else {
+                    (regressed, improved)
+                };
+                assert!(
+                    wrong < MOST_PERCENT,
+                    "{shape:?}, {noise}, {factor}: {wrong} %"
+                );
+                // An outlier can hide a change; nothing else may, where it is ten times the noise beyond 5 %.
+                let plain = !matches!(shape, Shape::Outliers);
+                if plain && (factor - 1.0_f64).abs() > 0.05 + 5.0 * noise {
+                    assert!(right > 99.0, "{shape:?}, {noise}, {factor}: {right} %");
+                }
+            }
+        }
+    }
+}
