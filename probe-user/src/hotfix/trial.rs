@@ -7,7 +7,7 @@
     )
 )]
 
-mod verdict;
+pub mod verdict;
 
 /// A network namespace in the phases that are compared.
 #[derive(Debug, Clone)]
