@@ -190,7 +190,8 @@ fn runs_of(count: usize) -> String {
 }
 
 fn effect(of: &Comparison<'_>) -> String {
-    format!("{} %", 100.0 * of.effect())
+    // 7 % as a share and back are 7.000000000000001 %.
+    format!("{} %", (1e5 * of.effect()).round() / 1e3)
 }
 
 fn chance(p: Option<f64>) -> String {

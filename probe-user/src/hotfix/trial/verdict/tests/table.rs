@@ -314,6 +314,20 @@ fn a_faithful_copy_is_unchanged() {
 }
 
 #[test]
+fn the_minimum_effect_is_told_as_it_was_given() {
+    for (min_effect_percent, told) in [(7.0, "within the 7 % "), (2.5, "within the 2.5 % ")] {
+        let evidence = Evidence {
+            namespaces: &[namespace(ROOT, &BEFORE, &scaled(1.0))],
+            root_netns: None,
+            runs: 6,
+            min_effect_percent,
+            aborted: None,
+        };
+        assert_says(&evidence.judge(), Verdict::Unchanged, &[told]);
+    }
+}
+
+#[test]
 fn four_runs_as_long_as_before_but_rarer_are_not_unchanged() {
     let mut rarer = namespace(ROOT, &BEFORE[..4], &[]);
     rarer.after = phase(&BEFORE[..4], 5_120_000_000);
