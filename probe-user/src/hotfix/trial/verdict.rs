@@ -3,7 +3,7 @@
 //! **What it promises.** Of changes that change nothing, fewer than 2.5 in a hundred are called `improved`, and fewer
 //! than 2.5 `regressed`, with six runs a side and a noise of up to 30 % (`tests/simulation.rs`). Three ways to be
 //! `regressed` are three chances to be so by mistake. Each alone at p < 0.05 (that is 2.5 % to its side), and the longest
-//! by the four largest of twelve runs on one side (3.0 %), they came to 4.3 % together. So each is held against the
+//! by the four largest of twelve runs on one side (3.0 %), they come to 4 % together. So each is held against the
 //! minimum effect, and not against nothing: the whole interval beyond it, the stall's p against a stall that changed by
 //! just that, and so many of the longest runs on the after side that chance puts them there in under 1 %: five, of six
 //! against six.

@@ -166,6 +166,17 @@ fn too_few_runs_for_an_interval_have_none() {
 }
 
 #[test]
+fn one_run_against_hundreds_is_ranked_exactly() {
+    let many: Vec<u64> = (1..=300).collect();
+    let ranks = RankSum::of(&many, &[0]).unwrap();
+    assert_close(ranks.p_value, 2.0 / 301.0, "below 300");
+    // Of 301 places, the seven lowest are 2.3 %.
+    let interval = Shift::of(&many, &[0]).unwrap().interval.unwrap();
+    assert_eq!((interval.low_ns, interval.high_ns), (-294.0, -7.0));
+    assert_close(interval.confidence, 1.0 - 14.0 / 301.0, "95.3 %");
+}
+
+#[test]
 fn runs_that_are_all_alike_say_nothing() {
     for count in [6, 200] {
         let runs = vec![3_871_777; count];

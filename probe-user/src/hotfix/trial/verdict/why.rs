@@ -33,9 +33,9 @@ pub fn improvement(of: &Comparison<'_>, level: f64, runs: usize) -> Option<Strin
 /// That nothing of it costs more or less.
 pub fn unchanged(of: &Comparison<'_>) -> String {
     format!(
-        "runs take as long as before: {}, within the {} that are too little to matter ({})",
-        interval(of),
+        "runs take as long as before, within the {} that are too little to matter ({}; {})",
         effect(of),
+        interval(of),
         counts(of)
     )
 }
@@ -65,11 +65,11 @@ pub fn inconclusive(of: &Comparison<'_>, runs: usize) -> String {
         );
     }
     format!(
-        "neither a change by more than {} nor its absence is proven: {}, {} ({}); more --runs tell more",
+        "neither a change of runs by more than {} nor its absence is proven ({}; {}); {}; more --runs tell more",
         effect(of),
         interval(of),
-        stall(of),
-        counts(of)
+        counts(of),
+        stall(of)
     )
 }
 
@@ -135,12 +135,13 @@ fn stall(of: &Comparison<'_>) -> String {
     let (Some(stalls), Some(ratio)) = (of.stalls(), tests.stall_ratio) else {
         return "how much of the time runs take is not known".to_owned();
     };
-    let chance = tests.stall_p.map(|p| chance(Some(p)));
-    let chance = chance.map_or_else(String::new, |chance| format!(", {chance}"));
+    let chance = tests.stall_p.map(|p| format!(", {}", chance(Some(p))));
+    let decimals = if ratio < 0.1 { 4 } else { 2 };
     format!(
-        "runs take {} of every second, {ratio:.2} times the {} before{chance}",
+        "runs take {} of every second instead of {} ({ratio:.decimals$} times{})",
         shown(stalls.after * 1e9),
-        shown(stalls.before * 1e9)
+        shown(stalls.before * 1e9),
+        chance.unwrap_or_default()
     )
 }
 
@@ -189,7 +190,8 @@ fn runs_of(count: usize) -> String {
 }
 
 fn effect(of: &Comparison<'_>) -> String {
-    format!("{} %", 100.0 * of.effect())
+    // 7 % as a share and back are 7.000000000000001 %.
+    format!("{} %", (1e5 * of.effect()).round() / 1e3)
 }
 
 fn chance(p: Option<f64>) -> String {

@@ -8,14 +8,14 @@ use super::{
 };
 
 /// A side.
-const RUNS: usize = 12;
+const RUNS: usize = 6;
 
 /// As shares of a run.
 const NOISES: [f64; 6] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3];
 
-const TRIALS: u32 = 2_000;
-const TRIALS_OF_MANY: u32 = 500;
-const TRIALS_OF_POWER: u32 = 40;
+const TRIALS: u32 = 20_000;
+const TRIALS_OF_MANY: u32 = 5_000;
+const TRIALS_OF_POWER: u32 = 400;
 
 /// What so many verdicts in a hundred may be wrong.
 const MOST_PERCENT: f64 = 2.5;

@@ -33,10 +33,6 @@ fn against(after_us: &[f64]) -> Judgement {
 
 #[track_caller]
 fn assert_says(judgement: &Judgement, verdict: Verdict, parts: &[&str]) {
-    println!(
-        "{:?}: {}\n   {:?}",
-        judgement.verdict, judgement.why, judgement.tests
-    );
     assert_eq!(judgement.verdict, verdict, "{}", judgement.why);
     for part in parts {
         assert!(judgement.why.contains(part), "{part:?}: {}", judgement.why);
@@ -134,7 +130,7 @@ fn longer_runs_are_regressed() {
             "In netns 4026531840 (root), runs are 50.0 % longer",
             "p 0.0022; 6 runs before, 6 after",
             "95.9 % confidence",
-            "2.88 ms of every second, 1.50 times the 1.92 ms before",
+            "2.88 ms of every second instead of 1.92 ms (1.50 times, p 0.0022)",
         ],
     );
     let tests = judgement.tests;
@@ -172,7 +168,7 @@ fn a_shorter_period_alone_is_regressed() {
     assert_says(
         &judgement,
         Verdict::Regressed,
-        &["3.84 ms of every second, 2.00 times"],
+        &["3.84 ms of every second instead of 1.92 ms (2.00 times"],
     );
     assert!(!judgement.why.contains("longer"), "{}", judgement.why);
 }
@@ -244,7 +240,7 @@ fn shorter_runs_are_improved() {
         Verdict::Improved,
         &[
             "runs are 100.0 % shorter",
-            "893 ns of every second, 0.00 times",
+            "893 ns of every second instead of 1.92 ms (0.0005 times",
         ],
     );
     assert_eq!(judgement.tests.cliffs_delta, Some(-1.0));
@@ -310,6 +306,19 @@ fn a_faithful_copy_is_unchanged() {
 }
 
 #[test]
+fn the_minimum_effect_is_told_as_it_was_given() {
+    for (min_effect_percent, told) in [(7.0, "within the 7 % "), (2.5, "within the 2.5 % ")] {
+        let evidence = Evidence {
+            namespaces: &[namespace(ROOT, &BEFORE, &scaled(1.0))],
+            root_netns: None,
+            runs: 6,
+            min_effect_percent,
+        };
+        assert_says(&evidence.judge(), Verdict::Unchanged, &[told]);
+    }
+}
+
+#[test]
 fn four_runs_as_long_as_before_but_rarer_are_not_unchanged() {
     let mut rarer = namespace(ROOT, &BEFORE[..4], &[]);
     rarer.after = phase(&BEFORE[..4], 5_120_000_000);
@@ -331,7 +340,7 @@ fn noise_that_hides_the_minimum_effect_is_inconclusive() {
         &[3100.0, 3300.0, 4000.0, 4400.0, 4700.0, 5300.0],
     )]);
     let parts = [
-        "neither a change by more than 5 % nor its absence",
+        "neither a change of runs by more than 5 % nor its absence",
         "--runs",
     ];
     assert_says(&judgement, Verdict::Inconclusive, &parts);
