@@ -5,18 +5,27 @@
 //! /proc, /sys, /lib/modules -> Node (this host)  > Findings -> Inspection -> text | JSON
 //! ```
 
+mod all;
 mod callers;
 mod change;
 mod digest;
 mod drive;
+mod durable;
 mod ending;
 mod file;
 mod findings;
 mod guard;
+mod info;
+mod install;
+mod installed;
 mod journal;
 mod kernel_log;
+mod list;
 mod load;
+mod loaded;
 mod lock;
+#[cfg(test)]
+mod made_node;
 mod module;
 mod node;
 mod page;
@@ -24,12 +33,15 @@ mod period;
 mod proof;
 mod reason;
 mod refusal;
+mod report;
+mod shut_down;
 mod stalled;
 mod status;
 mod step;
 mod timers;
 mod transition;
 mod unfinished;
+mod uninstall;
 mod unload;
 
 use std::{io, path::Path, process::ExitCode};
@@ -56,9 +68,13 @@ pub fn run(command: &HotfixCommand, root: &Path, state_dir: &Path) -> anyhow::Re
         HotfixCommand::Load(args) => load::run(args, root, state_dir),
         HotfixCommand::Unload(args) => unload::run(args, root, state_dir),
         HotfixCommand::Status(args) => status::status(args.json, root, state_dir),
-        HotfixCommand::List(args) => status::list(args.json, root),
+        HotfixCommand::List(args) => list::run(args.json, root, state_dir),
+        HotfixCommand::Info(args) => info::run(args, root, state_dir),
+        HotfixCommand::Install(args) => install::run(args, root, state_dir),
+        HotfixCommand::Uninstall(args) => uninstall::run(args, root, state_dir),
         HotfixCommand::Step(args) => Ok(step::run(args, root)),
         HotfixCommand::Guard(args) => Ok(guard::run(args, root, state_dir)),
+        HotfixCommand::ShutDown => shut_down::run(root, state_dir),
     }
 }
 

@@ -1,10 +1,15 @@
 //! `hotfix load`.
 
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, bail};
 
 use super::{
+    all,
     change::Change,
     digest::Digest,
     drive::{Drive, Ended, say},
@@ -16,6 +21,7 @@ use super::{
     node::Node,
     proof::{self, Ran, Witness},
     refusal,
+    report::Report,
     stalled::Towards,
     unload::{self, Removed},
 };
@@ -24,24 +30,66 @@ use crate::{
     kernel::{prerequisites, time},
 };
 
-/// Loads a hotfix.
+/// What is to be loaded, and how.
+pub struct Asked<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// What it was when it was installed; `None` for one that is not.
+    pub recorded: Option<&'a Digest>,
+    /// The warnings that are accepted, by name.
+    pub accept: &'a [String],
+    /// How long each wait may take.
+    pub timeout: Duration,
+}
+
+/// Loads a hotfix, or all that are installed.
 ///
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
 pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let shown = args.file.display();
+    let Some(file) = &args.file else {
+        return all::load(args, root, state_dir);
+    };
+    let asked = Asked {
+        file,
+        recorded: None,
+        accept: &args.accept,
+        timeout: args.timeout,
+    };
+    one(&asked, root, state_dir).alone(args.json)
+}
+
+/// Loads one.
+pub fn one(asked: &Asked, root: &Path, state_dir: &Path) -> Report {
+    let mut report = Report::new("load");
+    let ending = carry_out(asked, root, state_dir, &mut report);
+    report.ended(ending)
+}
+
+fn carry_out(
+    asked: &Asked,
+    root: &Path,
+    state_dir: &Path,
+    report: &mut Report,
+) -> anyhow::Result<Ending> {
+    let shown = asked.file.display();
     let refused = || format!("{shown} is not loaded");
-    let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
+    let bytes = file::read(asked.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
+    report.name.clone_from(&module.name);
     let sha256 = Digest::of(&bytes);
+    if asked.recorded.is_some_and(|recorded| *recorded != sha256) {
+        bail!(
+            "{shown} is not loaded: it is another file than was installed (its SHA-256 is {sha256} now): uninstall the \
+             hotfix, and install it again"
+        );
+    }
     let lock = Lock::take(state_dir).with_context(refused)?;
     let node = Node::read(root, state_dir, &module, &sha256);
     let findings = Findings::of(&module, &node);
-    accepted(&findings, &args.accept).with_context(refused)?;
-    let name = module.name.clone().with_context(|| {
-        format!("{shown} has no name, so it could not be taken back: build it again")
-    })?;
+    accepted(&findings, asked.accept).with_context(refused)?;
+    let name = named(&module, &shown.to_string())?;
     if module.replaces_estimator() {
         let able = prerequisites::examine(root);
         able.with_context(|| {
@@ -51,9 +99,9 @@ pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Exi
     for Finding { name, text } in &findings.notes {
         say(&format!("note {name}: {text}."));
     }
-    let file = (&sha256, args.file.as_path());
+    let file = (&sha256, asked.file);
     let change = Change::of_file(root, state_dir, lock, file, &name).with_context(refused)?;
-    let mut drive = Drive::new(root.to_owned(), name, args.timeout, change.guard())?;
+    let mut drive = Drive::new(root.to_owned(), name, asked.timeout, change.guard())?;
     // From here on the node is changed.
     let ended = drive
         .ask(StepKind::Insert, &bytes)
@@ -62,11 +110,27 @@ pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Exi
     let ending = Ending::of(ended, &drive.name);
     change.end(&ending);
     ending.tell(&mut drive);
-    Ok(ending.code())
+    report.take_log(&mut drive);
+    Ok(ending)
+}
+
+/// The name by which it can be taken back.
+///
+/// # Errors
+///
+/// When it has none.
+pub fn named(module: &Module, shown: &str) -> anyhow::Result<String> {
+    module.name.clone().with_context(|| {
+        format!("{shown} has no name, so it could not be taken back: build it again")
+    })
 }
 
 /// Refuses what must not, or may not yet, be loaded.
-fn accepted(findings: &Findings, accepted: &[String]) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// For a blocker, or a warning that is not accepted.
+pub fn accepted(findings: &Findings, accepted: &[String]) -> anyhow::Result<()> {
     let told = |kind: &str, findings: &[&Finding]| {
         let each = findings
             .iter()

@@ -5,6 +5,7 @@ mod blockers;
 mod callers;
 mod cut_off;
 mod fixtures;
+mod installed;
 mod refused;
 mod stalled;
 mod table;
@@ -56,6 +57,12 @@ fn ended(sections: &Sections, name: &str, code: &str, words: &[&str]) {
             sections.noise
         );
     }
+}
+
+/// The JSON document in a section.
+fn document(sections: &Sections, section: &str) -> Value {
+    let text = sections.text(section).unwrap();
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{section}: {error}: {text}"))
 }
 
 /// What `inspect_all` prints for one module: exit code and document.
