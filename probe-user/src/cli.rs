@@ -1,6 +1,6 @@
 //! The command line: types and their help. No behaviour.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -93,26 +93,43 @@ pub enum HotfixCommand {
     Unload(UnloadArgs),
     /// Tell of every livepatch how far it is, and which tasks keep it.
     Status(ListArgs),
-    /// List the livepatches that are loaded.
+    /// List the livepatches that are loaded, and the hotfixes that are installed.
     List(ListArgs),
+    /// Tell all that is known of one hotfix: its file, how it was installed, how it is loaded.
+    Info(InfoArgs),
+    /// Keep a hotfix, and have it loaded at every boot of this kernel; it is not loaded now.
+    Install(InstallArgs),
+    /// Have a hotfix no longer loaded at boot; what runs now goes on.
+    Uninstall(UninstallArgs),
     /// One call into the kernel, in a process of its own that may be left behind.
     #[command(hide = true)]
     Step(StepArgs),
     /// Take the hotfix back if all who hold the other end of standard input die.
     #[command(hide = true)]
     Guard(GuardArgs),
+    /// Note in the journal that the system is shut down in good order, where it is.
+    #[command(hide = true)]
+    ShutDown,
 }
 
 /// Options of `hotfix load`.
 #[derive(Debug, clap::Args)]
 pub struct LoadArgs {
     /// The kernel module.
-    #[arg(value_name = "FILE.ko")]
-    pub file: PathBuf,
+    #[arg(value_name = "FILE.ko", required_unless_present = "all")]
+    pub file: Option<PathBuf>,
+
+    /// Load all that are installed for this kernel, with the warnings that were accepted then.
+    #[arg(long, conflicts_with_all = ["file", "accept"])]
+    pub all: bool,
 
     /// Load it in spite of this warning (repeatable).
     #[arg(long, value_name = "WARNING", value_parser = WARNINGS)]
     pub accept: Vec<String>,
+
+    /// One JSON document of what was done.
+    #[arg(long)]
+    pub json: bool,
 
     /// How long each wait may take [forms: 10s, 1m].
     #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "30s")]
@@ -123,8 +140,16 @@ pub struct LoadArgs {
 #[derive(Debug, clap::Args)]
 pub struct UnloadArgs {
     /// The hotfix, as `hotfix list` names it.
-    #[arg(value_name = "NAME")]
-    pub name: String,
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub name: Option<String>,
+
+    /// Take back every livepatch that replaces a function of `ip_vs`, and every one that was loaded by `load`.
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+
+    /// One JSON document of what was done.
+    #[arg(long)]
+    pub json: bool,
 
     /// How long each wait may take [forms: 10s, 1m].
     #[arg(long, value_name = "DURATION", value_parser = some_duration, default_value = "30s")]
@@ -133,13 +158,14 @@ pub struct UnloadArgs {
 
 /// Options of `hotfix apply`.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line are")]
 #[command(group = clap::ArgGroup::new("change").required(true))]
 pub struct ApplyArgs {
     /// The kernel module.
     #[arg(value_name = "FILE.ko", group = "change")]
     pub file: Option<PathBuf>,
 
-    /// Instead of a hotfix, switch the sysctl net.ipv4.vs.run_estimation.
+    /// Instead of a hotfix, switch the sysctl `net.ipv4.vs.run_estimation`.
     #[arg(long, value_name = "off", group = "change")]
     pub run_estimation: Option<RunEstimation>,
 
@@ -198,6 +224,46 @@ pub struct ListArgs {
     /// One JSON document.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `hotfix info`.
+#[derive(Debug, clap::Args)]
+pub struct InfoArgs {
+    /// A hotfix as `hotfix list` names it, or a kernel module's file.
+    #[arg(value_name = "NAME|FILE.ko")]
+    pub hotfix: OsString,
+
+    /// One JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `hotfix install`.
+#[derive(Debug, clap::Args)]
+pub struct InstallArgs {
+    /// The kernel module.
+    #[arg(value_name = "FILE.ko")]
+    pub file: PathBuf,
+
+    /// Install and load it in spite of this warning (repeatable).
+    #[arg(long, value_name = "WARNING", value_parser = WARNINGS)]
+    pub accept: Vec<String>,
+}
+
+/// Options of `hotfix uninstall`.
+#[derive(Debug, clap::Args)]
+pub struct UninstallArgs {
+    /// The hotfix, as `hotfix list` names it.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// For this kernel [default: the one that runs].
+    #[arg(long, value_name = "RELEASE", conflicts_with = "all_kernels")]
+    pub kernel: Option<String>,
+
+    /// For every kernel.
+    #[arg(long)]
+    pub all_kernels: bool,
 }
 
 /// Options of `hotfix step`.

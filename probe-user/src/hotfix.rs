@@ -6,18 +6,27 @@
 //! ```
 
 mod admission;
+mod all;
 mod callers;
 mod change;
 mod digest;
 mod drive;
+mod durable;
 mod ending;
 mod file;
 mod findings;
 mod guard;
+mod info;
+mod install;
+mod installed;
 mod journal;
 mod kernel_log;
+mod list;
 mod load;
+mod loaded;
 mod lock;
+#[cfg(test)]
+mod made_node;
 mod module;
 mod node;
 mod page;
@@ -25,6 +34,8 @@ mod period;
 mod proof;
 mod reason;
 mod refusal;
+mod report;
+mod shut_down;
 mod stalled;
 mod status;
 mod step;
@@ -33,6 +44,7 @@ mod timers;
 mod transition;
 mod trial;
 mod unfinished;
+mod uninstall;
 mod unload;
 mod witness;
 
@@ -66,9 +78,13 @@ pub fn run(
         HotfixCommand::Load(args) => load::run(args, root, state_dir),
         HotfixCommand::Unload(args) => unload::run(args, root, state_dir),
         HotfixCommand::Status(args) => status::status(args.json, root, state_dir),
-        HotfixCommand::List(args) => status::list(args.json, root),
+        HotfixCommand::List(args) => list::run(args.json, root, state_dir),
+        HotfixCommand::Info(args) => info::run(args, root, state_dir),
+        HotfixCommand::Install(args) => install::run(args, root, state_dir),
+        HotfixCommand::Uninstall(args) => uninstall::run(args, root, state_dir),
         HotfixCommand::Step(args) => Ok(step::run(args, root)),
         HotfixCommand::Guard(args) => Ok(guard::run(args, root, state_dir)),
+        HotfixCommand::ShutDown => shut_down::run(root, state_dir),
     }
 }
 

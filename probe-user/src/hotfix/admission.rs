@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use super::{
     digest::Digest,
@@ -14,6 +14,15 @@ use super::{
     period,
 };
 use crate::kernel::prerequisites;
+
+/// A file that is a module.
+pub struct File {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    sha256: Digest,
+    /// What it says of itself.
+    pub module: Module,
+}
 
 /// A file that may be loaded, while nobody else changes this node.
 pub struct Admitted {
@@ -33,51 +42,102 @@ pub struct Admitted {
     pub notes: Vec<Finding>,
 }
 
-impl Admitted {
-    /// Looks at the file and at this node; the lock is whose who changes the node.
+impl File {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is no module.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let bytes = file::read(path).map_err(|error| anyhow!("{shown} {error}"))?;
+        let module = Module::parse(&bytes).map_err(|error| anyhow!("{shown} {error}"))?;
+        Ok(Self {
+            path: path.to_owned(),
+            sha256: Digest::of(&bytes),
+            bytes,
+            module,
+        })
+    }
+
+    /// Refuses one that is another than was installed.
+    ///
+    /// # Errors
+    ///
+    /// When its digest is not the one that was `recorded`.
+    pub fn is_still(&self, recorded: &Digest) -> anyhow::Result<()> {
+        let Self { path, sha256, .. } = self;
+        if sha256 != recorded {
+            bail!(
+                "{} is not loaded: it is another file than was installed (its SHA-256 is {sha256} now): uninstall the \
+                 hotfix, and install it again",
+                path.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Looks at it and at this node; the lock is whose who changes the node.
     ///
     /// # Errors
     ///
     /// When it must not be loaded, or not before a warning is accepted.
-    pub fn of(
-        path: &Path,
+    pub fn admit(
+        self,
         accept: &[String],
         root: &Path,
         state_dir: &Path,
-    ) -> anyhow::Result<(Self, Lock)> {
+    ) -> anyhow::Result<(Admitted, Lock)> {
+        let Self {
+            path,
+            bytes,
+            sha256,
+            module,
+        } = self;
         let shown = path.display();
         let refused = || format!("{shown} is not loaded");
-        let bytes = file::read(path).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
-        let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
-        let sha256 = Digest::of(&bytes);
         let lock = Lock::take(state_dir).with_context(refused)?;
         let node = Node::read(root, state_dir, &module, &sha256);
         let findings = Findings::of(&module, &node);
         accepted(&findings, accept).with_context(refused)?;
-        let name = module.name.clone().with_context(|| {
-            format!("{shown} has no name, so it could not be taken back: build it again")
-        })?;
+        let name = named(&module, &shown.to_string())?;
         if module.replaces_estimator() {
             let able = prerequisites::examine(root);
             able.with_context(|| {
                 format!("{shown} is not loaded, as nothing could prove that it took")
             })?;
         }
-        let admitted = Self {
-            file: path.to_owned(),
-            period_ns: period::of(&module, &node),
-            notes: findings.notes,
+        let period_ns = period::of(&module, &node);
+        let admitted = Admitted {
+            file: path,
             bytes,
             sha256,
             module,
             name,
+            period_ns,
+            notes: findings.notes,
         };
         Ok((admitted, lock))
     }
 }
 
+/// The name by which it can be taken back.
+///
+/// # Errors
+///
+/// When it has none.
+pub fn named(module: &Module, shown: &str) -> anyhow::Result<String> {
+    module.name.clone().with_context(|| {
+        format!("{shown} has no name, so it could not be taken back: build it again")
+    })
+}
+
 /// Refuses what must not, or may not yet, be loaded.
-fn accepted(findings: &Findings, accepted: &[String]) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// For a blocker, or a warning that is not accepted.
+pub fn accepted(findings: &Findings, accepted: &[String]) -> anyhow::Result<()> {
     let told = |kind: &str, findings: &[&Finding]| {
         let each = findings
             .iter()

@@ -1,10 +1,5 @@
 //! How a change of this node ended, and how that is told.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
-
 use super::drive::{Drive, say};
 
 /// The ends.
@@ -33,29 +28,43 @@ impl Ending {
         })
     }
 
-    /// Tells it.
+    /// Tells what went wrong, with what the kernel wrote to its log.
     pub fn tell(&self, drive: &mut Drive) {
+        if !matches!(self, Self::Done(_)) {
+            drive.say_log();
+            say(&format!("error: {}", self.text()));
+        }
+    }
+
+    /// What is said of it.
+    pub fn text(&self) -> &str {
         match self {
-            Self::Done(text) => {
-                let _ = writeln!(io::stdout(), "{text}.");
-            }
-            Self::GivenBack(text)
+            Self::Done(text)
+            | Self::GivenBack(text)
             | Self::Refused(text)
             | Self::HalfDone(text)
-            | Self::LeftToGuard(text) => {
-                drive.say_log();
-                say(&format!("error: {text}"));
-            }
+            | Self::LeftToGuard(text) => text,
+        }
+    }
+
+    /// It in a word, as JSON has it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::GivenBack(_) => "given_back",
+            Self::Refused(_) => "refused",
+            Self::HalfDone(_) => "half_done",
+            Self::LeftToGuard(_) => "left_to_guard",
         }
     }
 
     /// The exit code.
-    pub fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub fn code(&self) -> u8 {
+        match self {
             Self::Done(_) => 0,
             Self::GivenBack(_) => 1,
             Self::Refused(_) => 2,
             Self::HalfDone(_) | Self::LeftToGuard(_) => 3,
-        })
+        }
     }
 }

@@ -3,14 +3,13 @@
 
 use std::{
     fs, io,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::digest::Digest;
+use super::{digest::Digest, durable};
 use crate::kernel::boot::{self, Boot};
 
 const FILE: &str = "journal.json";
@@ -35,7 +34,7 @@ pub enum Phase {
     Unloading,
     /// Its module is gone.
     Gone,
-    /// The node was shut down in good order while it was in force.
+    /// The node was shut down in good order while it was in force, or after its module was removed.
     ShutDown,
 }
 
@@ -189,14 +188,8 @@ impl Journal {
             schema: SCHEMA,
             entries: self.entries.clone(),
         };
-        let mut file = tempfile::Builder::new()
-            .prefix(FILE)
-            .tempfile_in(&self.folder)?;
-        serde_json::to_writer_pretty(&mut file, &document)?;
-        writeln!(file)?;
-        file.as_file().sync_all()?;
-        file.persist(self.folder.join(FILE))?;
-        fs::File::open(&self.folder)?.sync_all()
+        let text = serde_json::to_string_pretty(&document)? + "\n";
+        durable::put(&self.folder.join(FILE), 0o600, text.as_bytes())
     }
 }
 

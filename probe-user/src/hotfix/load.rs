@@ -1,17 +1,24 @@
 //! `hotfix load`.
 
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 
 use super::{
-    admission::Admitted,
+    admission::File,
+    all,
     change::Change,
+    digest::Digest,
     drive::{Drive, Ended, say},
     ending::Ending,
     findings::Finding,
     module::Module,
     proof, refusal,
+    report::Report,
     stalled::Towards,
     unload::{self, Removed},
     witness::{Ran, Witness},
@@ -21,20 +28,61 @@ use crate::{
     kernel::time,
 };
 
-/// Loads a hotfix.
+/// What is to be loaded, and how.
+pub struct Asked<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// What it was when it was installed; `None` for one that is not.
+    pub recorded: Option<&'a Digest>,
+    /// The warnings that are accepted, by name.
+    pub accept: &'a [String],
+    /// How long each wait may take.
+    pub timeout: Duration,
+}
+
+/// Loads a hotfix, or all that are installed.
 ///
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
 pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let shown = args.file.display();
-    let (hotfix, lock) = Admitted::of(&args.file, &args.accept, root, state_dir)?;
+    let Some(file) = &args.file else {
+        return all::load(args, root, state_dir);
+    };
+    let asked = Asked {
+        file,
+        recorded: None,
+        accept: &args.accept,
+        timeout: args.timeout,
+    };
+    one(&asked, root, state_dir).alone(args.json)
+}
+
+/// Loads one.
+pub fn one(asked: &Asked, root: &Path, state_dir: &Path) -> Report {
+    let mut report = Report::new("load");
+    let ending = carry_out(asked, root, state_dir, &mut report);
+    report.ended(ending)
+}
+
+fn carry_out(
+    asked: &Asked,
+    root: &Path,
+    state_dir: &Path,
+    report: &mut Report,
+) -> anyhow::Result<Ending> {
+    let file = File::read(asked.file)?;
+    report.name.clone_from(&file.module.name);
+    if let Some(recorded) = asked.recorded {
+        file.is_still(recorded)?;
+    }
+    let (hotfix, lock) = file.admit(asked.accept, root, state_dir)?;
     for Finding { name, text } in &hotfix.notes {
         say(&format!("note {name}: {text}."));
     }
     let change = Change::of_file(root, state_dir, lock, &hotfix)
-        .with_context(|| format!("{shown} is not loaded"))?;
-    let mut drive = Drive::new(root.to_owned(), hotfix.name, args.timeout)?;
+        .with_context(|| format!("{} is not loaded", asked.file.display()))?;
+    let mut drive = Drive::new(root.to_owned(), hotfix.name, asked.timeout)?;
     drive.guarded_by(change.guard())?;
     // From here on the node is changed.
     let ended = drive
@@ -44,7 +92,8 @@ pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Exi
     let ending = Ending::of(ended, &drive.name);
     change.end(&ending);
     ending.tell(&mut drive);
-    Ok(ending.code())
+    report.take_log(&mut drive);
+    Ok(ending)
 }
 
 /// What follows the request to load.

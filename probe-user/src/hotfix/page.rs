@@ -16,6 +16,15 @@ use super::{
 #[derive(Debug, Serialize)]
 pub struct Inspection {
     schema: u32,
+    #[serde(flatten)]
+    facts: Facts,
+    #[serde(flatten)]
+    findings: Findings,
+}
+
+/// What a module's file says.
+#[derive(Debug, Serialize)]
+pub struct Facts {
     file: String,
     sha256: Digest,
     name: Option<String>,
@@ -28,8 +37,6 @@ pub struct Inspection {
     period_ns: Option<u64>,
     address_escapes: Answer,
     atomic_replace: Option<bool>,
-    #[serde(flatten)]
-    findings: Findings,
 }
 
 impl Inspection {
@@ -37,19 +44,8 @@ impl Inspection {
     pub fn new(file: String, sha256: Digest, module: Module, node: &Node) -> Self {
         Self {
             schema: 1,
-            file,
-            sha256,
-            period_ns: period::of(&module, node),
-            atomic_replace: replaces_atomically(&module, node),
             findings: Findings::of(&module, node),
-            signed: module.signed,
-            livepatch: module.marked,
-            layout: module.layout,
-            rearms: module.rearms,
-            address_escapes: module.address_escapes,
-            name: module.name,
-            vermagic: module.vermagic,
-            replaces: module.replaces,
+            facts: Facts::new(file, sha256, module, node),
         }
     }
 
@@ -74,8 +70,8 @@ impl Inspection {
     ///
     /// When it cannot be written.
     pub fn text(&self, mut out: impl Write) -> io::Result<()> {
-        writeln!(out, "{}: {}\n", self.file, self.summary())?;
-        for (title, value) in self.facts() {
+        writeln!(out, "{}: {}\n", self.facts.file, self.summary())?;
+        for (title, value) in self.facts.lines() {
             writeln!(out, "{title:<20}{value}")?;
         }
         let lists = [
@@ -108,8 +104,34 @@ impl Inspection {
             ),
         }
     }
+}
 
-    fn facts(&self) -> Vec<(&'static str, String)> {
+impl Facts {
+    /// Puts together what the file says; the node tells how long a jiffy is, and how `klp_patch` is laid out.
+    pub fn new(file: String, sha256: Digest, module: Module, node: &Node) -> Self {
+        Self {
+            file,
+            sha256,
+            period_ns: period::of(&module, node),
+            atomic_replace: replaces_atomically(&module, node),
+            signed: module.signed,
+            livepatch: module.marked,
+            layout: module.layout,
+            rearms: module.rearms,
+            address_escapes: module.address_escapes,
+            name: module.name,
+            vermagic: module.vermagic,
+            replaces: module.replaces,
+        }
+    }
+
+    /// The module's name.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// For people: a title and a value each.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
         let unknown = || "unknown".to_owned();
         let replaces: Vec<String> = self
             .replaces

@@ -1,7 +1,6 @@
-//! `hotfix status` and `hotfix list`.
+//! `hotfix status`.
 
 use std::{
-    fs,
     io::{self, Write},
     path::Path,
     process::ExitCode,
@@ -11,6 +10,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
+    list::{self, Entry},
     module::ESTIMATOR,
     period,
     reason::Reasons,
@@ -18,10 +18,7 @@ use super::{
     timers::{self, Timer},
     unfinished::{self, Unfinished},
 };
-use crate::{
-    kernel::livepatch::{self, Livepatch},
-    model::State,
-};
+use crate::{kernel::livepatch, model::State};
 
 /// Something is on its way, left behind, or without effect.
 const FOUND: u8 = 1;
@@ -44,27 +41,14 @@ struct Status {
     unknown: Vec<String>,
 }
 
-/// One livepatch.
-#[derive(Debug, Serialize)]
-struct Entry {
-    name: String,
-    state: &'static str,
-    objects: Vec<livepatch::Object>,
-}
-
-/// Whether a module's folder in sysfs is that of a livepatch: its taint has a K (`TAINT_LIVEPATCH`,
-/// `Documentation/admin-guide/tainted-kernels.rst`).
-pub fn is_livepatch(module: &Path) -> bool {
-    fs::read_to_string(module.join("taint")).is_ok_and(|taint| taint.contains('K'))
-}
-
 /// Tells how far each livepatch is, and which tasks keep it.
 ///
 /// # Errors
 ///
 /// When this kernel has no livepatching, or what was found cannot be written.
 pub fn status(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let (entries, patches) = read(root)?;
+    let entries = list::entries(root)?;
+    let patches = livepatch::read(root).unwrap_or_default();
     let moving = patches.iter().find(|patch| patch.transition == Some(true));
     let stalled = moving.map_or_else(Vec::new, |patch| {
         let towards = match patch.enabled {
@@ -95,7 +79,7 @@ pub fn status(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitC
 
 impl Status {
     fn is_clean(&self) -> bool {
-        self.livepatches.iter().all(Entry::is_settled)
+        self.livepatches.iter().all(Entry::is_in_force)
             && self.unfinished.as_ref().is_none_or(Vec::is_empty)
             && self.troubled().is_empty()
     }
@@ -114,91 +98,6 @@ impl Status {
                 _ => false,
             })
             .collect()
-    }
-}
-
-/// Lists the livepatches, with their states.
-///
-/// # Errors
-///
-/// When this kernel has no livepatching, or what was found cannot be written.
-pub fn list(json: bool, root: &Path) -> anyhow::Result<ExitCode> {
-    let (livepatches, _) = read(root)?;
-    let mut out = io::stdout().lock();
-    let written = if json {
-        #[derive(Serialize)]
-        struct List<'a> {
-            schema: u32,
-            livepatches: &'a [Entry],
-        }
-        let list = List {
-            schema: 1,
-            livepatches: &livepatches,
-        };
-        serde_json::to_writer_pretty(&mut out, &list)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
-        let mut lines = livepatches.iter();
-        lines.try_for_each(|entry| writeln!(out, "{} [{}]", entry.name, entry.state))
-    };
-    written.context("what was found cannot be written")?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn read(root: &Path) -> anyhow::Result<(Vec<Entry>, Vec<Livepatch>)> {
-    let patches = livepatch::read(root).context(
-        "this kernel has no livepatching (/sys/kernel/livepatch is not there): boot one built with CONFIG_LIVEPATCH=y",
-    )?;
-    let mut entries: Vec<Entry> = patches.iter().map(Entry::of).collect();
-    entries.extend(left_behind(root, &patches).map(|name| Entry {
-        name,
-        state: "out of force, module loaded",
-        objects: Vec::new(),
-    }));
-    Ok((entries, patches))
-}
-
-/// Modules of livepatches that have no folder any more: taken out of force, or replaced, and not removed.
-fn left_behind(root: &Path, patches: &[Livepatch]) -> impl Iterator<Item = String> {
-    let modules = fs::read_dir(root.join("sys/module"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let livepatches = modules.filter(|module| is_livepatch(&module.path()));
-    let mut names: Vec<String> = livepatches
-        .map(|module| module.file_name().to_string_lossy().into_owned())
-        .filter(|name| !patches.iter().any(|patch| patch.name == *name))
-        .collect();
-    names.sort_unstable();
-    names.into_iter()
-}
-
-const IN_FORCE: &str = "in force";
-
-impl Entry {
-    fn of(patch: &Livepatch) -> Self {
-        let state = match (patch.enabled, patch.transition) {
-            (Some(true), Some(false))
-                if patch.objects.iter().any(|one| one.patched == Some(false)) =>
-            {
-                "in force, an object is not loaded"
-            }
-            (Some(true), Some(false)) => IN_FORCE,
-            (Some(true), Some(true)) => "coming into force",
-            (Some(false), Some(true)) => "going out of force",
-            (Some(false), Some(false)) => "out of force",
-            _ => "unknown",
-        };
-        Self {
-            name: patch.name.clone(),
-            state,
-            objects: patch.objects.clone(),
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.state == IN_FORCE
     }
 }
 
@@ -268,52 +167,5 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
             period::shown(latest_ns)
         ),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_livepatch_is_told_with_its_state_and_one_left_behind_too() {
-        let root = tempfile::tempdir().unwrap();
-        let write_file = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        assert!(read(root.path()).is_err(), "no livepatching");
-        for (name, enabled, transition, patched) in [
-            ("a", "1", "0", "1"),
-            ("b", "1", "0", "0"),
-            ("c", "0", "1", "1"),
-            ("d", "1", "1", "0"),
-        ] {
-            let folder = format!("sys/kernel/livepatch/{name}");
-            write_file(&format!("{folder}/enabled"), enabled);
-            write_file(&format!("{folder}/transition"), transition);
-            write_file(&format!("{folder}/ip_vs/patched"), patched);
-            write_file(&format!("sys/module/{name}/taint"), "OEK\n");
-        }
-        write_file("sys/module/e/taint", "OEK\n");
-        write_file("sys/module/ip_vs/taint", "\n");
-        let (entries, _) = read(root.path()).unwrap();
-        let states: Vec<_> = entries
-            .iter()
-            .map(|entry| (entry.name.as_str(), entry.state))
-            .collect();
-        assert_eq!(
-            states,
-            [
-                ("a", "in force"),
-                ("b", "in force, an object is not loaded"),
-                ("c", "going out of force"),
-                ("d", "coming into force"),
-                ("e", "out of force, module loaded"),
-            ]
-        );
-        let settled: Vec<bool> = entries.iter().map(Entry::is_settled).collect();
-        assert_eq!(settled, [true, false, false, false, false]);
     }
 }

@@ -45,7 +45,7 @@ pub fn run(
     let trial = Subject::of(args, root, state_dir)
         .and_then(|subject| Conduct::prepare(&plan, subject, args.yes, color, root, state_dir));
     let document = match trial {
-        Ok(conduct) => conduct.to_the_end(),
+        Ok(conduct) => conduct.carry_out(),
         Err(error) if args.json => {
             // Whoever reads documents gets one; the sentence is where it always is.
             write(&Document::refused(&format!("{error:#}")), true)?;

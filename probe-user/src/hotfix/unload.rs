@@ -1,17 +1,23 @@
 //! `hotfix unload`, and the way back of `load`.
 
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::bail;
 use nix::errno::Errno;
 
 use super::{
-    callers,
+    all, callers,
     change::Change,
     drive::{Drive, Ended},
     ending::Ending,
+    installed::name_of,
     module::ESTIMATOR,
     period,
+    report::Report,
     stalled::Towards,
     witness::{Ran, Witness},
 };
@@ -23,21 +29,41 @@ use crate::{
     },
 };
 
-/// Takes a hotfix back.
+/// Takes a hotfix back, or all that are ours to take back.
 ///
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
 pub fn run(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let name = args.name.replace('-', "_");
-    check(root, &name)?;
-    let change = Change::of_loaded(root, state_dir, &name)?;
-    let mut drive = Drive::new(root.to_owned(), name, args.timeout)?;
+    match &args.name {
+        None => all::unload(args, root, state_dir),
+        Some(name) => one(&name_of(name), args.timeout, root, state_dir).alone(args.json),
+    }
+}
+
+/// Takes one back.
+pub fn one(name: &str, timeout: Duration, root: &Path, state_dir: &Path) -> Report {
+    let mut report = Report::of("unload", name);
+    let ending = carry_out(name, timeout, root, state_dir, &mut report);
+    report.ended(ending)
+}
+
+fn carry_out(
+    name: &str,
+    timeout: Duration,
+    root: &Path,
+    state_dir: &Path,
+    report: &mut Report,
+) -> anyhow::Result<Ending> {
+    check(root, name)?;
+    let change = Change::of_loaded(root, state_dir, name)?;
+    let mut drive = Drive::new(root.to_owned(), name.to_owned(), timeout)?;
     drive.guarded_by(change.guard())?;
     let ending = Ending::of(take_back(&mut drive, true), &drive.name);
     change.end(&ending);
     ending.tell(&mut drive);
-    Ok(ending.code())
+    report.take_log(&mut drive);
+    Ok(ending)
 }
 
 /// Refuses what is no livepatch, or not to be touched now.
@@ -50,7 +76,7 @@ fn check(root: &Path, name: &str) -> anyhow::Result<()> {
             "no module {name} is loaded: `ipvs-latency hotfix list` names the livepatches that are"
         );
     }
-    if !is_patch && !super::status::is_livepatch(&module) {
+    if !is_patch && !super::list::is_livepatch(&module) {
         bail!("{name} is loaded and is no livepatch: remove it with `rmmod {name}` if it must go");
     }
     let other = patches
@@ -76,7 +102,16 @@ pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
         .patch()
         .is_some_and(|patch| replaces_estimator(&patch));
     if let Some(ending) = out_of_force(drive, asked_for)? {
-        return Ok(ending);
+        // What must go is not left in force because of a task that did not leave it in time.
+        return Ok(match ending {
+            Ending::GivenBack(why) | Ending::Refused(why) if !asked_for => {
+                Ending::LeftToGuard(format!(
+                    "{why}. Process {} stays behind and tries again until it is gone: see `ipvs-latency hotfix status`",
+                    drive.guard_pid()
+                ))
+            }
+            ending => ending,
+        });
     }
     match remove(drive)? {
         Removed::Yes => {}

@@ -94,13 +94,11 @@ impl Stage {
             sleep(duration);
             return true;
         }
-        match self.show_until(Instant::now() + duration) {
-            Ok(is_to_end) => is_to_end,
-            Err(_) => {
-                self.is_gone = true;
-                true
-            }
-        }
+        let Ok(is_to_end) = self.show_until(Instant::now() + duration) else {
+            self.is_gone = true;
+            return true;
+        };
+        is_to_end
     }
 
     fn show_until(&mut self, deadline: Instant) -> io::Result<bool> {

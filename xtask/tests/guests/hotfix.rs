@@ -6,6 +6,7 @@ mod callers;
 mod cut_off;
 mod cycles;
 mod fixtures;
+mod installed;
 mod refused;
 mod stalled;
 mod table;
@@ -58,6 +59,12 @@ fn ended(sections: &Sections, name: &str, code: &str, words: &[&str]) {
             sections.noise
         );
     }
+}
+
+/// The JSON document in a section.
+fn document(sections: &Sections, section: &str) -> Value {
+    let text = sections.text(section).unwrap();
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{section}: {error}: {text}"))
 }
 
 /// What `inspect_all` prints for one module: exit code and document.

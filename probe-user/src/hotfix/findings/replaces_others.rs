@@ -5,7 +5,7 @@ use super::{Finding, Module, Node, joined};
 /// An atomic replacement ends all others, a vendor's security fixes among them, and does not run their
 /// callbacks (`Documentation/livepatch/cumulative-patches.rst`).
 pub fn warning(module: &Module, node: &Node) -> Option<Finding> {
-    let others = others(node)?;
+    let others = others(module, node)?;
     match replace(module, node) {
         Some(false) => None,
         Some(true) => Some(Finding::new(
@@ -27,7 +27,7 @@ pub fn warning(module: &Module, node: &Node) -> Option<Finding> {
 
 /// Livepatches stack: the last one in force on a function wins.
 pub fn note(module: &Module, node: &Node) -> Option<Finding> {
-    let others = others(node)?;
+    let others = others(module, node)?;
     let shared = |one: &&crate::hotfix::module::Replaced| {
         node.patches
             .iter()
@@ -47,8 +47,9 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
     ))
 }
 
-fn others(node: &Node) -> Option<String> {
-    let names = node.other_patches();
+fn others(module: &Module, node: &Node) -> Option<String> {
+    let mut names = node.other_patches();
+    names.retain(|name| Some(*name) != module.name.as_deref());
     (!names.is_empty()).then(|| joined(&names))
 }
 

@@ -20,7 +20,7 @@ pub fn signature_not_checked(module: &Module, _: &Node) -> Option<Finding> {
 /// Flag K, and for a module of one's own O and E (`Documentation/admin-guide/tainted-kernels.rst`).
 pub fn taint(module: &Module, _: &Node) -> Option<Finding> {
     let text = "loading it taints the kernel (/proc/sys/kernel/tainted), and taking it back does not clear \
-                that: a reboot does. Nothing else of it outlives a reboot";
+                that: a reboot does. Nothing else of a load outlives a reboot";
     module.marked.then(|| Finding::new("taint", text))
 }
 

@@ -8,6 +8,28 @@ pub fn sample() -> Module {
     read(&Made::livepatch(code().when(500).jump("mod_timer")))
 }
 
+/// Its file, under a name of four letters, and with another period.
+pub fn sample_file(name: &str, jiffies: u32) -> Vec<u8> {
+    let file = Made::livepatch(code().when(jiffies).jump("mod_timer")).bytes();
+    renamed(file, name)
+}
+
+/// The file of one that never sets the timer again.
+pub fn sample_that_kills(name: &str) -> Vec<u8> {
+    renamed(Made::livepatch(code().back()).bytes(), name)
+}
+
+fn renamed(mut file: Vec<u8>, name: &str) -> Vec<u8> {
+    let key = b"\0name=made\0";
+    let at = file
+        .windows(key.len())
+        .position(|bytes| bytes == key)
+        .unwrap()
+        + b"\0name=".len();
+    file[at..at + 4].copy_from_slice(name.as_bytes());
+    file
+}
+
 impl Module {
     /// Switches something on in its `klp_patch`.
     pub fn set_switch(&mut self, offset: usize) {

@@ -106,7 +106,7 @@ impl<'a> Conduct<'a> {
     }
 
     /// Measures, changes, measures, and leaves the node as the verdict has it.
-    pub fn to_the_end(mut self) -> Document {
+    pub fn carry_out(mut self) -> Document {
         let outcome = match self.measure("before") {
             Ok(Ok(before)) => {
                 self.before = Some(before);
@@ -249,13 +249,15 @@ fn softirq_probe(root: &Path) -> Option<SoftirqProbe> {
     let started = prerequisites::examine(root)
         .map_err(anyhow::Error::from)
         .and_then(|ready| Ok(SoftirqProbe::start(&ready)?));
-    started
-        .map_err(|error| {
+    match started {
+        Ok(probe) => Some(probe),
+        Err(error) => {
             say(&format!(
                 "warning: time in softirqs is not measured: {error:#}"
-            ))
-        })
-        .ok()
+            ));
+            None
+        }
+    }
 }
 
 /// How far apart the estimators run now, in nanoseconds: the slowest counts.

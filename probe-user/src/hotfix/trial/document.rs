@@ -34,8 +34,9 @@ impl Host {
     pub fn after(ending: &Ending) -> (Self, String) {
         match ending {
             Ending::Done(text) | Ending::GivenBack(text) => (Self::GivenBack, text.clone()),
-            Ending::Refused(text) => (Self::NeedsPerson, text.clone()),
-            Ending::HalfDone(text) | Ending::LeftToGuard(text) => (Self::NeedsPerson, text.clone()),
+            Ending::Refused(text) | Ending::HalfDone(text) | Ending::LeftToGuard(text) => {
+                (Self::NeedsPerson, text.clone())
+            }
         }
     }
 }

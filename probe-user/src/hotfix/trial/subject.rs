@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use super::plan::Plan;
 use crate::hotfix::{
-    admission::Admitted,
+    admission::{Admitted, File},
     change::Change,
     drive::{Drive, say},
     ending::Ending,
@@ -63,7 +63,7 @@ impl Subject {
                 },
             });
         };
-        let (admitted, lock) = Admitted::of(file, &args.accept, root, state_dir)?;
+        let (admitted, lock) = File::read(file)?.admit(&args.accept, root, state_dir)?;
         if !admitted.module.replaces_estimator() {
             bail!(
                 "{} does not replace estimation_timer, so there is nothing to measure it by: use `ipvs-latency hotfix load`",

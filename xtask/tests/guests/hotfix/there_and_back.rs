@@ -1,15 +1,10 @@
 //! A hotfix is loaded, proven, told of, taken back, and that is proven too.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use xtask::lab::LabSpec;
-use xtask::scenario::{self, Sections};
+use xtask::scenario;
 
-use super::{FOLDER, LEFT, TRY, ended, with_modules};
-
-fn document(sections: &Sections, section: &str) -> Value {
-    let text = sections.text(section).unwrap();
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{section}: {error}: {text}"))
-}
+use super::{FOLDER, LEFT, TRY, document, ended, with_modules};
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
@@ -75,7 +70,7 @@ fn a_hotfix_is_loaded_and_taken_back_with_proof_while_every_run_is_seen() {
     }
     assert_eq!(
         document(&sections, "names"),
-        json!({"schema": 1, "livepatches": [entry]})
+        json!({"schema": 1, "livepatches": [entry], "installed": []})
     );
     ended(
         &sections,

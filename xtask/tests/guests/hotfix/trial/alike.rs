@@ -1,6 +1,6 @@
 //! Hotfixes that change nothing, or a little.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use xtask::lab::LabSpec;
 use xtask::scenario::{self, Sections};
@@ -13,7 +13,7 @@ fn verdicts(mut spec: LabSpec, hotfix: &str, times: usize) -> Vec<String> {
     spec.timeout = Duration::from_hours(1);
     let mut script = format!("{APPLY}{LEFT}cd {FOLDER}\n");
     for number in 0..times {
-        script += &format!("apply {number} {hotfix}.ko\n");
+        writeln!(script, "apply {number} {hotfix}.ko").unwrap();
     }
     script += "left all\n";
     let sections: Sections = scenario::run(spec, &script).unwrap();

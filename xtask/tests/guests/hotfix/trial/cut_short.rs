@@ -1,5 +1,7 @@
 //! Trials that are cut short, or whose node changes under them: the verdict is never `improved`, and the node as it was.
 
+use std::fmt::Write as _;
+
 use xtask::scenario;
 
 use super::{APPLY, Applied, big, walked};
@@ -29,16 +31,20 @@ const PHASES: [&str; 3] = ["measuring before", "measuring after", "measuring rol
 fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was() {
     let mut script = format!("{APPLY}{LEFT}{DURING}cd {FOLDER}; truth_begin\n");
     for (number, phase) in PHASES.iter().enumerate() {
-        script += &format!(
-            "during killed{number} 'said \"{phase}\"' 'kill -9 $pid' est_skip.ko --trial\n"
-        );
+        writeln!(
+            script,
+            "during killed{number} 'said \"{phase}\"' 'kill -9 $pid' est_skip.ko --trial"
+        )
+        .unwrap();
     }
     script += "during switch 'said \"measuring after\"' 'kill -9 $pid' --run-estimation off\n\
                echo == value; cat /proc/sys/net/ipv4/vs/run_estimation; echo == rest\n";
     for (number, phase) in PHASES[..2].iter().enumerate() {
-        script += &format!(
-            "during ended{number} 'said \"{phase}\"' 'kill -TERM $pid' est_skip.ko --trial\n"
-        );
+        writeln!(
+            script,
+            "during ended{number} 'said \"{phase}\"' 'kill -TERM $pid' est_skip.ko --trial"
+        )
+        .unwrap();
     }
     let sections = scenario::run(big(), &script).unwrap();
     let clean = |name: &str| {

@@ -1,6 +1,6 @@
 //! What each hotfix comes to.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use xtask::lab::LabSpec;
 use xtask::scenario;
@@ -81,7 +81,11 @@ fn every_row(spec: LabSpec) {
     let others = usize::try_from(spec.netns).unwrap();
     let mut script = format!("{APPLY}{LEFT}cd {FOLDER}; truth_begin 65536\n");
     for (name, args, ..) in TRIALS {
-        script += &format!("apply {name} {args}; left {name}; runs_of {name} 6.1\n");
+        writeln!(
+            script,
+            "apply {name} {args}; left {name}; runs_of {name} 6.1"
+        )
+        .unwrap();
     }
     // What it leaves behind is DEAD: the last.
     script += "apply kept est_skip.ko; runs_of kept 6.1; ipvs-latency hotfix unload est_skip > /dev/null\n\

@@ -1,0 +1,332 @@
+//! `hotfix load --all` and `hotfix unload --all`: one after the other, each as if it were alone.
+
+use std::{
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::{anyhow, bail};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
+
+use super::{
+    change,
+    drive::say,
+    ending::Ending,
+    file,
+    installed::{Installed, Record, Store},
+    journal::{Journal, Phase},
+    list::{self, Entry},
+    load::{self, Asked},
+    loaded,
+    module::Module,
+    node::Past,
+    report::{Report, Reports},
+    unload,
+};
+use crate::{
+    cli::{LoadArgs, UnloadArgs},
+    kernel::{boot::Boot, prerequisites},
+};
+
+const CRASHED: &str = "crashed-here-before";
+
+/// A signal ends the one hotfix that it finds, and those after it.
+struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            flag::register(signal, Arc::clone(&stop))?;
+        }
+        Ok(Self(stop))
+    }
+
+    /// Refuses once a signal has come.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            bail!("a signal asked to end before its turn came");
+        }
+        Ok(())
+    }
+}
+
+/// Loads what is installed for this kernel, in the order of installation.
+///
+/// # Errors
+///
+/// When what is installed cannot be read: nothing was changed.
+pub fn load(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+    let store = Store::of(state_dir);
+    let release = prerequisites::release(root);
+    let stop = Stop::listen()?;
+    let mut reports = Reports::new("load", args.json);
+    for installed in store.all()? {
+        if installed.place.release == release {
+            reports.add(load_one(args, &store, &installed, (root, state_dir), &stop));
+        }
+    }
+    Ok(reports.end(&format!("no hotfix is installed for Linux {release}")))
+}
+
+fn load_one(
+    args: &LoadArgs,
+    store: &Store,
+    installed: &Installed,
+    (root, state_dir): (&Path, &Path),
+    stop: &Stop,
+) -> Report {
+    let name = &installed.place.name;
+    let refused = |error: anyhow::Error| {
+        Report::of("load", name).ended(Err(error.context(format!("{name} is not loaded"))))
+    };
+    let record = match &installed.record {
+        Ok(record) => record,
+        Err(error) => return refused(anyhow!("{error}")),
+    };
+    if let Err(error) = stop.check() {
+        return refused(error);
+    }
+    let file = store.module(&installed.place);
+    if let Some(done) = in_force_already(name, record, &file, root, state_dir) {
+        return Report::of("load", name).ended(Ok(done));
+    }
+    let accept = still_accepted(record, &Past::read(root, state_dir, &record.sha256));
+    let asked = Asked {
+        file: &file,
+        recorded: Some(&record.sha256),
+        accept: &accept,
+        timeout: args.timeout,
+    };
+    load::one(&asked, root, state_dir)
+}
+
+/// The end of a load that has nothing to do.
+fn in_force_already(
+    name: &str,
+    record: &Record,
+    file: &Path,
+    root: &Path,
+    state_dir: &Path,
+) -> Option<Ending> {
+    let entry = list::entries(root)
+        .ok()?
+        .into_iter()
+        .find(|one| one.name == *name)?;
+    if !entry.is_in_force() {
+        return None;
+    }
+    let bytes = file::read(file).ok()?;
+    let module = Module::parse(&bytes).ok()?;
+    let is_same = loaded::is_of(root, state_dir, name, Some(&module), Some(&record.sha256));
+    let whether = match is_same {
+        Some(true) => "from the file that is installed",
+        None => "whether from the file that is installed cannot be told",
+        // A load is then refused, with the reason.
+        Some(false) => return None,
+    };
+    let entry = loaded::entry(root, state_dir, name).ok().flatten();
+    if entry.is_some_and(|one| one.phase == Phase::ShutDown) {
+        // The kernel outlived that shutdown, as with `systemctl soft-reboot`.
+        change::settle(root, state_dir, name);
+    }
+    Some(Ending::Done(format!(
+        "{name} is in force already, {whether}"
+    )))
+}
+
+/// The warnings that are accepted still: of crashes, the one that was known at the time.
+fn still_accepted(record: &Record, past: &Past) -> Vec<String> {
+    let is_known = match past {
+        Past::WentDown(entry) => record.accepted_crash.as_ref() == Some(&entry.boot_id),
+        Past::Good | Past::Unknown(_) => true,
+    };
+    let accepted = record.accepted.iter();
+    accepted
+        .filter(|warning| is_known || *warning != CRASHED)
+        .cloned()
+        .collect()
+}
+
+/// Takes back the livepatches that replace functions of `ip_vs`, and those that we loaded.
+///
+/// # Errors
+///
+/// When this kernel has no livepatching: nothing was changed.
+pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+    let stop = Stop::listen()?;
+    let ours = match Journal::read(state_dir) {
+        Ok(journal) => loaded_by_us(&journal, &Boot::read(root)),
+        Err(error) => {
+            say(&format!(
+                "warning: {error}; which livepatches were loaded by ipvs-latency cannot be told"
+            ));
+            Vec::new()
+        }
+    };
+    let mut reports = Reports::new("unload", args.json);
+    for entry in list::entries(root)? {
+        if !(is_of_ip_vs(&entry) || ours.contains(&entry.name)) {
+            let why = "it replaces no function of ip_vs, and was not loaded by ipvs-latency";
+            reports.leave_alone(entry.name, why);
+            continue;
+        }
+        reports.add(match stop.check() {
+            Ok(()) => unload::one(&entry.name, args.timeout, root, state_dir),
+            Err(error) => {
+                let error = error.context(format!("{} is not unloaded", entry.name));
+                Report::of("unload", &entry.name).ended(Err(error))
+            }
+        });
+    }
+    Ok(reports.end(
+        "no livepatch is loaded that replaces a function of ip_vs, or that ipvs-latency loaded",
+    ))
+}
+
+fn loaded_by_us(journal: &Journal, boot: &Boot) -> Vec<String> {
+    let entries = journal.entries().iter();
+    entries
+        .filter(|entry| entry.boot_id == boot.id && entry.phase != Phase::Gone)
+        .map(|entry| entry.name.clone())
+        .collect()
+}
+
+fn is_of_ip_vs(entry: &Entry) -> bool {
+    entry.objects.iter().any(|object| object.name == "ip_vs")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::hotfix::{
+        digest::Digest,
+        installed::Place,
+        made_node::{MadeNode, RELEASE},
+        module::tests::sample_file,
+    };
+
+    fn installed(node: &MadeNode, name: &str) -> Installed {
+        let content = sample_file(name, 500);
+        let record = Record::now(Digest::of(&content), "/a.ko".into(), Vec::new(), None);
+        let place = Place {
+            release: RELEASE.into(),
+            name: name.into(),
+        };
+        let store = Store::of(&node.state_dir());
+        store.put(&place, &content, &record).unwrap();
+        Installed {
+            place,
+            record: Ok(record),
+        }
+    }
+
+    #[test]
+    fn one_that_is_in_force_is_done_and_the_end_of_a_shutdown_that_was_none_is_noted() {
+        let node = MadeNode::new();
+        let one = installed(&node, "one_");
+        let record = one.record.as_ref().unwrap();
+        let file = Store::of(&node.state_dir()).module(&one.place);
+        let already = || {
+            let ended = in_force_already("one_", record, &file, node.root(), &node.state_dir());
+            ended.map(|ending| ending.text().to_owned())
+        };
+        assert_eq!(already(), None);
+        node.put_in_force("one_", "ip_vs");
+        assert!(already().unwrap().contains("cannot be told"));
+        let content = sample_file("one_", 500);
+        node.note("one_", &content, "this", Phase::ShutDown);
+        assert!(
+            already()
+                .unwrap()
+                .ends_with("from the file that is installed")
+        );
+        let entry = loaded::entry(node.root(), &node.state_dir(), "one_").unwrap();
+        assert_eq!(entry.unwrap().phase, Phase::InForce);
+        node.note("one_", b"another", "this", Phase::InForce);
+        assert_eq!(already(), None);
+        node.note("one_", &content, "this", Phase::InForce);
+        node.write("sys/kernel/livepatch/one_/transition", "1");
+        assert_eq!(already(), None);
+    }
+
+    #[test]
+    fn a_crash_is_accepted_once() {
+        let node = MadeNode::new();
+        let content = b"content";
+        let record = |crash: Option<&str>| {
+            let accepted = vec!["no-rearm".to_owned(), CRASHED.to_owned()];
+            let crash = crash.map(str::to_owned);
+            Record::now(Digest::of(content), "/a.ko".into(), accepted, crash)
+        };
+        let past = || Past::read(node.root(), &node.state_dir(), &Digest::of(content));
+        assert_eq!(still_accepted(&record(None), &past()).len(), 2);
+        node.note("a", content, "before", Phase::InForce);
+        assert_eq!(still_accepted(&record(Some("before")), &past()).len(), 2);
+        for crash in [None, Some("another")] {
+            assert_eq!(still_accepted(&record(crash), &past()), ["no-rearm"]);
+        }
+    }
+
+    #[test]
+    fn what_was_changed_since_or_is_damaged_is_refused_and_keeps_nobody_else_waiting() {
+        let node = MadeNode::new();
+        let (changed, damaged) = (installed(&node, "one_"), installed(&node, "two_"));
+        let folder = format!("var/lib/state/hotfixes/{RELEASE}");
+        node.write(&format!("{folder}/one_.ko"), sample_file("one_", 250));
+        node.write(&format!("{folder}/two_.json"), "{");
+        let args = LoadArgs {
+            file: None,
+            all: true,
+            accept: Vec::new(),
+            json: false,
+            timeout: Duration::from_secs(1),
+        };
+        assert_eq!(
+            load(&args, node.root(), &node.state_dir()).unwrap(),
+            ExitCode::from(2)
+        );
+        let store = Store::of(&node.state_dir());
+        let stop = Stop(Arc::new(AtomicBool::new(true)));
+        let now = Stop(Arc::new(AtomicBool::new(false)));
+        let again = store.all().unwrap().into_iter();
+        let again: Vec<Installed> = again.filter(|one| one.record.is_err()).collect();
+        let refused = |one: &Installed, stop: &Stop| {
+            let paths = (node.root(), node.state_dir());
+            load_one(&args, &store, one, (paths.0, &paths.1), stop).text()
+        };
+        assert!(refused(&changed, &now).contains("another file than was installed"));
+        assert!(refused(&again[0], &now).contains("is damaged"));
+        assert!(refused(&damaged, &stop).contains("a signal asked to end"));
+    }
+
+    #[test]
+    fn livepatches_of_ip_vs_and_our_own_are_meant_and_no_others() {
+        let node = MadeNode::new();
+        for (name, object) in [("a", "ip_vs"), ("b", "vmlinux"), ("c", "nf_nat")] {
+            node.put_in_force(name, object);
+        }
+        for (name, boot_id, phase) in [
+            ("b", "this", Phase::InForce),
+            ("c", "last", Phase::InForce),
+            ("d", "this", Phase::Gone),
+        ] {
+            node.note(name, name.as_bytes(), boot_id, phase);
+        }
+        let journal = Journal::read(&node.state_dir()).unwrap();
+        let ours = loaded_by_us(&journal, &Boot::read(node.root()));
+        assert_eq!(ours, ["b"]);
+        let entries = list::entries(node.root()).unwrap();
+        let of_ip_vs: Vec<bool> = entries.iter().map(is_of_ip_vs).collect();
+        assert_eq!(of_ip_vs, [true, false, false]);
+    }
+}

@@ -1,0 +1,327 @@
+//! `hotfix install`: a hotfix that is loaded at every boot of its kernel.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::{
+    admission,
+    digest::Digest,
+    drive::say,
+    file,
+    findings::{Finding, Findings},
+    installed::{
+        Place, Record, Store, is_name, systemd, trusted,
+        units::{self, KILL_SWITCH, LOAD, SHUT_DOWN, Units, Written},
+    },
+    lock::Lock,
+    module::Module,
+    node::{Node, Past},
+    report,
+};
+use crate::cli::InstallArgs;
+
+/// The host was changed, and needs a person.
+const HALF_DONE: u8 = 3;
+
+/// Blockers that a later boot of this kernel has too; the others are of the moment.
+const LASTING: [&str; 10] = [
+    "address-escapes",
+    "no-livepatch-mark",
+    "signature-required",
+    "lockdown",
+    "no-livepatching",
+    "other-kernel",
+    "estimator-threads",
+    "symbol-missing",
+    "symbol-ambiguous",
+    "untraceable",
+];
+
+/// A file that may be installed.
+struct Candidate {
+    bytes: Vec<u8>,
+    place: Place,
+    record: Record,
+}
+
+/// Installs a hotfix.
+///
+/// # Errors
+///
+/// When it is refused: nothing was changed.
+pub fn run(args: &InstallArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+    let program = env::current_exe().context("where this program is cannot be told")?;
+    let program = Program {
+        path: &program,
+        file: Path::new("/proc/self/exe"),
+    };
+    install(args, root, state_dir, &program)
+}
+
+/// The program that the units are to run.
+struct Program<'a> {
+    /// Where it is.
+    path: &'a Path,
+    /// What it is.
+    file: &'a Path,
+}
+
+fn install(
+    args: &InstallArgs,
+    root: &Path,
+    state_dir: &Path,
+    program: &Program,
+) -> anyhow::Result<ExitCode> {
+    let shown = args.file.display();
+    let refused = || format!("{shown} is not installed");
+    let state_dir = std::path::absolute(state_dir).with_context(refused)?;
+    let candidate = candidate(args, root, &state_dir)?;
+    let units = units(root, &state_dir, program).with_context(refused)?;
+    let store = Store::of(&state_dir);
+    let _lock = Lock::take(store.folder()).with_context(refused)?;
+    let kept = keep(&store, &candidate, &shown.to_string())?;
+    let written = match units.as_ref().map(Units::write).transpose() {
+        Ok(written) => written,
+        Err(error) => return undo(kept, root, &store, &candidate.place, error.into()),
+    };
+    for line in told(&candidate, &store, kept, written.as_ref(), program.path) {
+        report::print(&format!("{line}."));
+    }
+    notes(root, &state_dir, written.as_ref(), program.path);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The units, if this host has systemd.
+fn units(root: &Path, state_dir: &Path, program: &Program) -> anyhow::Result<Option<Units>> {
+    let Some(on_host) = on_host(root, state_dir) else {
+        bail!(
+            "{} is not among the host's files under {}, where it would be looked for at boot: name a folder there with \
+             --state-dir",
+            state_dir.display(),
+            root.display()
+        );
+    };
+    let units = Units::plan(root, program.path, &on_host)?;
+    if units.is_some() {
+        is_the_hosts(root, program)?;
+    }
+    Ok(units)
+}
+
+/// Inspects a file, and refuses what could never be loaded here, or may not yet.
+fn candidate(args: &InstallArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Candidate> {
+    let shown = args.file.display();
+    let refused = || format!("{shown} is not installed");
+    let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
+    let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
+    let sha256 = Digest::of(&bytes);
+    let node = Node::read(root, state_dir, &module, &sha256);
+    let mut findings = Findings::of(&module, &node);
+    let is_lasting = |one: &Finding| LASTING.contains(&one.name);
+    let (lasting, passing) = findings.blockers.into_iter().partition(is_lasting);
+    findings.blockers = lasting;
+    admission::accepted(&findings, &args.accept).with_context(refused)?;
+    let name = admission::named(&module, &shown.to_string())?;
+    ensure!(
+        is_name(&name),
+        "{shown} is not installed: its module is called {name:?}, and a module's name has letters, digits and _ alone: \
+         build it again under such a name"
+    );
+    let passing: Vec<Finding> = passing;
+    for Finding { name, text } in &passing {
+        say(&format!(
+            "note: as this node is now, it would not be loaded: {name}: {text}."
+        ));
+    }
+    for Finding { name, text } in &findings.notes {
+        say(&format!("note {name}: {text}."));
+    }
+    // Also what does not speak against it now: another boot may have other livepatches in force.
+    let accepted: BTreeSet<String> = args.accept.iter().cloned().collect();
+    let crash = match node.past {
+        Past::WentDown(entry) => Some(entry.boot_id),
+        Past::Good | Past::Unknown(_) => None,
+    };
+    let file = std::path::absolute(&args.file).with_context(refused)?;
+    let place = Place {
+        release: node.release,
+        name,
+    };
+    Ok(Candidate {
+        bytes,
+        place,
+        record: Record::now(
+            sha256,
+            file.display().to_string(),
+            accepted.into_iter().collect(),
+            crash,
+        ),
+    })
+}
+
+/// Where the host has what is at `path` for us; `None` for what it has not.
+fn on_host(root: &Path, path: &Path) -> Option<PathBuf> {
+    let inside = path.strip_prefix(root).ok()?;
+    Some(Path::new("/").join(inside))
+}
+
+/// Makes sure that the host's program at this path is this one: in a container it may be another, or none.
+fn is_the_hosts(root: &Path, program: &Program) -> anyhow::Result<()> {
+    let hosts = fs::read(root.join(trusted::inside(program.path)));
+    let own = fs::read(program.file);
+    ensure!(
+        hosts.context("the host's copy of this program cannot be read")?
+            == own.context("this program cannot be read")?,
+        "{} of the host is another program than this one: copy this one there, or run that one",
+        program.path.display()
+    );
+    Ok(())
+}
+
+/// Whether a hotfix was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    New,
+    Before,
+}
+
+fn keep(store: &Store, candidate: &Candidate, shown: &str) -> anyhow::Result<Kept> {
+    let Candidate {
+        bytes,
+        place,
+        record,
+    } = candidate;
+    let refused = || format!("{shown} is not installed");
+    let before = store.read(place).with_context(refused)?;
+    let name = &place.name;
+    if let Some(before) = &before
+        && before.sha256 != record.sha256
+    {
+        bail!(
+            "{shown} is not installed: another file is, as {name} (from {}, {}): `ipvs-latency hotfix uninstall {name}` first, \
+             or build this one under another name",
+            before.file,
+            before.at
+        );
+    }
+    let mut record = record.clone();
+    if let Some(before) = &before {
+        // When it was installed first says in which order to load.
+        record.at.clone_from(&before.at);
+    }
+    store.put(place, bytes, &record).with_context(refused)?;
+    Ok(before.map_or(Kept::New, |_| Kept::Before))
+}
+
+/// Takes back what was done when the units could not be written.
+fn undo(
+    kept: Kept,
+    root: &Path,
+    store: &Store,
+    place: &Place,
+    error: anyhow::Error,
+) -> anyhow::Result<ExitCode> {
+    let name = &place.name;
+    if kept == Kept::Before {
+        return Err(error.context(format!(
+            "{name} was installed before, and may not be loaded at boot"
+        )));
+    }
+    let undone = store.remove(place).and_then(|()| store.all());
+    let undone = match undone {
+        Ok(rest) if rest.is_empty() => units::remove(root).map_err(anyhow::Error::from).map(|_| ()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    match undone {
+        Ok(()) => Err(error.context(format!("{name} is not installed"))),
+        Err(left) => {
+            say(&format!(
+                "error: {name} is half installed: {error:#}; and {left:#}"
+            ));
+            Ok(ExitCode::from(HALF_DONE))
+        }
+    }
+}
+
+/// What was done, in sentences without their full stop.
+fn told(
+    candidate: &Candidate,
+    store: &Store,
+    kept: Kept,
+    written: Option<&[Written; 2]>,
+    program: &Path,
+) -> Vec<String> {
+    let Place { release, name } = &candidate.place;
+    let again = match kept {
+        Kept::New => "is installed",
+        Kept::Before => "was installed already, from the same file",
+    };
+    let mut lines = vec![format!(
+        "{name} {again}, for Linux {release}: {}",
+        store.module(&candidate.place).display()
+    )];
+    let by = program.display();
+    match written {
+        None => lines.push(format!(
+            "Nothing loads it at boot, for this host has no systemd: have `{by} hotfix load --all` run there"
+        )),
+        Some(written) => lines.extend(written.iter().map(|unit| match unit {
+            Written::Ours(file) if file.ends_with(LOAD) => format!(
+                "{} loads it at every boot of that kernel, by {by}, unless the kernel's command line has {KILL_SWITCH}",
+                file.display()
+            ),
+            Written::Ours(file) => format!(
+                "{} notes every shutdown, so that it is not taken for a crash",
+                file.display()
+            ),
+            Written::LeftAlone(file) => format!(
+                "{} was left alone, for it is masked or somebody else's: what it says is what is done",
+                file.display()
+            ),
+        })),
+    }
+    lines.push(
+        "It is in force after the next boot, or now with `ipvs-latency hotfix load --all`".into(),
+    );
+    lines
+}
+
+/// What a person may have to know or do besides.
+fn notes(root: &Path, state_dir: &Path, written: Option<&[Written; 2]>, program: &Path) {
+    for (path, what) in [(state_dir, "what is installed"), (program, "this program")] {
+        match trusted::is_in_memory(path) {
+            Ok(false) => {}
+            Ok(true) => say(&format!(
+                "note: {} is in memory: {what} is gone after a reboot, unless somebody puts it there again.",
+                path.display()
+            )),
+            Err(error) => say(&format!(
+                "note: whether {} outlives a reboot cannot be told ({error}).",
+                path.display()
+            )),
+        }
+    }
+    if written.is_none() {
+        return;
+    }
+    let by_hand = format!("`systemctl daemon-reload` and `systemctl start {SHUT_DOWN}`");
+    if !systemd::is_here(root) {
+        say(&format!(
+            "note: run {by_hand} on the host, so that the next shutdown too is known to be one in good order."
+        ));
+    } else if let Err(error) = systemd::take_up() {
+        say(&format!(
+            "warning: {error}; until {by_hand} succeed, the next shutdown may be taken for a crash."
+        ));
+    }
+}

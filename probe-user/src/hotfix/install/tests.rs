@@ -1,0 +1,232 @@
+use super::*;
+use crate::{
+    cli::UninstallArgs,
+    hotfix::{
+        installed::Installed,
+        journal::Phase,
+        made_node::{MadeNode, RELEASE},
+        module::tests::{sample_file, sample_that_kills},
+        uninstall,
+    },
+};
+
+fn try_install(node: &MadeNode, file: &Path, accept: &[&str]) -> anyhow::Result<ExitCode> {
+    let args = InstallArgs {
+        file: file.to_owned(),
+        accept: accept.iter().map(ToString::to_string).collect(),
+    };
+    let own = node.root().join("usr/sbin/tool");
+    let program = Program {
+        path: Path::new("/usr/sbin/tool"),
+        file: &own,
+    };
+    install(&args, node.root(), &node.state_dir(), &program)
+}
+
+fn refusal(node: &MadeNode, file: &Path, accept: &[&str]) -> String {
+    let before = all_files(node.root());
+    let error = try_install(node, file, accept).unwrap_err();
+    let lock = node.state_dir().join("hotfixes/lock");
+    let mut after = all_files(node.root());
+    after.retain(|file| *file != lock);
+    assert!(
+        before
+            .iter()
+            .all(|file| *file == lock || after.contains(file))
+    );
+    assert_eq!(
+        after.len(),
+        before.iter().filter(|file| **file != lock).count(),
+        "{error:#}: {after:?}"
+    );
+    format!("{error:#}")
+}
+
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(all_files(&entry.path()));
+        } else {
+            files.push(entry.path());
+        }
+    }
+    files
+}
+
+fn uninstall(node: &MadeNode, name: &str) -> anyhow::Result<ExitCode> {
+    let args = UninstallArgs {
+        name: name.into(),
+        kernel: None,
+        all_kernels: false,
+    };
+    uninstall::run(&args, node.root(), &node.state_dir())
+}
+
+/// Names and what was accepted.
+fn installed(node: &MadeNode) -> Vec<(String, Vec<String>)> {
+    let all = Store::of(&node.state_dir()).all().unwrap().into_iter();
+    let told = all.map(|Installed { place, record }| {
+        assert_eq!(place.release, RELEASE);
+        (place.name, record.unwrap().accepted)
+    });
+    told.collect()
+}
+
+fn unit(node: &MadeNode, name: &str) -> PathBuf {
+    node.root().join("etc/systemd/system").join(name)
+}
+
+#[test]
+fn a_hotfix_is_kept_with_the_units_until_the_last_one_is_uninstalled() {
+    let node = MadeNode::new();
+    let (one, two) = (node.module("one_", 500), node.module("two_", 500));
+    for file in [&one, &two, &one] {
+        assert_eq!(try_install(&node, file, &[]).unwrap(), ExitCode::SUCCESS);
+    }
+    assert_eq!(
+        installed(&node),
+        [
+            ("one_".to_owned(), Vec::new()),
+            ("two_".to_owned(), Vec::new())
+        ]
+    );
+    let text = fs::read_to_string(unit(&node, LOAD)).unwrap();
+    assert!(
+        text.contains("/usr/sbin/tool --root / --state-dir /var/lib/state hotfix load --all"),
+        "{text}"
+    );
+    assert_eq!(uninstall(&node, "one-").unwrap(), ExitCode::SUCCESS);
+    assert!(unit(&node, LOAD).exists() && unit(&node, SHUT_DOWN).exists());
+    assert_eq!(uninstall(&node, "two_").unwrap(), ExitCode::SUCCESS);
+    assert!(!unit(&node, LOAD).exists() && !unit(&node, SHUT_DOWN).exists());
+    let error = uninstall(&node, "two_").unwrap_err().to_string();
+    assert!(error.contains("no hotfix two_ is installed"), "{error}");
+}
+
+#[test]
+fn what_could_never_be_loaded_is_refused_and_what_only_could_not_be_now_is_installed() {
+    let node = MadeNode::new();
+    let good = node.module("good", 500);
+    for (path, content, name) in [
+        (
+            "proc/sys/kernel/osrelease",
+            "6.1.0-57-amd64",
+            "other-kernel",
+        ),
+        (
+            "sys/module/module/parameters/sig_enforce",
+            "Y",
+            "signature-required",
+        ),
+        (
+            "sys/kernel/security/lockdown",
+            "none [integrity]",
+            "lockdown",
+        ),
+    ] {
+        node.write(path, content);
+        let error = refusal(&node, &good, &[]);
+        assert!(error.contains(&format!("blocker {name}")), "{error}");
+        fs::remove_file(node.root().join(path)).unwrap();
+        node.write("proc/sys/kernel/osrelease", RELEASE);
+    }
+    let odd = node.file("odd_", &sample_file("o/d_", 500));
+    let error = refusal(&node, &odd, &[]);
+    assert!(error.contains("letters, digits and _"), "{error}");
+    // It is loaded already, ftrace is off, and ip_vs is not there: another boot may have all that otherwise.
+    node.put_in_force("good", "ip_vs");
+    node.write("proc/sys/kernel/ftrace_enabled", "0");
+    fs::remove_dir(node.root().join("sys/module/ip_vs")).unwrap();
+    try_install(&node, &good, &[]).unwrap();
+    assert_eq!(installed(&node).len(), 1);
+}
+
+#[test]
+fn a_warning_is_accepted_by_name_and_that_is_written_down() {
+    let node = MadeNode::new();
+    let kills = node.file("kill", &sample_that_kills("kill"));
+    let error = refusal(&node, &kills, &["replaces-others"]);
+    assert!(error.contains("--accept no-rearm"), "{error}");
+    let accept = ["no-rearm", "replaces-others", "no-rearm"];
+    try_install(&node, &kills, &accept).unwrap();
+    let accepted = vec!["no-rearm".to_owned(), "replaces-others".to_owned()];
+    assert_eq!(installed(&node), [("kill".to_owned(), accepted)]);
+    let content = sample_file("fell", 500);
+    let fell = node.file("fell", &content);
+    node.note("fell", &content, "last", Phase::InForce);
+    let error = refusal(&node, &fell, &[]);
+    assert!(error.contains("--accept crashed-here-before"), "{error}");
+    try_install(&node, &fell, &["crashed-here-before"]).unwrap();
+    let store = Store::of(&node.state_dir());
+    let place = Place {
+        release: RELEASE.into(),
+        name: "fell".into(),
+    };
+    let record = store.read(&place).unwrap().unwrap();
+    assert_eq!(record.accepted_crash.as_deref(), Some("last"));
+}
+
+#[test]
+fn another_file_under_a_name_that_is_taken_is_refused() {
+    let node = MadeNode::new();
+    try_install(&node, &node.module("same", 500), &[]).unwrap();
+    let error = refusal(&node, &node.module("same", 250), &[]);
+    assert!(error.contains("hotfix uninstall same"), "{error}");
+    uninstall(&node, "same").unwrap();
+    try_install(&node, &node.module("same", 250), &[]).unwrap();
+}
+
+#[test]
+fn a_host_without_systemd_keeps_it_and_one_that_could_not_load_it_is_told() {
+    let node = MadeNode::new();
+    let file = node.module("good", 500);
+    // Elsewhere than the host's program, as in a container.
+    node.write("usr/sbin/tool", "another program");
+    let args = InstallArgs {
+        file: file.clone(),
+        accept: Vec::new(),
+    };
+    node.write("own", "a program");
+    let own = node.root().join("own");
+    let program = Program {
+        path: Path::new("/usr/sbin/tool"),
+        file: &own,
+    };
+    let error = install(&args, node.root(), &node.state_dir(), &program).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("another program"),
+        "{error:#}"
+    );
+    let elsewhere = tempfile::tempdir().unwrap();
+    let error = install(&args, node.root(), elsewhere.path(), &program).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("not among the host's files"),
+        "{error:#}"
+    );
+    assert_eq!(installed(&node), []);
+    fs::remove_dir_all(node.root().join("run/systemd")).unwrap();
+    install(&args, node.root(), &node.state_dir(), &program).unwrap();
+    assert_eq!(installed(&node).len(), 1);
+    assert!(!node.root().join("etc/systemd").exists());
+}
+
+#[test]
+fn what_cannot_be_written_leaves_nothing_behind() {
+    let node = MadeNode::new();
+    let file = node.module("good", 500);
+    node.write("etc", "in the way");
+    let error = refusal(&node, &file, &[]);
+    assert!(
+        error.contains("good is not installed: the unit "),
+        "{error}"
+    );
+    fs::remove_file(node.root().join("etc")).unwrap();
+    let taken = format!("var/lib/state/hotfixes/{RELEASE}/good.ko");
+    node.write(&format!("{taken}/in/the/way"), "");
+    let error = refusal(&node, &file, &[]);
+    assert!(error.contains("cannot be written"), "{error}");
+    fs::remove_dir_all(node.root().join(taken)).unwrap();
+    try_install(&node, &file, &[]).unwrap();
+}

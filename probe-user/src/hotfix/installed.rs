@@ -1,0 +1,321 @@
+//! Hotfixes that are kept on this node, to be loaded at every boot of the kernel that each was built for:
+//! `STATE_DIR/hotfixes/RELEASE/NAME.ko`, and beside it `NAME.json`, which is what makes it one.
+
+pub mod systemd;
+pub mod trusted;
+pub mod units;
+
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{digest::Digest, durable};
+use crate::kernel::printable::is_plain;
+
+const FOLDER: &str = "hotfixes";
+
+const SCHEMA: u32 = 1;
+
+/// Modules are read by everybody elsewhere, too (`/lib/modules`).
+const MODE: u32 = 0o644;
+
+/// Which hotfix, for which kernel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The kernel's release, as `uname -r` tells it.
+    pub release: String,
+    /// The module's name.
+    pub name: String,
+}
+
+/// What was written down when it was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    schema: u32,
+    /// The file.
+    pub sha256: Digest,
+    /// Where it came from.
+    pub file: String,
+    /// The warnings that were accepted, by name.
+    pub accepted: Vec<String>,
+    /// The boot that ended in the crash that was accepted: a later crash was not.
+    pub accepted_crash: Option<String>,
+    /// When: RFC 3339.
+    pub at: String,
+}
+
+impl Record {
+    /// One of this moment.
+    pub fn now(
+        sha256: Digest,
+        file: String,
+        accepted: Vec<String>,
+        accepted_crash: Option<String>,
+    ) -> Self {
+        let now = humantime::format_rfc3339_millis(std::time::SystemTime::now());
+        Self {
+            schema: SCHEMA,
+            sha256,
+            file,
+            accepted,
+            accepted_crash,
+            at: now.to_string(),
+        }
+    }
+}
+
+/// A hotfix that is installed, or what is left of one.
+#[derive(Debug)]
+pub struct Installed {
+    /// Which.
+    pub place: Place,
+    /// What was written down.
+    pub record: Result<Record, StoreError>,
+}
+
+/// Why the kept hotfixes cannot be had.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each variant's sentence says what it is")]
+pub enum StoreError {
+    #[error(
+        "{0} cannot be written ({1}): make room there, or name another folder with --state-dir"
+    )]
+    Write(PathBuf, io::Error),
+    #[error("{0} cannot be read ({1}): run this as root")]
+    Read(PathBuf, io::Error),
+    #[error("{0} is damaged ({1}): uninstall the hotfix, and install it again")]
+    Damaged(PathBuf, serde_json::Error),
+    #[error("{0} cannot be removed ({1}): remove it by hand")]
+    Remove(PathBuf, io::Error),
+}
+
+/// All that are kept.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Those of this folder of state.
+    pub fn of(state_dir: &Path) -> Self {
+        Self {
+            folder: state_dir.join(FOLDER),
+        }
+    }
+
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The module's file.
+    pub fn module(&self, place: &Place) -> PathBuf {
+        self.file(place, "ko")
+    }
+
+    fn file(&self, place: &Place, kind: &str) -> PathBuf {
+        let folder = self.folder.join(&place.release);
+        folder.join(format!("{}.{kind}", place.name))
+    }
+
+    /// All of them, in the order in which they were installed: the last one loaded is the one in force on a function.
+    ///
+    /// # Errors
+    ///
+    /// When the folders cannot be read.
+    pub fn all(&self) -> Result<Vec<Installed>, StoreError> {
+        let mut all = Vec::new();
+        for release in entries(&self.folder)? {
+            let folder = self.folder.join(&release);
+            if !is_plain(&release) || !folder.is_dir() {
+                continue;
+            }
+            for file in entries(&folder)? {
+                let name = file.strip_suffix(".json").filter(|name| is_name(name));
+                let Some(name) = name else { continue };
+                let place = Place {
+                    release: release.clone(),
+                    name: name.to_owned(),
+                };
+                // It may be uninstalled meanwhile.
+                if let Some(record) = self.read(&place).transpose() {
+                    all.push(Installed { place, record });
+                }
+            }
+        }
+        let at = |one: &Installed| one.record.as_ref().ok().map(|record| record.at.clone());
+        all.sort_by_cached_key(|one| (at(one), one.place.clone()));
+        Ok(all)
+    }
+
+    /// One of them; `None` where it is not installed.
+    ///
+    /// # Errors
+    ///
+    /// When what was written down cannot be read, or is damaged.
+    pub fn read(&self, place: &Place) -> Result<Option<Record>, StoreError> {
+        let file = self.file(place, "json");
+        match fs::read(&file) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(record) => Ok(Some(record)),
+                Err(error) => Err(StoreError::Damaged(file, error)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::Read(file, error)),
+        }
+    }
+
+    /// Keeps a module. It is installed when all of it is on disk, and not before.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn put(&self, place: &Place, module: &[u8], record: &Record) -> Result<(), StoreError> {
+        let (file, beside) = (self.module(place), self.file(place, "json"));
+        let failed = |error| StoreError::Write(file.clone(), error);
+        let text = serde_json::to_string_pretty(record).map_err(io::Error::from);
+        let text = text.map_err(failed)? + "\n";
+        durable::folder(&self.folder.join(&place.release)).map_err(failed)?;
+        durable::put(&file, MODE, module).map_err(failed)?;
+        durable::put(&beside, MODE, text.as_bytes())
+            .map_err(|error| StoreError::Write(beside.clone(), error))
+    }
+
+    /// Forgets one.
+    ///
+    /// # Errors
+    ///
+    /// When a file of it cannot be removed.
+    pub fn remove(&self, place: &Place) -> Result<(), StoreError> {
+        for kind in ["json", "ko"] {
+            let file = self.file(place, kind);
+            durable::remove(&file).map_err(|error| StoreError::Remove(file, error))?;
+        }
+        let folder = self.folder.join(&place.release);
+        // Others may be left for this kernel.
+        let fine = [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotFound];
+        match fs::remove_dir(&folder) {
+            Err(error) if !fine.contains(&error.kind()) => Err(StoreError::Remove(folder, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The names in a folder; none where there is no such folder.
+fn entries(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let unreadable = |error| StoreError::Read(folder.to_owned(), error);
+    let listed = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.map_err(unreadable)?,
+    };
+    let mut names = Vec::new();
+    for entry in listed {
+        let name = entry.map_err(unreadable)?.file_name();
+        names.extend(name.to_str().map(str::to_owned));
+    }
+    Ok(names)
+}
+
+/// Whether a module may be called so, and a file like it: the kernel's build makes `_` of every other character.
+pub fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.is_empty() && name.bytes().all(fits)
+}
+
+/// The name of a module, however it is written: `modprobe` too takes `-` for `_`.
+pub fn name_of(written: &str) -> String {
+    written.replace('-', "_")
+}
+
+/// Whether what was written on a command line is meant as a file's path, and not as a name.
+pub fn is_path(written: &OsStr) -> bool {
+    let text = written.to_string_lossy();
+    text.contains(['/', '.'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(release: &str, name: &str) -> Place {
+        Place {
+            release: release.into(),
+            name: name.into(),
+        }
+    }
+
+    fn record(content: &[u8], at: &str) -> Record {
+        Record {
+            at: at.into(),
+            ..Record::now(Digest::of(content), "/a.ko".into(), Vec::new(), None)
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_told_in_the_order_of_installation_until_it_is_removed() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::of(state.path());
+        assert_eq!(store.all().unwrap().len(), 0);
+        let (first, second) = (place("6.1", "z"), place("6.1", "a"));
+        let other = place("5.10", "z");
+        for (place, at) in [(&second, "2"), (&first, "1"), (&other, "3")] {
+            store.put(place, b"module", &record(b"module", at)).unwrap();
+        }
+        // What a cut off installation leaves behind, and what else people put there.
+        fs::write(store.folder().join("6.1/half.ko"), "").unwrap();
+        fs::write(store.folder().join("6.1/.new-x.json"), "").unwrap();
+        fs::write(store.folder().join("6.1/a b.json"), "").unwrap();
+        fs::write(store.folder().join("lock"), "").unwrap();
+        let places = || -> Vec<Place> {
+            let all = store.all().unwrap().into_iter();
+            all.map(|one| one.place).collect()
+        };
+        assert_eq!(places(), [first.clone(), second.clone(), other.clone()]);
+        assert_eq!(fs::read(store.module(&first)).unwrap(), b"module");
+        assert_eq!(store.read(&first).unwrap(), Some(record(b"module", "1")));
+        store.remove(&other).unwrap();
+        assert!(!store.folder().join("5.10").exists());
+        store.remove(&first).unwrap();
+        assert_eq!(places(), [second]);
+        assert_eq!(store.read(&first).unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_read_or_removed_is_told() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::of(state.path());
+        let place = place("6.1", "a");
+        let file = store.file(&place, "json");
+        durable::folder(&file).unwrap();
+        let told = |error: StoreError| error.to_string();
+        let error = store.put(&place, b"", &record(b"", "1")).unwrap_err();
+        assert!(told(error).contains("cannot be written"));
+        let error = store.read(&place).unwrap_err();
+        assert!(told(error).contains("cannot be read"));
+        let error = store.remove(&place).unwrap_err();
+        assert!(told(error).contains("cannot be removed"));
+        fs::remove_dir(&file).unwrap();
+        fs::write(&file, "{\"schema\": 1, ").unwrap();
+        let all = store.all().unwrap();
+        let error = all[0].record.as_ref().unwrap_err().to_string();
+        assert!(error.contains("is damaged"), "{error}");
+        fs::write(state.path().join("file"), "").unwrap();
+        let error = Store::of(&state.path().join("file")).all().unwrap_err();
+        assert!(told(error).contains("cannot be read"));
+    }
+
+    #[test]
+    fn names_are_those_of_modules_and_no_way_out_of_the_folder() {
+        assert!(is_name("est_skip") && is_name(&name_of("livepatch-est-1")));
+        for bad in ["", "..", "a/b", "a b", "a.b", "a\n"] {
+            assert!(!is_name(bad), "{bad:?}");
+        }
+        assert!(is_path(OsStr::new("est.ko")) && is_path(OsStr::new("./est")));
+        assert!(!is_path(OsStr::new("est-skip")));
+    }
+}

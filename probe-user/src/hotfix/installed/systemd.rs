@@ -1,0 +1,74 @@
+//! What is asked of the systemd that runs this host.
+
+use std::{
+    io,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use thiserror::Error;
+
+use super::units::SHUT_DOWN;
+
+/// Why it could not be asked.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each variant's sentence says what it is")]
+pub enum SystemdError {
+    #[error(
+        "`systemctl {0}` cannot be run ({1}): run this on the host itself, with systemctl on its PATH"
+    )]
+    Run(String, io::Error),
+    #[error("`systemctl {0}` failed ({1}): run it by hand")]
+    Failed(String, String),
+}
+
+/// Whether this process can reach it: not from a container.
+pub fn is_here(root: &Path) -> bool {
+    root == Path::new("/") && root.join("run/systemd/system").exists()
+}
+
+/// The state of the whole system in a word: `stopping` while it shuts down, from the moment on in which that is asked
+/// for (`systemctl(1)`, `is-system-running`).
+///
+/// # Errors
+///
+/// When there is no systemctl, or it says nothing.
+pub fn state() -> Result<String, SystemdError> {
+    let words = ["is-system-running"];
+    let output = ask(&words)?;
+    // Its exit code is 0 for `running` alone.
+    let word = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if word.is_empty() {
+        return Err(failed(&words, &output));
+    }
+    Ok(word)
+}
+
+/// Has the units read, and the one started that acts at shutdown: so that the shutdown of this boot is noted too.
+///
+/// # Errors
+///
+/// When one of these fails.
+pub fn take_up() -> Result<(), SystemdError> {
+    for words in [&["daemon-reload"][..], &["start", SHUT_DOWN]] {
+        let output = ask(words)?;
+        if !output.status.success() {
+            return Err(failed(words, &output));
+        }
+    }
+    Ok(())
+}
+
+fn ask(words: &[&str]) -> Result<Output, SystemdError> {
+    let output = Command::new("systemctl")
+        .args(words)
+        .stdin(Stdio::null())
+        .output();
+    output.map_err(|error| SystemdError::Run(words.join(" "), error))
+}
+
+fn failed(words: &[&str], output: &Output) -> SystemdError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().next().unwrap_or("it said nothing").to_owned();
+    SystemdError::Failed(words.join(" "), said)
+}

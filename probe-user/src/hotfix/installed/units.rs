@@ -1,0 +1,342 @@
+//! The units of systemd that load what is installed at every boot, and note at every shutdown that it was one in good
+//! order (`systemd.service(5)`).
+//!
+//! They are two, for systemd runs `ExecStop` of those alone that started without a failure: where one hotfix of
+//! several could not be loaded, the shutdown is to be noted all the same.
+
+use std::{
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+use super::trusted::{self, inside};
+use crate::hotfix::durable;
+
+/// Loads at boot.
+pub const LOAD: &str = "ipvs-latency-hotfix.service";
+
+/// Notes at shutdown.
+pub const SHUT_DOWN: &str = "ipvs-latency-hotfix-shut-down.service";
+
+/// The folder of units that administrators own.
+const FOLDER: &str = "etc/systemd/system";
+
+/// What wants both.
+const WANTS: &str = "multi-user.target.wants";
+
+/// The first line of a unit of ours.
+const MARK: &str =
+    "# By `ipvs-latency hotfix install`, which writes this file anew: change it in a drop-in.";
+
+/// Keeps what is installed from being loaded, for a boot (`kernel-command-line(7)`).
+pub const KILL_SWITCH: &str = "ipvs_latency.hotfix=0";
+
+/// Where `modprobe` may be.
+const MODPROBE: [&str; 4] = [
+    "/usr/sbin/modprobe",
+    "/sbin/modprobe",
+    "/usr/bin/modprobe",
+    "/bin/modprobe",
+];
+
+/// Why there are no units.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each variant's sentence says what it is")]
+pub enum UnitError {
+    #[error(
+        "systemd would run {0} as root at every boot, which {1}: copy the program to /usr/local/sbin, and install with that one"
+    )]
+    Program(PathBuf, String),
+    #[error(
+        "root would load modules out of {0} at every boot, which {1}: name another folder with --state-dir"
+    )]
+    StateDir(PathBuf, String),
+    #[error("the unit {0} cannot be written ({1}): make room there")]
+    Write(PathBuf, io::Error),
+    #[error("the unit {0} cannot be removed ({1}): remove it by hand")]
+    Remove(PathBuf, io::Error),
+}
+
+/// The units of a host, yet to be written.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Units {
+    folder: PathBuf,
+    load: String,
+    shut_down: String,
+}
+
+/// What became of one of them.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is there and wanted at boot.
+    Ours(PathBuf),
+    /// Somebody else has put another file in its place, or masked it.
+    LeftAlone(PathBuf),
+}
+
+impl Units {
+    /// Makes them for a program and a folder of state, both as the host under `root` has them; `None` where it has no
+    /// systemd.
+    ///
+    /// # Errors
+    ///
+    /// When somebody else than root could change what they would run.
+    pub fn plan(root: &Path, program: &Path, state_dir: &Path) -> Result<Option<Self>, UnitError> {
+        let has = |path: &str| root.join(path).exists();
+        if !has("run/systemd/system") && !has("etc/systemd") {
+            return Ok(None);
+        }
+        let refused = |why| UnitError::Program(program.to_owned(), why);
+        let here = root.join(inside(program));
+        if !here.is_file() {
+            return Err(refused("is not there on this host".into()));
+        }
+        if let Some(why) = objection(root, program) {
+            return Err(refused(why));
+        }
+        if let Some(why) = objection(root, state_dir) {
+            return Err(UnitError::StateDir(state_dir.to_owned(), why));
+        }
+        let (program, state_dir) = (program.display(), state_dir.display());
+        let command = format!("{program} --root / --state-dir {state_dir} hotfix");
+        let modprobe = MODPROBE
+            .iter()
+            .find(|path| has(path.trim_start_matches('/')));
+        let modprobe = modprobe.unwrap_or(&MODPROBE[1]);
+        Ok(Some(Self {
+            folder: root.join(FOLDER),
+            load: load(&command, &state_dir.to_string(), modprobe),
+            shut_down: shut_down(&command, &state_dir.to_string()),
+        }))
+    }
+
+    /// Writes them where they are not yet, and has them wanted at boot.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be written.
+    pub fn write(&self) -> Result<[Written; 2], UnitError> {
+        Ok([
+            put(&self.folder, LOAD, &self.load)?,
+            put(&self.folder, SHUT_DOWN, &self.shut_down)?,
+        ])
+    }
+}
+
+/// Why not to name a path in a unit.
+fn objection(root: &Path, path: &Path) -> Option<String> {
+    // Of others, systemd takes some for itself: spaces, quotes, %, $.
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-_.:@+".contains(byte);
+    if !path.as_os_str().as_encoded_bytes().iter().all(fits) {
+        return Some("has a character in its path that a unit cannot name".into());
+    }
+    match trusted::why_not(root, path) {
+        Ok(why) => why,
+        Err(error) => Some(format!("cannot be looked at ({error})")),
+    }
+}
+
+fn load(command: &str, state_dir: &str, modprobe: &str) -> String {
+    // What a load leaves behind where the kernel does not answer is to stay (KillMode).
+    format!(
+        "{MARK}
+[Unit]
+Description=Load the installed hotfixes of the IPVS estimator
+ConditionKernelCommandLine=!{KILL_SWITCH}
+RequiresMountsFor={state_dir}
+After=local-fs.target systemd-modules-load.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+KillMode=process
+ExecStartPre=-{modprobe} ip_vs
+ExecStart={command} load --all
+
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
+
+fn shut_down(command: &str, state_dir: &str) -> String {
+    format!(
+        "{MARK}
+[Unit]
+Description=Note in the journal of ipvs-latency that this node is shut down in good order
+RequiresMountsFor={state_dir}
+After=local-fs.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStop={command} shut-down
+
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
+
+fn put(folder: &Path, name: &str, text: &str) -> Result<Written, UnitError> {
+    let file = folder.join(name);
+    let failed = |error| UnitError::Write(file.clone(), error);
+    if !is_ours(&file).map_err(failed)?.unwrap_or(true) {
+        return Ok(Written::LeftAlone(file));
+    }
+    let wants = folder.join(WANTS);
+    durable::folder(&wants).map_err(failed)?;
+    durable::put(&file, 0o644, text.as_bytes()).map_err(failed)?;
+    match symlink(Path::new("/").join(FOLDER).join(name), wants.join(name)) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
+        _ => durable::sync(&wants)
+            .map_err(failed)
+            .map(|()| Written::Ours(file.clone())),
+    }
+}
+
+/// Removes those that are ours, and tells which were there.
+///
+/// # Errors
+///
+/// When one cannot be removed.
+pub fn remove(root: &Path) -> Result<Vec<PathBuf>, UnitError> {
+    let folder = root.join(FOLDER);
+    let mut removed = Vec::new();
+    for name in [LOAD, SHUT_DOWN] {
+        let file = folder.join(name);
+        let failed = |error| UnitError::Remove(file.clone(), error);
+        if is_ours(&file).map_err(failed)? != Some(true) {
+            continue;
+        }
+        durable::remove(&folder.join(WANTS).join(name)).map_err(failed)?;
+        durable::remove(&file).map_err(failed)?;
+        removed.push(file);
+    }
+    Ok(removed)
+}
+
+/// Whether a unit is one that we wrote; `None` where there is none. A link is not: so a unit is masked.
+fn is_ours(file: &Path) -> io::Result<Option<bool>> {
+    let meta = match fs::symlink_metadata(file) {
+        Err(error) if nothing_there(&error) => return Ok(None),
+        meta => meta?,
+    };
+    if meta.is_symlink() {
+        return Ok(Some(false));
+    }
+    let text = fs::read(file)?;
+    Ok(Some(text.starts_with(MARK.as_bytes())))
+}
+
+fn nothing_there(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    [NotFound, NotADirectory].contains(&error.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host with systemd and a program.
+    fn host() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["run/systemd/system", "usr/sbin", "var/lib"] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        for file in ["usr/sbin/tool", "usr/sbin/modprobe"] {
+            fs::write(root.path().join(file), "").unwrap();
+        }
+        root
+    }
+
+    fn plan(root: &Path, program: &str) -> Result<Option<Units>, UnitError> {
+        Units::plan(root, Path::new(program), Path::new("/var/lib/state"))
+    }
+
+    #[test]
+    fn the_units_are_written_wanted_written_anew_and_removed() {
+        let root = host();
+        let folder = root.path().join(FOLDER);
+        let units = plan(root.path(), "/usr/sbin/tool").unwrap().unwrap();
+        for _ in 0..2 {
+            let ours = [LOAD, SHUT_DOWN].map(|name| Written::Ours(folder.join(name)));
+            assert_eq!(units.write().unwrap(), ours);
+        }
+        let text = fs::read_to_string(folder.join(LOAD)).unwrap();
+        for line in [
+            "ConditionKernelCommandLine=!ipvs_latency.hotfix=0",
+            "ExecStartPre=-/usr/sbin/modprobe ip_vs",
+            "ExecStart=/usr/sbin/tool --root / --state-dir /var/lib/state hotfix load --all",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line}: {text}");
+        }
+        let text = fs::read_to_string(folder.join(SHUT_DOWN)).unwrap();
+        assert!(text.contains("hotfix shut-down\n"), "{text}");
+        for name in [LOAD, SHUT_DOWN] {
+            let link = fs::read_link(folder.join(WANTS).join(name)).unwrap();
+            assert_eq!(link, Path::new("/").join(FOLDER).join(name));
+        }
+        let both = [LOAD, SHUT_DOWN].map(|name| folder.join(name));
+        assert_eq!(remove(root.path()).unwrap(), both);
+        assert_eq!(fs::read_dir(folder.join(WANTS)).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        assert_eq!(remove(root.path()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_unit_that_somebody_else_wrote_or_masked_is_left_alone() {
+        let root = host();
+        let folder = root.path().join(FOLDER);
+        fs::create_dir_all(&folder).unwrap();
+        symlink("/dev/null", folder.join(LOAD)).unwrap();
+        fs::write(folder.join(SHUT_DOWN), "[Unit]\n").unwrap();
+        let units = plan(root.path(), "/usr/sbin/tool").unwrap().unwrap();
+        let left = [LOAD, SHUT_DOWN].map(|name| Written::LeftAlone(folder.join(name)));
+        assert_eq!(units.write().unwrap(), left);
+        assert_eq!(remove(root.path()).unwrap().len(), 0);
+        assert!(folder.join(LOAD).is_symlink() && folder.join(SHUT_DOWN).exists());
+    }
+
+    #[test]
+    fn what_root_would_run_is_roots_own_and_there() {
+        let root = host();
+        let refused = |program: &str| plan(root.path(), program).unwrap_err().to_string();
+        fs::create_dir_all(root.path().join("tmp")).unwrap();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+        fs::set_permissions(root.path().join("tmp"), open).unwrap();
+        for file in ["tmp/tool", "usr/sbin/t ool"] {
+            fs::write(root.path().join(file), "").unwrap();
+        }
+        for (program, words) in [
+            ("/usr/sbin/gone", "is not there"),
+            ("/tmp/tool", "by everybody, by way of /tmp"),
+            ("/usr/sbin/t ool", "a character"),
+        ] {
+            let error = refused(program);
+            assert!(error.contains(words), "{program}: {error}");
+        }
+        let state = Path::new("/tmp/state");
+        let error = Units::plan(root.path(), Path::new("/usr/sbin/tool"), state).unwrap_err();
+        assert!(error.to_string().contains("--state-dir"), "{error}");
+    }
+
+    #[test]
+    fn a_host_without_systemd_gets_none_and_one_that_is_in_the_way_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(plan(root.path(), "/usr/sbin/tool").unwrap(), None);
+        let root = host();
+        let units = plan(root.path(), "/usr/sbin/tool").unwrap().unwrap();
+        fs::create_dir_all(root.path().join(FOLDER).join(WANTS).join(LOAD)).unwrap();
+        fs::write(root.path().join(FOLDER).join(LOAD), MARK).unwrap();
+        let error = remove(root.path()).unwrap_err().to_string();
+        assert!(error.contains("cannot be removed"), "{error}");
+        fs::remove_dir_all(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc"), "").unwrap();
+        let error = units.write().unwrap_err().to_string();
+        assert!(error.contains("cannot be written"), "{error}");
+    }
+}

@@ -1,0 +1,336 @@
+//! `hotfix list`: the livepatches that are loaded, and the hotfixes that are installed.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::{
+    digest::Digest,
+    drive::say,
+    file,
+    installed::{Installed, Place, Record, Store},
+    loaded,
+    module::Module,
+};
+use crate::kernel::{
+    livepatch::{self, Livepatch, Object},
+    prerequisites,
+};
+
+const IN_FORCE: &str = "in force";
+
+/// One livepatch.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// Its module's name.
+    pub name: String,
+    /// How far it is, in words.
+    pub state: &'static str,
+    /// What it replaces; nothing where it is out of force.
+    pub objects: Vec<Object>,
+}
+
+impl Entry {
+    fn of(patch: &Livepatch) -> Self {
+        let state = match (patch.enabled, patch.transition) {
+            (Some(true), Some(false))
+                if patch.objects.iter().any(|one| one.patched == Some(false)) =>
+            {
+                "in force, an object is not loaded"
+            }
+            (Some(true), Some(false)) => IN_FORCE,
+            (Some(true), Some(true)) => "coming into force",
+            (Some(false), Some(true)) => "going out of force",
+            (Some(false), Some(false)) => "out of force",
+            _ => "unknown",
+        };
+        Self {
+            name: patch.name.clone(),
+            state,
+            objects: patch.objects.clone(),
+        }
+    }
+
+    /// Whether it is in force, for every object of it.
+    pub fn is_in_force(&self) -> bool {
+        self.state == IN_FORCE
+    }
+}
+
+/// Every livepatch that is loaded, and after them the modules of those that are out of force.
+///
+/// # Errors
+///
+/// When this kernel has no livepatching.
+pub fn entries(root: &Path) -> anyhow::Result<Vec<Entry>> {
+    let patches = livepatch::read(root).context(
+        "this kernel has no livepatching (/sys/kernel/livepatch is not there): boot one built with CONFIG_LIVEPATCH=y",
+    )?;
+    let mut entries: Vec<Entry> = patches.iter().map(Entry::of).collect();
+    entries.extend(left_behind(root, &patches).map(|name| Entry {
+        name,
+        state: "out of force, module loaded",
+        objects: Vec::new(),
+    }));
+    Ok(entries)
+}
+
+/// Modules of livepatches that have no folder any more: taken out of force, or replaced, and not removed.
+fn left_behind(root: &Path, patches: &[Livepatch]) -> impl Iterator<Item = String> {
+    let modules = fs::read_dir(root.join("sys/module"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let livepatches = modules.filter(|module| is_livepatch(&module.path()));
+    let mut names: Vec<String> = livepatches
+        .map(|module| module.file_name().to_string_lossy().into_owned())
+        .filter(|name| !patches.iter().any(|patch| patch.name == *name))
+        .collect();
+    names.sort_unstable();
+    names.into_iter()
+}
+
+/// Whether a module's folder in sysfs is that of a livepatch: its taint has a K (`TAINT_LIVEPATCH`,
+/// `Documentation/admin-guide/tainted-kernels.rst`).
+pub fn is_livepatch(module: &Path) -> bool {
+    fs::read_to_string(module.join("taint")).is_ok_and(|taint| taint.contains('K'))
+}
+
+/// The document of `list --json`.
+#[derive(Debug, Serialize)]
+struct List {
+    schema: u32,
+    /// `None` where this kernel has no livepatching.
+    livepatches: Option<Vec<Entry>>,
+    installed: Vec<Kept>,
+}
+
+/// A hotfix that is installed.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// The module's name.
+    pub name: String,
+    /// The release of the kernel that it is for.
+    pub release: String,
+    /// Its file; `None` where what was written down of it cannot be read.
+    pub sha256: Option<Digest>,
+    /// Whether that kernel runs.
+    pub for_this_kernel: bool,
+    /// Whether it is what is in force under its name.
+    pub in_force: bool,
+}
+
+/// Lists what is loaded, with its state, and what is installed.
+///
+/// # Errors
+///
+/// When this kernel has no livepatching, what is installed cannot be read, or the list cannot be written.
+pub fn run(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+    let loaded = entries(root);
+    let installed = kept(root, state_dir, loaded.as_deref().unwrap_or_default())?;
+    let (livepatches, trouble) = match loaded {
+        Ok(entries) => (Some(entries), None),
+        Err(error) => (None, Some(error)),
+    };
+    let list = List {
+        schema: 1,
+        livepatches,
+        installed,
+    };
+    let out = io::stdout().lock();
+    list.write(json, out)
+        .context("what was found cannot be written")?;
+    trouble.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// All that are installed. A damaged one is told on standard error.
+fn kept(root: &Path, state_dir: &Path, loaded: &[Entry]) -> anyhow::Result<Vec<Kept>> {
+    let store = Store::of(state_dir);
+    let release = prerequisites::release(root);
+    let mut all = Vec::new();
+    for Installed { place, record } in store.all()? {
+        let record = record
+            .map_err(|error| say(&format!("warning: {error}")))
+            .ok();
+        let is_loaded = loaded
+            .iter()
+            .any(|entry| entry.name == place.name && entry.is_in_force());
+        all.push(Kept {
+            for_this_kernel: place.release == release,
+            in_force: is_loaded
+                && place.release == release
+                && is_what_is_loaded(root, state_dir, &store, &place, record.as_ref()),
+            sha256: record.map(|record| record.sha256),
+            release: place.release,
+            name: place.name,
+        });
+    }
+    Ok(all)
+}
+
+/// Whether nothing says that another file is loaded under this name.
+pub fn is_what_is_loaded(
+    root: &Path,
+    state_dir: &Path,
+    store: &Store,
+    place: &Place,
+    record: Option<&Record>,
+) -> bool {
+    let module = file::read(&store.module(place)).ok();
+    let module = module.and_then(|bytes| Module::parse(&bytes).ok());
+    let sha256 = record.map(|record| &record.sha256);
+    loaded::is_of(root, state_dir, &place.name, module.as_ref(), sha256) != Some(false)
+}
+
+impl List {
+    fn write(&self, json: bool, mut out: impl Write) -> io::Result<()> {
+        if json {
+            serde_json::to_writer_pretty(&mut out, self)?;
+            return writeln!(out);
+        }
+        writeln!(out, "Loaded livepatches:")?;
+        match self.livepatches.as_deref() {
+            None => writeln!(out, "  none can be, on this kernel")?,
+            Some([]) => writeln!(out, "  none")?,
+            Some(entries) => {
+                for Entry { name, state, .. } in entries {
+                    writeln!(out, "  {name} [{state}]")?;
+                }
+            }
+        }
+        writeln!(out, "\nInstalled hotfixes:")?;
+        if self.installed.is_empty() {
+            writeln!(out, "  none")?;
+        }
+        for kept in &self.installed {
+            let state = match (kept.in_force, kept.for_this_kernel) {
+                (true, _) => IN_FORCE,
+                (false, true) => "not in force",
+                (false, false) => "for another kernel than this",
+            };
+            writeln!(out, "  {} (Linux {}) [{state}]", kept.name, kept.release)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotfix::{
+        journal::Phase,
+        made_node::{MadeNode, RELEASE},
+        module::tests::sample_file,
+    };
+
+    #[test]
+    fn every_livepatch_is_told_with_its_state_and_one_left_behind_too() {
+        let root = tempfile::tempdir().unwrap();
+        let write_file = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        assert!(entries(root.path()).is_err(), "no livepatching");
+        for (name, enabled, transition, patched) in [
+            ("a", "1", "0", "1"),
+            ("b", "1", "0", "0"),
+            ("c", "0", "1", "1"),
+            ("d", "1", "1", "0"),
+        ] {
+            let folder = format!("sys/kernel/livepatch/{name}");
+            write_file(&format!("{folder}/enabled"), enabled);
+            write_file(&format!("{folder}/transition"), transition);
+            write_file(&format!("{folder}/ip_vs/patched"), patched);
+            write_file(&format!("sys/module/{name}/taint"), "OEK\n");
+        }
+        write_file("sys/module/e/taint", "OEK\n");
+        write_file("sys/module/ip_vs/taint", "\n");
+        let entries = entries(root.path()).unwrap();
+        let states: Vec<_> = entries
+            .iter()
+            .map(|entry| (entry.name.as_str(), entry.state))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                ("a", "in force"),
+                ("b", "in force, an object is not loaded"),
+                ("c", "going out of force"),
+                ("d", "coming into force"),
+                ("e", "out of force, module loaded"),
+            ]
+        );
+        let settled: Vec<bool> = entries.iter().map(Entry::is_in_force).collect();
+        assert_eq!(settled, [true, false, false, false, false]);
+    }
+
+    #[test]
+    fn what_is_installed_is_told_with_whether_it_is_what_is_in_force() {
+        let node = MadeNode::new();
+        let store = Store::of(&node.state_dir());
+        for (name, release) in [
+            ("one_", RELEASE),
+            ("two_", RELEASE),
+            ("six_", RELEASE),
+            ("one_", "5.10"),
+        ] {
+            let content = sample_file(name, 500);
+            let record = Record::now(Digest::of(&content), "/a.ko".into(), Vec::new(), None);
+            let place = Place {
+                release: release.into(),
+                name: name.into(),
+            };
+            store.put(&place, &content, &record).unwrap();
+        }
+        node.put_in_force("one_", "ip_vs");
+        node.put_in_force("two_", "ip_vs");
+        // Another file under that name, by the journal.
+        node.note("two_", b"another", "this", Phase::InForce);
+        let loaded = entries(node.root()).unwrap();
+        let mut installed = kept(node.root(), &node.state_dir(), &loaded).unwrap();
+        installed.sort_by_key(|one| (one.release.clone(), one.name.clone()));
+        let told: Vec<_> = installed
+            .iter()
+            .map(|one| {
+                (
+                    one.release.as_str(),
+                    one.name.as_str(),
+                    one.for_this_kernel,
+                    one.in_force,
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("5.10", "one_", false, false),
+                (RELEASE, "one_", true, true),
+                (RELEASE, "six_", true, false),
+                (RELEASE, "two_", true, false),
+            ]
+        );
+        let list = List {
+            schema: 1,
+            livepatches: Some(loaded),
+            installed,
+        };
+        let mut text = Vec::new();
+        list.write(false, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(
+            text,
+            format!(
+                "Loaded livepatches:\n  one_ [in force]\n  two_ [in force]\n\nInstalled hotfixes:\n  \
+                 one_ (Linux 5.10) [for another kernel than this]\n  one_ (Linux {RELEASE}) [in force]\n  \
+                 six_ (Linux {RELEASE}) [not in force]\n  two_ (Linux {RELEASE}) [not in force]\n"
+            )
+        );
+    }
+}

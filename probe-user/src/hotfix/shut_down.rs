@@ -1,0 +1,105 @@
+//! What systemd runs when the node is shut down in good order: it is noted in the journal, so that the hotfixes in
+//! force are not taken for the cause of a crash. (`wtmp` tells as much where it is kept: not everywhere is it.)
+
+use std::{path::Path, process::ExitCode};
+
+use super::{
+    drive::say,
+    installed::systemd,
+    journal::{Journal, JournalError, Phase},
+    lock::Lock,
+    report,
+};
+use crate::kernel::boot::Boot;
+
+/// What systemd says of itself then.
+const STOPPING: &str = "stopping";
+
+/// Notes it, if that is what happens: this is run too when the unit alone is stopped.
+///
+/// # Errors
+///
+/// When systemd cannot be asked, or the journal not be written.
+pub fn run(root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+    let state = systemd::state()?;
+    let text = if state == STOPPING {
+        // Somebody may be changing this node at this moment: that must not keep the others from being noted.
+        let _lock = Lock::take(state_dir)
+            .map_err(|error| say(&format!("warning: {error}; going on without")));
+        match note(state_dir, &Boot::read(root))?.as_slice() {
+            [] => "no hotfix of the journal is in force".to_owned(),
+            names => format!(
+                "this shutdown is one in good order for {}",
+                names.join(", ")
+            ),
+        }
+    } else {
+        format!("nothing is noted: the system is {state}, and not {STOPPING}")
+    };
+    report::print(&format!("{text}."));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Notes the end of this boot with each that is in force, or was, and gives their names.
+fn note(state_dir: &Path, boot: &Boot) -> Result<Vec<String>, JournalError> {
+    let mut journal = Journal::read(state_dir)?;
+    let entries = journal.entries().iter();
+    let concerned: Vec<_> = entries
+        .filter(|entry| entry.boot_id == boot.id)
+        .filter(|entry| matches!(entry.phase, Phase::InForce | Phase::Gone))
+        .map(|entry| (entry.sha256.clone(), entry.name.clone()))
+        .collect();
+    for (sha256, _) in &concerned {
+        journal.advance(sha256, Phase::ShutDown)?;
+    }
+    Ok(concerned.into_iter().map(|(_, name)| name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotfix::{digest::Digest, journal::Entry};
+
+    #[test]
+    fn what_is_in_force_is_noted_and_a_change_that_was_cut_off_is_not() {
+        let state = tempfile::tempdir().unwrap();
+        let mut journal = Journal::read(state.path()).unwrap();
+        for (name, boot_id, phase) in [
+            ("kept", "this", Phase::InForce),
+            ("removed", "this", Phase::Gone),
+            ("midway", "this", Phase::Unloading),
+            ("before", "last", Phase::InForce),
+        ] {
+            let entry = Entry {
+                sha256: Digest::of(name.as_bytes()),
+                name: name.into(),
+                file: "/a.ko".into(),
+                boot_id: boot_id.into(),
+                pid: 7,
+                phase,
+                since_s: 10_000,
+            };
+            journal.note(entry).unwrap();
+        }
+        let boot = |id: &str| Boot {
+            id: id.into(),
+            ..Boot::default()
+        };
+        assert_eq!(
+            note(state.path(), &boot("this")).unwrap(),
+            ["kept", "removed"]
+        );
+        let journal = Journal::read(state.path()).unwrap();
+        let next = boot("next");
+        for (name, went_down) in [
+            ("kept", false),
+            ("removed", false),
+            ("midway", true),
+            ("before", true),
+        ] {
+            let entry = journal.of(&Digest::of(name.as_bytes())).unwrap();
+            assert_eq!(entry.went_down(&next), went_down, "{name}");
+        }
+        assert_eq!(note(state.path(), &next).unwrap(), [""; 0]);
+    }
+}
