@@ -115,12 +115,12 @@ fn hotfix() -> Mitigation {
         name: "hotfix",
         does: "A livepatch of estimation_timer, built for exactly this kernel, takes its place in every namespace."
             .into(),
-        command: "kpatch load HOTFIX.ko  # or insmod HOTFIX.ko".into(),
+        command: "ipvs-latency hotfix apply HOTFIX.ko  # keeps it only if it is better".into(),
         breaks: "The kernel is tainted until the node boots again. A hotfix that leaves the walk out stops the same \
                  counters as run_estimation=0 does. One that does not set the timer again leaves estimators DEAD, \
                  even after it is gone; one that sets it far ahead is felt until that time has come."
             .into(),
-        undo: "kpatch unload HOTFIX  # or echo 0 > /sys/kernel/livepatch/HOTFIX/enabled, then rmmod HOTFIX".into(),
+        undo: "ipvs-latency hotfix unload HOTFIX".into(),
     }
 }
 
