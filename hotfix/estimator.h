@@ -90,10 +90,14 @@ static inline void walk(struct netns_ipvs *ipvs)
 	spin_unlock(&ipvs->est_lock);
 }
 
-/* A livepatch that puts `replacement` in the place of `function` of `object`. */
-#define HOTFIX_PATCH(object, function, replacement, ...)			\
+/*
+ * A livepatch that puts `replacement` in the place of `function` of `object`: of several of that name, the one at
+ * `position`, where 0 says that there is one.
+ */
+#define HOTFIX_PATCH_AT(object, function, position, replacement, ...)		\
 	static struct klp_func funcs[] = {					\
-		{ .old_name = function, .new_func = replacement }, { }		\
+		{ .old_name = function, .new_func = replacement,		\
+		  .old_sympos = position }, { }					\
 	};									\
 	static struct klp_object objs[] = {					\
 		{ .name = object, .funcs = funcs }, { }				\
@@ -110,6 +114,9 @@ static inline void walk(struct netns_ipvs *ipvs)
 	}									\
 	module_init(hotfix_init);						\
 	module_exit(hotfix_exit)
+
+#define HOTFIX_PATCH(object, function, replacement, ...)			\
+	HOTFIX_PATCH_AT(object, function, 0, replacement, __VA_ARGS__)
 
 #define HOTFIX(replacement)							\
 	MODULE_INFO(livepatch, "Y");						\

@@ -192,7 +192,11 @@ pub fn available(line: kernel::Line) -> bool {
     }
 }
 
-fn skip(reason: &str) {
+/// Notes that a test, or a part of it, was skipped for that reason.
+///
+/// # Panics
+/// When the note cannot be written where tests note their skips.
+pub fn skip(reason: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let note = format!("{test}: {reason}");
     eprintln!("skipped: {note}");

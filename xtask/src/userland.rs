@@ -1,5 +1,7 @@
 //! The guest's programs: Debian packages unpacked into a folder, never installed.
 
+mod kpatch;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,6 +11,8 @@ use anyhow::{Context, Result};
 
 use crate::cache;
 use crate::packages::{Suite, tree};
+
+pub use kpatch::kpatch;
 
 /// Raise it when anything in this file changes what the folders hold.
 const RECIPE: u32 = 3;

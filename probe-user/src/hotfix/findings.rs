@@ -2,6 +2,7 @@
 
 mod absent_object;
 mod already_loaded;
+mod blacklisted;
 mod crashed;
 mod escape;
 mod estimator_threads;
@@ -50,13 +51,14 @@ pub use replaces_others::replace as replaces_atomically;
 type Check = fn(&Module, &Node) -> Option<Finding>;
 
 /// With any of these the load fails, or the node crashes.
-const BLOCKERS: [Check; 17] = [
+const BLOCKERS: [Check; 18] = [
     escape::blocker,
     mark::blocker,
     privilege::blocker,
     modules_disabled::blocker,
     sig_enforce::blocker,
     lockdown::blocker,
+    blacklisted::blocker,
     livepatching::blocker,
     ftrace_off::blocker,
     vermagic::blocker,

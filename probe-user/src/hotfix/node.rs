@@ -33,6 +33,8 @@ pub struct Node {
     pub sig_enforce: Option<bool>,
     /// The kernel's lockdown level; `none` too.
     pub lockdown: Option<String>,
+    /// Names of modules that the kernel was booted not to load, with commas between them.
+    pub blacklist: Option<String>,
     /// Whether the kernel can be livepatched.
     pub livepatching: bool,
     /// `kernel.ftrace_enabled`.
@@ -82,6 +84,9 @@ impl Node {
             lockdown: text("sys/kernel/security/lockdown")
                 .as_deref()
                 .and_then(level),
+            // The kernel's own reading of its command line: only root can read it.
+            blacklist: text("sys/module/kernel/parameters/module_blacklist")
+                .map(|names| names.trim().to_owned()),
             livepatching: there("sys/kernel/livepatch"),
             ftrace_enabled: switch(text("proc/sys/kernel/ftrace_enabled")),
             absent_objects,

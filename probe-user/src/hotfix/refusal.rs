@@ -6,7 +6,7 @@ use super::module::Module;
 
 /// A line of the kernel's log tells the cause, whatever the errno. The words are those of Linux 4.15 to 6.12
 /// (`kernel/livepatch/`, `kernel/module/`, `kernel/trace/ftrace.c`).
-const BY_LINE: [(&str, &str); 14] = [
+const BY_LINE: [(&str, &str); 17] = [
     (
         "not found in symbol table",
         "the function that it replaces is not in that object: it was made for another kernel, or names the wrong object",
@@ -61,8 +61,24 @@ const BY_LINE: [(&str, &str); 14] = [
         "the kernel is locked down (Secure Boot) and takes signed modules alone: sign it with a key that this kernel knows",
     ),
     (
-        "module is rejected",
-        "this kernel insists on signatures (module.sig_enforce), and it has none that is known: sign it",
+        "unsigned module is rejected",
+        "this kernel insists on signatures (module.sig_enforce), and it has none: sign it with a key that this kernel \
+         knows",
+    ),
+    (
+        "module with unavailable key is rejected",
+        "this kernel insists on signatures (module.sig_enforce), and does not know the key of this one: sign it with \
+         one that is enrolled here (see /proc/keys)",
+    ),
+    (
+        "module with unsupported crypto is rejected",
+        "this kernel insists on signatures (module.sig_enforce), and cannot read one of this kind: sign it with the \
+         scripts/sign-file of this kernel's headers",
+    ),
+    (
+        "is blacklisted",
+        "this node was booted not to load a module of that name (module_blacklist on the kernel's command line): boot \
+         without that, or build it under another name",
     ),
 ];
 
@@ -72,8 +88,6 @@ pub fn cause(errno: Errno, log: &[String], module: &Module) -> String {
     if let Some((_, cause)) = BY_LINE.iter().find(|(words, _)| line(words)) {
         return (*cause).to_owned();
     }
-    let signature = "its signature is of a key that this kernel does not know, or is damaged, and the kernel insists on one: \
-                     sign it with a key that is enrolled here";
     match errno {
         Errno::EEXIST => format!(
             "a module named {} is loaded already: take it back first",
@@ -87,7 +101,16 @@ pub fn cause(errno: Errno, log: &[String], module: &Module) -> String {
                          seccomp filter forbids it, or the kernel is locked down \
                          (/sys/kernel/security/lockdown) and said so too often to say it again"
             .into(),
-        Errno::EKEYREJECTED | Errno::ENOKEY | Errno::EBADMSG => signature.into(),
+        // These two even where the kernel takes unsigned modules (`module_sig_check`, kernel/module/signing.c).
+        Errno::EBADMSG => "its signature is damaged, which is worse than none: sign it again, or take the signature \
+                           off with `strip --strip-debug`"
+            .into(),
+        Errno::EKEYREJECTED => "its signature does not fit its content, as when it was changed after it was signed: \
+                                sign it again, or take the signature off with `strip --strip-debug`"
+            .into(),
+        Errno::ENOKEY => "its signature is of a key that this kernel does not know, and the kernel insists on one: \
+                          sign it with one that is enrolled here (see /proc/keys)"
+            .into(),
         Errno::ENOEXEC => "it is no module that this kernel can take: build it with the headers of this one".into(),
         Errno::ENOMEM => "the kernel has no memory for it".into(),
         Errno::EINVAL if module.replaces_estimator() => {
@@ -103,9 +126,21 @@ mod tests {
     use super::*;
     use crate::hotfix::module::tests::sample;
 
+    /// Errno, the lines of the log, and words of the cause.
+    type Case<'a> = (Errno, &'a [&'a str], &'a str);
+
+    fn are_told(cases: &[Case<'_>]) {
+        for (errno, lines, words) in cases {
+            let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            let told = cause(*errno, &lines, &sample());
+            assert!(told.contains(words), "{errno}: {told}");
+            assert!(!told.contains("  ") && !told.contains('\n'), "{told}");
+        }
+    }
+
     #[test]
     fn the_log_tells_the_cause_and_else_the_errno_does() {
-        let cases: [(Errno, &[&str], &str); 14] = [
+        are_told(&[
             (
                 Errno::EINVAL,
                 &["livepatch: symbol 'f' not found in symbol table"],
@@ -143,14 +178,9 @@ mod tests {
             (Errno::EBUSY, &[], "transition"),
             (Errno::EEXIST, &[], "loaded already"),
             (
-                Errno::EKEYREJECTED,
-                &["Loading of unsigned module is rejected"],
-                "sig_enforce",
-            ),
-            (
                 Errno::EPERM,
-                &["Lockdown: insmod: unsigned module loading is restricted"],
-                "Secure Boot",
+                &["Module x is blacklisted"],
+                "module_blacklist",
             ),
             (Errno::EPERM, &[], "modules_disabled"),
             (
@@ -159,17 +189,79 @@ mod tests {
                 "headers of this one",
             ),
             (
+                Errno::ENOEXEC,
+                &[
+                    "module x: .gnu.linkonce.this_module section size must match the kernel's built struct module size at run time",
+                ],
+                "another size",
+            ),
+            (
+                Errno::ENOEXEC,
+                &["x: disagrees about version of symbol module_layout"],
+                "version differs",
+            ),
+            // A symbol's version that differs is told by both lines.
+            (
+                Errno::EINVAL,
+                &[
+                    "x: disagrees about version of symbol mod_timer",
+                    "x: Unknown symbol mod_timer (err -22)",
+                ],
+                "version differs",
+            ),
+            (
                 Errno::ENOENT,
                 &["x: Unknown symbol s (err -2)"],
                 "give to modules",
             ),
+        ]);
+    }
+
+    #[test]
+    fn a_signature_is_missing_unknown_or_damaged() {
+        are_told(&[
+            (
+                Errno::EKEYREJECTED,
+                &["Loading of unsigned module is rejected"],
+                "it has none",
+            ),
+            (
+                Errno::EKEYREJECTED,
+                &["Loading of module with unavailable key is rejected"],
+                "enrolled",
+            ),
+            (
+                Errno::EKEYREJECTED,
+                &["Loading of module with unsupported crypto is rejected"],
+                "of this kind",
+            ),
+            (Errno::EKEYREJECTED, &[], "does not fit its content"),
+            (Errno::ENOKEY, &[], "enrolled"),
+            (
+                Errno::EPERM,
+                &["Lockdown: insmod: unsigned module loading is restricted"],
+                "Secure Boot",
+            ),
             (Errno::EBADMSG, &[], "damaged"),
-        ];
-        for (errno, lines, words) in cases {
-            let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-            let told = cause(errno, &lines, &sample());
-            assert!(told.contains(words), "{errno}: {told}");
-            assert!(!told.contains("  ") && !told.contains('\n'), "{told}");
-        }
+        ]);
+    }
+
+    /// By kernels without livepatching, or where `klp_state` is used.
+    #[test]
+    fn what_no_kernel_of_the_lab_answers_is_told_too() {
+        are_told(&[
+            (
+                Errno::ENOEXEC,
+                &["x: module is marked as livepatch module, but livepatch support is disabled"],
+                "CONFIG_LIVEPATCH",
+            ),
+            (
+                Errno::EINVAL,
+                &[
+                    "livepatch: Livepatch patch (x) is not compatible with the already installed livepatches.",
+                ],
+                "klp_state",
+            ),
+        ]);
     }
 }

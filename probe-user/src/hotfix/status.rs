@@ -159,13 +159,15 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
         writeln!(out, "and {} more", troubled.len() - SHOWN)?;
     }
     let next = estimators.iter().filter_map(|timer| timer.next_run_in_ns);
-    match next.max() {
-        Some(latest_ns) if troubled.is_empty() => writeln!(
-            out,
-            "{} estimators, all due within {}",
-            estimators.len(),
-            period::shown(latest_ns)
-        ),
+    match (next.max(), estimators.len()) {
+        (Some(latest_ns), 1) if troubled.is_empty() => {
+            let latest = period::shown(latest_ns);
+            writeln!(out, "the estimator is due within {latest}")
+        }
+        (Some(latest_ns), count) if troubled.is_empty() => {
+            let latest = period::shown(latest_ns);
+            writeln!(out, "{count} estimators, all due within {latest}")
+        }
         _ => Ok(()),
     }
 }

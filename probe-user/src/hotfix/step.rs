@@ -13,6 +13,7 @@ use std::{
 use nix::{
     errno::Errno,
     kmod::{DeleteModuleFlags, delete_module, init_module},
+    sys::prctl,
 };
 
 use crate::cli::{StepArgs, StepKind};
@@ -95,6 +96,8 @@ fn told(status: ExitStatus) -> io::Result<Result<(), Errno>> {
 
 /// Makes the call; the exit code is the kernel's errno.
 pub fn run(args: &StepArgs, root: &Path) -> ExitCode {
+    // The kernel's log names who was refused, and would say `exe`.
+    let _ = prctl::set_name(c"ipvs-latency");
     let code = match call(args, root) {
         Ok(()) => 0,
         Err(error) => error.raw_os_error().unwrap_or(nix::libc::EIO),

@@ -6,10 +6,15 @@ mod callers;
 mod cut_off;
 mod cycles;
 mod fixtures;
+mod functions;
 mod installed;
+mod kpatch;
+mod other_build;
 mod refused;
+mod signatures;
 mod stalled;
 mod table;
+mod target;
 mod there_and_back;
 mod trial;
 
@@ -46,6 +51,23 @@ try() {
 
 /// What is there of livepatches, by the kernel's own files: `left NAME`, a section.
 const LEFT: &str = "left() { echo == left $1; ls /sys/kernel/livepatch; grep -l K /sys/module/*/taint; echo == rest; }\n";
+
+/// `load NAME FILE` tries that, and tells what is left. `hide` and `show` ftrace's files, and `say TEXT FILE` and
+/// `unsay FILE` what a file holds: what the checks beforehand do not see, the kernel has to refuse.
+const BLIND: &str = r#"
+load() { try "$1" "ipvs-latency hotfix load $2"; left "$1"; }
+hide() { mount -t tmpfs none /sys/kernel/tracing; mount -t tmpfs none /sys/kernel/debug; }
+show() { umount /sys/kernel/tracing /sys/kernel/debug; }
+say() { said=$(mktemp); echo "$1" > $said; mount --bind $said $2; }
+unsay() { umount $1; }
+"#;
+
+/// Whether a load was refused, with these words, and nothing is left of it.
+fn refused(sections: &Sections, name: &str, words: &[&str]) {
+    ended(sections, name, "2", words);
+    let left = sections.text(&format!("left {name}")).unwrap();
+    assert_eq!(left, "", "{name}");
+}
 
 /// Whether a command that `try` ran ended with that code, and said these words on either output.
 fn ended(sections: &Sections, name: &str, code: &str, words: &[&str]) {

@@ -14,6 +14,7 @@ fn node() -> Node {
         modules_disabled: Some(false),
         sig_enforce: Some(false),
         lockdown: Some("none".into()),
+        blacklist: Some("(null)".into()),
         livepatching: true,
         ftrace_enabled: Some(true),
         symbols: Some(Symbols::parse(KALLSYMS, &["estimation_timer"])),
@@ -56,7 +57,7 @@ fn nothing_speaks_against_a_good_hotfix_on_a_good_node() {
 
 #[test]
 fn each_blocker_is_told_alone() {
-    let table: [(&str, Change); 21] = [
+    let table: [(&str, Change); 22] = [
         ("address-escapes", |module, _| {
             module.address_escapes = Answer::Yes;
         }),
@@ -73,6 +74,9 @@ fn each_blocker_is_told_alone() {
         }),
         ("lockdown", |_, node| {
             node.lockdown = Some("integrity".into());
+        }),
+        ("blacklisted", |_, node| {
+            node.blacklist = Some("nouveau,made,mad".into());
         }),
         ("no-livepatching", |_, node| node.livepatching = false),
         ("ftrace-off", |_, node| node.ftrace_enabled = Some(false)),
@@ -125,7 +129,7 @@ fn each_blocker_is_told_alone() {
 
 #[test]
 fn what_looks_like_a_blocker_and_is_none() {
-    let table: [(&str, Change); 6] = [
+    let table: [(&str, Change); 7] = [
         ("signed under lockdown", |module, node| {
             (module.signed, node.lockdown) = (true, Some("integrity".into()));
         }),
@@ -139,6 +143,9 @@ fn what_looks_like_a_blocker_and_is_none() {
         ("the second of two functions", |module, node| {
             module.replaces[0].position = 2;
             node.symbols = Some(Symbols::parse(&KALLSYMS.repeat(2), &["estimation_timer"]));
+        }),
+        ("blacklisted for its beginning alone", |_, node| {
+            node.blacklist = Some("mad,made_up".into());
         }),
         ("no lockdown in this kernel", |_, node| node.lockdown = None),
         ("nothing can be read", |_, node| {
@@ -170,6 +177,17 @@ fn a_kernel_with_threads_is_told_beside_the_missing_function() {
         names(&found.blockers),
         ["estimator-threads", "symbol-missing"]
     );
+}
+
+/// No kernel of the lab is built so.
+#[test]
+fn a_kernel_that_has_ip_vs_in_itself_is_told_by_where_the_function_is() {
+    let kallsyms = "ffffffff81000000 t estimation_timer\n";
+    let symbols = Some(Symbols::parse(kallsyms, &["estimation_timer"]));
+    let found = Findings::of(&sample(), &Node { symbols, ..node() });
+    assert_eq!(names(&found.blockers), ["symbol-missing"]);
+    let text = &found.blockers[0].text;
+    assert!(text.contains("(it is in vmlinux)"), "{text}");
 }
 
 #[test]

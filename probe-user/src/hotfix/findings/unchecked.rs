@@ -11,6 +11,10 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
             "/proc/sys/kernel/modules_disabled",
         ),
         (
+            node.blacklist.is_none(),
+            "/sys/module/kernel/parameters/module_blacklist",
+        ),
+        (
             node.ftrace_enabled.is_none(),
             "/proc/sys/kernel/ftrace_enabled",
         ),

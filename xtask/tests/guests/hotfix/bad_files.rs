@@ -10,7 +10,7 @@ use xtask::kernel::Line;
 use xtask::lab::{LabSpec, build};
 use xtask::scenario;
 
-use super::{FOLDER, with_modules};
+use super::{FOLDER, LEFT, with_modules};
 
 /// How each is made as `/tmp/bad`, and a word of the sentence.
 const BAD: [(&str, &str); 11] = [
@@ -36,28 +36,32 @@ const BAD: [(&str, &str); 11] = [
 fn a_file_that_is_no_module_is_refused_in_one_sentence_with_exit_code_2() {
     let one = |(index, (make, _)): (usize, &(&str, &str))| {
         format!(
-            "rm -rf /tmp/bad; {make}\n for json in '' --json; do timeout 60 ipvs-latency hotfix inspect $json \
-             /tmp/bad > /tmp/out 2> /tmp/err; echo $? >> /tmp/code; cat /tmp/out >> /tmp/outs; done\n \
-             echo == code {index}; cat /tmp/code; echo == out {index}; cat /tmp/outs; echo == err {index}; \
-             cat /tmp/err; rm /tmp/code /tmp/outs\n"
+            "rm -rf /tmp/bad; {make}\n for command in inspect 'inspect --json' load; do timeout 60 ipvs-latency hotfix \
+             $command /tmp/bad >> /tmp/out 2>> /tmp/err; echo $? >> /tmp/code; done\n \
+             echo == code {index}; cat /tmp/code; echo == out {index}; cat /tmp/out; echo == err {index}; \
+             cat /tmp/err; rm /tmp/code /tmp/out /tmp/err\n"
         )
     };
     let script: String = BAD.iter().enumerate().map(one).collect();
-    let script = format!("KO={FOLDER}/est_skip.ko\n{script}echo == loaded; lsmod\n");
+    let script =
+        format!("{LEFT}KO={FOLDER}/est_skip.ko\n{script}echo == loaded; lsmod; left bad\n");
     let sections = scenario::run(with_modules(LabSpec::default()), &script).unwrap();
     for (index, (make, word)) in BAD.iter().enumerate() {
         let section = |name: &str| sections.text(&format!("{name} {index}")).unwrap();
-        let sentence = section("err");
-        assert_eq!(section("code"), "2\n2\n", "{make}: {sentence}");
+        let said = section("err");
+        assert_eq!(section("code"), "2\n2\n2\n", "{make}: {said}");
         assert_eq!(section("out"), "", "{make}");
-        assert_eq!(sentence.lines().count(), 1, "{make}: {sentence}");
-        assert!(
-            sentence.starts_with("error: /tmp/bad "),
-            "{make}: {sentence}"
-        );
-        assert!(sentence.contains(word), "{make}: no {word:?} in {sentence}");
+        assert_eq!(said.lines().count(), 3, "{make}: {said}");
+        for sentence in said.lines() {
+            assert!(
+                sentence.starts_with("error: /tmp/bad "),
+                "{make}: {sentence}"
+            );
+            assert!(sentence.contains(word), "{make}: no {word:?} in {sentence}");
+        }
     }
     assert!(!sections.text("loaded").unwrap().contains("est_"));
+    assert_eq!(sections.text("left bad").unwrap(), "");
 }
 
 /// Runs `inspect` on this machine: it loads nothing.

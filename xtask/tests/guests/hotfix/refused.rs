@@ -1,67 +1,149 @@
-//! What the checks beforehand do not see, as it is hidden from them here, and the kernel then refuses.
+//! What of a node makes the kernel refuse a hotfix: told beforehand, and where it is hidden from the checks, by its
+//! true cause with the kernel's own lines.
 
 use xtask::lab::LabSpec;
 use xtask::scenario;
 
-use super::{FOLDER, LEFT, TRY, ended, with_modules};
+use super::{BLIND, FOLDER, LEFT, TRY, ended, refused, with_modules};
 
-#[test]
-#[ignore = "boots a kernel; run by cargo xtask test"]
-fn a_refusal_of_the_kernel_is_told_by_its_true_cause_with_the_kernels_own_lines() {
-    let script = format!(
-        "{TRY}{LEFT}F={FOLDER}\n\
-         hide() {{ mount -t tmpfs none /sys/kernel/tracing; mount -t tmpfs none /sys/kernel/debug; }}\n\
-         show() {{ umount /sys/kernel/tracing /sys/kernel/debug; }}\n\
-         say() {{ echo $1 > /tmp/$2; mount --bind /tmp/$2 /proc/sys/kernel/$2; }}\n\
-         load() {{ try $1 \"ipvs-latency hotfix load $2\"; left $1; }}\n\
-         insmod $F/est_taken.ko; hide; load taken $F/est_skip.ko; show; rmmod est_taken\n\
-         sysctl -q kernel.ftrace_enabled=0; say 1 ftrace_enabled; load ftrace $F/est_skip.ko\n\
-         umount /proc/sys/kernel/ftrace_enabled; sysctl -q kernel.ftrace_enabled=1\n\
-         cat /proc/kallsyms > /tmp/symbols; grep -w estimation_timer /tmp/symbols > /tmp/one\n\
-         sed 's/estimation_timer/MISSING/' /tmp/one >> /tmp/symbols\n\
-         mount --bind /tmp/symbols /proc/kallsyms; hide; load symbol $F/est_missing_symbol.ko; show\n\
-         umount /proc/kallsyms\n\
-         load fine $F/est_skip.ko; ipvs-latency hotfix unload est_skip\n\
-         sysctl -q kernel.modules_disabled=1; say 0 modules_disabled; load disabled $F/est_skip.ko\n"
-    );
-    let script = script.replace("MISSING", "estimation_timer_of_another_kernel");
-    let sections = scenario::run(with_modules(LabSpec::default()), &script).unwrap();
-    ended(
-        &sections,
-        "taken",
-        "2",
+/// Each with the checks seeing, and blind.
+const NODE: &str = r"
+insmod $F/est_taken.ko
+load taken $F/est_skip.ko; hide; load 'taken blind' $F/est_skip.ko; show
+rmmod est_taken
+
+sysctl -q kernel.ftrace_enabled=0
+load ftrace $F/est_skip.ko
+say 1 /proc/sys/kernel/ftrace_enabled; load 'ftrace blind' $F/est_skip.ko; unsay /proc/sys/kernel/ftrace_enabled
+sysctl -q kernel.ftrace_enabled=1
+
+LIST=/sys/module/kernel/parameters/module_blacklist
+load blacklisted $F/est_parameter.ko
+say '(null)' $LIST; load 'blacklisted blind' $F/est_parameter.ko; unsay $LIST
+";
+
+/// A process that may not load modules, and one that the checks take for another.
+const PRIVILEGE: &str = r#"
+R=/tmp/root; mkdir -p $R/proc/self
+for link in sys dev lib usr proc/sys proc/kallsyms proc/self/uid_map; do ln -s /$link $R/$link; done
+cat /proc/self/status > $R/proc/self/status
+lacking() { try "$1" "setpriv --bounding-set=-sys_module --inh-caps=-sys_module ipvs-latency $2 hotfix load $F/est_skip.ko"; left "$1"; }
+lacking privilege ''
+lacking 'privilege blind' "--root $R"
+"#;
+
+/// Another livepatch in transition, by somebody else; the same livepatch in force, by somebody else; and what that
+/// leaves behind.
+const OTHERS: &str = r"
+insmod $F/hold_task.ko
+sh -c 'echo 60 > /sys/module/hold_task/parameters/nap' & napping=$!
+sleep 1; insmod $F/est_hold.ko; sleep 1
+load moving $F/est_skip.ko
+mount -t tmpfs none /sys/kernel/livepatch; hide; load 'moving blind' $F/est_skip.ko; show; umount /sys/kernel/livepatch
+echo == transition; cat /sys/kernel/livepatch/est_hold/transition; echo == rest
+wait $napping; sleep 3; try through 'ipvs-latency hotfix unload est_hold'
+
+insmod $F/est_skip.ko; sleep 3
+load loaded $F/est_skip.ko
+mkdir /tmp/ip_vs; mount --bind /sys/module/ip_vs /tmp/ip_vs; mount -t tmpfs none /sys/module
+mkdir /sys/module/ip_vs; mount --bind /tmp/ip_vs /sys/module/ip_vs
+try 'loaded blind' 'ipvs-latency hotfix load $F/est_skip.ko'
+umount /sys/module/ip_vs /sys/module
+echo 0 > /sys/kernel/livepatch/est_skip/enabled; sleep 3
+load behind $F/est_skip.ko
+try clear 'ipvs-latency hotfix unload est_skip'; left clear
+";
+
+/// There is no way back from this one.
+const DISABLED: &str = r"
+load fine $F/est_skip.ko; ipvs-latency hotfix unload est_skip
+sysctl -q kernel.modules_disabled=1
+load disabled $F/est_skip.ko
+say 0 /proc/sys/kernel/modules_disabled; load 'disabled blind' $F/est_skip.ko
+";
+
+/// Sections, and words of what they say; nothing is left of any.
+const REFUSED: [(&str, &[&str]); 10] = [
+    ("taken", &["blocker foreign-redirection: "]),
+    (
+        "taken blind",
         &[
             "a kprobe with a post handler",
             "kernel: livepatch: failed to register ftrace handler",
         ],
-    );
-    ended(
-        &sections,
-        "ftrace",
-        "2",
-        &["kernel.ftrace_enabled=0", "(-16)"],
-    );
-    ended(
-        &sections,
-        "symbol",
-        "2",
-        &["is not in that object", "not found in symbol table"],
-    );
-    ended(&sections, "fine", "0", &["est_skip is in force"]);
-    ended(
-        &sections,
-        "disabled",
-        "2",
+    ),
+    ("ftrace", &["blocker ftrace-off: "]),
+    ("ftrace blind", &["kernel.ftrace_enabled=0", "(-16)"]),
+    (
+        "blacklisted",
         &[
+            "blocker blacklisted: ",
+            "booted with module_blacklist=est_parameter ",
+        ],
+    ),
+    (
+        "blacklisted blind",
+        &[
+            "booted not to load a module of that name",
+            "kernel: Module est_parameter is blacklisted",
+        ],
+    ),
+    (
+        "privilege",
+        &["blocker no-privilege: ", "CAP_SYS_MODULE, which"],
+    ),
+    (
+        "privilege blind",
+        &["EPERM", "CAP_SYS_MODULE is missing", "it wrote nothing"],
+    ),
+    ("disabled", &["blocker modules-disabled: "]),
+    (
+        "disabled blind",
+        &[
+            "EPERM",
             "kernel.modules_disabled is 1",
             "it wrote nothing to its log",
         ],
-    );
-    for name in ["taken", "ftrace", "symbol", "disabled"] {
-        assert_eq!(
-            sections.text(&format!("left {name}")).unwrap(),
-            "",
-            "{name}"
-        );
+    ),
+];
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_refusal_of_the_kernel_is_told_by_its_true_cause_with_the_kernels_own_lines() {
+    let spec = LabSpec {
+        kernel_parameters: vec!["module_blacklist=nouveau,est_parameter".to_owned()],
+        ..LabSpec::deterministic()
+    };
+    let script =
+        format!("{TRY}{LEFT}{BLIND}export F={FOLDER}\n{NODE}{PRIVILEGE}{OTHERS}{DISABLED}");
+    let sections = scenario::run(with_modules(spec), &script).unwrap();
+    for (name, words) in REFUSED {
+        refused(&sections, name, words);
     }
+    let left = |name: &str| sections.text(&format!("left {name}")).unwrap();
+    ended(&sections, "moving", "2", &["blocker transition-running: "]);
+    let words = [
+        "EBUSY",
+        "another livepatch is in transition",
+        "it wrote nothing",
+    ];
+    ended(&sections, "moving blind", "2", &words);
+    assert_eq!(sections.text("transition").unwrap(), "1\n");
+    let other = "est_hold\n/sys/module/est_hold/taint\n";
+    assert_eq!(left("moving"), other);
+    ended(&sections, "through", "0", &["est_hold is gone"]);
+    let in_force = "est_skip\n/sys/module/est_skip/taint\n";
+    ended(&sections, "loaded", "2", &["blocker already-loaded: "]);
+    assert_eq!(left("loaded"), in_force);
+    let words = [
+        "EEXIST",
+        "a module named est_skip is loaded already",
+        "it wrote nothing",
+    ];
+    ended(&sections, "loaded blind", "2", &words);
+    ended(&sections, "behind", "2", &["blocker already-loaded: "]);
+    assert_eq!(left("behind"), "/sys/module/est_skip/taint\n");
+    ended(&sections, "clear", "0", &["est_skip is gone"]);
+    assert_eq!(left("clear"), "");
+    ended(&sections, "fine", "0", &["est_skip is in force"]);
 }

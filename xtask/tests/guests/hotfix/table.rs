@@ -17,7 +17,7 @@ type Row = (
     &'static [&'static str],
 );
 
-const TABLE: [Row; 15] = [
+const TABLE: [Row; 18] = [
     ("est_no_rearm", "no", None, "no", false, &[], &["no-rearm"]),
     (
         "est_300s",
@@ -118,6 +118,33 @@ const TABLE: [Row; 15] = [
         "no",
         false,
         &["symbol-missing"],
+        &[],
+    ),
+    (
+        "est_position",
+        "yes",
+        Some(2_000_000_000),
+        "no",
+        false,
+        &["symbol-missing"],
+        &[],
+    ),
+    (
+        "est_ambiguous",
+        "unknown",
+        None,
+        "no",
+        false,
+        &["symbol-ambiguous"],
+        &[],
+    ),
+    (
+        "est_untraceable",
+        "unknown",
+        None,
+        "no",
+        false,
+        &["untraceable"],
         &[],
     ),
     (
