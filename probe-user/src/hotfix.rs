@@ -21,6 +21,7 @@ mod install;
 mod installed;
 mod journal;
 mod kernel_log;
+mod left_behind;
 mod list;
 mod load;
 mod loaded;

@@ -22,6 +22,7 @@ use signal_hook::{
 use super::{
     guard::Guard,
     kernel_log::KernelLog,
+    left_behind,
     reason::{self, Messages, Reasons},
     stalled::{self, Stalled, Towards},
     step::Step,
@@ -279,6 +280,17 @@ impl Drive {
         if text != self.told {
             say(&format!("{}: in transition, kept by {text}", self.name));
             self.told = text;
+        }
+    }
+
+    /// Has the probes end later and elsewhere, where the kernel does not yield: whoever ends them waits for every CPU,
+    /// and so would this process at its end.
+    pub fn leave_probes_behind(&mut self) {
+        // The guard must not take those who stay behind for us.
+        self.guarded = None;
+        let patch = self.root.join("sys/kernel/livepatch").join(&self.name);
+        if self.witness.is_some() {
+            left_behind::until_gone(&patch);
         }
     }
 

@@ -66,7 +66,6 @@ impl<'a> Conduct<'a> {
         for Finding { name, text } in notes.into_iter().flatten() {
             say(&format!("note {name}: {text}."));
         }
-        let mut drive = Drive::new(root.to_owned(), name.clone(), plan.timeout)?;
         let mut witness = Witness::start(root).with_context(|| format!("{name} is not applied"))?;
         subject.find(root, &witness)?;
         let found_ns = longest_period(witness.namespaces())?;
@@ -85,6 +84,8 @@ impl<'a> Conduct<'a> {
         if !yes {
             question::ask(&subject.question(plan, under_ns))?;
         }
+        // Only now: at the question, Ctrl-C ends this at once.
+        let mut drive = Drive::new(root.to_owned(), name, plan.timeout)?;
         if !plan.json && watch::is_at_terminal() {
             witness.open_stage(root, color)?;
             speak_on_stage(true);
@@ -137,6 +138,7 @@ impl<'a> Conduct<'a> {
     }
 
     fn end(&mut self, change: Change, (mut outcome, ending): (Outcome, Ending)) -> Outcome {
+        outcome.is_left_to_guard = matches!(ending, Ending::LeftToGuard(_));
         change.end(&ending);
         if self.plan.trial && outcome.host == Host::GivenBack {
             match self.measure("rolled back") {
@@ -192,7 +194,7 @@ impl<'a> Conduct<'a> {
         let (host, told) = Host::after(&ending);
         // What the kernel says while it is taken back counts, too.
         if let Some(line) = kernel_log::complaint(self.drive.log.lines()) {
-            judged = Judgement::aborted(format!("The kernel complained: {line}"));
+            judged = Judgement::aborted(format!("The kernel complained: {line}."));
         }
         let outcome = Outcome::of(judged, host, Some(told)).warned(warnings);
         Ok((outcome, ending))
@@ -227,6 +229,9 @@ impl<'a> Conduct<'a> {
     }
 
     fn document(mut self, outcome: Outcome) -> Document {
+        if outcome.is_left_to_guard {
+            self.drive.leave_probes_behind();
+        }
         if let Some(witness) = &mut self.drive.witness {
             witness.close_stage();
         }

@@ -51,6 +51,8 @@ pub struct Outcome {
     pub host: Host,
     /// How the way back went.
     back: Option<String>,
+    /// The kernel has not let go yet.
+    pub is_left_to_guard: bool,
 }
 
 impl Outcome {
@@ -61,6 +63,7 @@ impl Outcome {
             warnings: Vec::new(),
             host,
             back,
+            is_left_to_guard: false,
         }
     }
 
@@ -255,6 +258,7 @@ impl Document {
             warnings,
             host,
             back,
+            is_left_to_guard: _,
         } = outcome;
         let [before, after, rolled_back] = sides;
         let netns = judged.netns;

@@ -45,7 +45,7 @@ pub struct Side {
     pub is_cut_short: bool,
 }
 
-/// Why a side has no end: a clause.
+/// Why a side has no end: a sentence.
 #[derive(Debug)]
 pub struct Interrupted(pub String);
 
@@ -170,13 +170,13 @@ fn show_course(drive: &mut Drive, doing: &str, at_first: &BTreeSet<u32>, runs: u
 /// What makes it useless, or wrong, to go on.
 fn interrupted(drive: &Drive) -> Option<String> {
     if drive.is_stopped() {
-        return Some("a signal asked to end".into());
+        return Some("A signal asked to end.".into());
     }
     if let Some(line) = kernel_log::complaint(drive.log.lines()) {
-        return Some(format!("the kernel complained: {line}"));
+        return Some(format!("The kernel complained: {line}."));
     }
     let is_lost = drive.witness.as_ref().is_some_and(Witness::has_lost_ip_vs);
-    is_lost.then(|| "ip_vs was unloaded meanwhile".into())
+    is_lost.then(|| "ip_vs was unloaded meanwhile.".into())
 }
 
 fn totals(softirq: Option<&SoftirqProbe>) -> Option<Vec<u64>> {

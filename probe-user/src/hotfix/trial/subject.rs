@@ -171,19 +171,19 @@ impl Subject {
         }
     }
 
-    /// What is no longer as this put it, if something is: a clause.
+    /// What is no longer as this put it, if something is: a sentence.
     pub fn is_undone(&self, drive: &Drive) -> Option<String> {
         match &self.kind {
             Kind::Hotfix(_) => match drive.patch() {
                 Some(patch) if patch.enabled == Some(true) => None,
-                _ => Some("somebody else took the livepatch back".into()),
+                _ => Some("Somebody else took the livepatch back.".into()),
             },
             Kind::Switches { switches, .. } => {
                 let on = switches
                     .iter()
                     .find(|one| one.get().is_ok_and(|value| value != 0))?;
                 Some(format!(
-                    "somebody else set run_estimation of {}",
+                    "Somebody else set run_estimation of {}.",
                     on.namespace.display()
                 ))
             }

@@ -32,7 +32,7 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
 }
 
 /// Columns of the bar that fills as runs come.
-const BAR: usize = 20;
+const BAR: usize = 10;
 
 /// What is being done, how far it is, and what ends it. What is wrong is in the first line, too.
 fn draw_course(canvas: &mut Canvas<'_>, course: &Course) {
@@ -47,7 +47,7 @@ fn draw_course(canvas: &mut Canvas<'_>, course: &Course) {
         let seconds = left_ns.div_ceil(1_000_000_000);
         x = canvas.write(x, 0, &format!("about {seconds} s left"), Style::new()) + 1;
     }
-    canvas.write(x + 1, 0, "q ends and takes it back", canvas.look.faint());
+    canvas.write(x + 1, 0, "q ends it", canvas.look.faint());
 }
 
 fn says(canvas: &Canvas<'_>, app: &App, data: &Data) -> (String, Style) {

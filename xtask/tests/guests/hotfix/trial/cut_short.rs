@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use xtask::lab::LabSpec;
 use xtask::scenario;
 
 use super::{APPLY, Applied, big, walked};
-use crate::hotfix::{FOLDER, LEFT};
+use crate::hotfix::{FOLDER, LEFT, with_modules};
 
 /// `during NAME MOMENT WHAT ARGS...` tries one in the background, does WHAT at that moment, and waits for its end.
 const DURING: &str = r#"
@@ -113,4 +114,49 @@ fn a_node_that_changes_under_a_trial_is_never_improved() {
     for name in ["full", "taken", "doubled", "warned"] {
         assert_eq!(walked(&sections, name).0, 3, "{name}");
     }
+}
+
+/// The probes are there before the load here, and taking them away waits for that thread, too.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_thread_that_never_yields_does_not_keep_the_tool_and_the_guard_finishes() {
+    let spec = with_modules(LabSpec {
+        services: 20,
+        destinations: 2,
+        kernel_parameters: vec![
+            "nosoftlockup".into(),
+            "rcupdate.rcu_cpu_stall_suppress=1".into(),
+        ],
+        ..LabSpec::default()
+    });
+    let script = format!(
+        "{APPLY}{LEFT}{DURING}cd {FOLDER}; insmod hold_task.ko\n\
+         spins() {{ grep -lx hold_spin /proc/[0-9]*/comm; }}\n\
+         spin() {{ echo 60 > /sys/module/hold_task/parameters/spin; }}\n\
+         : > /tmp/err; ipvs-latency hotfix apply --yes --json est_hold.ko --timeout 5s > /tmp/out 2> /tmp/err & pid=$!\n\
+         until said 'measuring before'; do sleep 0.1; done; sleep 3; spin; wait $pid; code=$?\n\
+         echo == spinning; spins | wc -l; echo == stuck; cat /tmp/out; echo == stuck code; echo $code\n\
+         echo == stuck err; cat /tmp/err; echo == stuck seconds; echo 0; echo == rest\n\
+         while [ -n \"$(spins)\" ]; do sleep 1; done\n\
+         for i in $(seq 100); do guards || break; sleep 0.2; done\n\
+         left stuck; sleep 3; echo == over; ipvs-latency hotfix status; echo code $?; echo == rest\n\
+         echo == processes; pgrep ipvs-latency; true\n"
+    );
+    let sections = scenario::run(spec, &script).unwrap();
+    assert_eq!(sections.text("spinning").unwrap().trim(), "1");
+    let stuck = Applied::of(&sections, "stuck");
+    stuck.is("aborted", "needs_person", "3");
+    let why = stuck.document["why"].as_str().unwrap();
+    assert!(
+        why.contains("hold_spin") && why.contains("stays behind"),
+        "{why}"
+    );
+    assert_eq!(sections.text("left stuck").unwrap(), "");
+    let over = sections.text("over").unwrap();
+    assert!(over.ends_with("code 0\n"), "{over}");
+    assert_eq!(
+        sections.text("processes").unwrap(),
+        "",
+        "nobody stays for good"
+    );
 }

@@ -29,7 +29,7 @@ fn a_trial_is_shown_as_it_goes_and_told_at_its_end() {
         .at("asked")
         .shows(&["load the livepatch est_skip", "[y/N]"]);
     let before = recording.at("before");
-    before.shows(&["measuring before", "of 6 runs", "q ends and takes it back"]);
+    before.shows(&["measuring before", "of 6 runs", "q ends it"]);
     assert!(before.is_alternate());
     recording
         .at("after")
