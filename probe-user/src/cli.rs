@@ -393,6 +393,9 @@ pub struct WatchArgs {
 fn some_duration(text: &str) -> Result<Duration, String> {
     let forms = "write a number and a unit, as in 500us, 30s or 2m";
     let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; {forms}"))?;
+    if duration > Duration::from_hours(24 * 365) {
+        return Err(format!("it is over a year; {forms}"));
+    }
     if duration.is_zero() {
         return Err(format!("it is zero; {forms}"));
     }

@@ -8,7 +8,10 @@ mod model;
 mod probe;
 mod watch;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 use cli::{Cli, Command};
@@ -37,7 +40,8 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Nobody may be there to read it.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::from(CANNOT_TELL)
         }
     }

@@ -40,6 +40,8 @@ pub struct Admitted {
     pub period_ns: Option<u64>,
     /// What is worth knowing of it.
     pub notes: Vec<Finding>,
+    /// The warnings that were accepted.
+    accept: Vec<String>,
 }
 
 impl File {
@@ -116,8 +118,23 @@ impl File {
             name,
             period_ns,
             notes: findings.notes,
+            accept: accept.to_vec(),
         };
         Ok((admitted, lock))
+    }
+}
+
+impl Admitted {
+    /// Looks at this node once more, on which others may have worked meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When it must not be loaded any more.
+    pub fn is_still(&self, root: &Path, state_dir: &Path) -> anyhow::Result<()> {
+        let node = Node::read(root, state_dir, &self.module, &self.sha256);
+        let findings = Findings::of(&self.module, &node);
+        accepted(&findings, &self.accept)
+            .with_context(|| format!("{} is not loaded", self.file.display()))
     }
 }
 

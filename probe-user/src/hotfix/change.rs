@@ -113,6 +113,22 @@ impl Change {
         })
     }
 
+    /// Notes that it is in place.
+    pub fn is_in_place(&self) {
+        if let Some(name) = &self.name {
+            settle(&self.root, &self.state_dir, name);
+        }
+    }
+
+    /// Notes that it is being taken back.
+    pub fn is_on_its_way_back(&self) {
+        if let Some(name) = &self.name
+            && let Err(error) = advance(&self.root, &self.state_dir, name, Phase::Unloading)
+        {
+            say(&format!("warning: {error}; going on without"));
+        }
+    }
+
     /// The guard.
     pub fn guard(&self) -> &Guard {
         &self.guard
@@ -136,8 +152,7 @@ pub fn settle(root: &Path, state_dir: &Path, name: &str) {
     let phase = if root.join("sys/kernel/livepatch").join(name).exists() {
         Phase::InForce
     } else if root.join("sys/module").join(name).exists() {
-        // It may still be called from somewhere.
-        Phase::Unloading
+        Phase::Left
     } else {
         Phase::Gone
     };

@@ -289,8 +289,11 @@ impl Drive {
         // The guard must not take those who stay behind for us.
         self.guarded = None;
         let patch = self.root.join("sys/kernel/livepatch").join(&self.name);
+        let asking = self.steps.iter().map(Step::pid);
+        let mut files: Vec<PathBuf> = asking.map(|pid| format!("/proc/{pid}").into()).collect();
+        files.push(patch);
         if self.witness.is_some() {
-            left_behind::until_gone(&patch);
+            left_behind::until_gone(&files);
         }
     }
 
@@ -347,22 +350,27 @@ thread_local! {
     /// speaks.
     static HEARD: Cell<Vec<String>> = const { Cell::new(Vec::new()) };
     static IS_ON_STAGE: Cell<bool> = const { Cell::new(false) };
+    /// All that was said on stage: the screen goes, and it is told once more.
+    static TOLD: Cell<Vec<String>> = const { Cell::new(Vec::new()) };
 }
 
 /// From here on what is said goes to the screen, or no longer.
 pub fn speak_on_stage(on_stage: bool) {
     IS_ON_STAGE.set(on_stage);
     if !on_stage {
-        HEARD.take().iter().for_each(|text| say(text));
+        HEARD.take();
+        TOLD.take().iter().for_each(|text| say(text));
     }
 }
 
 /// Tells on standard error. That nobody reads it must not end us half way.
 pub fn say(text: &str) {
     if IS_ON_STAGE.get() {
-        let mut heard = HEARD.take();
-        heard.push(text.to_owned());
-        HEARD.set(heard);
+        for kept in [&HEARD, &TOLD] {
+            let mut texts = kept.take();
+            texts.push(text.to_owned());
+            kept.set(texts);
+        }
         return;
     }
     let _ = writeln!(io::stderr(), "{text}");

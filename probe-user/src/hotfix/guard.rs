@@ -6,6 +6,7 @@
 //! call, the guard waits for that too, and finishes when the kernel lets go.
 
 use std::{
+    fs::File,
     io::{self, PipeWriter, Read as _, Write as _},
     os::fd::OwnedFd,
     os::unix::process::CommandExt as _,
@@ -55,7 +56,8 @@ impl Guarded<'_> {
             }
             Self::Switches(switches) => {
                 let flag = |switch: &Switch| {
-                    let namespace = switch.namespace.clone();
+                    // Not by its name: that may soon stand for another namespace.
+                    let namespace = switch.held_as();
                     let from = SwitchedFrom {
                         namespace,
                         value: switch.found,
@@ -168,9 +170,11 @@ fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> 
     }
     let lock = nix::unistd::dup(io::stderr())?;
     let _lock = Lock::inherited(lock.into());
-    switch::set_back(&switches)?;
+    // What is said from here on must not end up in the lock's file.
+    nix::unistd::dup2_stderr(File::open("/dev/null")?)?;
+    set_back(&switches);
     if let Some(name) = &args.name {
-        take_back(root, name)?;
+        take_back(root, name);
         drop(messages);
         change::settle(root, state_dir, name);
     }
@@ -189,17 +193,37 @@ fn is_dismissed() -> bool {
     }
 }
 
-/// Takes the hotfix back, however long the kernel needs.
-fn take_back(root: &Path, name: &str) -> anyhow::Result<()> {
-    let mut drive = Drive::unattended(root.to_owned(), name.to_owned());
-    loop {
-        let out = unload::out_of_force(&mut drive, false)?;
-        if out.is_none() {
-            match unload::remove(&mut drive)? {
-                Removed::Yes | Removed::Kept(_) => return Ok(()),
-                Removed::NotYet(_) => {}
-            }
+/// Sets the switches back, however often that has to be tried. They are gone when `ip_vs` is.
+fn set_back(switches: &[Switch]) {
+    while let Err(error) = switch::set_back(switches) {
+        if error.kind() == io::ErrorKind::NotFound {
+            return;
         }
         sleep(BETWEEN_TRIES);
     }
+}
+
+/// Takes the hotfix back, however long the kernel needs, and whatever this process lacks meanwhile.
+fn take_back(root: &Path, name: &str) {
+    loop {
+        let mut drive = Drive::unattended(root.to_owned(), name.to_owned());
+        while let Ok(is_over) = try_once(&mut drive) {
+            if is_over {
+                return;
+            }
+            sleep(BETWEEN_TRIES);
+        }
+        sleep(BETWEEN_TRIES);
+    }
+}
+
+/// Whether nothing is left to do.
+fn try_once(drive: &mut Drive) -> anyhow::Result<bool> {
+    if unload::out_of_force(drive, false)?.is_some() {
+        return Ok(false);
+    }
+    Ok(match unload::remove(drive)? {
+        Removed::Yes | Removed::Kept(_) => true,
+        Removed::NotYet(_) => false,
+    })
 }

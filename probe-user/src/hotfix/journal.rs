@@ -32,6 +32,8 @@ pub enum Phase {
     InForce,
     /// It is being taken back, or that was cut off.
     Unloading,
+    /// It is out of force, and its module is still loaded.
+    Left,
     /// Its module is gone.
     Gone,
     /// The node was shut down in good order while it was in force, or after its module was removed.
@@ -67,7 +69,7 @@ impl Entry {
         match self.phase {
             // Minutes at most: who shut it down then had reason to.
             Phase::Loading | Phase::Unloading => true,
-            Phase::InForce => !was_orderly,
+            Phase::InForce | Phase::Left => !was_orderly,
             Phase::Gone => {
                 let soon = self.since_s + AFTERMATH_S;
                 !was_orderly && boot.began_s.is_some_and(|began_s| began_s <= soon)
@@ -233,6 +235,8 @@ mod tests {
             (InForce, &cut, true),
             (InForce, &late, true),
             (InForce, &orderly, false),
+            (Left, &cut, true),
+            (Left, &orderly, false),
             (InForce, &before, true),
             (Gone, &cut, true),
             (Gone, &late, false),

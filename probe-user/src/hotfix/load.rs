@@ -122,10 +122,13 @@ pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<End
             let removed = unload::remove(drive)?;
             let kept_by = drive.kept_by();
             Some(match removed {
-                Removed::Yes => Ending::GivenBack(format!(
-                    "{name} was taken back before it was in force, and its module removed: every task runs the old \
-                     code. What kept it: {kept_by}"
-                )),
+                Removed::Yes => {
+                    let back = format!(
+                        "{name} was taken back before it was in force, and its module removed: every task runs the old \
+                         code. What kept it: {kept_by}"
+                    );
+                    unload::watched(drive, module.replaces_estimator(), false, back)?
+                }
                 Removed::NotYet(why) | Removed::Kept(why) => Ending::HalfDone(format!(
                     "{name} was taken back before it was in force, but {why}"
                 )),

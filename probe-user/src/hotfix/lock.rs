@@ -5,11 +5,16 @@ use std::{
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     process,
+    thread::sleep,
+    time::Duration,
 };
 
 use thiserror::Error;
 
 const FILE: &str = "lock";
+
+const TRIES: u32 = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// Why it cannot be had.
 #[derive(Debug, Error)]
@@ -45,10 +50,14 @@ impl Lock {
             .truncate(false)
             .open(&path)
             .map_err(unavailable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&mut file))),
-            Err(TryLockError::Error(error)) => return Err(unavailable(error)),
+        for left in (0..TRIES).rev() {
+            match file.try_lock() {
+                Ok(()) => break,
+                // Whoever only asks who has it holds it for a moment.
+                Err(TryLockError::WouldBlock) if left > 0 => sleep(BETWEEN_TRIES),
+                Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&mut file))),
+                Err(TryLockError::Error(error)) => return Err(unavailable(error)),
+            }
         }
         let mut lock = Self(file);
         lock.sign().map_err(unavailable)?;

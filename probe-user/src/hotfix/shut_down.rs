@@ -46,7 +46,7 @@ fn note(state_dir: &Path, boot: &Boot) -> Result<Vec<String>, JournalError> {
     let entries = journal.entries().iter();
     let concerned: Vec<_> = entries
         .filter(|entry| entry.boot_id == boot.id)
-        .filter(|entry| matches!(entry.phase, Phase::InForce | Phase::Gone))
+        .filter(|entry| matches!(entry.phase, Phase::InForce | Phase::Left | Phase::Gone))
         .map(|entry| (entry.sha256.clone(), entry.name.clone()))
         .collect();
     for (sha256, _) in &concerned {

@@ -3,8 +3,9 @@
 use std::{
     fs::{self, File},
     io,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
-    thread,
+    process, thread,
 };
 
 use nix::sched::{CloneFlags, setns};
@@ -44,6 +45,16 @@ impl Switch {
             opened: File::open(namespace)?,
             file: root.join("proc/sys/net/ipv4/vs/run_estimation"),
         })
+    }
+
+    /// Inode number of the namespace.
+    pub fn netns(&self) -> Option<u32> {
+        u32::try_from(self.opened.metadata().ok()?.ino()).ok()
+    }
+
+    /// A file by which another process can have the namespace, as long as this process has it.
+    pub fn held_as(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", process::id(), self.opened.as_raw_fd()).into()
     }
 
     /// What it is set to.

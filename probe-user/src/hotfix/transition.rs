@@ -107,7 +107,9 @@ impl Transition {
             // Somebody else took it back.
             return Next::BackAgain;
         }
-        if now < self.timeout && !stop {
+        // Before the kernel has begun, there is nothing that could be turned.
+        let has_not_begun = asking && seen == Seen::Gone;
+        if now < self.timeout && (!stop || has_not_begun) {
             return Next::Wait;
         }
         self.turned = Some(now);
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn a_load_arrives_turns_back_or_is_stuck() {
         use {Next::*, Seen::*};
-        let tables: [&[Look]; 7] = [
+        let tables: [&[Look]; 8] = [
             &[
                 (0, Gone, true, false, Wait),
                 (1, Moving, false, false, Wait),
@@ -172,6 +174,12 @@ mod tests {
                 (42, Gone, true, false, Stuck),
             ],
             &[(1, Gone, false, false, BackAgain)],
+            // A signal that comes before the kernel has begun waits for that.
+            &[
+                (0, Gone, true, true, Wait),
+                (1, Moving, false, true, TurnBack),
+                (2, Gone, false, true, BackAgain),
+            ],
         ];
         for looks in tables {
             walk(Towards::Patched, looks);

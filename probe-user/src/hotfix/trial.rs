@@ -27,7 +27,7 @@ use std::{
 use anyhow::Context as _;
 
 use self::{conduct::Conduct, document::Document, plan::Plan, subject::Subject};
-use super::witness::Run;
+use super::{drive::say, witness::Run};
 use crate::cli::{ApplyArgs, ColorWhen};
 
 /// Applies a hotfix, or the switch, and tells what it did.
@@ -54,9 +54,10 @@ pub fn run(
         Err(error) => return Err(error),
     };
     // That nobody reads it changes nothing about what was done.
-    let written = write(&document, args.json);
-    let code = document.code();
-    written.map(|()| ExitCode::from(code))
+    if let Err(error) = write(&document, args.json) {
+        say(&format!("error: {error:#}"));
+    }
+    Ok(ExitCode::from(document.code()))
 }
 
 fn write(document: &Document, json: bool) -> anyhow::Result<()> {

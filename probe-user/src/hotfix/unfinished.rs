@@ -64,9 +64,14 @@ pub fn read(root: &Path, state_dir: &Path) -> Result<Vec<Unfinished>, JournalErr
         sha256: entry.sha256.clone(),
         phase: entry.phase,
         since: entry.since(),
-        process: process.clone(),
+        process: None,
     });
-    Ok(told.collect())
+    let mut told: Vec<Unfinished> = told.collect();
+    // There is one change at a time: the one that was noted last.
+    if let Some(last) = told.last_mut() {
+        last.process.clone_from(&process);
+    }
+    Ok(told)
 }
 
 #[cfg(test)]
@@ -120,7 +125,8 @@ mod tests {
         let lines = told();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[1].contains("gone: its removal"), "{lines:?}");
-        assert!(lines[0].contains("is at it"), "{lines:?}");
+        assert!(lines[0].contains("nobody is at it"), "{lines:?}");
+        assert!(lines[1].contains("is at it"), "{lines:?}");
         drop(lock);
     }
 }

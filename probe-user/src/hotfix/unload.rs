@@ -25,7 +25,7 @@ use crate::{
     cli::{StepKind, UnloadArgs},
     kernel::{
         livepatch::{self, Livepatch},
-        time,
+        prerequisites, time,
     },
 };
 
@@ -98,9 +98,11 @@ fn check(root: &Path, name: &str) -> anyhow::Result<()> {
 /// When the node is left half way.
 pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
     let name = drive.name.clone();
-    let is_estimators = drive
-        .patch()
-        .is_some_and(|patch| replaces_estimator(&patch));
+    // Where the kernel no longer tells what it replaced, it may have been the estimator.
+    let is_estimators = match drive.patch() {
+        Some(patch) => replaces_estimator(&patch),
+        None => prerequisites::examine(&drive.root).is_ok(),
+    };
     if let Some(ending) = out_of_force(drive, asked_for)? {
         // What must go is not left in force because of a task that did not leave it in time.
         return Ok(match ending {
@@ -122,24 +124,31 @@ pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
         }
     }
     let gone = format!("{name} is gone: no task runs its code, and its module is removed");
-    let is_seen = if is_estimators && drive.root.join("sys/module/ip_vs").exists() {
-        observed(drive, asked_for)?
-    } else {
-        Ok(String::new())
-    };
-    let seen = match is_seen {
-        Ok(seen) => seen,
-        Err(waits) => {
-            return Ok(Ending::HalfDone(format!(
-                "{gone}. Of the estimators that are to run again: {waits}"
-            )));
-        }
-    };
-    let done = format!("{gone}{seen}");
-    Ok(if asked_for {
-        Ending::Done(done)
-    } else {
-        Ending::GivenBack(done)
+    Ok(match watched(drive, is_estimators, asked_for, gone)? {
+        Ending::GivenBack(done) if asked_for => Ending::Done(done),
+        ending => ending,
+    })
+}
+
+/// Adds to what was done that every estimator ran since, where one may have run other code.
+///
+/// # Errors
+///
+/// When the probes cannot be read.
+pub fn watched(
+    drive: &mut Drive,
+    is_estimators: bool,
+    heed_signals: bool,
+    done: String,
+) -> anyhow::Result<Ending> {
+    if !is_estimators || !drive.root.join("sys/module/ip_vs").exists() {
+        return Ok(Ending::GivenBack(done));
+    }
+    Ok(match observed(drive, heed_signals)? {
+        Ok(seen) => Ending::GivenBack(format!("{done}{seen}")),
+        Err(waits) => Ending::HalfDone(format!(
+            "{done}. Of the estimators that are to run again: {waits}"
+        )),
     })
 }
 
@@ -221,6 +230,10 @@ pub fn remove(drive: &mut Drive) -> anyhow::Result<Removed> {
 }
 
 /// Waits for a run of every estimator: what was seen, or those that did not run and what is known of them.
+///
+/// # Errors
+///
+/// When the probes cannot be read.
 pub fn observed(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Result<String, String>> {
     if drive.witness.is_none() {
         match Witness::start(&drive.root) {
@@ -233,6 +246,11 @@ pub fn observed(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Result<
     let timeout_ns = u64::try_from(drive.timeout.as_nanos()).unwrap_or(u64::MAX);
     let latest_ns = since_ns.saturating_add(timeout_ns);
     while let Some(witness) = &drive.witness {
+        // What was seen before is no longer so.
+        if witness.looked_ns() < since_ns {
+            drive.pause()?;
+            continue;
+        }
         let estimators = witness.since(since_ns);
         let counted = estimators
             .iter()

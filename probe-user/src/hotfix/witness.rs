@@ -14,6 +14,7 @@ use crate::{
 pub struct Witness {
     watcher: Watcher,
     looked: Instant,
+    looked_ns: u64,
     /// When the last run of each namespace began, in nanoseconds of `CLOCK_MONOTONIC`.
     last: BTreeMap<u32, u64>,
     namespaces: Vec<NamespaceView>,
@@ -69,6 +70,7 @@ impl Witness {
         let mut witness = Self {
             watcher,
             looked: Instant::now(),
+            looked_ns: 0,
             last: BTreeMap::new(),
             namespaces: Vec::new(),
             phase: None,
@@ -116,6 +118,7 @@ impl Witness {
             }
         }
         let overview = self.watcher.overview()?;
+        self.looked_ns = overview.now_ns;
         self.namespaces.clone_from(&overview.namespaces);
         if let Some(stage) = &mut self.stage {
             stage.show(overview);
@@ -196,6 +199,11 @@ impl Witness {
         let report = self.watcher.summary()?;
         let phase = self.phase.take().unwrap_or_default();
         Ok((phase, report, self.namespaces.clone()))
+    }
+
+    /// When the last look was, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub fn looked_ns(&self) -> u64 {
+        self.looked_ns
     }
 
     /// Every namespace that was seen, as of the last look.

@@ -11,6 +11,7 @@ pub fn warning(_: &Module, node: &Node) -> Option<Finding> {
     let when = match entry.phase {
         Phase::Loading => "while it was being loaded",
         Phase::Unloading => "while it was being taken back",
+        Phase::Left => "while it was out of force, with its module still loaded",
         Phase::Gone => "minutes after its module was removed",
         Phase::InForce | Phase::ShutDown => "while it was in force",
     };

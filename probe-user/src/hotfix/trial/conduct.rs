@@ -20,7 +20,7 @@ use crate::{
         drive::{Drive, say, speak_on_stage},
         ending::Ending,
         findings::Finding,
-        kernel_log, period,
+        period,
         witness::Witness,
     },
     kernel::{prerequisites, time},
@@ -129,7 +129,7 @@ impl<'a> Conduct<'a> {
             .drive
             .guarded_by(change.guard())
             .map_err(Into::into)
-            .and_then(|()| self.tried());
+            .and_then(|()| self.tried(&change));
         let tried = tried.unwrap_or_else(|error| {
             let ending = Ending::of(Err(error), &self.drive.name);
             (Outcome::left(&ending), ending)
@@ -143,9 +143,12 @@ impl<'a> Conduct<'a> {
         if self.plan.trial && outcome.host == Host::GivenBack {
             match self.measure("rolled back") {
                 Ok(Ok(side)) => self.rolled_back = Some(side),
-                Ok(Err(Interrupted(reason))) => outcome.add(&format!(
-                    "The runs after the way back were not all measured: {reason}"
-                )),
+                Ok(Err(Interrupted(reason))) => {
+                    outcome.add(&format!(
+                        "The runs after the way back were not all measured: {reason}"
+                    ));
+                    outcome.abort_by(self.drive.log.complaint());
+                }
                 Err(error) => outcome.add(&format!(
                     "The runs after the way back cannot be measured: {error:#}"
                 )),
@@ -155,10 +158,16 @@ impl<'a> Conduct<'a> {
     }
 
     /// The change itself: what is to be told, and how it ended for the guard.
-    fn tried(&mut self) -> anyhow::Result<(Outcome, Ending)> {
+    fn tried(&mut self, change: &Change) -> anyhow::Result<(Outcome, Ending)> {
+        if self.drive.is_stopped() {
+            let reason = "A signal asked to end.".to_owned();
+            let ending = Ending::Refused(reason.clone());
+            return Ok((Outcome::aborted(reason, Host::Unchanged), ending));
+        }
         if let Some(ending) = self.subject.put_in_place(&mut self.drive)? {
             return self.not_in_place(ending);
         }
+        change.is_in_place();
         let doing = self.tell_side("after");
         let subject = &self.subject;
         let softirq = self.softirq.as_ref();
@@ -171,8 +180,13 @@ impl<'a> Conduct<'a> {
                     .before
                     .as_ref()
                     .context("nothing was measured before")?;
-                let judged = judge::judge(before, &after, self.plan, self.root_netns);
+                let changed = self.subject.changed();
+                let changed = changed.as_ref();
+                let judged = judge::judge(before, &after, self.plan, changed, self.root_netns);
                 warnings = judge::warnings(before, &after, &judged, self.plan);
+                warnings.extend(self.drive.log.trouble().map(|trouble| {
+                    format!("What the kernel wrote to its log was not all seen {trouble}.")
+                }));
                 self.after = Some(after);
                 judged
             }
@@ -190,10 +204,12 @@ impl<'a> Conduct<'a> {
             self.subject.name(),
             judged.verdict
         ));
+        change.is_on_its_way_back();
         let ending = self.subject.take_back(&mut self.drive)?;
         let (host, told) = Host::after(&ending);
         // What the kernel says while it is taken back counts, too.
-        if let Some(line) = kernel_log::complaint(self.drive.log.lines()) {
+        self.drive.log.read();
+        if let Some(line) = self.drive.log.complaint() {
             judged = Judgement::aborted(format!("The kernel complained: {line}."));
         }
         let outcome = Outcome::of(judged, host, Some(told)).warned(warnings);

@@ -89,7 +89,8 @@ impl Outcome {
             return Self::refused(text.clone());
         }
         let (host, text) = Host::after(ending);
-        Self::aborted(text, host)
+        let back = Some(text.clone()).filter(|_| host == Host::NeedsPerson);
+        Self::of(Judgement::aborted(text), host, back)
     }
 
     /// Adds a sentence.
@@ -99,6 +100,13 @@ impl Outcome {
             back.push_str(". ");
         }
         back.push_str(sentence);
+    }
+
+    /// What the kernel complains of makes all else void.
+    pub fn abort_by(&mut self, complaint: Option<&str>) {
+        if let Some(line) = complaint {
+            self.judged = Judgement::aborted(format!("The kernel complained: {line}."));
+        }
     }
 
     /// Whether the kernel's log is to be shown with it.

@@ -1,5 +1,7 @@
 //! Two sides, as the verdict wants them, and what a reader of it should know besides.
 
+use std::collections::BTreeSet;
+
 use super::{
     Namespace, Phase,
     plan::Plan,
@@ -14,11 +16,18 @@ const TRAFFIC_MOVED: u64 = 2;
 /// Connections and packets below which traffic says nothing.
 const LITTLE_TRAFFIC: u64 = 100;
 
-/// Judges what was seen before against what was seen under the change.
-pub fn judge(before: &Side, after: &Side, plan: &Plan, root_netns: Option<u32>) -> Judgement {
+/// Judges what was seen before against what was seen under the change, of the namespaces that were `changed`.
+pub fn judge(
+    before: &Side,
+    after: &Side,
+    plan: &Plan,
+    changed: Option<&BTreeSet<u32>>,
+    root_netns: Option<u32>,
+) -> Judgement {
     let namespaces = namespaces(before, after, plan);
     Evidence {
         namespaces: &namespaces,
+        changed,
         root_netns,
         runs: plan.runs,
         min_effect_percent: plan.min_effect_percent,

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     hotfix::{
         drive::Drive,
-        kernel_log,
         witness::{Phase, Run, Witness},
     },
     kernel::time,
@@ -87,11 +86,18 @@ pub fn measure(
         drive.pause()?;
     };
     let (phase, report, namespaces) = measuring(drive)?.end_phase()?;
+    // Up to its very end.
+    drive.log.read();
+    if let Some(reason) = interrupted(drive) {
+        return Ok(Err(Interrupted(reason)));
+    }
     let Phase { start_ns, runs } = phase;
     let later = read_counters(drive);
     let timer_softirq_ns = spent_ns.zip(totals(softirq)).map(|(before, after)| {
         let pairs = before.iter().zip(after);
-        pairs.map(|(before, after)| after - before).collect()
+        pairs
+            .map(|(before, after)| after.saturating_sub(*before))
+            .collect()
     });
     let pairs = || {
         let counted = counted.iter();
@@ -172,7 +178,7 @@ fn interrupted(drive: &Drive) -> Option<String> {
     if drive.is_stopped() {
         return Some("A signal asked to end.".into());
     }
-    if let Some(line) = kernel_log::complaint(drive.log.lines()) {
+    if let Some(line) = drive.log.complaint() {
         return Some(format!("The kernel complained: {line}."));
     }
     let is_lost = drive.witness.as_ref().is_some_and(Witness::has_lost_ip_vs);

@@ -76,6 +76,16 @@ impl Subject {
         })
     }
 
+    /// Inode numbers of the namespaces that it changes; `None`: all.
+    pub fn changed(&self) -> Option<BTreeSet<u32>> {
+        match &self.kind {
+            Kind::Hotfix(_) => None,
+            Kind::Switches { switches, .. } => {
+                Some(switches.iter().filter_map(Switch::netns).collect())
+            }
+        }
+    }
+
     /// The hotfix, if it is one.
     pub fn hotfix(&self) -> Option<&Admitted> {
         match &self.kind {
@@ -140,7 +150,10 @@ impl Subject {
             .take()
             .context("this was put in place once already")?;
         match &self.kind {
-            Kind::Hotfix(hotfix) => Change::of_file(root, state_dir, lock, hotfix),
+            Kind::Hotfix(hotfix) => {
+                hotfix.is_still(root, state_dir)?;
+                Change::of_file(root, state_dir, lock, hotfix)
+            }
             Kind::Switches { switches, .. } => Change::of_switches(root, state_dir, lock, switches),
         }
     }
@@ -179,12 +192,18 @@ impl Subject {
                 _ => Some("Somebody else took the livepatch back.".into()),
             },
             Kind::Switches { switches, .. } => {
-                let on = switches
-                    .iter()
-                    .find(|one| one.get().is_ok_and(|value| value != 0))?;
+                // As the last look at the estimators found them: that costs the side under test nothing.
+                let witness = drive.witness.as_ref()?;
+                let ours: Vec<u32> = switches.iter().filter_map(Switch::netns).collect();
+                let mut views = witness.namespaces().iter();
+                let is_on = |view: &&NamespaceView| {
+                    ours.contains(&view.netns)
+                        && view.run_estimation.is_some_and(|value| value != 0)
+                };
+                let on = views.find(is_on)?;
                 Some(format!(
-                    "Somebody else set run_estimation of {}.",
-                    on.namespace.display()
+                    "Somebody else set run_estimation of netns {}.",
+                    on.netns
                 ))
             }
         }

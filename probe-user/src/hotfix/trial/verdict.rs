@@ -12,7 +12,7 @@ mod comparison;
 mod selection;
 mod why;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
@@ -76,6 +76,8 @@ impl Verdict {
 pub struct Evidence<'a> {
     /// The namespaces that were there in both phases.
     pub namespaces: &'a [Namespace],
+    /// Inode numbers of the namespaces that were changed, one of which is judged; `None`: all.
+    pub changed: Option<&'a BTreeSet<u32>>,
     /// Inode number of the root namespace.
     pub root_netns: Option<u32>,
     /// How many runs a side were asked for.
@@ -124,7 +126,7 @@ impl Evidence<'_> {
     /// The verdict, the first that applies.
     #[must_use]
     pub fn judge(&self) -> Judgement {
-        let selection = Selection::of(self.namespaces, self.effect());
+        let selection = Selection::of(self.namespaces, self.effect(), self.changed);
         let (verdict, why) = match (self.disabled(), &selection) {
             (Some(why), _) => (Verdict::Disabled, why),
             (None, Some(selection)) => self.compared(selection),

@@ -1,5 +1,7 @@
 //! Which namespace a verdict rests on, and which others are heard.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::Namespace,
     comparison::{self, Comparison},
@@ -32,8 +34,12 @@ pub struct Selection<'a> {
 
 impl<'a> Selection<'a> {
     /// `None` where nothing ran before.
-    pub fn of(namespaces: &'a [Namespace], effect: f64) -> Option<Self> {
-        let judged = judged(namespaces)?;
+    pub fn of(
+        namespaces: &'a [Namespace],
+        effect: f64,
+        changed: Option<&BTreeSet<u32>>,
+    ) -> Option<Self> {
+        let judged = judged(namespaces, changed)?;
         let least = MATTERS * run_time(judged);
         let others = namespaces
             .iter()
@@ -55,16 +61,21 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// The one with the largest stall before. Of those that are close to it, the one whose runs take the most time in both
+/// Of those that were changed, the one with the largest stall before. Of those that are close to it, the one whose runs take the most time in both
 /// phases together: by the phase before alone, of many alike the one that happened to be slow would be chosen, and be
 /// faster afterwards whatever was done. Both phases together do not know which is which.
-fn judged(namespaces: &[Namespace]) -> Option<&Namespace> {
-    let largest = namespaces
-        .iter()
+fn judged<'a>(
+    namespaces: &'a [Namespace],
+    changed: Option<&BTreeSet<u32>>,
+) -> Option<&'a Namespace> {
+    let candidates = || {
+        let all = namespaces.iter();
+        all.filter(|one| changed.is_none_or(|changed| changed.contains(&one.netns)))
+    };
+    let largest = candidates()
         .filter_map(stall_before)
         .max_by(f64::total_cmp)?;
-    let close = namespaces
-        .iter()
+    let close = candidates()
         .filter(|namespace| stall_before(namespace).is_some_and(|stall| stall >= CLOSE * largest));
     close.max_by(|one, other| run_time(one).total_cmp(&run_time(other)))
 }

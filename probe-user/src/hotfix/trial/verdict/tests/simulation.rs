@@ -74,6 +74,7 @@ fn shares(trials: u32, mut trial: impl FnMut() -> Vec<Namespace>) -> [f64; 2] {
     for _ in 0..trials {
         let evidence = Evidence {
             namespaces: &trial(),
+            changed: None,
             root_netns: None,
             runs: RUNS,
             min_effect_percent: 5.0,

@@ -13,6 +13,7 @@ const BEFORE: [f64; 6] = [3871.0, 3875.2, 3870.4, 3868.9, 3873.3, 3872.1];
 fn judged(namespaces: &[Namespace]) -> Judgement {
     let evidence = Evidence {
         namespaces,
+        changed: None,
         root_netns: Some(ROOT),
         runs: 6,
         min_effect_percent: 5.0,
@@ -310,6 +311,7 @@ fn the_minimum_effect_is_told_as_it_was_given() {
     for (min_effect_percent, told) in [(7.0, "within the 7 % "), (2.5, "within the 2.5 % ")] {
         let evidence = Evidence {
             namespaces: &[namespace(ROOT, &BEFORE, &scaled(1.0))],
+            changed: None,
             root_netns: None,
             runs: 6,
             min_effect_percent,
@@ -324,6 +326,7 @@ fn four_runs_as_long_as_before_but_rarer_are_not_unchanged() {
     rarer.after = phase(&BEFORE[..4], 5_120_000_000);
     let evidence = Evidence {
         namespaces: &[rarer],
+        changed: None,
         root_netns: None,
         runs: 4,
         min_effect_percent: 5.0,
