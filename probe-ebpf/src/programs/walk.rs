@@ -23,7 +23,7 @@ use probe_ebpf::{
     snapshot::{LENGTH_UNKNOWN, NO_SWITCH, Outcome, WalkLists},
 };
 
-use super::kernel_memory::{entry, read};
+use super::kernel_memory::{entry, read, read_or_zero};
 use crate::maps::{ESTIMATORS, Estimator, OFFSETS, OPERATIONS_LOST, SNAPSHOTS};
 
 /// Steps of one snapshot, namespaces plus entries walked: what bounds the time that tasks wait for it.
@@ -274,7 +274,7 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>)
         return 1;
     };
     let timer = walk.ipvs + u64::from(offsets.ipvs_est_timer);
-    let flags = read::<u32>(timer, offsets.timer_flags).unwrap_or(0);
+    let flags: u32 = read_or_zero(timer, offsets.timer_flags);
     let run_estimation = if offsets.ipvs_run_estimation == ABSENT {
         NO_SWITCH
     } else {
@@ -295,12 +295,12 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>)
         kind: SnapshotKind::Estimator as u32,
         netns: walk.netns,
         ipvs: walk.ipvs,
-        pending: u32::from(read::<u64>(timer, offsets.timer_pprev).unwrap_or(0) != 0),
+        pending: u32::from(read_or_zero::<u64>(timer, offsets.timer_pprev) != 0),
         cpu: flags & TIMER_CPU_MASK,
-        generation: read(walk.ipvs, offsets.ipvs_gen).unwrap_or(0),
+        generation: read_or_zero(walk.ipvs, offsets.ipvs_gen),
         level: flags >> TIMER_LEVEL_SHIFT,
-        expires: read(timer, offsets.timer_expires).unwrap_or(0),
-        function: read(timer, offsets.timer_function).unwrap_or(0),
+        expires: read_or_zero(timer, offsets.timer_expires),
+        function: read_or_zero(timer, offsets.timer_function),
         run_estimation,
         seeded,
         walked: walk.length,
