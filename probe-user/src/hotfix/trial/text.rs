@@ -212,7 +212,7 @@ fn write_picture(document: &Document, out: &mut impl Write) -> io::Result<()> {
 /// The numbers behind the sentences.
 fn write_tests(document: &Document, out: &mut impl Write) -> io::Result<()> {
     let tests = &document.tests;
-    let ratio = |ratio: Option<f64>| ratio.map(|ratio| format!("{ratio:.3} times as before"));
+    let ratio = |ratio: Option<f64>| ratio.map(|ratio| format!("{ratio:.4} times as before"));
     let percent = |percent: f64| format!("{percent:+.2} %");
     let interval = tests
         .shift_interval_percent

@@ -178,8 +178,8 @@ fn a_tool_that_is_killed_in_any_phase_leaves_the_node_unpatched_and_ticking() {
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test --soak"]
 fn soak_a_tool_that_is_killed_at_any_moment_leaves_the_node_unpatched_and_ticking() {
-    for part in 0..10 {
-        let delays = (part * 300..part * 300 + 300).step_by(15);
+    for part in 0..5 {
+        let delays = (part * 600..part * 600 + 600).step_by(50);
         let kill = |delay_ms| Kill::of(&format!("sleep {}", f64::from(delay_ms) / 1000.0));
         let kills: Vec<Kill> = delays.map(kill).collect();
         let (loads, unloads) = kill_at(&kills, &kills);
@@ -226,12 +226,14 @@ fn a_file_under_which_the_node_went_down_is_refused_on_the_next_boot_until_it_is
         "--accept crashed-here-before",
     ];
     ended(&sections, "refused", "2", &words);
-    ended(
-        &sections,
-        "refused",
-        "2",
-        &["while it was being taken back", "est_own_timer.ko"],
-    );
+    ended(&sections, "refused", "2", &["est_own_timer.ko"]);
+    // Whether the command had ended by then, is chance.
+    let said = sections.text("refused err").unwrap();
+    let moments = [
+        "while it was being taken back",
+        "after its module was removed",
+    ];
+    assert!(moments.iter().any(|moment| said.contains(moment)), "{said}");
     ended(&sections, "inforce", "2", &["while it was in force"]);
     for name in ["refused", "inforce"] {
         assert_eq!(

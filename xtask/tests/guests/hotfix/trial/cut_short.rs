@@ -72,7 +72,7 @@ fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was(
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_node_that_changes_under_a_trial_is_never_improved() {
-    let more = "for i in $(seq 10000); do echo \"-A -t 198.18.$((i / 250)).$((i % 250)):81\"; done | ipvsadm -R";
+    let more = "for i in $(seq 10000); do echo \"-A -t 198.18.$((i / 250)).$((i % 250)):81 -s rr\"; done | ipvsadm -R";
     let script = format!(
         "{APPLY}{LEFT}{DURING}cd {FOLDER}; truth_begin\n\
          mkdir -p /full; mount -t tmpfs -o size=64k none /full; mkdir /full/state; echo 1 > /full/state/lock\n\
