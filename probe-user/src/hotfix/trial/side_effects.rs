@@ -63,23 +63,39 @@ fn frozen(after: &Side, netns: Option<u32>) -> Option<String> {
 fn wrong_rates(after: &Side, host: Host) -> Option<String> {
     let gaps = after.namespaces.iter().filter_map(|view| view.period_ns);
     let period_ns = gaps.max().filter(|gap_ns| *gap_ns > SLOW_PERIOD_NS)?;
-    #[allow(clippy::cast_precision_loss, reason = "a gap is told by two digits")]
-    let times = period_ns as f64 / USUAL_PERIOD_NS;
+    let wrong = Wrong::after(period_ns);
     if host == Host::Patched {
         return Some(format!(
-            "Rates are shown {times:.1} times too high as long as it is in place: the estimators run {} apart, and the \
+            "Rates are shown {:.1} times too high as long as it is in place: the estimators run {} apart, and the \
              kernel divides by 2 s whatever has passed.",
+            wrong.times,
             readable(period_ns)
         ));
     }
-    // The first rate is too high by so many times the truth.
-    let excess = (1.0 - KEPT_PER_RUN) * (times - 1.0);
-    let runs = ((NEAR / excess).ln() / KEPT_PER_RUN.ln()).ceil().max(1.0);
     Some(format!(
         "Rates are wrong for about {} after the first run that comes back: it counts {} of traffic as 2 s.",
-        period::shown(seconds_ns(runs * 2.0)),
+        period::shown(seconds_ns(wrong.runs * 2.0)),
         readable(period_ns)
     ))
+}
+
+/// What a gap between two runs makes of rates.
+struct Wrong {
+    /// How many times the kernel's two seconds it is.
+    times: f64,
+    /// Runs until they are near the truth again.
+    runs: f64,
+}
+
+impl Wrong {
+    fn after(gap_ns: u64) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "a gap is told by two digits")]
+        let times = gap_ns as f64 / USUAL_PERIOD_NS;
+        // The first rate is too high by so many times the truth.
+        let excess = (1.0 - KEPT_PER_RUN) * (times - 1.0);
+        let runs = ((NEAR / excess).ln() / KEPT_PER_RUN.ln()).ceil().max(1.0);
+        Self { times, runs }
+    }
 }
 
 #[allow(
@@ -89,4 +105,24 @@ fn wrong_rates(after: &Side, host: Host) -> Option<String> {
 )]
 fn seconds_ns(seconds: f64) -> u64 {
     (seconds.max(0.0) * 1e9) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Worked out run by run: a quarter of each new rate, three quarters of the old one.
+    #[test]
+    fn rates_are_near_the_truth_after_as_many_runs_as_the_kernels_average_takes() {
+        for gap_s in [5_u32, 20, 300] {
+            let mut rate = 0.75 + 0.25 * f64::from(gap_s) / 2.0;
+            let mut runs = 0.0;
+            while rate > 1.1 {
+                rate = 0.75 * rate + 0.25;
+                runs += 1.0;
+            }
+            let told = Wrong::after(u64::from(gap_s) * 1_000_000_000).runs;
+            assert!((told - runs).abs() < 0.5, "{gap_s} s: {told}, {runs}");
+        }
+    }
 }
