@@ -12,7 +12,7 @@ const HELD: &str = r#"
 held() {
     sleep 2
     echo "== held $1"
-    echo "processes $(ls -d /proc/[0-9]* | wc -l)"
+    echo "processes of ours $(pgrep -c ipvs-latency)"
     echo "modules $(wc -l < /proc/modules)"
     echo "kprobes $(wc -l < /sys/kernel/debug/kprobes/list)"
     echo "redirected $(wc -l < /sys/kernel/tracing/enabled_functions)"
