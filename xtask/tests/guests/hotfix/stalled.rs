@@ -118,7 +118,7 @@ fn a_kernel_thread_that_never_yields_is_named_and_not_waited_for() {
     let script = format!(
         "{TRY}{LEFT}\
          spins() {{ grep -lx hold_spin /proc/[0-9]*/comm; }}\n\
-         guarded() {{ pgrep -f 'hotfix guard' > /dev/null; }}\n\
+         guarded() {{ pgrep -f '^/proc/self/exe .*hotfix guard' > /dev/null; }}\n\
          insmod {FOLDER}/hold_task.ko; echo 60 > /sys/module/hold_task/parameters/spin; sleep 1\n\
          began=$(cut -d. -f1 /proc/uptime)\n\
          try stuck 'ipvs-latency hotfix load {FOLDER}/est_hold.ko --timeout 5s'\n\

@@ -88,3 +88,8 @@ fn walked(sections: &Sections, name: &str) -> (usize, usize) {
     let walked = runs.iter().filter(|run| run.lasted_ns > 1_000_000).count();
     (walked, runs.len() - walked)
 }
+
+/// Whether the big estimator ran whole at its own rhythm: 6.1 seconds hold three or four of its periods.
+fn ticks(sections: &Sections, name: &str) -> bool {
+    (3..=4).contains(&walked(sections, name).0)
+}

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use xtask::lab::LabSpec;
 use xtask::scenario;
 
-use super::{APPLY, Applied, big, walked};
+use super::{APPLY, Applied, big, ticks, walked};
 use crate::hotfix::{FOLDER, LEFT};
 
 /// Name, arguments, verdict, state under it, host, exit code.
@@ -104,7 +104,10 @@ fn every_row(spec: LabSpec) {
         );
         // Three periods of two seconds, and the wheel's rounding.
         let (walks, rest) = walked(&sections, name);
-        assert_eq!(walks, 3, "{name}: the node does what it did");
+        assert!(
+            (3..=4).contains(&walks),
+            "{name}: the node does what it did: {walks}"
+        );
         assert!(rest >= others * 3, "{name}: {rest} of {others} namespaces");
         let rolled_back = &applied.document["rolled_back"];
         assert_eq!(
@@ -154,7 +157,7 @@ fn soak_the_hotfix_that_runs_every_five_minutes_is_rarer_and_comes_back_when_its
     patient.is("improved", "given_back", "0");
     patient.state_after("SLOWED");
     assert!(patient.said.contains("note length"), "{}", patient.said);
-    assert_eq!(walked(&sections, "patient").0, 3);
+    assert!(ticks(&sections, "patient"));
     let hasty = Applied::of(&sections, "hasty");
     hasty.is("improved", "needs_person", "3");
     assert_eq!(walked(&sections, "hasty").0, 0, "its pending expiry is far");
