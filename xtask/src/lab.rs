@@ -95,6 +95,8 @@ impl Default for LabSpec {
 pub struct Outcome {
     /// The command's exit code, 128 and the signal's number where one ended it, or [`TIME_LIMIT`], [`KERNEL_PANIC`].
     pub code: u8,
+    /// What the lab has to say of a run that was cut short.
+    pub notice: Option<String>,
     /// What the command wrote on standard output.
     pub stdout: Vec<u8>,
     /// What the command wrote on standard error.

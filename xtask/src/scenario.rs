@@ -39,8 +39,9 @@ pub fn run(mut spec: LabSpec, script: &str) -> Result<Sections> {
     let stdout = String::from_utf8(outcome.stdout).context("the script printed no text")?;
     ensure!(
         outcome.code == 0,
-        "the script ended with {}:\n{stdout}\n{noise}",
-        outcome.code
+        "the script ended with {} ({}):\n{stdout}\n{noise}",
+        outcome.code,
+        outcome.notice.as_deref().unwrap_or("by itself"),
     );
     ensure!(
         !["WARNING:", "BUG:", "Oops"]
@@ -95,6 +96,13 @@ impl Sections {
     }
 }
 
+/// Calls told and runs traced, held against each other.
+struct Paired<'a> {
+    pairs: Vec<(&'a Value, Run)>,
+    /// Runs of the window that no call is.
+    unseen: Vec<Run>,
+}
+
 /// What `ipvs-latency watch --json` told.
 #[derive(Debug)]
 pub struct Watched {
@@ -147,8 +155,8 @@ impl Watched {
     /// Each call with the run that it must be: the one in whose time it began, on the same CPU.
     ///
     /// # Errors
-    /// When a call is no run, two calls are the same run, or a run of the window has no call.
-    pub fn matched(&self, truth: &[Run]) -> Result<Vec<(&Value, Run)>> {
+    /// When a call is no run, or two calls are the same run.
+    fn paired(&self, truth: &[Run]) -> Result<Paired<'_>> {
         let window = self.window()?;
         let mut left: Vec<Run> = truth.to_vec();
         let mut pairs = Vec::new();
@@ -161,7 +169,35 @@ impl Watched {
             pairs.push((call, left.swap_remove(run)));
         }
         left.retain(|run| window.contains(&run.begin_ns) && run.end_ns() < window.end);
-        ensure!(left.is_empty(), "runs without a call: {left:?}");
+        Ok(Paired {
+            pairs,
+            unseen: left,
+        })
+    }
+
+    /// How many runs of the window have no call: as many as the summary tells of as missed.
+    ///
+    /// # Errors
+    /// When it tells of more or fewer, or of lost ones, or a call is no run of its own.
+    pub fn missed(&self, truth: &[Run]) -> Result<u64> {
+        let unseen = self.paired(truth)?.unseen;
+        let summary = self.only("summary")?;
+        let missed = number(summary, "missed")?;
+        ensure!(number(summary, "lost")? == 0, "lost runs: {summary}");
+        ensure!(
+            unseen.len() as u64 == missed,
+            "{missed} are told as missed, but these runs have no call: {unseen:?}"
+        );
+        Ok(missed)
+    }
+
+    /// Each call with the run that it must be.
+    ///
+    /// # Errors
+    /// When a call is no run, two calls are the same run, or a run of the window has no call.
+    pub fn matched(&self, truth: &[Run]) -> Result<Vec<(&Value, Run)>> {
+        let Paired { pairs, unseen } = self.paired(truth)?;
+        ensure!(unseen.is_empty(), "runs without a call: {unseen:?}");
         Ok(pairs)
     }
 }

@@ -17,6 +17,10 @@ use crate::wire::{Fill, Run, Size, ToGuest};
 /// How long a command may take to obey a signal before the guest is stopped.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a guest may take until its command starts: several times what the slowest kind takes. One that hangs is
+/// told from one whose command is slow.
+const START_LIMIT: Duration = Duration::from_mins(4);
+
 /// Something that happened, for the thread that decides.
 pub enum Event {
     /// PID 1 waits for what to make.
@@ -52,10 +56,19 @@ pub struct Ended {
     pub notice: Option<String>,
     /// Whether the command was cut off, with the guest that it ran in.
     pub is_cut_off: bool,
+    /// Where the run was then.
+    pub stage: Stage,
     /// Guest time it took to make services and destinations.
     pub filled_in: Duration,
     /// What the kernel wrote.
     pub console: String,
+}
+
+impl Ended {
+    /// Whether the time limit was reached before the command could start.
+    pub fn has_hung_early(&self) -> bool {
+        self.code == TIME_LIMIT && self.is_cut_off && self.stage != Stage::Command
+    }
 }
 
 /// The side of the user: what is shown there, and what changes there as the run goes on.
@@ -80,6 +93,17 @@ pub enum Stage {
     Ready,
     /// The command runs.
     Command,
+}
+
+impl Stage {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Boot => "while it booted",
+            Self::Fill => "while IPVS was filled",
+            Self::Ready => "before its command started",
+            Self::Command => "while its command ran",
+        }
+    }
 }
 
 /// What becomes standard input when the command starts.
@@ -110,9 +134,9 @@ pub struct Conversation {
     pub fill: Fill,
     /// What it is to do, until it has been told.
     pub run: Option<Box<Run>>,
-    /// When the run has to be over.
-    pub deadline: Instant,
-    /// How long that was from the start.
+    /// When it was started.
+    pub started: Instant,
+    /// How long all of it may take.
     pub time_limit: Duration,
 }
 
@@ -123,7 +147,7 @@ enum End {
     /// The machine stopped before.
     Gone,
     /// The time limit.
-    TimeLimit,
+    TimeLimit { whereabouts: String },
     /// A signal to this process.
     Signal(i32),
     /// PID 1, or what feeds it, gave up.
@@ -135,6 +159,7 @@ impl Conversation {
     pub fn hold(mut self, events: &Receiver<Event>, host: &mut dyn Host) -> Result<Ended> {
         let end = self.wait(events, host);
         host.say("");
+        let limit = self.time_limit();
         let status = self.machine.stop();
         let said = self.machine.complaints();
         let console = self.console.text();
@@ -148,15 +173,14 @@ impl Conversation {
                 (code, None)
             }
             End::Signal(number) => (128 + u8::try_from(number)?, None),
-            End::TimeLimit => {
-                let limit = self.time_limit.as_secs();
-                (
-                    TIME_LIMIT,
-                    Some(format!(
-                        "the time limit of {limit} s was reached; the guest was stopped\n{tail}"
-                    )),
-                )
-            }
+            End::TimeLimit { whereabouts } => (
+                TIME_LIMIT,
+                Some(format!(
+                    "the time limit of {} s was reached {}; the guest was stopped\n{whereabouts}\n{tail}",
+                    limit.as_secs(),
+                    self.stage.words(),
+                )),
+            ),
             End::Gone if console::has_panicked(&console) => (
                 KERNEL_PANIC,
                 Some(format!("the guest's kernel panicked\n{tail}")),
@@ -171,6 +195,7 @@ impl Conversation {
             code,
             notice: notice.map(|notice| notice.trim_end().to_owned()),
             is_cut_off,
+            stage: self.stage,
             console,
             filled_in: filled,
         })
@@ -181,11 +206,11 @@ impl Conversation {
         let mut last_signal = None;
         self.enter(self.stage, host)?;
         loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let left = self.deadline().saturating_duration_since(Instant::now());
             let event = match events.recv_timeout(left) {
                 Ok(event) => event,
                 Err(RecvTimeoutError::Timeout) => {
-                    return Ok(last_signal.map_or(End::TimeLimit, End::Signal));
+                    return Ok(last_signal.map_or_else(|| self.too_late(), End::Signal));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(End::Gone),
             };
@@ -209,10 +234,28 @@ impl Conversation {
                 }
                 Event::Signal(number) => {
                     last_signal = Some(number);
-                    self.deadline = self.deadline.min(Instant::now() + GRACE);
+                    let grace = self.started.elapsed() + GRACE;
+                    self.time_limit = self.time_limit.min(grace);
                     self.talk.say(&ToGuest::Signal(number));
                 }
             }
+        }
+    }
+
+    fn time_limit(&self) -> Duration {
+        match self.stage {
+            Stage::Command => self.time_limit,
+            _ => self.time_limit.min(START_LIMIT),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.started + self.time_limit()
+    }
+
+    fn too_late(&mut self) -> End {
+        End::TimeLimit {
+            whereabouts: self.machine.whereabouts(),
         }
     }
 

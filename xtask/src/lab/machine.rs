@@ -146,13 +146,32 @@ impl Machine {
                     &json!({ "uri": format!("exec:cat >'{target}'") }),
                 )
             })
-            .and_then(|_| self.qmp.wait_for("query-migrate", "completed"));
+            .and_then(|_| self.qmp.wait_for("query-migrate", "completed"))
+            // Told as completed a moment before QEMU is done with it.
+            .and_then(|()| self.qmp.wait_for("query-status", "postmigrate"));
         self.proceed()?;
         saved
     }
 
     fn proceed(&mut self) -> Result<()> {
         self.qmp.order("cont", &json!({})).map(|_| ())
+    }
+
+    /// What QEMU says of a machine that does not get on: whether it runs, and where its CPUs are.
+    pub fn whereabouts(&mut self) -> String {
+        let status = self.qmp.order("query-status", &json!({}));
+        let registers = self.qmp.order(
+            "human-monitor-command",
+            &json!({ "command-line": "info registers -a" }),
+        );
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let registers = registers.map_or_else(
+            |error| error.to_string(),
+            |text| text.as_str().unwrap_or_default().replace('\r', ""),
+        );
+        let telling = |line: &&str| ["CPU#", "RIP="].iter().any(|word| line.contains(word));
+        let lines: Vec<&str> = registers.lines().filter(telling).collect();
+        format!("{status}\n{}", lines.join("\n"))
     }
 
     /// Stops the machine, if it has not ended by itself.

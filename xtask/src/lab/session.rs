@@ -109,7 +109,7 @@ impl Session {
             }),
             fill,
             run: Some(Box::new(run)),
-            deadline: Instant::now() + self.spec.timeout,
+            started: Instant::now(),
             time_limit: self.spec.timeout,
         };
         conversation.hold(&receiver, host)

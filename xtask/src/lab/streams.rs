@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
-use super::conversation::{Event, Host};
+use super::conversation::{Ended, Event, Host};
 use super::progress::Progress;
 use super::session::{Session, Streams};
 use super::terminal::{self, Raw};
@@ -88,8 +88,18 @@ fn watch_signals(events: Sender<Event>) -> Result<()> {
     Ok(())
 }
 
-/// Runs with nothing on standard input and keeps what the command writes.
+/// Runs with nothing on standard input and keeps what the command writes. A guest that hangs before its command
+/// starts is given up, which is told, and another one is started.
 pub fn capture(spec: &LabSpec, command: Vec<String>) -> Result<Outcome> {
+    let (ended, outcome) = attempt(spec, command.clone())?;
+    if !ended.has_hung_early() {
+        return Ok(outcome);
+    }
+    eprintln!("lab: {}; started again", ended.notice.unwrap_or_default());
+    attempt(spec, command).map(|(_, outcome)| outcome)
+}
+
+fn attempt(spec: &LabSpec, command: Vec<String>) -> Result<(Ended, Outcome)> {
     let session = Session::prepare(spec, command, &mut Nobody)?;
     let [out, err] = [Memory::default(), Memory::default()];
     let streams = Streams {
@@ -99,13 +109,15 @@ pub fn capture(spec: &LabSpec, command: Vec<String>) -> Result<Outcome> {
         terminal: None,
     };
     let ended = session.run(streams, mpsc::channel(), &mut Nobody)?;
-    Ok(Outcome {
+    let outcome = Outcome {
         code: ended.code,
+        notice: ended.notice.clone(),
         stdout: out.take(),
         stderr: err.take(),
-        console: ended.console,
+        console: ended.console.clone(),
         filled_in: ended.filled_in,
-    })
+    };
+    Ok((ended, outcome))
 }
 
 /// No one to show anything to.

@@ -117,6 +117,22 @@ fn a_run_over_its_time_limit_is_stopped() {
 }
 
 #[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_guest_that_never_gets_to_its_command_is_told_from_one_that_takes_too_long() {
+    let spec = LabSpec {
+        timeout: Duration::from_secs(5),
+        kernel_parameters: vec!["rdinit=/usr/bin/sleep -- infinity".to_owned()],
+        ..LabSpec::default()
+    };
+    let outcome = run(&spec, "true");
+    assert_eq!(outcome.code, TIME_LIMIT);
+    let notice = outcome.notice.unwrap();
+    for word in ["while it booted", "running", "RIP="] {
+        assert!(notice.contains(word), "no {word:?} in {notice}");
+    }
+}
+
+#[test]
 fn what_the_lab_cannot_do_is_said_in_one_sentence() {
     for (arguments, said) in [
         (

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xtask::lab::LabSpec;
-use xtask::scenario::{self, Sections};
+use xtask::scenario::{self, Sections, number};
 
 use super::{FOLDER, LEFT, TRY, with_modules};
 
@@ -33,7 +33,7 @@ fn cycle(cycles: u32) -> Sections {
     };
     let script = format!(
         "{TRY}{LEFT}{HELD}\
-         ipvs-latency watch --json > /tmp/watched & watch=$!\n\
+         truth_begin; ipvs-latency watch --json > /tmp/watched & watch=$!\n\
          sh -c 'while :; do ipvsadm -A -t 203.0.113.9:99; ipvsadm -a -t 203.0.113.9:99 -r 203.0.113.10; \
          ipvsadm -D -t 203.0.113.9:99; sleep 0.1; done' & churn=$!\n\
          failed=0\n\
@@ -43,8 +43,8 @@ fn cycle(cycles: u32) -> Sections {
          for i in $(seq {cycles}); do cycle; done > /tmp/told 2>&1\n\
          held after; left all; echo == failed; echo $failed; grep error /tmp/told; echo == rest\n\
          kill $churn; wait $churn; kill -INT $watch; wait $watch\n\
-         try status 'ipvs-latency hotfix status'; grep '\"summary\"' /tmp/watched > /tmp/last\n\
-         echo == watched; cat /tmp/last; echo == log; dmesg -r | grep '^<[0-4]>'; true\n"
+         echo == truth; truth_runs; truth_end; try status 'ipvs-latency hotfix status'\n\
+         echo == watched; cat /tmp/watched; echo == log; dmesg -r | grep '^<[0-4]>'; true\n"
     );
     scenario::run(with_modules(spec), &script).unwrap()
 }
@@ -62,13 +62,12 @@ fn leaves_nothing(cycles: u32) {
     assert_eq!(text("status code"), "0\n", "{}", text("status"));
     assert_eq!(text("log"), "", "the kernel warned");
     let watched = sections.watched("watched").unwrap();
-    let summary = watched.only("summary").unwrap();
-    for none in ["lost", "missed"] {
-        assert_eq!(summary[none], 0, "{summary}");
-    }
+    // A run that interrupts one of the probes on services coming and going has no call, but is told.
+    let missed = watched.missed(&sections.truth("truth").unwrap()).unwrap();
+    let calls = number(watched.only("summary").unwrap(), "calls").unwrap();
     assert!(
-        summary["calls"].as_u64().unwrap() > u64::from(cycles),
-        "{summary}"
+        calls > u64::from(cycles) && missed * 100 < calls,
+        "{missed} of {calls}"
     );
 }
 

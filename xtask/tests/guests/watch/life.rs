@@ -97,6 +97,31 @@ impl Life {
     }
 }
 
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn runs_that_interrupt_a_probe_on_a_service_are_told_as_missed() {
+    let spec = LabSpec {
+        netns: 50,
+        ..LabSpec::default()
+    };
+    let life = Life::run(
+        spec,
+        r#"
+        for way in A D; do
+            seq -f "-$way -t 203.0.113.9:%.0f" 1000
+        done > /tmp/services
+        sh -c 'while :; do ipvsadm -R < /tmp/services; done' & churn=$!
+        sleep 30; kill $churn"#,
+    );
+    let missed = life
+        .watched
+        .missed(&life.sections.truth("truth").unwrap())
+        .unwrap();
+    let calls = number(life.watched.only("summary").unwrap(), "calls").unwrap();
+    // Saturated as no node is, one in fifty goes unseen.
+    assert!(calls > 500 && missed * 10 < calls, "{missed} of {calls}");
+}
+
 /// `rounds` times: `ip_vs` goes, stays away for a moment that differs each time, and comes back; then a service comes and
 /// goes.
 fn reloads(rounds: usize) -> Life {
