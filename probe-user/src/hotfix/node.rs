@@ -3,18 +3,20 @@
 
 mod disk;
 mod past;
-mod patches;
 mod symbols;
 mod tracing;
 
 use std::{fs, path::Path};
 
 use super::{digest::Digest, module::Module};
-use crate::kernel::{btf, prerequisites, time};
+use crate::kernel::{
+    btf,
+    livepatch::{self, Livepatch},
+    prerequisites, time,
+};
 
 pub use disk::OnDisk;
 pub use past::Past;
-pub use patches::Patch;
 pub use symbols::Symbols;
 pub use tracing::Traced;
 
@@ -44,7 +46,7 @@ pub struct Node {
     /// Whether a module of its name is loaded.
     pub name_taken: bool,
     /// Livepatches that are in force, or on their way.
-    pub patches: Vec<Patch>,
+    pub patches: Vec<Livepatch>,
     /// Functions of the names that the module replaces.
     pub symbols: Option<Symbols>,
     /// What ftrace says of these functions.
@@ -94,7 +96,7 @@ impl Node {
                 .name
                 .as_ref()
                 .is_some_and(|name| there(&format!("sys/module/{name}"))),
-            patches: patches::read(root),
+            patches: livepatch::read(root).unwrap_or_default(),
             symbols: Symbols::read(root, module).ok(),
             traced: Traced::read(root, module),
             on_disk: OnDisk::read(root, &release),

@@ -86,10 +86,8 @@ impl Status {
 
     /// Estimators that are dead, or are late without a livepatch in force that would explain it.
     fn troubled(&self) -> Vec<&Timer> {
-        let is_replaced = self.livepatches.iter().any(|entry| {
-            let mut functions = entry.objects.iter().flat_map(|object| &object.functions);
-            functions.any(|function| function == ESTIMATOR)
-        });
+        let mut objects = self.livepatches.iter().flat_map(|entry| &entry.objects);
+        let is_replaced = objects.any(|object| object.has(ESTIMATOR));
         let estimators = self.estimators.iter().flatten();
         estimators
             .filter(|timer| match timer.state {

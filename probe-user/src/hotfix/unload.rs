@@ -23,10 +23,7 @@ use super::{
 };
 use crate::{
     cli::{StepKind, UnloadArgs},
-    kernel::{
-        livepatch::{self, Livepatch},
-        prerequisites, time,
-    },
+    kernel::{livepatch, prerequisites, time},
 };
 
 /// Takes a hotfix back, or all that are ours to take back.
@@ -100,7 +97,7 @@ pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
     let name = drive.name.clone();
     // Where the kernel no longer tells what it replaced, it may have been the estimator.
     let is_estimators = match drive.patch() {
-        Some(patch) => replaces_estimator(&patch),
+        Some(patch) => patch.replaces(ESTIMATOR),
         None => prerequisites::examine(&drive.root).is_ok(),
     };
     if let Some(ending) = out_of_force(drive, asked_for)? {
@@ -150,11 +147,6 @@ pub fn watched(
             "{done}. Of the estimators that are to run again: {waits}"
         )),
     })
-}
-
-fn replaces_estimator(patch: &Livepatch) -> bool {
-    let mut functions = patch.objects.iter().flat_map(|object| &object.functions);
-    functions.any(|function| function == ESTIMATOR)
 }
 
 /// Takes the hotfix out of force: no task runs its code when this gives nothing, and else that is how it ended.

@@ -20,6 +20,21 @@ pub struct Livepatch {
     pub objects: Vec<Object>,
 }
 
+impl Livepatch {
+    /// Whether it replaces that function, in whatever object.
+    #[must_use]
+    pub fn replaces(&self, function: &str) -> bool {
+        self.objects.iter().any(|object| object.has(function))
+    }
+
+    /// Whether it replaces that function of that object.
+    #[must_use]
+    pub fn replaces_in(&self, object: &str, function: &str) -> bool {
+        let mut objects = self.objects.iter();
+        objects.any(|one| one.name == object && one.has(function))
+    }
+}
+
 /// The functions that a livepatch replaces in one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Object {
@@ -29,6 +44,14 @@ pub struct Object {
     pub patched: Option<bool>,
     /// Names of the functions replaced.
     pub functions: Vec<String>,
+}
+
+impl Object {
+    /// Whether that function is among those replaced.
+    #[must_use]
+    pub fn has(&self, function: &str) -> bool {
+        self.functions.iter().any(|name| name == function)
+    }
 }
 
 /// The livepatches under `root`, by name; `None` where the kernel has no livepatching.
@@ -125,7 +148,11 @@ mod tests {
                 object("vmlinux", None, "do_it"),
             ],
         };
-        assert_eq!(read(root.path()), Some(vec![expected]));
+        assert_eq!(read(root.path()), Some(vec![expected.clone()]));
+        assert!(expected.replaces("do_it") && !expected.replaces("do_something"));
+        assert!(
+            expected.replaces_in("vmlinux", "do_it") && !expected.replaces_in("ip_vs", "do_it")
+        );
     }
 
     #[test]

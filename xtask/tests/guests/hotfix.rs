@@ -52,6 +52,30 @@ try() {
 /// What is there of livepatches, by the kernel's own files: `left NAME`, a section.
 const LEFT: &str = "left() { echo == left $1; ls /sys/kernel/livepatch; grep -l K /sys/module/*/taint; echo == rest; }\n";
 
+/// Once `hold_task` is there: `nap SECONDS` puts a task to sleep in the function that `est_hold` replaces, and `spin
+/// SECONDS` keeps the last CPU with a kernel thread that never yields, as long as `spins`. `guards` succeeds while one
+/// guards a change, and `unguarded` waits for its end, for 15 s at most.
+const HOLD: &str = r#"
+nap() { sh -c "echo $1 > /sys/module/hold_task/parameters/nap" & napping=$!; sleep 0.5; }
+spin() { echo $1 > /sys/module/hold_task/parameters/spin; }
+spins() { grep -lx hold_spin /proc/[0-9]*/comm; }
+guards() { pgrep -f '^/proc/self/exe .*hotfix guard' > /dev/null; }
+unguarded() { for i in $(seq 150); do guards || return 0; sleep 0.1; done; return 1; }
+"#;
+
+/// A guest in which a kernel thread may spin for long without the kernel giving up.
+fn patient() -> LabSpec {
+    with_modules(LabSpec {
+        services: 20,
+        destinations: 2,
+        kernel_parameters: vec![
+            "nosoftlockup".into(),
+            "rcupdate.rcu_cpu_stall_suppress=1".into(),
+        ],
+        ..LabSpec::default()
+    })
+}
+
 /// `load NAME FILE` tries that, and tells what is left. `hide` and `show` ftrace's files, and `say TEXT FILE` and
 /// `unsay FILE` what a file holds: what the checks beforehand do not see, the kernel has to refuse.
 const BLIND: &str = r#"

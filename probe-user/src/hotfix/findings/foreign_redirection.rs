@@ -6,8 +6,11 @@ use super::{Finding, Module, Node};
 /// share theirs.
 pub fn blocker(_: &Module, node: &Node) -> Option<Finding> {
     let redirected = node.traced.redirected.as_ref()?;
-    let patched =
-        |object: &str, function: &str| node.patches.iter().any(|patch| patch.has(object, function));
+    let patched = |object: &str, function: &str| {
+        node.patches
+            .iter()
+            .any(|patch| patch.replaces_in(object, function))
+    };
     let foreign = redirected
         .iter()
         .find(|one| !patched(&one.object, &one.function))?;

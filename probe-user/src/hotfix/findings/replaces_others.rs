@@ -31,7 +31,7 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
     let shared = |one: &&crate::hotfix::module::Replaced| {
         node.patches
             .iter()
-            .any(|patch| patch.has(&one.object, &one.function))
+            .any(|patch| patch.replaces_in(&one.object, &one.function))
     };
     let shared = module.replaces.iter().find(shared);
     Some(Finding::new(

@@ -1,8 +1,9 @@
 use super::*;
 use crate::hotfix::{
     module::{Answer, Replaced, tests::sample},
-    node::{OnDisk, Patch, Symbols, Traced},
+    node::{OnDisk, Symbols, Traced},
 };
+use crate::kernel::livepatch::{Livepatch, Object};
 
 const KALLSYMS: &str = "ffffffffc09f1230 t estimation_timer\t[ip_vs]\n";
 
@@ -29,11 +30,16 @@ fn node() -> Node {
     }
 }
 
-fn patch(name: &str, function: &str) -> Patch {
-    Patch {
+fn patch(name: &str, function: &str) -> Livepatch {
+    Livepatch {
         name: name.into(),
-        in_transition: false,
-        replaces: vec![("ip_vs".into(), function.into())],
+        enabled: Some(true),
+        transition: Some(false),
+        objects: vec![Object {
+            name: "ip_vs".into(),
+            patched: Some(true),
+            functions: vec![function.into()],
+        }],
     }
 }
 
@@ -110,9 +116,8 @@ fn each_blocker_is_told_alone() {
             node.patches = vec![patch("other", "ip_vs_in")];
         }),
         ("transition-running", |_, node| {
-            let in_transition = true;
-            node.patches = vec![Patch {
-                in_transition,
+            node.patches = vec![Livepatch {
+                transition: Some(true),
                 ..patch("other", "ip_vs_in")
             }];
         }),

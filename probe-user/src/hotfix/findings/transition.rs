@@ -4,7 +4,10 @@ use super::{Finding, Module, Node};
 
 /// EBUSY, without a word in the kernel's log: there is one transition at a time.
 pub fn blocker(_: &Module, node: &Node) -> Option<Finding> {
-    let running = node.patches.iter().find(|patch| patch.in_transition)?;
+    let running = node
+        .patches
+        .iter()
+        .find(|patch| patch.transition == Some(true))?;
     let name = &running.name;
     Some(Finding::new(
         "transition-running",

@@ -93,7 +93,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why, in sentences.
     pub why: String,
-    /// Inode number of the namespace that was judged.
+    /// Inode number of the namespace that it rests on.
     pub netns: Option<u32>,
     /// What was found there.
     pub tests: Tests,
@@ -127,17 +127,19 @@ impl Evidence<'_> {
     #[must_use]
     pub fn judge(&self) -> Judgement {
         let selection = Selection::of(self.namespaces, self.effect(), self.changed);
-        let (verdict, why) = match (self.disabled(), &selection) {
-            (Some(why), _) => (Verdict::Disabled, why),
+        let (verdict, judged, why) = match (self.disabled(), &selection) {
+            (Some(why), selection) => {
+                let judged = selection.as_ref().map(|selection| &selection.judged);
+                (Verdict::Disabled, judged, why)
+            }
             (None, Some(selection)) => self.compared(selection),
-            (None, None) => (Verdict::Inconclusive, why::nothing_before()),
+            (None, None) => (Verdict::Inconclusive, None, why::nothing_before()),
         };
-        let judged = selection.map(|selection| selection.judged);
         Judgement {
             verdict,
             why,
-            netns: judged.as_ref().map(Comparison::netns),
-            tests: judged.map(|judged| judged.tests()).unwrap_or_default(),
+            netns: judged.map(Comparison::netns),
+            tests: judged.map(Comparison::tests).unwrap_or_default(),
         }
     }
 
@@ -157,10 +159,15 @@ impl Evidence<'_> {
         Some(why::disabled(&first.after, &place, all.count()))
     }
 
-    fn compared(&self, selection: &Selection<'_>) -> (Verdict, String) {
+    /// The verdict, the namespace that it rests on, and why.
+    fn compared<'s, 'n>(
+        &self,
+        selection: &'s Selection<'n>,
+    ) -> (Verdict, Option<&'s Comparison<'n>>, String) {
         let judged = &selection.judged;
-        let say = |verdict, of: &Comparison<'_>, clause: String| {
-            (verdict, format!("In {}, {clause}.", self.name(of.netns())))
+        let say = |verdict, of: &'s Comparison<'n>, clause: String| {
+            let why = format!("In {}, {clause}.", self.name(of.netns()));
+            (verdict, Some(of), why)
         };
         if let Some(lengths) = judged.moved() {
             return say(Verdict::Inconclusive, judged, why::moved(judged, lengths));

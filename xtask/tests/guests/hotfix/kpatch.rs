@@ -4,7 +4,7 @@ use xtask::lab::LabSpec;
 use xtask::scenario;
 use xtask::userland;
 
-use super::{FOLDER, LEFT, TRY, ended, with_modules};
+use super::{FOLDER, HOLD, LEFT, TRY, ended, with_modules};
 
 const SCRIPT: &str = r"
 try theirs 'kpatch load $F/est_skip.ko'
@@ -27,8 +27,7 @@ try upper 'ipvs-latency hotfix unload est_same_name'
 try lower 'kpatch unload est_skip'; left lower
 
 insmod $F/hold_task.ko
-sh -c 'echo 60 > /sys/module/hold_task/parameters/nap' & napping=$!
-sleep 1; kpatch load $F/est_hold.ko > /dev/null 2>&1 & loading=$!
+nap 60; kpatch load $F/est_hold.ko > /dev/null 2>&1 & loading=$!
 sleep 5; try midway 'ipvs-latency hotfix status'
 try meanwhile 'ipvs-latency hotfix load $F/est_skip.ko'
 try turned 'ipvs-latency hotfix unload est_hold --timeout 90s'
@@ -44,7 +43,7 @@ fn what_kpatch_loads_is_seen_and_taken_back_and_what_we_load_kpatch_sees_and_tak
     };
     let mut spec = with_modules(LabSpec::deterministic());
     spec.copies.extend(programs);
-    let script = format!("{TRY}{LEFT}export F={FOLDER}\n{SCRIPT}");
+    let script = format!("{TRY}{LEFT}{HOLD}export F={FOLDER}\n{SCRIPT}");
     let sections = scenario::run(spec, &script).unwrap();
     let done = |name: &str, words: &[&str]| ended(&sections, name, "0", words);
     let nothing_left = |name: &str| {

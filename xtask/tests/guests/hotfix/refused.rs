@@ -4,7 +4,7 @@
 use xtask::lab::LabSpec;
 use xtask::scenario;
 
-use super::{BLIND, FOLDER, LEFT, TRY, ended, refused, with_modules};
+use super::{BLIND, FOLDER, HOLD, LEFT, TRY, ended, refused, with_modules};
 
 /// Each with the checks seeing, and blind.
 const NODE: &str = r"
@@ -36,8 +36,7 @@ lacking 'privilege blind' "--root $R"
 /// leaves behind.
 const OTHERS: &str = r"
 insmod $F/hold_task.ko
-sh -c 'echo 60 > /sys/module/hold_task/parameters/nap' & napping=$!
-sleep 1; insmod $F/est_hold.ko; sleep 1
+nap 60; insmod $F/est_hold.ko; sleep 1
 load moving $F/est_skip.ko
 mount -t tmpfs none /sys/kernel/livepatch; hide; load 'moving blind' $F/est_skip.ko; show; umount /sys/kernel/livepatch
 echo == transition; cat /sys/kernel/livepatch/est_hold/transition; echo == rest
@@ -115,7 +114,7 @@ fn a_refusal_of_the_kernel_is_told_by_its_true_cause_with_the_kernels_own_lines(
         ..LabSpec::deterministic()
     };
     let script =
-        format!("{TRY}{LEFT}{BLIND}export F={FOLDER}\n{NODE}{PRIVILEGE}{OTHERS}{DISABLED}");
+        format!("{TRY}{LEFT}{HOLD}{BLIND}export F={FOLDER}\n{NODE}{PRIVILEGE}{OTHERS}{DISABLED}");
     let sections = scenario::run(with_modules(spec), &script).unwrap();
     for (name, words) in REFUSED {
         refused(&sections, name, words);

@@ -3,12 +3,10 @@
 use xtask::lab::LabSpec;
 use xtask::scenario;
 
-use super::{FOLDER, LEFT, TRY, ended, with_modules};
+use super::{FOLDER, HOLD, LEFT, TRY, ended, patient, with_modules};
 
-/// `nap SECONDS` puts a task to sleep in the function that `est_hold` replaces; `messages NAME` tells the kernel's
-/// messages of transitions that are switched on.
-const NAP: &str = "\
-nap() { sh -c \"echo $1 > /sys/module/hold_task/parameters/nap\" & napping=$!; sleep 0.5; }
+/// `messages NAME` tells the kernel's messages of transitions that are switched on.
+const MESSAGES: &str = "\
 messages() { echo == messages $1; grep 'livepatch/transition.c' /proc/dynamic_debug/control | grep '=[a-z]*p'; echo == rest; }
 ";
 
@@ -21,7 +19,7 @@ fn a_sleeping_task_is_named_with_the_kernels_reason_and_the_transition_turned_ba
         ..LabSpec::deterministic()
     };
     let script = format!(
-        "{TRY}{LEFT}{NAP}insmod {FOLDER}/hold_task.ko\n\
+        "{TRY}{LEFT}{HOLD}{MESSAGES}insmod {FOLDER}/hold_task.ko\n\
          echo 'file kernel/livepatch/transition.c func klp_init_transition +p' > /proc/dynamic_debug/control\n\
          messages before\n\
          nap 25; try stalled 'ipvs-latency hotfix load {FOLDER}/est_hold.ko --timeout 8s'\n\
@@ -106,20 +104,8 @@ fn a_sleeping_task_is_named_with_the_kernels_reason_and_the_transition_turned_ba
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_kernel_thread_that_never_yields_is_named_and_not_waited_for() {
-    let spec = LabSpec {
-        services: 20,
-        destinations: 2,
-        kernel_parameters: vec![
-            "nosoftlockup".into(),
-            "rcupdate.rcu_cpu_stall_suppress=1".into(),
-        ],
-        ..LabSpec::default()
-    };
     let script = format!(
-        "{TRY}{LEFT}\
-         spins() {{ grep -lx hold_spin /proc/[0-9]*/comm; }}\n\
-         guarded() {{ pgrep -f '^/proc/self/exe .*hotfix guard' > /dev/null; }}\n\
-         insmod {FOLDER}/hold_task.ko; echo 60 > /sys/module/hold_task/parameters/spin; sleep 1\n\
+        "{TRY}{LEFT}{HOLD}insmod {FOLDER}/hold_task.ko; spin 60; sleep 1\n\
          began=$(cut -d. -f1 /proc/uptime)\n\
          try stuck 'ipvs-latency hotfix load {FOLDER}/est_hold.ko --timeout 5s'\n\
          echo \"loaded for $(($(cut -d. -f1 /proc/uptime) - began)) s\" >&2\n\
@@ -127,11 +113,11 @@ fn a_kernel_thread_that_never_yields_is_named_and_not_waited_for() {
          try meanwhile 'ipvs-latency hotfix load {FOLDER}/est_skip.ko'\n\
          try halfway 'ipvs-latency hotfix status'\n\
          while [ -n \"$(spins)\" ]; do sleep 1; done\n\
-         for i in $(seq 100); do guarded || break; sleep 0.2; done\n\
+         unguarded\n\
          left stuck; try over 'ipvs-latency hotfix status'\n\
          try load 'ipvs-latency hotfix load {FOLDER}/est_hold.ko'\n"
     );
-    let sections = scenario::run(with_modules(spec), &script).unwrap();
+    let sections = scenario::run(patient(), &script).unwrap();
     ended(
         &sections,
         "stuck",

@@ -2,22 +2,21 @@
 
 use std::fmt::Write as _;
 
-use xtask::lab::LabSpec;
-use xtask::scenario;
+use xtask::scenario::{self, Sections};
 
 use super::{APPLY, Applied, big, ticks};
-use crate::hotfix::{FOLDER, LEFT, with_modules};
+use crate::hotfix::{FOLDER, HOLD, LEFT, patient};
 
 /// `during NAME MOMENT WHAT ARGS...` tries one in the background, does WHAT at that moment, and waits for its end.
 const DURING: &str = r#"
-guards() { pgrep -f '^/proc/self/exe .*hotfix guard' > /dev/null; }
+moving() { grep -qsx 1 /sys/kernel/livepatch/$1/transition; }
 said() { grep -q "$1" /tmp/err; }
 during() {
     name=$1; moment=$2; what=$3; shift 3
     : > /tmp/err; sh -c "exec ipvs-latency hotfix apply --yes --json $*" > /tmp/out 2> /tmp/err & pid=$!
     until eval "$moment" || ! [ -d /proc/$pid ]; do sleep 0.1; done
     sleep 3; eval "$what"; wait $pid; code=$?
-    for i in $(seq 150); do guards || break; sleep 0.1; done
+    unguarded
     echo "== $name"; cat /tmp/out; echo "== $name code"; echo $code; echo "== $name err"; cat /tmp/err
     echo "== $name seconds"; echo 0; echo "== $name status"; ipvs-latency hotfix status; echo "code $?"; echo "== rest"
     left $name; runs_of $name 6.1
@@ -27,10 +26,19 @@ during() {
 /// Phases by what is said when they begin.
 const PHASES: [&str; 3] = ["measuring before", "measuring after", "measuring rolled"];
 
+/// Nothing is left of it, `status` has nothing to tell, and the estimator runs as ever.
+fn is_clean(sections: &Sections, name: &str) {
+    let text = |section: String| sections.text(&section).unwrap();
+    assert_eq!(text(format!("left {name}")), "", "{name}");
+    let status = text(format!("{name} status"));
+    assert!(status.ends_with("code 0\n"), "{name}: {status}");
+    assert!(ticks(sections, name), "{name}");
+}
+
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was() {
-    let mut script = format!("{APPLY}{LEFT}{DURING}cd {FOLDER}; truth_begin\n");
+    let mut script = format!("{APPLY}{LEFT}{HOLD}{DURING}cd {FOLDER}; truth_begin\n");
     for (number, phase) in PHASES.iter().enumerate() {
         writeln!(
             script,
@@ -48,24 +56,45 @@ fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was(
         .unwrap();
     }
     let sections = scenario::run(big(), &script).unwrap();
-    let clean = |name: &str| {
-        assert_eq!(
-            sections.text(&format!("left {name}")).unwrap(),
-            "",
-            "{name}"
-        );
-        let status = sections.text(&format!("{name} status")).unwrap();
-        assert!(status.ends_with("code 0\n"), "{name}: {status}");
-        assert!(ticks(&sections, name), "{name}");
-    };
     for name in ["killed0", "killed1", "killed2", "switch"] {
         assert_eq!(sections.text(name).unwrap(), "", "{name} told nothing");
-        clean(name);
+        is_clean(&sections, name);
     }
     assert_eq!(sections.text("value").unwrap(), "1\n");
     for (name, host) in [("ended0", "unchanged"), ("ended1", "given_back")] {
         Applied::of(&sections, name).is("aborted", host, "1");
-        clean(name);
+        is_clean(&sections, name);
+    }
+}
+
+/// `est_hold` waits for a task that sleeps in the function that it replaces: so there is a transition to be killed in.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_trial_that_is_killed_on_its_way_there_or_back_leaves_the_node_as_it_was() {
+    let way = "until moving est_hold || ! [ -d /proc/$pid ]; do sleep 0.1; done; moving est_hold && echo moving >> /tmp/err; kill -9 $pid";
+    let gone = "while [ -d /sys/module/est_skip ]; do sleep 0.05; done; kill -9 $pid";
+    let script = format!(
+        "{APPLY}{LEFT}{HOLD}{DURING}cd {FOLDER}; insmod hold_task.ko; truth_begin\n\
+         during there 'said \"measuring before\"' 'nap 20; {way}' est_hold.ko; wait $napping\n\
+         during back 'said \"measuring after\"' 'nap 20; {way}' est_hold.ko --trial; wait $napping\n\
+         during gone 'said \"measuring after\"' '{gone}' est_skip.ko --trial\n"
+    );
+    let sections = scenario::run(big(), &script).unwrap();
+    for (name, said) in [
+        ("there", "moving"),
+        ("back", "moving"),
+        ("gone", "taking it back"),
+    ] {
+        let err = sections.text(&format!("{name} err")).unwrap();
+        assert!(err.contains(said), "{name}: no {said:?} in {err}");
+        assert!(!err.contains("measuring rolled"), "{name}: {err}");
+        let code = sections.text(&format!("{name} code")).unwrap();
+        assert_eq!(
+            (sections.text(name).unwrap(), code),
+            ("", "137\n"),
+            "{name}"
+        );
+        is_clean(&sections, name);
     }
 }
 
@@ -74,13 +103,16 @@ fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was(
 fn a_node_that_changes_under_a_trial_is_never_improved() {
     let more = "for i in $(seq 10000); do echo \"-A -t 198.18.$((i / 250)).$((i % 250)):81 -s rr\"; done | ipvsadm -R";
     let script = format!(
-        "{APPLY}{LEFT}{DURING}cd {FOLDER}; truth_begin\n\
+        "{APPLY}{LEFT}{HOLD}{DURING}cd {FOLDER}; truth_begin\n\
          mkdir -p /full; mount -t tmpfs -o size=64k none /full; mkdir /full/state; echo 1 > /full/state/lock\n\
          cat /dev/zero > /full/ballast 2> /dev/null\n\
          echo == full; ipvs-latency --state-dir /full/state hotfix apply --yes --json est_skip.ko 2> /tmp/err; code=$?\n\
          echo == full code; echo $code; echo == full err; cat /tmp/err; echo == full seconds; echo 0; echo == rest\n\
          left full; runs_of full 6.1\n\
          during taken 'said \"measuring after\"' 'echo 0 > /sys/kernel/livepatch/est_skip/enabled' est_skip.ko\n\
+         during stacked 'said \"measuring after\"' 'insmod est_copy.ko' est_skip.ko\n\
+         echo 0 > /sys/kernel/livepatch/est_copy/enabled; while [ -d /sys/kernel/livepatch/est_copy ]; do sleep 0.2; done\n\
+         rmmod est_copy; left unstacked; runs_of unstacked 6.1\n\
          during doubled 'said \"measuring after\"' '{more}' est_skip.ko\n\
          during warned 'said \"measuring after\"' 'echo general protection fault, in a test > /dev/kmsg' est_skip.ko\n\
          ipvsadm -C\n\
@@ -96,6 +128,10 @@ fn a_node_that_changes_under_a_trial_is_never_improved() {
         assert!(why.contains(words), "no {words} in {why}");
     }
     applied("taken").is("aborted", "given_back", "1");
+    let stacked = applied("stacked");
+    stacked.is("aborted", "given_back", "1");
+    let why = stacked.document["why"].as_str().unwrap();
+    assert!(why.contains("est_copy"), "{why}");
     applied("doubled").is("inconclusive", "given_back", "1");
     applied("warned").is("aborted", "given_back", "1");
     let unloaded = applied("unloaded");
@@ -104,14 +140,27 @@ fn a_node_that_changes_under_a_trial_is_never_improved() {
         "{}",
         unloaded.document
     );
-    for name in ["full", "taken", "doubled", "warned", "unloaded"] {
+    assert!(
+        sections
+            .text("left stacked")
+            .unwrap()
+            .starts_with("est_copy\n")
+    );
+    for name in [
+        "full",
+        "taken",
+        "unstacked",
+        "doubled",
+        "warned",
+        "unloaded",
+    ] {
         assert_eq!(
             sections.text(&format!("left {name}")).unwrap(),
             "",
             "{name}"
         );
     }
-    for name in ["full", "taken", "doubled", "warned"] {
+    for name in ["full", "taken", "stacked", "unstacked", "doubled", "warned"] {
         assert!(ticks(&sections, name), "{name}");
     }
 }
@@ -120,29 +169,17 @@ fn a_node_that_changes_under_a_trial_is_never_improved() {
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_thread_that_never_yields_does_not_keep_the_tool_and_the_guard_finishes() {
-    let spec = with_modules(LabSpec {
-        services: 20,
-        destinations: 2,
-        kernel_parameters: vec![
-            "nosoftlockup".into(),
-            "rcupdate.rcu_cpu_stall_suppress=1".into(),
-        ],
-        ..LabSpec::default()
-    });
     let script = format!(
-        "{APPLY}{LEFT}{DURING}cd {FOLDER}; insmod hold_task.ko\n\
-         spins() {{ grep -lx hold_spin /proc/[0-9]*/comm; }}\n\
-         spin() {{ echo 60 > /sys/module/hold_task/parameters/spin; }}\n\
+        "{APPLY}{LEFT}{HOLD}{DURING}cd {FOLDER}; insmod hold_task.ko\n\
          : > /tmp/err; ipvs-latency hotfix apply --yes --json est_hold.ko --timeout 5s > /tmp/out 2> /tmp/err & pid=$!\n\
-         until said 'measuring before'; do sleep 0.1; done; sleep 3; spin; wait $pid; code=$?\n\
+         until said 'measuring before'; do sleep 0.1; done; sleep 3; spin 60; wait $pid; code=$?\n\
          echo == spinning; spins | wc -l; echo == stuck; cat /tmp/out; echo == stuck code; echo $code\n\
          echo == stuck err; cat /tmp/err; echo == stuck seconds; echo 0; echo == rest\n\
          while [ -n \"$(spins)\" ]; do sleep 1; done\n\
-         for i in $(seq 100); do guards || break; sleep 0.2; done\n\
-         left stuck; sleep 3; echo == over; ipvs-latency hotfix status; echo code $?; echo == rest\n\
+         unguarded; left stuck; sleep 3; echo == over; ipvs-latency hotfix status; echo code $?; echo == rest\n\
          echo == processes; pgrep ipvs-latency; true\n"
     );
-    let sections = scenario::run(spec, &script).unwrap();
+    let sections = scenario::run(patient(), &script).unwrap();
     assert_eq!(sections.text("spinning").unwrap().trim(), "1");
     let stuck = Applied::of(&sections, "stuck");
     stuck.is("aborted", "needs_person", "3");

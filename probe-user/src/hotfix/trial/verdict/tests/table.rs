@@ -199,12 +199,8 @@ fn another_namespace_that_costs_more_is_regressed() {
     let other = namespace(9, &BEFORE.map(|us| us / 10.0), &scaled(0.2));
     let judgement = judged(&[other, busy]);
     assert_says(&judgement, Verdict::Regressed, &["In netns 9, runs are"]);
-    assert_eq!(
-        judgement.netns,
-        Some(ROOT),
-        "the numbers are of the busiest"
-    );
-    assert!(judgement.tests.shift_percent.unwrap() < -49.0);
+    assert_eq!(judgement.netns, Some(9), "the numbers are of that one");
+    assert!(judgement.tests.shift_percent.unwrap() > 99.0);
 }
 
 #[test]
@@ -229,7 +225,6 @@ fn the_verdict_rests_on_the_largest_stall_before() {
     let busy = namespace(ROOT, &BEFORE, &scaled(1.0));
     let grown = namespace(9, &BEFORE.map(|us| us / 20.0), &scaled(30.0));
     let judgement = judged(&[grown, busy]);
-    assert_eq!(judgement.netns, Some(ROOT));
     assert_says(&judgement, Verdict::Regressed, &["In netns 9,"]);
 }
 
