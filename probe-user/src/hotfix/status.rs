@@ -153,9 +153,8 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
             )?,
         }
     }
-    if troubled.len() > SHOWN {
-        writeln!(out, "and {} more", troubled.len() - SHOWN)?;
-    }
+    write_rest(troubled.len(), &mut out)?;
+    write_switched_off(estimators, &mut out)?;
     let next = estimators.iter().filter_map(|timer| timer.next_run_in_ns);
     match (next.max(), estimators.len()) {
         (Some(latest_ns), 1) if troubled.is_empty() => {
@@ -167,5 +166,25 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
             writeln!(out, "{count} estimators, all due within {latest}")
         }
         _ => Ok(()),
+    }
+}
+
+/// Nobody remembers who switched it off: an administrator, or a trial that was killed together with its guard.
+fn write_switched_off(estimators: &[Timer], mut out: impl Write) -> io::Result<()> {
+    let is_off = |timer: &&Timer| timer.state == State::Skipping;
+    for timer in estimators.iter().filter(is_off).take(SHOWN) {
+        writeln!(
+            out,
+            "run_estimation of netns {} is 0: its statistics stand still until it is set to 1 there",
+            timer.netns
+        )?;
+    }
+    write_rest(estimators.iter().filter(is_off).count(), out)
+}
+
+fn write_rest(count: usize, mut out: impl Write) -> io::Result<()> {
+    match count.saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => writeln!(out, "and {more} more"),
     }
 }

@@ -20,7 +20,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 pub struct Timer {
     /// The network namespace, by its inode number.
     pub netns: u32,
-    /// `DEAD`, `SLOWED` or `ACTIVE`, by the timer alone.
+    /// `DEAD`, `SLOWED` or `ACTIVE` by the timer, and `SKIPPING` where `run_estimation` is 0.
     pub state: State,
     /// In how many nanoseconds it runs; `None` for one that is not pending.
     pub next_run_in_ns: Option<u64>,
@@ -71,6 +71,7 @@ fn look(snapshot: &[Snapshot], jiffy_ns: u64) -> Vec<Timer> {
             state: match next_run_in_ns {
                 None => State::Dead,
                 Some(left_ns) if left_ns > SLOW_PERIOD_NS => State::Slowed,
+                Some(_) if record.run_estimation == 0 => State::Skipping,
                 Some(_) => State::Active,
             },
             next_run_in_ns,
@@ -87,11 +88,13 @@ fn look(snapshot: &[Snapshot], jiffy_ns: u64) -> Vec<Timer> {
 mod tests {
     use super::*;
     use bytemuck::Zeroable as _;
+    use probe_ebpf::snapshot::NO_SWITCH;
 
     #[test]
     fn a_timer_is_told_by_whether_and_when_it_is_pending() {
         let record = |netns, pending, expires, level| Snapshot {
             kind: SnapshotKind::Estimator as u32,
+            run_estimation: NO_SWITCH,
             netns,
             pending,
             expires,
@@ -108,6 +111,10 @@ mod tests {
             record(1, 1, 1_400, 1),
             record(2, 0, 900, 1),
             record(3, 1, 76_000, 4),
+            Snapshot {
+                run_estimation: 0,
+                ..record(4, 1, 1_400, 1)
+            },
             end,
         ];
         let told: Vec<_> = look(&snapshot, 4_000_000)
@@ -121,6 +128,7 @@ mod tests {
                 (1, State::Active, jiffies(408)),
                 (2, State::Dead, None),
                 (3, State::Slowed, jiffies(76_824)),
+                (4, State::Skipping, jiffies(408)),
             ]
         );
         assert_eq!(look(&[], 1), []);

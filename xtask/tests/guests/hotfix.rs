@@ -53,13 +53,13 @@ try() {
 const LEFT: &str = "left() { echo == left $1; ls /sys/kernel/livepatch; grep -l K /sys/module/*/taint; echo == rest; }\n";
 
 /// Once `hold_task` is there: `nap SECONDS` puts a task to sleep in the function that `est_hold` replaces, and `spin
-/// SECONDS` keeps the last CPU with a kernel thread that never yields, as long as `spins`. `guards` succeeds while one
-/// guards a change, and `unguarded` waits for its end, for 15 s at most.
+/// SECONDS` keeps the last CPU with a kernel thread that never yields, as long as `spins`. `guard` is the process of one who guards a change, `guards` succeeds while there is one, and `unguarded` waits for its end, for 15 s at most.
 const HOLD: &str = r#"
 nap() { sh -c "echo $1 > /sys/module/hold_task/parameters/nap" & napping=$!; sleep 0.5; }
 spin() { echo $1 > /sys/module/hold_task/parameters/spin; }
 spins() { grep -lx hold_spin /proc/[0-9]*/comm; }
-guards() { pgrep -f '^/proc/self/exe .*hotfix guard' > /dev/null; }
+guard() { pgrep -f '^/proc/self/exe .*hotfix guard'; }
+guards() { guard > /dev/null; }
 unguarded() { for i in $(seq 150); do guards || return 0; sleep 0.1; done; return 1; }
 "#;
 

@@ -47,7 +47,11 @@ fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was(
         .unwrap();
     }
     script += "during switch 'said \"measuring after\"' 'kill -9 $pid' --run-estimation off\n\
-               echo == value; cat /proc/sys/net/ipv4/vs/run_estimation; echo == rest\n";
+               echo == value; cat /proc/sys/net/ipv4/vs/run_estimation; echo == rest\n\
+               during both 'said \"measuring after\"' 'kill -9 $pid $(guard)' --run-estimation off\n\
+               echo 1 > /proc/sys/net/ipv4/vs/run_estimation\n\
+               during hotfix 'said \"measuring after\"' 'kill -9 $pid $(guard)' est_skip.ko\n\
+               ipvs-latency hotfix unload est_skip 2> /dev/null\n";
     for (number, phase) in PHASES[..2].iter().enumerate() {
         writeln!(
             script,
@@ -61,6 +65,16 @@ fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was(
         is_clean(&sections, name);
     }
     assert_eq!(sections.text("value").unwrap(), "1\n");
+    // Killed together with its guard, it leaves what it did, and that is told.
+    for (name, words) in [
+        ("both", ["run_estimation of netns", "is 0", "code 0"]),
+        ("hotfix", ["est_skip: in force", "patched", "code 0"]),
+    ] {
+        let status = sections.text(&format!("{name} status")).unwrap();
+        for words in words {
+            assert!(status.contains(words), "{name}: no {words:?} in {status}");
+        }
+    }
     for (name, host) in [("ended0", "unchanged"), ("ended1", "given_back")] {
         Applied::of(&sections, name).is("aborted", host, "1");
         is_clean(&sections, name);
