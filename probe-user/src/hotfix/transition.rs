@@ -6,7 +6,7 @@ use super::stalled::Towards;
 use crate::kernel::livepatch::Livepatch;
 
 /// How long the way back may take. With what else is done after it, the end comes within 15 s of the deadline.
-pub const BACK: Duration = Duration::from_secs(12);
+pub const BACK: Duration = Duration::from_secs(10);
 
 /// What is seen of a livepatch in sysfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,19 +159,19 @@ mod tests {
             // The request to turn back is never answered.
             &[
                 (30, Moving, false, false, TurnBack),
-                (41, Moving, true, false, Wait),
-                (42, Moving, true, false, Stuck),
+                (39, Moving, true, false, Wait),
+                (40, Moving, true, false, Stuck),
             ],
             // It is answered, and tasks still stall.
             &[
                 (30, Moving, false, false, TurnBack),
-                (41, Moving, false, false, Wait),
-                (42, Moving, false, false, Stuck),
+                (39, Moving, false, false, Wait),
+                (40, Moving, false, false, Stuck),
             ],
             // The kernel never answers the first request.
             &[
                 (30, Gone, true, false, TurnBack),
-                (42, Gone, true, false, Stuck),
+                (40, Gone, true, false, Stuck),
             ],
             &[(1, Gone, false, false, BackAgain)],
             // A signal that comes before the kernel has begun waits for that.

@@ -108,7 +108,7 @@ fn a_kernel_thread_that_never_yields_is_named_and_not_waited_for() {
         "{TRY}{LEFT}{HOLD}insmod {FOLDER}/hold_task.ko; spin 60; sleep 1\n\
          began=$(cut -d. -f1 /proc/uptime)\n\
          try stuck 'ipvs-latency hotfix load {FOLDER}/est_hold.ko --timeout 5s'\n\
-         echo \"loaded for $(($(cut -d. -f1 /proc/uptime) - began)) s\" >&2\n\
+         echo == seconds; echo $(($(cut -d. -f1 /proc/uptime) - began)); echo == rest\n\
          echo == spinning; spins | wc -l; echo == rest\n\
          try meanwhile 'ipvs-latency hotfix load {FOLDER}/est_skip.ko'\n\
          try halfway 'ipvs-latency hotfix status'\n\
@@ -124,6 +124,9 @@ fn a_kernel_thread_that_never_yields_is_named_and_not_waited_for() {
         "3",
         &["half way", "hold_spin (tid ", "on CPU 1", "stays behind"],
     );
+    // Asked for: 5 s of --timeout and 15 more. What it is on this machine is shown, and not judged.
+    let seconds = sections.text("seconds").unwrap().trim();
+    eprintln!("the tool was back after {seconds} s of guest time");
     assert_eq!(
         sections.text("spinning").unwrap().trim(),
         "1",
