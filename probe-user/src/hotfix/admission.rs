@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use super::{
     digest::Digest,
     file,
-    findings::{Finding, Findings},
+    findings::{self, Finding, Findings},
     lock::Lock,
     module::Module,
     node::Node,
@@ -38,6 +38,8 @@ pub struct Admitted {
     pub name: String,
     /// How far ahead it sets the timer, in nanoseconds, where that is known.
     pub period_ns: Option<u64>,
+    /// It takes the place of all other livepatches, or may do so.
+    pub replaces_others: bool,
     /// What is worth knowing of it.
     pub notes: Vec<Finding>,
     /// The warnings that were accepted.
@@ -110,6 +112,7 @@ impl File {
             })?;
         }
         let period_ns = period::of(&module, &node);
+        let replaces_others = findings::replaces_atomically(&module, &node) != Some(false);
         let admitted = Admitted {
             file: path,
             bytes,
@@ -117,6 +120,7 @@ impl File {
             module,
             name,
             period_ns,
+            replaces_others,
             notes: findings.notes,
             accept: accept.to_vec(),
         };

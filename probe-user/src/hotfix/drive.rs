@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeSet,
     io::{self, Write as _},
     os::fd::OwnedFd,
     path::PathBuf,
@@ -27,7 +28,7 @@ use super::{
     stalled::{self, Stalled, Towards},
     step::Step,
     transition::{Next, Seen, Transition},
-    witness::Witness,
+    witness::{Ran, Witness},
 };
 use crate::{
     cli::StepKind,
@@ -75,6 +76,8 @@ pub struct Drive {
     pub log: KernelLog,
     /// The probes, once runs of the estimator are waited for.
     pub witness: Option<Witness>,
+    /// Network namespaces whose estimator was dead before the change: nobody waits for these.
+    pub dead_before: BTreeSet<u32>,
     stop: Arc<AtomicBool>,
     /// Somebody waits for it, and reads what it tells.
     is_attended: bool,
@@ -124,6 +127,7 @@ impl Drive {
             name,
             timeout: FOR_EVER,
             witness: None,
+            dead_before: BTreeSet::new(),
             stop: Arc::new(AtomicBool::new(false)),
             is_attended: false,
             guarded: None,
@@ -295,6 +299,13 @@ impl Drive {
         if self.witness.is_some() {
             left_behind::until_gone(&files);
         }
+    }
+
+    /// Each estimator that is waited for, and whether it ran since; nothing without probes.
+    pub fn ran_since(&self, since_ns: u64) -> Option<Vec<(u32, Ran)>> {
+        let mut estimators = self.witness.as_ref()?.since(since_ns);
+        estimators.retain(|(netns, _)| !self.dead_before.contains(netns));
+        Some(estimators)
     }
 
     /// The process of the guard; for the guard itself, its own.

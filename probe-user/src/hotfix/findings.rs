@@ -76,7 +76,7 @@ const BLOCKERS: [Check; 18] = [
 const WARNINGS: [Check; 3] = [rearm::warning, replaces_others::warning, crashed::warning];
 
 /// They refuse nothing.
-const NOTES: [Check; 12] = [
+const NOTES: [Check; 13] = [
     side_effects::unsigned,
     side_effects::signature_not_checked,
     side_effects::taint,
@@ -89,6 +89,7 @@ const NOTES: [Check; 12] = [
     on_disk::note,
     crashed::note,
     unchecked::note,
+    unchecked::addresses,
 ];
 
 /// All that is found.

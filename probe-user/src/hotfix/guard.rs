@@ -110,6 +110,8 @@ impl Guard {
             // Neither Ctrl-C nor the end of a terminal is for it.
             .process_group(0)
             .spawn()?;
+        // Its own end of the pipe would keep us waiting for the word of one that is dead.
+        drop(command);
         let mut guard = Self { child, lifeline };
         let mut word = [0];
         match ready.read(&mut word)? {
@@ -193,12 +195,9 @@ fn is_dismissed() -> bool {
     }
 }
 
-/// Sets the switches back, however often that has to be tried. They are gone when `ip_vs` is.
+/// Sets the switches back, however often that has to be tried.
 fn set_back(switches: &[Switch]) {
-    while let Err(error) = switch::set_back(switches) {
-        if error.kind() == io::ErrorKind::NotFound {
-            return;
-        }
+    while switch::set_back(switches).is_err() {
         sleep(BETWEEN_TRIES);
     }
 }
@@ -226,4 +225,18 @@ fn try_once(drive: &mut Drive) -> anyhow::Result<bool> {
         Removed::Yes | Removed::Kept(_) => true,
         Removed::NotYet(_) => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Here `/proc/self/exe` is the test's own program, which ends at once with such arguments.
+    #[test]
+    fn a_guard_that_does_not_come_up_is_an_error_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let posted = Guard::post(folder.path(), folder.path(), Guarded::Hotfix("x"), None);
+        let error = posted.unwrap_err().to_string();
+        assert!(error.starts_with("it ended at once"), "{error}");
+    }
 }

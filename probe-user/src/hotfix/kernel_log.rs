@@ -88,12 +88,14 @@ impl KernelLog {
 
 /// Words of a line by which the kernel says that something went wrong in it (`lib/bug.c`, `kernel/panic.c`,
 /// `arch/x86/mm/fault.c`, `kernel/watchdog.c`, `kernel/rcu/tree_stall.h` of Linux 6.1).
-const COMPLAINTS: [&str; 7] = [
+const COMPLAINTS: [&str; 8] = [
     "WARNING: CPU:",
     "kernel BUG at",
     "BUG: ",
     "Oops: ",
-    "general protection fault",
+    // Not that of a program, which is `general protection fault ip:`.
+    "general protection fault,",
+    "general protection fault:",
     "detected stalls on CPUs",
     "self-detected stall on CPU",
 ];

@@ -20,6 +20,7 @@ use super::{
     proof, refusal,
     report::Report,
     stalled::Towards,
+    timers,
     unload::{self, Removed},
     witness::{Ran, Witness},
 };
@@ -84,6 +85,7 @@ fn carry_out(
         .with_context(|| format!("{} is not loaded", asked.file.display()))?;
     let mut drive = Drive::new(root.to_owned(), hotfix.name, asked.timeout)?;
     drive.guarded_by(change.guard())?;
+    drive.dead_before = timers::dead(root);
     // From here on the node is changed.
     let ended = drive
         .ask(StepKind::Insert, &hotfix.bytes)
@@ -93,6 +95,9 @@ fn carry_out(
     change.end(&ending);
     ending.tell(&mut drive);
     report.take_log(&mut drive);
+    if matches!(ending, Ending::LeftToGuard(_)) {
+        drive.leave_probes_behind();
+    }
     Ok(ending)
 }
 
@@ -163,8 +168,7 @@ fn proven(drive: &mut Drive, module: &Module) -> anyhow::Result<Ending> {
     }
     let since_ns = time::monotonic_ns()?;
     let deadline = Instant::now() + drive.timeout;
-    while let Some(witness) = &drive.witness {
-        let estimators = witness.since(since_ns);
+    while let Some(estimators) = drive.ran_since(since_ns) {
         if let Some((netns, _)) = estimators.iter().find(|(_, ran)| *ran == Ran::Dead) {
             return Ok(Ending::HalfDone(format!(
                 "{name} is in force, and the estimator of netns {netns} is DEAD: its timer is not pending, and taking \

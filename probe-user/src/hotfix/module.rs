@@ -17,6 +17,8 @@ use livepatch::Replacement;
 pub use rearm::Answer;
 use rearm::Rearm;
 
+use crate::kernel::printable::printable;
+
 /// The function that estimates, in `ip_vs` up to Linux 6.1.
 pub const ESTIMATOR: &str = "estimation_timer";
 
@@ -85,7 +87,7 @@ impl Module {
         let required = |name: &'static str| image.section(name).ok_or(ImageError::Section(name));
         required(livepatch::THIS_MODULE)?;
         let info = required(".modinfo")?.bytes;
-        let say = |key: &str| modinfo::value(info, key).map(str::to_owned);
+        let say = |key: &str| modinfo::value(info, key).map(printable);
         let build_id = image
             .section(".note.gnu.build-id")
             .map(|note| note.bytes.to_vec());

@@ -59,6 +59,8 @@ pub struct Node {
     pub run_estimation: bool,
     /// The length of a jiffy, in nanoseconds.
     pub jiffy_ns: Option<u64>,
+    /// The addresses of modules are hidden, from root too (`kernel.kptr_restrict` is 2).
+    pub addresses_hidden: Option<bool>,
     /// What became of this node under this file before.
     pub past: Past,
 }
@@ -103,6 +105,8 @@ impl Node {
             replace_offset: replace_offset(root),
             run_estimation: there("proc/sys/net/ipv4/vs/run_estimation"),
             jiffy_ns: time::jiffy_ns().ok(),
+            addresses_hidden: text("proc/sys/kernel/kptr_restrict")
+                .map(|value| value.trim() == "2"),
             past: Past::read(root, state_dir, file),
             release,
         }

@@ -5,6 +5,7 @@ use std::{fmt, fs, path::Path};
 use serde::Serialize;
 
 use super::reason::Reasons;
+use crate::kernel::printable::printable;
 
 /// Frames of a stack that are shown.
 const FRAMES: usize = 8;
@@ -89,10 +90,13 @@ pub fn tasks(root: &Path, towards: Towards, reasons: &Reasons) -> Vec<Stalled> {
 }
 
 fn task(tid: u32, folder: &Path, reason: Option<&str>) -> Stalled {
-    let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
+    let read = |file: &str| {
+        let bytes = fs::read(folder.join(file)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
     Stalled {
         tid,
-        comm: read("comm").trim_end().to_owned(),
+        comm: printable(read("comm").trim_end()),
         running_on: running_on(&read("stat")),
         stack: stack(&read("stack")),
         reason: reason.map(str::to_owned),
@@ -131,7 +135,7 @@ mod tests {
         let rest = " 0".repeat(PROCESSOR - 1);
         for (tid, state, comm, letter) in [
             (7, "0", "spin (x) y", "R"),
-            (8, "0", "nap", "D"),
+            (8, "0", "n\x1b[2Jap", "D"),
             (9, "1", "through", "S"),
             (10, "-1", "none", "S"),
         ] {
@@ -159,7 +163,7 @@ mod tests {
             told(Towards::Patched),
             [
                 "spin (x) y (tid 7) on CPU 3",
-                "nap (tid 8) is sleeping on function hold_nap, stack: msleep < hold_nap"
+                "n?[2Jap (tid 8) is sleeping on function hold_nap, stack: msleep < hold_nap"
             ]
         );
         assert_eq!(

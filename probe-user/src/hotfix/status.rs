@@ -171,7 +171,7 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
 
 /// Nobody remembers who switched it off: an administrator, or a trial that was killed together with its guard.
 fn write_switched_off(estimators: &[Timer], mut out: impl Write) -> io::Result<()> {
-    let is_off = |timer: &&Timer| timer.state == State::Skipping;
+    let is_off = |timer: &&Timer| timer.run_estimation == Some(0);
     for timer in estimators.iter().filter(is_off).take(SHOWN) {
         writeln!(
             out,

@@ -67,12 +67,23 @@ impl Switch {
         text.trim().parse().map_err(io::Error::other)
     }
 
-    /// Sets it.
+    /// Sets it to 0, if it is as it was found.
     ///
     /// # Errors
     ///
-    /// As [`Self::find`].
-    pub fn set(&self, value: i32) -> io::Result<()> {
+    /// As [`Self::find`], and when somebody else has set it meanwhile.
+    pub fn switch_off(&self) -> io::Result<()> {
+        let now = self.get()?;
+        if now != self.found {
+            return Err(io::Error::other(format!(
+                "somebody else set it from {} to {now} meanwhile",
+                self.found
+            )));
+        }
+        self.set(0)
+    }
+
+    fn set(&self, value: i32) -> io::Result<()> {
         self.inside(|file| fs::write(file, value.to_string()))
     }
 
@@ -89,7 +100,8 @@ impl Switch {
     }
 }
 
-/// Sets switches back to what they were found at; the first error, once all were tried.
+/// Sets switches back to what they were found at; the first error, once all were tried. With `ip_vs` they are gone, and
+/// there is nothing to set back.
 ///
 /// # Errors
 ///
@@ -98,7 +110,8 @@ pub fn set_back(switches: &[Switch]) -> io::Result<()> {
     let mut first = Ok(());
     for switch in switches {
         let done = switch.set(switch.found);
-        first = first.and(done);
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        first = first.and(done.or_else(|error| is_gone(&error).then_some(()).ok_or(error)));
     }
     first
 }

@@ -1,8 +1,8 @@
 //! The estimators' timers as they are now, looked at without any probe attached.
 
-use std::{path::Path, thread::sleep, time::Duration};
+use std::{collections::BTreeSet, path::Path, thread::sleep, time::Duration};
 
-use probe_ebpf::{Snapshot, SnapshotKind};
+use probe_ebpf::{Snapshot, SnapshotKind, snapshot::NO_SWITCH};
 use serde::Serialize;
 
 use crate::{
@@ -20,8 +20,10 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 pub struct Timer {
     /// The network namespace, by its inode number.
     pub netns: u32,
-    /// `DEAD`, `SLOWED` or `ACTIVE` by the timer, and `SKIPPING` where `run_estimation` is 0.
+    /// `DEAD`, `SLOWED` or `ACTIVE`, by the timer alone.
     pub state: State,
+    /// `net.ipv4.vs.run_estimation` there; `None` where the kernel has no such switch.
+    pub run_estimation: Option<i32>,
     /// In how many nanoseconds it runs; `None` for one that is not pending.
     pub next_run_in_ns: Option<u64>,
     /// The address of what it calls.
@@ -59,6 +61,13 @@ pub fn read(root: &Path) -> anyhow::Result<Vec<Timer>> {
     Ok(timers)
 }
 
+/// Inode numbers of the namespaces whose estimator is dead; none where that cannot be seen.
+pub fn dead(root: &Path) -> BTreeSet<u32> {
+    let timers = read(root).unwrap_or_default();
+    let dead = timers.iter().filter(|timer| timer.state == State::Dead);
+    dead.map(|timer| timer.netns).collect()
+}
+
 fn look(snapshot: &[Snapshot], jiffy_ns: u64) -> Vec<Timer> {
     let Some((end, records)) = snapshot.split_last() else {
         return Vec::new();
@@ -71,9 +80,9 @@ fn look(snapshot: &[Snapshot], jiffy_ns: u64) -> Vec<Timer> {
             state: match next_run_in_ns {
                 None => State::Dead,
                 Some(left_ns) if left_ns > SLOW_PERIOD_NS => State::Slowed,
-                Some(_) if record.run_estimation == 0 => State::Skipping,
                 Some(_) => State::Active,
             },
+            run_estimation: Some(record.run_estimation).filter(|value| *value != NO_SWITCH),
             next_run_in_ns,
             function: record.function,
         }
@@ -88,7 +97,6 @@ fn look(snapshot: &[Snapshot], jiffy_ns: u64) -> Vec<Timer> {
 mod tests {
     use super::*;
     use bytemuck::Zeroable as _;
-    use probe_ebpf::snapshot::NO_SWITCH;
 
     #[test]
     fn a_timer_is_told_by_whether_and_when_it_is_pending() {
@@ -119,16 +127,25 @@ mod tests {
         ];
         let told: Vec<_> = look(&snapshot, 4_000_000)
             .iter()
-            .map(|timer| (timer.netns, timer.state, timer.next_run_in_ns))
+            .map(|timer| {
+                let Timer {
+                    netns,
+                    state,
+                    run_estimation,
+                    next_run_in_ns,
+                    ..
+                } = *timer;
+                (netns, state, run_estimation, next_run_in_ns)
+            })
             .collect();
         let jiffies = |count: u64| Some(count * 4_000_000);
         assert_eq!(
             told,
             [
-                (1, State::Active, jiffies(408)),
-                (2, State::Dead, None),
-                (3, State::Slowed, jiffies(76_824)),
-                (4, State::Skipping, jiffies(408)),
+                (1, State::Active, None, jiffies(408)),
+                (2, State::Dead, None, None),
+                (3, State::Slowed, None, jiffies(76_824)),
+                (4, State::Active, Some(0), jiffies(408)),
             ]
         );
         assert_eq!(look(&[], 1), []);

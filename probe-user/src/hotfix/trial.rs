@@ -15,6 +15,7 @@ mod question;
 mod side;
 mod side_effects;
 mod subject;
+mod surroundings;
 mod text;
 mod verdict;
 

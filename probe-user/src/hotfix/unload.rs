@@ -26,6 +26,9 @@ use crate::{
     kernel::{livepatch, prerequisites, time},
 };
 
+/// Between two requests that the kernel refuses while another livepatch is in transition.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
 /// Takes a hotfix back, or all that are ours to take back.
 ///
 /// # Errors
@@ -60,6 +63,9 @@ fn carry_out(
     change.end(&ending);
     ending.tell(&mut drive);
     report.take_log(&mut drive);
+    if matches!(ending, Ending::LeftToGuard(_)) {
+        drive.leave_probes_behind();
+    }
     Ok(ending)
 }
 
@@ -156,14 +162,7 @@ pub fn watched(
 /// When the node is left half way.
 pub fn out_of_force(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Option<Ending>> {
     let name = drive.name.clone();
-    // One that is out of force, or on its way out, needs no request.
-    if drive
-        .patch()
-        .is_some_and(|patch| patch.enabled != Some(false))
-    {
-        drive.ask(StepKind::Disable, &[])?;
-    }
-    Ok(match drive.through(Towards::Unpatched, heed_signals)? {
+    Ok(match on_its_way_out(drive, heed_signals)? {
         Ended::Arrived => None,
         Ended::Refused(errno) => Some(Ending::Refused(format!(
             "the kernel refused to take {name} back ({errno}): another livepatch may be in transition, see \
@@ -175,6 +174,30 @@ pub fn out_of_force(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Opt
         ))),
         Ended::Stuck(waiting) => Some(Ending::LeftToGuard(stuck(drive, &waiting))),
     })
+}
+
+/// Asks for the way out, and goes it. There is one transition at a time: who must take this one back waits until
+/// another livepatch's is over.
+fn on_its_way_out(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Ended> {
+    let deadline = Instant::now() + drive.timeout;
+    loop {
+        // One that is out of force, or on its way out, needs no request.
+        if drive
+            .patch()
+            .is_some_and(|patch| patch.enabled != Some(false))
+        {
+            drive.ask(StepKind::Disable, &[])?;
+        }
+        let ended = drive.through(Towards::Unpatched, heed_signals)?;
+        let is_busy = matches!(ended, Ended::Refused(Errno::EBUSY));
+        if heed_signals || !is_busy || Instant::now() >= deadline {
+            return Ok(ended);
+        }
+        let again = Instant::now() + BETWEEN_TRIES;
+        while Instant::now() < again {
+            drive.pause()?;
+        }
+    }
 }
 
 /// How the removal of a module ended.
@@ -196,6 +219,9 @@ pub fn remove(drive: &mut Drive) -> anyhow::Result<Removed> {
     let name = drive.name.clone();
     let deadline = Instant::now() + drive.timeout.min(super::transition::BACK);
     let module = drive.root.join("sys/module").join(&name);
+    if !module.exists() {
+        return Ok(Removed::Yes);
+    }
     if let Some(why) = callers::of(&drive.root, &name) {
         return Ok(Removed::Kept(why));
     }
@@ -237,13 +263,13 @@ pub fn observed(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Result<
     let deadline = Instant::now() + drive.timeout;
     let timeout_ns = u64::try_from(drive.timeout.as_nanos()).unwrap_or(u64::MAX);
     let latest_ns = since_ns.saturating_add(timeout_ns);
-    while let Some(witness) = &drive.witness {
+    while let Some(estimators) = drive.ran_since(since_ns) {
         // What was seen before is no longer so.
-        if witness.looked_ns() < since_ns {
+        let looked_ns = drive.witness.as_ref().map(Witness::looked_ns);
+        if looked_ns.is_some_and(|looked_ns| looked_ns < since_ns) {
             drive.pause()?;
             continue;
         }
-        let estimators = witness.since(since_ns);
         let counted = estimators
             .iter()
             .filter(|(_, ran)| *ran == Ran::Yes)

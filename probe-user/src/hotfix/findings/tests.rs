@@ -236,7 +236,10 @@ fn each_warning_has_its_conditions() {
 
 #[test]
 fn notes_tell_what_else_comes_with_it() {
-    let table: [(&str, &str, Change); 7] = [
+    let table: [(&str, &str, Change); 8] = [
+        ("addresses-hidden", "kptr_restrict=1", |_, node| {
+            node.addresses_hidden = Some(true);
+        }),
         ("long-period", "5.3 s", |module, _| {
             module.period_jiffies = Some(1_250);
         }),

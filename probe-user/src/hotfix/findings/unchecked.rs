@@ -1,6 +1,18 @@
-//! What could not be looked at.
+//! What could not be looked at, or will not be.
 
 use super::{Finding, Module, Node, joined};
+
+/// Whether a timer still calls a module is told by its address (`/proc/modules`): one that is hidden keeps it loaded.
+pub fn addresses(_: &Module, node: &Node) -> Option<Finding> {
+    if node.addresses_hidden != Some(true) {
+        return None;
+    }
+    Some(Finding::new(
+        "addresses-hidden",
+        "kernel.kptr_restrict is 2, so where a module lies cannot be seen: when this hotfix is taken back, its module \
+         stays loaded, without effect, and the command ends with 3. `sysctl kernel.kptr_restrict=1` avoids that",
+    ))
+}
 
 /// Silence would pass for "nothing found".
 pub fn note(module: &Module, node: &Node) -> Option<Finding> {

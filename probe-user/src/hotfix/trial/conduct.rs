@@ -1,6 +1,9 @@
 //! The course of a trial, from the first look to the last.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 
@@ -11,6 +14,7 @@ use super::{
     question,
     side::{self, Interrupted, Side},
     subject::Subject,
+    surroundings::{Ours, Surroundings},
     verdict::Judgement,
 };
 use crate::{
@@ -41,6 +45,8 @@ pub struct Conduct<'a> {
     root_netns: Option<u32>,
     subject: Subject,
     drive: Drive,
+    /// As they were before anything was changed.
+    surroundings: Surroundings,
     softirq: Option<SoftirqProbe>,
     before: Option<Side>,
     after: Option<Side>,
@@ -91,8 +97,12 @@ impl<'a> Conduct<'a> {
             speak_on_stage(true);
         }
         let root_netns = Some(witness.watcher().root_netns()).filter(|netns| *netns != 0);
+        let dead = witness.namespaces().iter();
+        let dead = dead.filter(|view| view.state == Some(State::Dead));
+        drive.dead_before = dead.map(|view| view.netns).collect();
         drive.witness = Some(witness);
         Ok(Self {
+            surroundings: Surroundings::of(&drive),
             root_netns,
             plan,
             root: root.to_owned(),
@@ -143,12 +153,7 @@ impl<'a> Conduct<'a> {
         if self.plan.trial && outcome.host == Host::GivenBack {
             match self.measure("rolled back") {
                 Ok(Ok(side)) => self.rolled_back = Some(side),
-                Ok(Err(Interrupted(reason))) => {
-                    outcome.add(&format!(
-                        "The runs after the way back were not all measured: {reason}"
-                    ));
-                    outcome.abort_by(self.drive.log.complaint());
-                }
+                Ok(Err(Interrupted(reason))) => outcome.abort(reason),
                 Err(error) => outcome.add(&format!(
                     "The runs after the way back cannot be measured: {error:#}"
                 )),
@@ -171,7 +176,11 @@ impl<'a> Conduct<'a> {
         let doing = self.tell_side("after");
         let subject = &self.subject;
         let softirq = self.softirq.as_ref();
-        let is_undone = |drive: &Drive| subject.is_undone(drive);
+        let (surroundings, ours) = (&self.surroundings, subject.ours());
+        let is_undone = |drive: &Drive| {
+            let undone = subject.is_undone(drive);
+            undone.or_else(|| surroundings.changed(drive, &ours))
+        };
         let measured = side::measure(&mut self.drive, self.plan, &doing, softirq, is_undone)?;
         let mut warnings = Vec::new();
         let mut judged = match measured {
@@ -220,7 +229,7 @@ impl<'a> Conduct<'a> {
     fn not_in_place(&mut self, ending: Ending) -> anyhow::Result<(Outcome, Ending)> {
         let ending = match ending {
             // It is there and without effect: not to stay.
-            Ending::HalfDone(why) => {
+            Ending::HalfDone(why) if self.subject.is_there(&self.drive) => {
                 say(&format!("{why}; taking it back"));
                 let back = self.subject.take_back(&mut self.drive)?;
                 let (host, told) = Host::after(&back);
@@ -235,7 +244,12 @@ impl<'a> Conduct<'a> {
     fn measure(&mut self, name: &str) -> anyhow::Result<Result<Side, Interrupted>> {
         let doing = self.tell_side(name);
         let softirq = self.softirq.as_ref();
-        side::measure(&mut self.drive, self.plan, &doing, softirq, |_| None)
+        let ours = Ours {
+            switched: BTreeSet::new(),
+            ..self.subject.ours()
+        };
+        let is_changed = |drive: &Drive| self.surroundings.changed(drive, &ours);
+        side::measure(&mut self.drive, self.plan, &doing, softirq, is_changed)
     }
 
     fn tell_side(&self, name: &str) -> String {

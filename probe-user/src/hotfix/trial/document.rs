@@ -102,11 +102,9 @@ impl Outcome {
         back.push_str(sentence);
     }
 
-    /// What the kernel complains of makes all else void.
-    pub fn abort_by(&mut self, complaint: Option<&str>) {
-        if let Some(line) = complaint {
-            self.judged = Judgement::aborted(format!("The kernel complained: {line}."));
-        }
+    /// It was ended after it had been judged.
+    pub fn abort(&mut self, reason: String) {
+        self.judged = Judgement::aborted(reason);
     }
 
     /// Whether the kernel's log is to be shown with it.

@@ -8,7 +8,10 @@ use super::{
     side::Side,
     verdict::{Evidence, Judgement, Verdict},
 };
-use crate::model::{NamespaceView, State};
+use crate::{
+    hotfix::witness::Run,
+    model::{NamespaceView, State},
+};
 
 /// Traffic that is so many times what it was, or the other way round, is told.
 const TRAFFIC_MOVED: u64 = 2;
@@ -25,14 +28,37 @@ pub fn judge(
     root_netns: Option<u32>,
 ) -> Judgement {
     let namespaces = namespaces(before, after, plan);
-    Evidence {
+    let judged = Evidence {
         namespaces: &namespaces,
         changed,
         root_netns,
         runs: plan.runs,
         min_effect_percent: plan.min_effect_percent,
     }
-    .judge()
+    .judge();
+    let is_bad = matches!(judged.verdict, Verdict::Disabled | Verdict::Regressed);
+    match busiest(before, changed).filter(|netns| !is_bad && !is_there(after, *netns)) {
+        Some(netns) => Judgement::inconclusive(format!(
+            "The network namespace whose runs took the most time before, {netns}, is gone."
+        )),
+        None => judged,
+    }
+}
+
+/// The namespace whose runs take the most time, of those that are changed.
+fn busiest(side: &Side, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
+    let candidates = side
+        .runs
+        .iter()
+        .filter(|(netns, _)| changed.is_none_or(|changed| changed.contains(netns)));
+    let run_time = |runs: &[Run]| runs.iter().map(|run| run.duration_ns).sum::<u64>();
+    let busiest = candidates.max_by_key(|(_, runs)| run_time(runs))?;
+    Some(*busiest.0)
+}
+
+fn is_there(side: &Side, netns: u32) -> bool {
+    let mut views = side.namespaces.iter();
+    views.any(|view| view.netns == netns && view.state != Some(State::Absent))
 }
 
 /// Those that were there on both sides.

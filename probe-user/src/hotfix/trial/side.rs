@@ -12,10 +12,9 @@ use super::{
 use crate::{
     hotfix::{
         drive::Drive,
-        module::ESTIMATOR,
         witness::{Phase, Run, Witness},
     },
-    kernel::{livepatch, time},
+    kernel::time,
     model::{NamespaceView, Report, State},
     probe::SoftirqProbe,
     watch::Course,
@@ -71,14 +70,10 @@ pub fn measure(
         .filter(|view| is_there(view))
         .map(|view| view.netns)
         .collect();
-    let replacements = replacements(drive);
     let counted = read_counters(drive);
     let spent_ns = totals(softirq);
     let is_cut_short = loop {
-        let reason = interrupted(drive)
-            .or_else(|| is_undone(drive))
-            .or_else(|| meddled_with(drive, &replacements));
-        if let Some(reason) = reason {
+        if let Some(reason) = interrupted(drive).or_else(|| is_undone(drive)) {
             return Ok(Err(Interrupted(reason)));
         }
         if is_full(drive.witness.as_ref(), &at_first, plan.runs) {
@@ -188,27 +183,6 @@ fn interrupted(drive: &Drive) -> Option<String> {
     }
     let is_lost = drive.witness.as_ref().is_some_and(Witness::has_lost_ip_vs);
     is_lost.then(|| "ip_vs was unloaded meanwhile.".into())
-}
-
-/// The livepatches that replace the estimator, the one that is tried among them.
-fn replacements(drive: &Drive) -> BTreeSet<String> {
-    let patches = livepatch::read(&drive.root).unwrap_or_default();
-    let replacing = patches.into_iter().filter(|one| one.replaces(ESTIMATOR));
-    replacing.map(|one| one.name).collect()
-}
-
-/// Runs under another livepatch than at the beginning say nothing of the one that is tried.
-fn meddled_with(drive: &Drive, at_first: &BTreeSet<String>) -> Option<String> {
-    let now = replacements(drive);
-    let other = now.symmetric_difference(at_first).next()?;
-    let what = if now.contains(other) {
-        "loaded"
-    } else {
-        "took back"
-    };
-    Some(format!(
-        "Somebody else {what} the livepatch {other}, which replaces the estimator, too."
-    ))
 }
 
 fn totals(softirq: Option<&SoftirqProbe>) -> Option<Vec<u64>> {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::plan::Plan;
+use super::{plan::Plan, surroundings::Ours};
 use crate::hotfix::{
     admission::{Admitted, File},
     change::Change,
@@ -94,6 +94,21 @@ impl Subject {
         }
     }
 
+    /// What of the node is its own to change.
+    pub fn ours(&self) -> Ours {
+        match &self.kind {
+            Kind::Hotfix(hotfix) => Ours {
+                name: Some(hotfix.name.clone()),
+                replaces_others: hotfix.replaces_others,
+                ..Ours::default()
+            },
+            Kind::Switches { .. } => Ours {
+                switched: self.changed().unwrap_or_default(),
+                ..Ours::default()
+            },
+        }
+    }
+
     /// What it is called.
     pub fn name(&self) -> &str {
         self.hotfix()
@@ -171,16 +186,24 @@ impl Subject {
             }
             Kind::Switches { switches, .. } => {
                 for one in switches {
-                    if let Err(error) = one.set(0) {
+                    if let Err(error) = one.switch_off() {
                         switch::set_back(switches)?;
                         return Ok(Some(Ending::GivenBack(format!(
-                            "run_estimation of {} cannot be set ({error}), and all are as they were",
+                            "run_estimation of {} cannot be set to 0 ({error}), and all are as they were",
                             one.namespace.display()
                         ))));
                     }
                 }
                 Ok(None)
             }
+        }
+    }
+
+    /// Whether something of it is still in place.
+    pub fn is_there(&self, drive: &Drive) -> bool {
+        match &self.kind {
+            Kind::Hotfix(hotfix) => drive.root.join("sys/module").join(&hotfix.name).exists(),
+            Kind::Switches { .. } => true,
         }
     }
 
@@ -219,13 +242,7 @@ impl Subject {
             Kind::Hotfix(_) => unload::take_back(drive, false),
             Kind::Switches { switches, .. } => {
                 switch::set_back(switches).context("run_estimation cannot be set back")?;
-                let back = "run_estimation is as it was";
-                Ok(match unload::observed(drive, false)? {
-                    Ok(seen) => Ending::GivenBack(format!("{back}{seen}")),
-                    Err(waits) => Ending::HalfDone(format!(
-                        "{back}. Of the estimators that are to run again: {waits}"
-                    )),
-                })
+                unload::watched(drive, true, false, "run_estimation is as it was".into())
             }
         }
     }

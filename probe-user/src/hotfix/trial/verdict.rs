@@ -112,6 +112,12 @@ impl Judgement {
         Self::without_tests(Verdict::Aborted, why.into())
     }
 
+    /// Nothing can be told, for a reason that is a sentence.
+    #[must_use]
+    pub fn inconclusive(why: impl Into<String>) -> Self {
+        Self::without_tests(Verdict::Inconclusive, why.into())
+    }
+
     fn without_tests(verdict: Verdict, why: String) -> Self {
         Self {
             verdict,

@@ -119,7 +119,8 @@ fn runs_that_interrupt_a_probe_on_a_service_are_told_as_missed() {
         .unwrap();
     let calls = number(life.watched.only("summary").unwrap(), "calls").unwrap();
     // Saturated as no node is, one in fifty goes unseen.
-    assert!(calls > 500 && missed * 10 < calls, "{missed} of {calls}");
+    let some = 1..calls / 10;
+    assert!(calls > 500 && some.contains(&missed), "{missed} of {calls}");
 }
 
 /// `rounds` times: `ip_vs` goes, stays away for a moment that differs each time, and comes back; then a service comes and

@@ -52,7 +52,7 @@ fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was(
                echo 1 > /proc/sys/net/ipv4/vs/run_estimation\n\
                during hotfix 'said \"measuring after\"' 'kill -9 $pid $(guard)' est_skip.ko\n\
                ipvs-latency hotfix unload est_skip 2> /dev/null\n";
-    for (number, phase) in PHASES[..2].iter().enumerate() {
+    for (number, phase) in PHASES.iter().enumerate() {
         writeln!(
             script,
             "during ended{number} 'said \"{phase}\"' 'kill -TERM $pid' est_skip.ko --trial"
@@ -75,7 +75,11 @@ fn a_trial_that_is_killed_or_interrupted_in_any_phase_leaves_the_node_as_it_was(
             assert!(status.contains(words), "{name}: no {words:?} in {status}");
         }
     }
-    for (name, host) in [("ended0", "unchanged"), ("ended1", "given_back")] {
+    for (name, host) in [
+        ("ended0", "unchanged"),
+        ("ended1", "given_back"),
+        ("ended2", "given_back"),
+    ] {
         Applied::of(&sections, name).is("aborted", host, "1");
         is_clean(&sections, name);
     }
@@ -118,19 +122,26 @@ fn a_node_that_changes_under_a_trial_is_never_improved() {
     let more = "for i in $(seq 10000); do echo \"-A -t 198.18.$((i / 250)).$((i % 250)):81 -s rr\"; done | ipvsadm -R";
     let script = format!(
         "{APPLY}{LEFT}{HOLD}{DURING}cd {FOLDER}; truth_begin\n\
+         E=/sys/kernel/livepatch/est_skip/enabled; V=/proc/sys/net/ipv4/vs/run_estimation\n\
          mkdir -p /full; mount -t tmpfs -o size=64k none /full; mkdir /full/state; echo 1 > /full/state/lock\n\
          cat /dev/zero > /full/ballast 2> /dev/null\n\
          echo == full; ipvs-latency --state-dir /full/state hotfix apply --yes --json est_skip.ko 2> /tmp/err; code=$?\n\
          echo == full code; echo $code; echo == full err; cat /tmp/err; echo == full seconds; echo 0; echo == rest\n\
          left full; runs_of full 6.1\n\
-         during taken 'said \"measuring after\"' 'echo 0 > /sys/kernel/livepatch/est_skip/enabled' est_skip.ko\n\
-         during stacked 'said \"measuring after\"' 'insmod est_copy.ko' est_skip.ko\n\
-         echo 0 > /sys/kernel/livepatch/est_copy/enabled; while [ -d /sys/kernel/livepatch/est_copy ]; do sleep 0.2; done\n\
-         rmmod est_copy; left unstacked; runs_of unstacked 6.1\n\
+         during taken 'said \"measuring after\"' 'echo 0 > $E; while [ -e $E ]; do sleep 0.1; done; rmmod est_skip' est_skip.ko\n\
+         insmod hold_task.ko\n\
+         during stacked 'said \"measuring after\"' 'nap 8; insmod est_hold.ko; moving est_hold && touch /tmp/moving' est_skip.ko\n\
+         echo == moving; ls /tmp/moving; echo == rest; wait $napping\n\
+         ipvs-latency hotfix unload est_hold 2> /dev/null; left unstacked; runs_of unstacked 6.1\n\
+         during switched 'said \"measuring after\"' 'echo 0 > $V' est_skip.ko; echo 1 > $V\n\
          during doubled 'said \"measuring after\"' '{more}' est_skip.ko\n\
          during warned 'said \"measuring after\"' 'echo general protection fault, in a test > /dev/kmsg' est_skip.ko\n\
-         ipvsadm -C\n\
+         ipvsadm -C; ip netns add busy\n\
+         for i in $(seq 2000); do echo \"-A -t 198.18.$((i / 250)).$((i % 250)):81 -s rr\"; done | ip netns exec busy ipvsadm -R\n\
+         during vanished 'said \"measuring after\"' 'ip netns del busy' est_copy.ko\n\
          during unloaded 'said \"measuring after\"' 'rmmod ip_vs_rr ip_vs' est_skip.ko\n\
+         modprobe -a ip_vs ip_vs_rr; ipvsadm -A -t 203.0.113.9:80 -s rr\n\
+         during unloaded2 'said \"measuring after\"' 'ipvsadm -C; rmmod ip_vs_rr ip_vs' --run-estimation off\n\
          modprobe -a ip_vs ip_vs_rr\n"
     );
     let sections = scenario::run(big(), &script).unwrap();
@@ -145,28 +156,32 @@ fn a_node_that_changes_under_a_trial_is_never_improved() {
     let stacked = applied("stacked");
     stacked.is("aborted", "given_back", "1");
     let why = stacked.document["why"].as_str().unwrap();
-    assert!(why.contains("est_copy"), "{why}");
+    assert!(why.contains("est_hold"), "{why}");
+    assert_eq!(sections.text("moving").unwrap(), "/tmp/moving\n");
+    let switched = applied("switched");
+    switched.is("aborted", "given_back", "1");
+    let why = switched.document["why"].as_str().unwrap();
+    assert!(why.contains("from 1 to 0"), "{why}");
     applied("doubled").is("inconclusive", "given_back", "1");
     applied("warned").is("aborted", "given_back", "1");
-    let unloaded = applied("unloaded");
-    assert_eq!(
-        unloaded.document["verdict"], "aborted",
-        "{}",
-        unloaded.document
-    );
-    assert!(
-        sections
-            .text("left stacked")
-            .unwrap()
-            .starts_with("est_copy\n")
-    );
+    let vanished = applied("vanished");
+    vanished.is("inconclusive", "given_back", "1");
+    let why = vanished.document["why"].as_str().unwrap();
+    assert!(why.contains("is gone"), "{why}");
+    applied("unloaded").is("aborted", "given_back", "1");
+    applied("unloaded2").is("aborted", "given_back", "1");
+    let left = sections.text("left stacked").unwrap();
+    assert!(left.starts_with("est_hold\n"), "{left}");
     for name in [
         "full",
         "taken",
         "unstacked",
+        "switched",
         "doubled",
         "warned",
+        "vanished",
         "unloaded",
+        "unloaded2",
     ] {
         assert_eq!(
             sections.text(&format!("left {name}")).unwrap(),
@@ -174,7 +189,7 @@ fn a_node_that_changes_under_a_trial_is_never_improved() {
             "{name}"
         );
     }
-    for name in ["full", "taken", "stacked", "unstacked", "doubled", "warned"] {
+    for name in ["full", "taken", "unstacked", "doubled", "warned"] {
         assert!(ticks(&sections, name), "{name}");
     }
 }
