@@ -8,6 +8,11 @@ mod hotfix {
     pub mod module;
 }
 
+#[path = "../../probe-user/src/kernel"]
+mod kernel {
+    pub mod printable;
+}
+
 use hotfix::module::Module;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -85,14 +85,20 @@ impl Module {
     pub fn parse(bytes: &[u8]) -> Result<Self, ImageError> {
         let image = Image::parse(bytes)?;
         let required = |name: &'static str| image.section(name).ok_or(ImageError::Section(name));
-        required(livepatch::THIS_MODULE)?;
+        let this_module = required(livepatch::THIS_MODULE)?.bytes;
         let info = required(".modinfo")?.bytes;
         let say = |key: &str| modinfo::value(info, key).map(printable);
         let build_id = image
             .section(".note.gnu.build-id")
             .map(|note| note.bytes.to_vec());
+        let name = say("name");
+        if let (Some(told), Some(kept)) = (&name, modinfo::kept_name(this_module))
+            && *told != kept
+        {
+            return Err(ImageError::Names(told.clone(), kept));
+        }
         let module = Self {
-            name: say("name"),
+            name,
             vermagic: say("vermagic"),
             signed: bytes.ends_with(SIGNATURE),
             marked: say("livepatch").is_some(),

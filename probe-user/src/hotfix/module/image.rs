@@ -30,6 +30,11 @@ pub enum ImageError {
     Architecture(String),
     #[error("is no kernel module: it has no section {0}, which every module has")]
     Section(&'static str),
+    #[error(
+        "gives itself two names, {0} in .modinfo and {1} where the kernel takes it from, so it could not be taken back \
+         by its name: build it again"
+    )]
+    Names(String, String),
     #[error("is damaged: its sections overlap, or there are too many of them")]
     Overlap,
 }

@@ -573,6 +573,11 @@ fn files_that_are_no_modules_are_refused_in_a_sentence() {
     let mut linked = whole.clone();
     linked[16] = 2;
     let nothing = Made::default().with(".text", "new", code().back()).bytes();
+    let own = Piece::zeros(24).then(b"other").then(&[0; 100]);
+    let renamed = Made::default()
+        .with(".modinfo", "info", Piece::default().then(b"name=made\0"))
+        .with(".gnu.linkonce.this_module", "__this_module", own)
+        .bytes();
     for (bytes, words) in [
         (Vec::new(), "not an ELF file"),
         (b"#!/bin/sh\n".to_vec(), "not an ELF file"),
@@ -580,6 +585,7 @@ fn files_that_are_no_modules_are_refused_in_a_sentence() {
         (arm, "another architecture (Aarch64)"),
         (linked, "relocatable"),
         (nothing, ".gnu.linkonce.this_module"),
+        (renamed, "two names, made in .modinfo and other"),
     ] {
         let error = Module::parse(&bytes).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");

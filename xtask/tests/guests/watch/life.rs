@@ -111,7 +111,7 @@ fn runs_that_interrupt_a_probe_on_a_service_are_told_as_missed() {
             seq -f "-$way -t 203.0.113.9:%.0f" 1000
         done > /tmp/services
         sh -c 'while :; do ipvsadm -R < /tmp/services; done' & churn=$!
-        sleep 30; kill $churn"#,
+        sleep 30; kill $churn; cost"#,
     );
     let missed = life
         .watched
