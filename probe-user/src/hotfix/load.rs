@@ -83,9 +83,11 @@ fn carry_out(
     }
     let change = Change::of_file(root, state_dir, lock, &hotfix)
         .with_context(|| format!("{} is not loaded", asked.file.display()))?;
+    // Before the kernel's log is followed: a look may leave lines there that have nothing to do with the load.
+    let dead_before = timers::dead(root);
     let mut drive = Drive::new(root.to_owned(), hotfix.name, asked.timeout)?;
+    drive.dead_before = dead_before;
     drive.guarded_by(change.guard())?;
-    drive.dead_before = timers::dead(root);
     // From here on the node is changed.
     let ended = drive
         .ask(StepKind::Insert, &hotfix.bytes)

@@ -57,7 +57,7 @@ const BY_LINE: [(&str, &str); 17] = [
         "it uses a function or variable that this kernel does not give to modules: correct it, or load the module that has it",
     ),
     (
-        "Lockdown: ",
+        "unsigned module loading is restricted",
         "the kernel is locked down (Secure Boot) and takes signed modules alone: sign it with a key that this kernel knows",
     ),
     (
@@ -243,6 +243,14 @@ mod tests {
                 "Secure Boot",
             ),
             (Errno::EBADMSG, &[], "damaged"),
+            // Of something else that was looked at meanwhile.
+            (
+                Errno::EBADMSG,
+                &[
+                    "Lockdown: ipvs-latency: debugfs access is restricted; see man kernel_lockdown.7",
+                ],
+                "damaged",
+            ),
         ]);
     }
 
