@@ -50,6 +50,10 @@ pub struct LabSpec {
     pub memory: u32,
     /// Whether guest time counts instructions; needs a single CPU.
     pub deterministic: bool,
+    /// Whether one thread of the host runs all CPUs in turn. QEMU of Debian 12 translates code without holding its page,
+    /// so that with a thread a CPU one may go on with code that another has patched: where probes come and go all the
+    /// time, it then meets an int3 that is long gone.
+    pub in_turn: bool,
     /// IPVS services in the first network namespace.
     pub services: u32,
     /// Destinations of each service.
@@ -78,6 +82,7 @@ impl Default for LabSpec {
             },
             memory: 2048,
             deterministic: false,
+            in_turn: false,
             services: 0,
             destinations: 0,
             netns: 0,

@@ -229,7 +229,21 @@ fn inherit(handed: RawFd) -> std::io::Result<()> {
 pub fn machine_arguments(spec: &LabSpec) -> Vec<String> {
     let cpus = format!("{},maxcpus={}", spec.cpus.online, spec.cpus.possible);
     let memory = spec.memory.to_string();
-    let mut arguments = vec!["-accel", "tcg", "-cpu", "max", "-smp", &cpus, "-m", &memory];
+    let accelerator = if spec.in_turn {
+        "tcg,thread=single"
+    } else {
+        "tcg"
+    };
+    let mut arguments = vec![
+        "-accel",
+        accelerator,
+        "-cpu",
+        "max",
+        "-smp",
+        &cpus,
+        "-m",
+        &memory,
+    ];
     if spec.deterministic {
         arguments.extend(["-icount", "shift=0,sleep=off"]);
     }
