@@ -50,9 +50,9 @@ pub struct LabSpec {
     pub memory: u32,
     /// Whether guest time counts instructions; needs a single CPU.
     pub deterministic: bool,
-    /// Whether one thread of the host runs all CPUs in turn. QEMU of Debian 12 translates code without holding its page,
-    /// so that with a thread a CPU one may go on with code that another has patched: where probes come and go all the
-    /// time, it then meets an int3 that is long gone.
+    /// Whether one thread of the host runs all CPUs in turn. With a thread a CPU, guests in which probes come and go all
+    /// the time under churn have panicked: a jump to 0 where a probe is. That is taken for a race of the emulator, in
+    /// which one CPU goes on with code that another has patched, and is not proven.
     pub in_turn: bool,
     /// IPVS services in the first network namespace.
     pub services: u32,
