@@ -7,6 +7,9 @@
 //! minimum effect, and not against nothing: the whole interval beyond it, the stall's p against a stall that changed by
 //! just that, and so many of the longest runs on the after side that chance puts them there in under 1 %: five, of six
 //! against six.
+//!
+//! `improved` takes more than `regressed` does, for a change stays in force by it: p < 0.01, by which fewer than 0.6 in a
+//! hundred changes that change nothing are called so.
 
 mod comparison;
 mod selection;
@@ -21,8 +24,11 @@ use comparison::Comparison;
 pub use comparison::Tests;
 use selection::Selection;
 
-/// A change of the namespace that is judged, in either direction, is told at this level.
+/// That the namespace that is judged costs more is told at this level.
 const LEVEL: f64 = 0.05;
+
+/// That it costs less is told at this one, or at the lowest that so few runs can reach.
+const LEVEL_TO_STAY: f64 = 0.01;
 
 /// The verdicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -184,13 +190,15 @@ impl Evidence<'_> {
         if let Some((other, clause)) = selection.regression_elsewhere() {
             return say(Verdict::Regressed, other, clause);
         }
-        if let Some(clause) = why::improvement(judged, LEVEL, self.runs) {
+        let level = judged.lowest_p().clamp(LEVEL_TO_STAY, LEVEL);
+        if let Some(clause) = why::improvement(judged, level, self.runs) {
             return say(Verdict::Improved, judged, clause);
         }
         if judged.is_within() {
             return say(Verdict::Unchanged, judged, why::unchanged(judged));
         }
-        let clause = why::inconclusive(judged, self.runs);
+        let less = why::improvement(judged, LEVEL, self.runs);
+        let clause = why::inconclusive(judged, self.runs, less);
         say(Verdict::Inconclusive, judged, clause)
     }
 

@@ -157,6 +157,14 @@ impl<'a> Comparison<'a> {
         self.differs(level) && self.interval_percent().is_some_and(beyond)
     }
 
+    /// The p of ranks where every run of one side is longer than all of the other: no order of so many says more. Rounded
+    /// up, so that it is under it.
+    pub fn lowest_p(&self) -> f64 {
+        let (one, other) = (self.before().runs.len(), self.after().runs.len());
+        let orders = (1..=one).map(|taken| real(other + taken) / real(taken));
+        2.001 / orders.product::<f64>()
+    }
+
     fn differs(&self, level: f64) -> bool {
         self.ranks.is_some_and(|ranks| ranks.p_value < level)
     }

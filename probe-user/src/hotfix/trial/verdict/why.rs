@@ -40,8 +40,8 @@ pub fn unchanged(of: &Comparison<'_>) -> String {
     )
 }
 
-/// Why nothing can be told.
-pub fn inconclusive(of: &Comparison<'_>, runs: usize) -> String {
+/// Why nothing can be told; `less` is in what way it seems to cost less, if it does at a level that is not enough.
+pub fn inconclusive(of: &Comparison<'_>, runs: usize, less: Option<String>) -> String {
     let seen = of.after().runs.len();
     if seen == 0 {
         return format!(
@@ -56,6 +56,11 @@ pub fn inconclusive(of: &Comparison<'_>, runs: usize) -> String {
             rarity(of),
             runs_of(seen),
             longest_after(of)
+        );
+    }
+    if let Some(less) = less {
+        return format!(
+            "{less}, which is not sure enough for the change to stay in force by; more --runs tell more"
         );
     }
     if of.confidence().is_none() {

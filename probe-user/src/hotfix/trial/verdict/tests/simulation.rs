@@ -17,8 +17,11 @@ const TRIALS: u32 = 20_000;
 const TRIALS_OF_MANY: u32 = 5_000;
 const TRIALS_OF_POWER: u32 = 400;
 
-/// What so many verdicts in a hundred may be wrong.
+/// So many verdicts in a hundred may be `regressed` by mistake.
 const MOST_PERCENT: f64 = 2.5;
+
+/// So many may be `improved` by mistake, for those stay in force.
+const MOST_TO_STAY_PERCENT: f64 = 0.7;
 
 /// How runs scatter.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +52,20 @@ impl Shape {
     }
 
     fn phase(self, random: &mut fastrand::Rng, noise: f64, factor: f64) -> Phase {
+        self.phase_every(random, noise, factor, PERIOD_NS)
+    }
+
+    fn phase_every(
+        self,
+        random: &mut fastrand::Rng,
+        noise: f64,
+        factor: f64,
+        period_ns: u64,
+    ) -> Phase {
         let runs: Vec<f64> = (0..RUNS)
             .map(|_| factor * self.run_us(random, noise))
             .collect();
-        let mut phase = phase(&runs, PERIOD_NS);
+        let mut phase = phase(&runs, period_ns);
         // The timer wheel has steps: now and then a run comes one later.
         let mut late_ns = 0;
         for run in &mut phase.runs {
@@ -100,7 +113,10 @@ fn alone(random: &mut fastrand::Rng, shape: Shape, noise: f64, factor: f64) -> V
 fn assert_few(told: [f64; 2], what: &str) {
     let [improved, regressed] = told;
     println!("{what}: improved {improved:.2} %, regressed {regressed:.2} %, by mistake");
-    assert!(improved < MOST_PERCENT, "{what}: improved {improved} %");
+    assert!(
+        improved < MOST_TO_STAY_PERCENT,
+        "{what}: improved {improved} %"
+    );
     assert!(regressed < MOST_PERCENT, "{what}: regressed {regressed} %");
 }
 
@@ -197,6 +213,34 @@ fn what_did_change_is_found_where_the_noise_is_smaller() {
                 if plain && (factor - 1.0_f64).abs() > 0.05 + 5.0 * noise {
                     assert!(right > 99.0, "{shape:?}, {noise}, {factor}: {right} %");
                 }
+            }
+        }
+    }
+}
+
+/// As a hotfix makes them that arms the timer for 5 s, and changes nothing else.
+#[test]
+fn runs_that_are_rarer_are_found_where_the_noise_is_smaller() {
+    for shape in [Shape::LogNormal, Shape::TwoModes, Shape::Outliers] {
+        for noise in [0.01, 0.1, 0.2, 0.3] {
+            let mut random = fastrand::Rng::with_seed(4);
+            let [improved, regressed] = shares(TRIALS_OF_POWER, || {
+                vec![Namespace {
+                    netns: 1,
+                    before: shape.phase(&mut random, noise, 1.0),
+                    after: shape.phase_every(&mut random, noise, 1.0, 5_152_000_000),
+                }]
+            });
+            let noise = 100.0 * noise;
+            println!(
+                "{shape:?}, noise {noise:.0} %, every 5 s: improved {improved:.1} %, regressed {regressed:.1} %"
+            );
+            assert!(
+                regressed < MOST_PERCENT,
+                "{shape:?}, {noise} %: {regressed} %"
+            );
+            if !matches!(shape, Shape::Outliers) && noise < 15.0 {
+                assert!(improved > 95.0, "{shape:?}, {noise} %: {improved} %");
             }
         }
     }

@@ -243,6 +243,30 @@ fn shorter_runs_are_improved() {
 }
 
 #[test]
+fn what_is_sure_enough_to_be_given_back_by_is_not_for_what_stays() {
+    // All but one of the runs half as long, and that one longer than all but three: p 0.0152 of 924 orders.
+    let mut mostly = scaled(0.5);
+    mostly[2] = 3_872.05;
+    let judgement = against(&mostly);
+    assert_eq!(judgement.tests.p_value, Some(14.0 / 924.0));
+    let parts = ["(0.58 times", "not sure enough", "more --runs"];
+    assert_says(&judgement, Verdict::Inconclusive, &parts);
+    // Longer by as much, it is given back.
+    let mut mostly = scaled(1.5);
+    mostly[2] = 3_871.5;
+    assert_says(&against(&mostly), Verdict::Regressed, &["p 0.0"]);
+}
+
+#[test]
+fn few_runs_are_improved_where_all_are_shorter() {
+    for runs in 4..6 {
+        let shorter = namespace(ROOT, &BEFORE[..runs], &scaled(0.5)[..runs]);
+        let judgement = judged(&[shorter]);
+        assert_says(&judgement, Verdict::Improved, &["50.0 % shorter"]);
+    }
+}
+
+#[test]
 fn a_longer_period_is_rarer_and_not_shorter() {
     let mut rarer = namespace(ROOT, &BEFORE, &[]);
     rarer.after = phase(&scaled(1.0), 5_120_000_000);
