@@ -21,9 +21,10 @@ pub fn draw(rows: &[Row<'_>], out: &mut impl Write) -> io::Result<()> {
     };
     let axis = Axis::over(*least, *most);
     for (name, durations) in rows {
+        let plural = if durations.len() == 1 { "" } else { "s" };
         writeln!(
             out,
-            "{name:>12} |{}| {} runs",
+            "{name:>12} |{}| {} run{plural}",
             axis.line(durations),
             durations.len()
         )?;
@@ -114,6 +115,6 @@ mod tests {
         let told = drawn(&[("before", &[7; 12])]);
         assert!(told.contains('#') && told.contains("12 runs"), "{told}");
         assert_eq!(drawn(&[("before", &[])]), "");
-        assert!(drawn(&[("before", &[0])]).contains("1 runs"));
+        assert!(drawn(&[("before", &[0])]).contains("| 1 run\n"));
     }
 }

@@ -145,6 +145,25 @@ fn a_terminal_that_is_too_small_is_told_what_is_needed() {
 }
 
 #[test]
+fn what_is_under_way_is_told_with_what_is_left_of_it() {
+    let mut app = app();
+    app.course = Some(Course {
+        doing: "skip: before the change".to_owned(),
+        runs: Some((3, 6)),
+        left_ns: Some(7 * SECOND + 1),
+    });
+    let lines = screen(&mut app, 80, 24);
+    assert_eq!(
+        lines.lines().nth(1),
+        Some(" skip: before the change [#####.....] 3 of 6 runs about 8 s left  q ends it")
+    );
+    insta::assert_snapshot!(screen(&mut app, 60, 20), @"
+    terminal is 60x20: 80x24 or more is needed; what was begun
+    goes on meanwhile
+    ");
+}
+
+#[test]
 fn what_is_wrong_stands_on_top_the_worst_first() {
     let mut app = app_of(LOOK, dead());
     insta::assert_snapshot!("dead_80x24", screen(&mut app, 80, 24));

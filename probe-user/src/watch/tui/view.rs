@@ -32,7 +32,11 @@ use super::{
 pub fn draw(buffer: &mut Buffer, app: &App) {
     let area = buffer.area;
     if layout::is_too_small(area.width, area.height) {
-        too_small(&mut Canvas::new(buffer, area, app.look));
+        let way_out = match app.course {
+            None => "ipvs-latency watch --plain writes lines",
+            Some(_) => "what was begun goes on meanwhile",
+        };
+        too_small(&mut Canvas::new(buffer, area, app.look), way_out);
         return;
     }
     let panes = layout::panes(area.width, area.height, app);
@@ -70,11 +74,11 @@ pub fn draw_countdown(buffer: &mut Buffer, app: &App) {
     facts::draw(&mut Canvas::new(buffer, facts, app.look), app);
 }
 
-/// Says so, broken between words as it must be.
-fn too_small(canvas: &mut Canvas<'_>) {
+/// Says so, and a way out, broken between words as it must be.
+fn too_small(canvas: &mut Canvas<'_>, way_out: &str) {
     let (columns, lines) = (canvas.width(), canvas.height());
     let text = format!(
-        "terminal is {columns}x{lines}: {}x{} or more is needed; ipvs-latency watch --plain writes lines",
+        "terminal is {columns}x{lines}: {}x{} or more is needed; {way_out}",
         SMALLEST.0, SMALLEST.1,
     );
     let style = Style::new();
