@@ -1,6 +1,6 @@
 //! What a trial comes to: did the change make the estimator cost less, more, or nothing else?
 //!
-//! **What it promises.** Of changes that change nothing, fewer than 2.5 in a hundred are called `improved`, and fewer
+//! **What it promises.** Of changes that change nothing, fewer than 0.7 in a hundred are called `improved`, and fewer
 //! than 2.5 `regressed`, with six runs a side and a noise of up to 30 % (`tests/simulation.rs`). Three ways to be
 //! `regressed` are three chances to be so by mistake. Each alone at p < 0.05 (that is 2.5 % to its side), and the longest
 //! by the four largest of twelve runs on one side (3.0 %), they come to 4 % together. So each is held against the
@@ -8,8 +8,8 @@
 //! just that, and so many of the longest runs on the after side that chance puts them there in under 1 %: five, of six
 //! against six.
 //!
-//! `improved` takes more than `regressed` does, for a change stays in force by it: p < 0.01, by which fewer than 0.6 in a
-//! hundred changes that change nothing are called so.
+//! `improved` takes more than `regressed` does, for a change stays in force by it: p < 0.01,
+//! or, of fewer than five runs a side, the lowest p that so many can reach.
 
 mod comparison;
 mod selection;
