@@ -98,6 +98,9 @@ pub struct Estimator {
     /// Missed runs that were seen to begin.
     missed_midway: u64,
     look: Option<Look>,
+    /// The last look that found it waiting, and the records since.
+    waiting: Option<Look>,
+    records_since_waiting: u64,
     /// It was seen to wait or to run.
     alive: bool,
     /// How many looks in a row found it neither waiting nor running.
@@ -128,6 +131,8 @@ impl Estimator {
             lost: 0,
             missed_midway: 0,
             look: None,
+            waiting: None,
+            records_since_waiting: 0,
             alive: false,
             idle_looks: 0,
             grew_ns: 0,
@@ -278,18 +283,30 @@ impl Estimator {
         let lost = lost.saturating_sub(self.lost_before);
         let found = lost.saturating_sub(self.lost);
         self.lost = lost;
-        let Some(before) = before else {
-            return Unrecorded {
-                lost: found,
-                missed: 0,
-            };
-        };
-        let skipped =
-            before.pending && look.expires != before.expires && self.no_run_between(before, look);
+        let skipped = u64::from(self.skipped(look));
+        let midway = before.map_or(0, |before| self.missed_midway(before, look));
         Unrecorded {
             lost: found,
-            missed: self.missed_midway(before, look) + u64::from(skipped),
+            missed: midway + skipped,
         }
+    }
+
+    /// Whether the timer was set anew without a run that the programs saw begin. A look in the middle of such a run
+    /// finds the timer not pending and not yet set: it tells nothing, and the next one is held against the last that
+    /// found it waiting.
+    fn skipped(&mut self, look: Look) -> bool {
+        self.records_since_waiting += self.records_in_tick;
+        let skipped = self.waiting.is_some_and(|waiting| {
+            // A run between the two reads that make one snapshot is not in its count, but its record is here.
+            look.expires != waiting.expires
+                && look.runs == waiting.runs
+                && self.records_since_waiting == 0
+        });
+        if look.pending || skipped {
+            self.waiting = Some(look);
+            self.records_since_waiting = 0;
+        }
+        skipped
     }
 
     /// Runs newly found to have begun by the snapshot before and to have no record yet.
@@ -310,13 +327,9 @@ impl Estimator {
         runs.saturating_sub(accounted_for)
     }
 
-    /// A run between the two reads that make one snapshot is not in its count, but its record is here.
-    fn no_run_between(&self, before: Look, look: Look) -> bool {
-        look.runs == before.runs && self.records_in_tick == 0
-    }
-
     fn idle_between(&self, before: Look, look: Look) -> bool {
-        !before.pending && !look.pending && self.no_run_between(before, look)
+        let ran = look.runs != before.runs || self.records_in_tick > 0;
+        !before.pending && !look.pending && !ran
     }
 
     fn may_be_running(&self, look: Look) -> bool {

@@ -304,6 +304,33 @@ fn a_timer_that_expired_without_a_run_seen_counts_as_missed() {
 }
 
 #[test]
+fn a_run_that_no_probe_saw_is_missed_though_a_snapshot_fell_into_it() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    let under_way = not_pending(ROOT, 0, PERIOD);
+    tick(&mut session, PERIOD + MS, &[under_way], &[]);
+    for second in 3..5 {
+        let set_anew = waiting(ROOT, 0, 2 * PERIOD);
+        tick(&mut session, second * SECOND, &[set_anew], &[]);
+    }
+    assert_eq!(counts(&session), [0, 1, 0, 1]);
+}
+
+#[test]
+fn a_run_that_a_snapshot_fell_into_before_it_was_counted_is_not_missed() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    let uncounted = not_pending(ROOT, 0, PERIOD);
+    let run = run_at(ROOT, PERIOD);
+    tick(&mut session, PERIOD + MS, &[uncounted], &[run]);
+    for second in 3..5 {
+        let set_anew = waiting(ROOT, 1, 2 * PERIOD);
+        tick(&mut session, second * SECOND, &[set_anew], &[]);
+    }
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+}
+
+#[test]
 fn a_run_between_the_reads_of_one_snapshot_is_not_missed() {
     let mut session = watching_all();
     tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
