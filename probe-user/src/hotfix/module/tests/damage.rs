@@ -1,0 +1,59 @@
+//! Files that are no modules, or were once.
+
+use super::*;
+
+#[test]
+fn files_that_are_no_modules_are_refused_in_a_sentence() {
+    let whole = Made::livepatch(code().back()).bytes();
+    let mut arm = whole.clone();
+    arm[18] = 183;
+    let mut linked = whole.clone();
+    linked[16] = 2;
+    let nothing = Made::default().with(".text", "new", code().back()).bytes();
+    let own = Piece::zeros(24).then(b"other").then(&[0; 100]);
+    let renamed = Made::default()
+        .with(".modinfo", "info", Piece::default().then(b"name=made\0"))
+        .with(".gnu.linkonce.this_module", "__this_module", own)
+        .bytes();
+    for (bytes, words) in [
+        (Vec::new(), "not an ELF file"),
+        (b"#!/bin/sh\n".to_vec(), "not an ELF file"),
+        (whole[..whole.len() / 2].to_vec(), "cut off or damaged"),
+        (arm, "another architecture (Aarch64)"),
+        (linked, "relocatable"),
+        (nothing, ".gnu.linkonce.this_module"),
+        (renamed, "two names, made in .modinfo and other"),
+    ] {
+        let error = Module::parse(&bytes).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+/// Nothing but an answer is expected: no panic, no endless work.
+#[test]
+fn damage_of_any_kind_at_any_place_is_survived() {
+    let entry = Piece::zeros(56)
+        .pointer(0, "new")
+        .pointer(40, "name:estimation_timer");
+    let made = Made::livepatch(code().when(500).near(&[0xe8], "again").jump("mod_timer"))
+        .with(".text", "again", code().back())
+        .with("__mcount_loc", "list", Piece::zeros(8).pointer(0, "new"));
+    for made in [made.clone().with(".kpatch.funcs", "entry", entry), made] {
+        let whole = made.bytes();
+        for length in 0..whole.len() {
+            let _ = Module::parse(&whole[..length]);
+        }
+        for at in 0..whole.len() {
+            for value in [0, 0xff, 0x80, whole[at] ^ 1, whole[at].wrapping_add(8)] {
+                let mut damaged = whole.clone();
+                damaged[at] = value;
+                let _ = Module::parse(&damaged);
+            }
+            let mut damaged = whole.clone();
+            let end = (at + 8).min(whole.len());
+            damaged[at..end].fill(0xff);
+            let _ = Module::parse(&damaged);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Whether the timer is set again, and with which period.
+
+use super::*;
+
+#[test]
+fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
+    // The opcodes: mov jiffies(%rip),%rax; lea 500(%rax),%rsi; and so on, as named beside them.
+    let table = [
+        ("a jump at the end", code().when(500).jump("mod_timer"), 500),
+        (
+            "a call",
+            code().when(75_000).call("timer_reduce").back(),
+            75_000,
+        ),
+        (
+            "lea 500(%rax),%rsi",
+            code()
+                .relative(&[0x48, 0x8b, 0x05], "jiffies")
+                .then(&[0x48, 0x8d, 0xb0, 0xf4, 1, 0, 0])
+                .jump("mod_timer"),
+            500,
+        ),
+        (
+            "mov $500,%esi; add jiffies(%rip),%rsi",
+            code()
+                .then(&[0xbe, 0xf4, 1, 0, 0])
+                .relative(&[0x48, 0x03, 0x35], "jiffies_64")
+                .jump("mod_timer"),
+            500,
+        ),
+        (
+            "mov jiffies,%rsi; sub $-500,%rsi",
+            code()
+                .absolute(&[0x48, 0x8b, 0x34, 0x25], "jiffies")
+                .then(&[0x48, 0x81, 0xee, 0x0c, 0xfe, 0xff, 0xff])
+                .jump("mod_timer"),
+            500,
+        ),
+        (
+            "kept in %rbx over a call",
+            code()
+                .relative(&[0x48, 0x8b, 0x1d], "jiffies")
+                .then(&[0x48, 0x81, 0xc3, 0xf4, 1, 0, 0])
+                .call("_raw_spin_unlock")
+                .then(&[0x48, 0x89, 0xde])
+                .jump("mod_timer"),
+            500,
+        ),
+        (
+            "twice the same",
+            code()
+                .when(500)
+                .call("mod_timer")
+                .when(500)
+                .jump("mod_timer"),
+            500,
+        ),
+        (
+            "not exported",
+            code().when(500).jump(".klp.sym.vmlinux.mod_timer,0"),
+            500,
+        ),
+    ];
+    for (what, code, jiffies) in table {
+        let module = read(&Made::livepatch(code));
+        assert_eq!(module.rearms, Answer::Yes, "{what}");
+        assert_eq!(module.period_jiffies, Some(jiffies), "{what}");
+    }
+}
+
+#[test]
+fn a_period_that_is_no_constant_on_every_way_is_not_guessed() {
+    let table = [
+        ("add_timer", code().call("add_timer").back()),
+        (
+            "lost in a call",
+            code().when(500).call("_raw_spin_unlock").jump("mod_timer"),
+        ),
+        (
+            "jiffies alone on one of two ways: je over the add",
+            code()
+                .relative(&[0x48, 0x8b, 0x35], "jiffies")
+                .then(&[0x74, 7, 0x48, 0x81, 0xc6, 0xf4, 1, 0, 0])
+                .jump("mod_timer"),
+        ),
+        (
+            "half of a register",
+            code().when(500).then(&[0x89, 0xf6]).jump("mod_timer"),
+        ),
+        ("the past", code().when(0xffff_ffff).jump("mod_timer")),
+        (
+            "no constant",
+            code()
+                .relative(&[0x48, 0x8b, 0x35], "when")
+                .jump("mod_timer"),
+        ),
+        (
+            "not jiffies itself",
+            code().field_after("jiffies").jump("mod_timer"),
+        ),
+        (
+            "two periods",
+            code()
+                .when(500)
+                .call("mod_timer")
+                .when(750)
+                .jump("mod_timer"),
+        ),
+    ];
+    for (what, code) in table {
+        let module = read(&Made::livepatch(code));
+        assert_eq!(
+            (module.rearms, module.period_jiffies),
+            (Answer::Yes, None),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_timer_that_is_never_set_is_told_from_one_that_cannot_be_seen() {
+    use Answer::{No, Unknown};
+    let table = [
+        ("nothing", code().back(), No),
+        (
+            "locks",
+            code()
+                .call("_raw_spin_lock")
+                .call("_raw_spin_unlock")
+                .back(),
+            No,
+        ),
+        (
+            "a thunk",
+            code().call("__x86_indirect_thunk_rax").back(),
+            Unknown,
+        ),
+        ("call *%rax", code().then(&[0xff, 0xd0]).back(), Unknown),
+        (
+            "call *ops(%rip)",
+            code().relative(&[0xff, 0x15], "ops").back(),
+            Unknown,
+        ),
+        (
+            "call *pv_ops+8(%rip)",
+            code().relative(&[0xff, 0x15], "pv_ops").back(),
+            No,
+        ),
+        (
+            "another function",
+            code().call("sk_reset_timer").back(),
+            Unknown,
+        ),
+        (
+            "not exported, unknown",
+            code().call(".klp.sym.ip_vs.again,0").back(),
+            Unknown,
+        ),
+        ("no instruction", code().then(&[0x06]).back(), Unknown),
+        (
+            "no instruction behind a call",
+            code().when(500).call("mod_timer").then(&[0x06]).back(),
+            Unknown,
+        ),
+    ];
+    for (what, code, rearms) in table {
+        let module = read(&Made::livepatch(code));
+        assert_eq!(
+            (module.rearms, module.period_jiffies),
+            (rearms, None),
+            "{what}"
+        );
+    }
+}
+
+impl Piece {
+    /// `mov SYMBOL+8(%rip),%rsi`.
+    fn field_after(self, symbol: &str) -> Self {
+        let mut piece = self.relative(&[0x48, 0x8b, 0x35], symbol);
+        piece.shift_last_field(8);
+        piece
+    }
+}
+
+#[test]
+fn calls_inside_the_module_are_followed() {
+    let again = || code().when(500).jump("mod_timer");
+    let table = [
+        (
+            "a distance",
+            Made::livepatch(code().near(&[0xe8], "again").back()).with(".text", "again", again()),
+        ),
+        (
+            "a relocation",
+            Made::livepatch(code().call("again").back()).with(".text", "again", again()),
+        ),
+        (
+            "a part that is seldom needed: je",
+            Made::livepatch(code().relative(&[0x0f, 0x84], "cold").back()).with(
+                ".text.unlikely",
+                "cold",
+                again(),
+            ),
+        ),
+        (
+            "two levels",
+            Made::livepatch(code().near(&[0xe8], "work").back())
+                .with(".text", "work", code().near(&[0xe8], "again").back())
+                .with(".text", "again", again()),
+        ),
+    ];
+    for (what, made) in table {
+        let module = read(&made);
+        assert_eq!(
+            (module.rearms, module.period_jiffies),
+            (Answer::Yes, Some(500)),
+            "{what}"
+        );
+        assert_eq!(module.address_escapes, Answer::No, "{what}");
+    }
+    let elsewhere = Made::livepatch(code().back()).with(".text", "again", again());
+    assert_eq!(read(&elsewhere).rearms, Answer::No, "nobody calls it");
+    let in_circles = Made::livepatch(code().near(&[0xe8], "new").back());
+    assert_eq!(read(&in_circles).rearms, Answer::No);
+}

@@ -1,0 +1,136 @@
+//! States of an estimator, told from snapshots and runs.
+
+use super::*;
+
+#[test]
+fn a_timer_not_pending_in_two_looks_is_dead_and_one_that_comes_back_is_active() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    let last = not_pending(ROOT, 1, PERIOD);
+    let told = tick(&mut session, 3 * SECOND, &[last], &[run_at(ROOT, PERIOD)]);
+    assert_eq!(changes(&told), [""; 0], "it may have begun to run just now");
+    let told = tick(&mut session, 4 * SECOND, &[last], &[]);
+    assert_eq!(changes(&told), ["ACTIVE -> DEAD"]);
+    assert_eq!(
+        changes(&tick(&mut session, 5 * SECOND, &[last], &[])),
+        [""; 0],
+        "told once"
+    );
+    let told = tick(
+        &mut session,
+        6 * SECOND,
+        &[waiting(ROOT, 1, 8 * SECOND)],
+        &[],
+    );
+    assert_eq!(changes(&told), ["DEAD -> ACTIVE"]);
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+}
+
+#[test]
+fn a_run_found_dead_with_its_end_missed_is_dead_after_a_while() {
+    let mut session = watching_all();
+    let mut told = Vec::new();
+    for second in 1..14 {
+        told.extend(tick(
+            &mut session,
+            second * SECOND,
+            &[not_pending(ROOT, 1, 0)],
+            &[],
+        ));
+    }
+    assert_eq!(changes(&told), ["-> DEAD"]);
+    assert_eq!(counts(&session), [0, 1, 0, 1]);
+}
+
+#[test]
+fn an_expiry_over_two_and_a_half_seconds_ahead_is_slowed_until_it_is_replaced() {
+    let mut session = watching_all();
+    let far = SECOND + 2_504 * MS;
+    let told = tick(&mut session, SECOND, &[waiting(ROOT, 0, far - JIFFY)], &[]);
+    assert_eq!(changes(&told), [""; 0]);
+    let told = tick(&mut session, SECOND, &[waiting(ROOT, 0, far)], &[]);
+    assert_eq!(changes(&told), ["ACTIVE -> SLOWED"]);
+    let told = tick(&mut session, 3 * SECOND, &[waiting(ROOT, 0, far)], &[]);
+    assert_eq!(
+        changes(&told),
+        [""; 0],
+        "it draws near, and is slow all the same"
+    );
+    let near = waiting(ROOT, 1, far + PERIOD);
+    let told = tick(&mut session, 4 * SECOND, &[near], &[run_at(ROOT, far)]);
+    assert_eq!(changes(&told), ["SLOWED -> ACTIVE"]);
+}
+
+#[test]
+fn runs_over_two_and_a_half_seconds_apart_are_slowed() {
+    let mut session = watching_all();
+    tick(
+        &mut session,
+        SECOND,
+        &[waiting(ROOT, 1, 3 * SECOND)],
+        &[run_at(ROOT, 0)],
+    );
+    let second = run_at(ROOT, 3 * SECOND);
+    let told = tick(
+        &mut session,
+        4 * SECOND,
+        &[waiting(ROOT, 2, 6 * SECOND)],
+        &[second],
+    );
+    assert_eq!(changes(&told), ["ACTIVE -> SLOWED"]);
+    let third = run_at(ROOT, 5 * SECOND);
+    let told = tick(
+        &mut session,
+        6 * SECOND,
+        &[waiting(ROOT, 3, 7 * SECOND)],
+        &[third],
+    );
+    assert_eq!(changes(&told), ["SLOWED -> ACTIVE"]);
+}
+
+#[test]
+fn a_run_without_a_record_does_not_make_the_estimator_slow() {
+    for (lost, runs) in [(1, 3), (0, 2)] {
+        let mut session = watching_all();
+        tick(
+            &mut session,
+            SECOND,
+            &[waiting(ROOT, 1, PERIOD)],
+            &[run_at(ROOT, 0)],
+        );
+        let without = Snapshot {
+            lost,
+            ..waiting(ROOT, runs - 1, 2 * PERIOD)
+        };
+        tick(&mut session, 3 * SECOND, &[without], &[]);
+        let next = Snapshot {
+            lost,
+            ..waiting(ROOT, runs, 3 * PERIOD)
+        };
+        let told = tick(
+            &mut session,
+            5 * SECOND,
+            &[next],
+            &[run_at(ROOT, 2 * PERIOD)],
+        );
+        assert_eq!(changes(&told), [""; 0], "{lost} lost");
+    }
+}
+
+#[test]
+fn a_switch_at_zero_is_skipping_and_no_switch_is_not() {
+    let mut session = watching_all();
+    let switched = |run_estimation| Snapshot {
+        run_estimation,
+        ..waiting(ROOT, 0, PERIOD)
+    };
+    let told = tick(&mut session, SECOND, &[switched(0)], &[]);
+    assert_eq!(changes(&told), ["-> SKIPPING"]);
+    assert_eq!(
+        session.summary(SECOND).namespaces[0].run_estimation,
+        Some(0)
+    );
+    let told = tick(&mut session, SECOND, &[switched(NO_SWITCH)], &[]);
+    assert_eq!(changes(&told), ["SKIPPING -> ACTIVE"]);
+    assert_eq!(session.summary(SECOND).namespaces[0].run_estimation, None);
+}
