@@ -50,12 +50,6 @@ pub struct LabSpec {
     pub memory: u32,
     /// Whether guest time counts instructions; needs a single CPU.
     pub deterministic: bool,
-    /// Whether one thread of the host runs all CPUs in turn: for guests in which kprobes come and go all the time while what
-    /// they are on is called. With a thread a CPU, QEMU 7.2 lets them panic (a jump to 0) or hang within a minute, without
-    /// any program of ours: `echo 1` and `echo 0` into `/sys/kernel/tracing/events/kprobes/enable` do it, with a probe on
-    /// `ip_vs_start_estimator` and `ipvsadm` at work. Under QEMU 10.0 the same went well 2,400 times. What is taken for the
-    /// cause: 7.2 may go on with code that another CPU has patched while it was translated; since 8.1 QEMU holds the page.
-    pub in_turn: bool,
     /// IPVS services in the first network namespace.
     pub services: u32,
     /// Destinations of each service.
@@ -84,7 +78,6 @@ impl Default for LabSpec {
             },
             memory: 2048,
             deterministic: false,
-            in_turn: false,
             services: 0,
             destinations: 0,
             netns: 0,

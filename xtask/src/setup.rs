@@ -127,7 +127,7 @@ pub fn ensure(needs: &[Need]) -> Result<(), Error> {
             (Need::Linker, Some(toolchain)) => linker::ensure(toolchain)?,
             // What is no more than packages is there by now.
             (Need::Linker | Need::EbpfToolchain, _) => {}
-            (Need::Qemu, _) => emulator::ensure()?,
+            (Need::Qemu, _) => emulator::provide()?,
             (Need::Kernel(line), _) => drop(kernel::fetch(line)?),
             (Need::Headers(line), _) => drop(kernel::headers(line)?),
             (Need::Userland, _) => drop(userland::root()?),

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::LabSpec;
 use super::qmp::Qmp;
-use crate::emulator;
+use crate::emulator::Emulator;
 use crate::wire;
 
 /// What the kernel is told in every guest: where to write, and that a crash ends it. Nothing here changes how the
@@ -89,7 +89,7 @@ impl Machine {
         let pairs = [qmp?, console?, control?, stdin?, files?];
         let descriptors: Vec<RawFd> = pairs.iter().map(|(_, theirs)| theirs.as_raw_fd()).collect();
         let complaints = tempfile::tempfile().context("cannot make a temporary file")?;
-        let mut command = Command::new(emulator::program()?);
+        let mut command = Command::new(Emulator::of(spec).program()?);
         command
             .args(machine_arguments(spec))
             .arg("-kernel")
@@ -229,21 +229,7 @@ fn inherit(handed: RawFd) -> std::io::Result<()> {
 pub fn machine_arguments(spec: &LabSpec) -> Vec<String> {
     let cpus = format!("{},maxcpus={}", spec.cpus.online, spec.cpus.possible);
     let memory = spec.memory.to_string();
-    let accelerator = if spec.in_turn {
-        "tcg,thread=single"
-    } else {
-        "tcg"
-    };
-    let mut arguments = vec![
-        "-accel",
-        accelerator,
-        "-cpu",
-        "max",
-        "-smp",
-        &cpus,
-        "-m",
-        &memory,
-    ];
+    let mut arguments = vec!["-accel", "tcg", "-cpu", "max", "-smp", &cpus, "-m", &memory];
     if spec.deterministic {
         arguments.extend(["-icount", "shift=0,sleep=off"]);
     }

@@ -14,7 +14,7 @@ use super::machine::{self, Lines, Machine, Start};
 use super::snapshot::{Common, Wanted};
 use super::traffic::{self, Talk};
 use super::{LabSpec, build, disk, image, initrd};
-use crate::emulator;
+use crate::emulator::Emulator;
 use crate::kernel::{self, Kernel};
 use crate::setup::{self, Need};
 use crate::wire::{Fill, Kind, Run, Terminal};
@@ -164,7 +164,7 @@ fn start(spec: &LabSpec, kernel: &Kernel, fill: Fill) -> Result<Started> {
     let (parts, init) = (initrd::parts(spec, kernel)?, build::init()?);
     let common = Common {
         release: &kernel.release,
-        qemu: &emulator::program()?,
+        qemu: &Emulator::of(spec).program()?,
         arguments: &machine::machine_arguments(spec),
         disk: spec.disk.is_some(),
         parts: &parts,

@@ -48,7 +48,6 @@ fn a_hundred_starts_under_churn_leave_nothing_behind() {
             online: 2,
             possible: 2,
         },
-        in_turn: true,
         timeout: std::time::Duration::from_mins(30),
         ..LabSpec::default()
     };
