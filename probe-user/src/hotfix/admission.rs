@@ -1,6 +1,9 @@
 //! What stands between a file and this node: what must not, or may not yet, be loaded.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, anyhow, bail};
 
@@ -38,8 +41,8 @@ pub struct Admitted {
     pub name: String,
     /// How far ahead it sets the timer, in nanoseconds, where that is known.
     pub period_ns: Option<u64>,
-    /// It takes the place of all other livepatches, or may do so.
-    pub replaces_others: bool,
+    /// The livepatches on this node whose place it takes, or may take.
+    pub may_replace: BTreeSet<String>,
     /// What is worth knowing of it.
     pub notes: Vec<Finding>,
     /// The warnings that were accepted.
@@ -112,7 +115,7 @@ impl File {
             })?;
         }
         let period_ns = period::of(&module, &node);
-        let replaces_others = findings::replaces_atomically(&module, &node) != Some(false);
+        let may_replace = findings::may_replace(&module, &node);
         let admitted = Admitted {
             file: path,
             bytes,
@@ -120,7 +123,7 @@ impl File {
             module,
             name,
             period_ns,
-            replaces_others,
+            may_replace,
             notes: findings.notes,
             accept: accept.to_vec(),
         };

@@ -75,7 +75,12 @@ impl Change {
         if let Err(error) = advance(root, state_dir, name, Phase::Unloading) {
             say(&format!("warning: {error}; going on without"));
         }
-        Self::guarded(root, state_dir, lock, Guarded::Hotfix(name))
+        let change = Self::guarded(root, state_dir, lock, Guarded::Hotfix(name));
+        if change.is_err() {
+            // Nothing has happened to it.
+            settle(root, state_dir, name);
+        }
+        change
     }
 
     /// Before switches are set.

@@ -3,9 +3,10 @@
 use std::{
     cell::Cell,
     collections::BTreeSet,
+    fs,
     io::{self, Write as _},
     os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +17,7 @@ use std::{
 
 use nix::errno::Errno;
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP},
     flag,
 };
 
@@ -78,6 +79,8 @@ pub struct Drive {
     pub witness: Option<Witness>,
     /// Network namespaces whose estimator was dead before the change: nobody waits for these.
     pub dead_before: BTreeSet<u32>,
+    /// Livepatches whose place the hotfix takes, or may take.
+    pub may_replace: BTreeSet<String>,
     stop: Arc<AtomicBool>,
     /// Somebody waits for it, and reads what it tells.
     is_attended: bool,
@@ -92,7 +95,8 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// Listens to signals from here on: they ask to turn back. Nothing is to be changed before it is guarded.
+    /// Listens to signals from here on: they ask to turn back, and a stop by Ctrl-Z does not keep the node half way. Nothing
+    /// is to be changed before it is guarded.
     ///
     /// # Errors
     ///
@@ -104,8 +108,12 @@ impl Drive {
             ..Self::unattended(root, name)
         };
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            flag::register(signal, Arc::clone(&drive.stop))?;
+            // Under nohup the terminal may go.
+            if signal != SIGHUP || !ignores_hangup(&drive.root) {
+                flag::register(signal, Arc::clone(&drive.stop))?;
+            }
         }
+        flag::register(SIGTSTP, Arc::default())?;
         Ok(drive)
     }
 
@@ -128,6 +136,7 @@ impl Drive {
             timeout: FOR_EVER,
             witness: None,
             dead_before: BTreeSet::new(),
+            may_replace: BTreeSet::new(),
             stop: Arc::new(AtomicBool::new(false)),
             is_attended: false,
             guarded: None,
@@ -319,15 +328,30 @@ impl Drive {
         told(&self.kept_by, self.log.lines())
     }
 
+    /// Livepatches that were in force before, and are no more since the hotfix took their place.
+    pub fn replaced(&self) -> Vec<String> {
+        let patches = livepatch::read(&self.root).unwrap_or_default();
+        let is_in_force = |name: &String| {
+            let mut patches = patches.iter();
+            patches.any(|patch| patch.name == *name && patch.enabled != Some(false))
+        };
+        let gone = self.may_replace.iter().filter(|name| !is_in_force(name));
+        gone.cloned().collect()
+    }
+
+    /// What the kernel wrote to its log meanwhile, but for the messages that were switched on by us.
+    pub fn kernel_lines(&mut self) -> Vec<String> {
+        self.log.read();
+        let lines = self.log.lines().iter();
+        lines
+            .filter(|line| !reason::is_ours(line))
+            .cloned()
+            .collect()
+    }
+
     /// Tells what the kernel wrote to its log meanwhile.
     pub fn say_log(&mut self) {
-        self.log.read();
-        let lines: Vec<&String> = self
-            .log
-            .lines()
-            .iter()
-            .filter(|line| !reason::is_ours(line))
-            .collect();
+        let lines = self.kernel_lines();
         for line in &lines {
             say(&format!("kernel: {line}"));
         }
@@ -337,6 +361,16 @@ impl Drive {
             None => {}
         }
     }
+}
+
+/// Whether whoever started this has it go on without its terminal.
+fn ignores_hangup(root: &Path) -> bool {
+    let status = fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 1)
 }
 
 /// The tasks, or what it is where `/proc` has none.

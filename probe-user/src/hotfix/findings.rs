@@ -46,7 +46,7 @@ impl Finding {
     }
 }
 
-pub use replaces_others::replace as replaces_atomically;
+pub use replaces_others::{may_replace, replace as replaces_atomically};
 
 type Check = fn(&Module, &Node) -> Option<Finding>;
 

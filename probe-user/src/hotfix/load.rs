@@ -87,6 +87,7 @@ fn carry_out(
     let dead_before = timers::dead(root);
     let mut drive = Drive::new(root.to_owned(), hotfix.name, asked.timeout)?;
     drive.dead_before = dead_before;
+    drive.may_replace = hotfix.may_replace;
     drive.guarded_by(change.guard())?;
     // From here on the node is changed.
     let ended = drive

@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::{
     drive::{Drive, say},
     ending::Ending,
-    reason,
 };
 
 const SCHEMA: u32 = 1;
@@ -59,14 +58,9 @@ impl Report {
         Self { ended, ..self }
     }
 
-    /// Takes over what the kernel wrote to its log meanwhile, but for the messages that were switched on by us.
+    /// Takes over what the kernel wrote to its log meanwhile.
     pub fn take_log(&mut self, drive: &mut Drive) {
-        drive.log.read();
-        let lines = drive.log.lines().iter();
-        self.kernel_log = lines
-            .filter(|line| !reason::is_ours(line))
-            .cloned()
-            .collect();
+        self.kernel_log = drive.kernel_lines();
     }
 
     /// What is said of its end.

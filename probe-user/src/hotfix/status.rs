@@ -23,6 +23,9 @@ use crate::{kernel::livepatch, model::State};
 /// Something is on its way, left behind, or without effect.
 const FOUND: u8 = 1;
 
+/// Nothing was found, and not all could be looked at.
+const UNKNOWN: u8 = 2;
+
 /// Estimators that are told of one by one.
 const SHOWN: usize = 8;
 
@@ -74,10 +77,19 @@ pub fn status(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitC
     };
     let out = io::stdout().lock();
     write(&status, json, out).context("what was found cannot be written")?;
-    Ok(ExitCode::from(if status.is_clean() { 0 } else { FOUND }))
+    Ok(ExitCode::from(status.code()))
 }
 
 impl Status {
+    fn code(&self) -> u8 {
+        match (self.is_clean(), self.unknown.is_empty()) {
+            (false, _) => FOUND,
+            (true, false) => UNKNOWN,
+            (true, true) => 0,
+        }
+    }
+
+    /// As far as it could be seen.
     fn is_clean(&self) -> bool {
         self.livepatches.iter().all(Entry::is_in_force)
             && self.unfinished.as_ref().is_none_or(Vec::is_empty)

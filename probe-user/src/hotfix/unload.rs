@@ -1,6 +1,7 @@
 //! `hotfix unload`, and the way back of `load`.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -127,8 +128,13 @@ pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
         }
     }
     let gone = format!("{name} is gone: no task runs its code, and its module is removed");
+    let replaced = drive.replaced();
     Ok(match watched(drive, is_estimators, asked_for, gone)? {
         Ending::GivenBack(done) if asked_for => Ending::Done(done),
+        Ending::GivenBack(done) if !replaced.is_empty() => Ending::HalfDone(format!(
+            "{done}. But it had taken the place of other livepatches, which are in force no more: load them again ({})",
+            replaced.join(", ")
+        )),
         ending => ending,
     })
 }
@@ -263,13 +269,18 @@ pub fn observed(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Result<
     let deadline = Instant::now() + drive.timeout;
     let timeout_ns = u64::try_from(drive.timeout.as_nanos()).unwrap_or(u64::MAX);
     let latest_ns = since_ns.saturating_add(timeout_ns);
-    while let Some(estimators) = drive.ran_since(since_ns) {
+    let mut waited_for: Option<BTreeSet<u32>> = None;
+    while let Some(mut estimators) = drive.ran_since(since_ns) {
         // What was seen before is no longer so.
         let looked_ns = drive.witness.as_ref().map(Witness::looked_ns);
         if looked_ns.is_some_and(|looked_ns| looked_ns < since_ns) {
             drive.pause()?;
             continue;
         }
+        // One that is there only later was started by what runs now.
+        let at_first = || estimators.iter().map(|(netns, _)| *netns).collect();
+        let waited_for = waited_for.get_or_insert_with(at_first);
+        estimators.retain(|(netns, _)| waited_for.contains(netns));
         let counted = estimators
             .iter()
             .filter(|(_, ran)| *ran == Ran::Yes)

@@ -310,17 +310,23 @@ fn size(rows: u16, columns: u16) -> Winsize {
 /// The machine that a lab has started.
 fn machine_of(lab: &Child) -> PathBuf {
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", lab.id())).unwrap();
-    PathBuf::from(format!("/proc/{}", children.trim()))
+    let machine = PathBuf::from(format!("/proc/{}", children.trim()));
+    assert!(is_machine(&machine), "{}", machine.display());
+    machine
 }
 
-fn is_gone(process: &Path) -> bool {
-    let gone =
-        || fs::read_to_string(process.join("comm")).is_ok_and(|name| name.starts_with("qemu"));
+/// Whether it runs QEMU: under a launcher it has the name of the C library's own loader.
+fn is_machine(process: &Path) -> bool {
+    let line = fs::read(process.join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).contains("qemu-system-x86_64")
+}
+
+fn is_gone(machine: &Path) -> bool {
     let start = Instant::now();
-    while gone() && start.elapsed() < Duration::from_secs(10) {
+    while is_machine(machine) && start.elapsed() < Duration::from_secs(10) {
         thread::sleep(Duration::from_millis(20));
     }
-    !gone()
+    !is_machine(machine)
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Other livepatches on this node.
 
+use std::collections::BTreeSet;
+
 use super::{Finding, Module, Node, joined};
 
 /// An atomic replacement ends all others, a vendor's security fixes among them, and does not run their
@@ -47,10 +49,23 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
     ))
 }
 
+/// The livepatches whose place it takes, or may take.
+pub fn may_replace(module: &Module, node: &Node) -> BTreeSet<String> {
+    if replace(module, node) == Some(false) {
+        return BTreeSet::new();
+    }
+    names(module, node).into_iter().map(str::to_owned).collect()
+}
+
 fn others(module: &Module, node: &Node) -> Option<String> {
+    let names = names(module, node);
+    (!names.is_empty()).then(|| joined(&names))
+}
+
+fn names<'a>(module: &Module, node: &'a Node) -> Vec<&'a str> {
     let mut names = node.other_patches();
     names.retain(|name| Some(*name) != module.name.as_deref());
-    (!names.is_empty()).then(|| joined(&names))
+    names
 }
 
 /// Whether it replaces all others; known where the kernel's own structure is.

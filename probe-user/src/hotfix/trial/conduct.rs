@@ -24,7 +24,7 @@ use crate::{
         drive::{Drive, say, speak_on_stage},
         ending::Ending,
         findings::Finding,
-        period,
+        period, timers,
         witness::Witness,
     },
     kernel::{prerequisites, time},
@@ -72,9 +72,10 @@ impl<'a> Conduct<'a> {
         for Finding { name, text } in notes.into_iter().flatten() {
             say(&format!("note {name}: {text}."));
         }
+        let dead_before = timers::dead(root);
         let mut witness = Witness::start(root).with_context(|| format!("{name} is not applied"))?;
         subject.find(root, &witness)?;
-        let found_ns = longest_period(witness.namespaces())?;
+        let found_ns = longest_period(witness.namespaces(), &dead_before)?;
         if plan.needs(found_ns) > plan.max_wait {
             bail!(
                 "{name} is not applied: the estimators run {} apart now, so {} runs take {}, longer than --max-wait {}: \
@@ -97,9 +98,10 @@ impl<'a> Conduct<'a> {
             speak_on_stage(true);
         }
         let root_netns = Some(witness.watcher().root_netns()).filter(|netns| *netns != 0);
-        let dead = witness.namespaces().iter();
-        let dead = dead.filter(|view| view.state == Some(State::Dead));
-        drive.dead_before = dead.map(|view| view.netns).collect();
+        drive.dead_before = dead_before;
+        if let Some(hotfix) = subject.hotfix() {
+            drive.may_replace.clone_from(&hotfix.may_replace);
+        }
         drive.witness = Some(witness);
         Ok(Self {
             surroundings: Surroundings::of(&drive),
@@ -245,8 +247,8 @@ impl<'a> Conduct<'a> {
         let doing = self.tell_side(name);
         let softirq = self.softirq.as_ref();
         let ours = Ours {
-            switched: BTreeSet::new(),
-            ..self.subject.ours()
+            name: self.subject.ours().name,
+            ..Ours::default()
         };
         let is_changed = |drive: &Drive| self.surroundings.changed(drive, &ours);
         side::measure(&mut self.drive, self.plan, &doing, softirq, is_changed)
@@ -269,12 +271,13 @@ impl<'a> Conduct<'a> {
         if outcome.needs_log() {
             self.drive.say_log();
         }
-        let log = self.drive.log.lines().to_vec();
+        let kernel_log = self.drive.kernel_lines();
         Document::of(
             &self.subject,
             outcome,
             [self.before, self.after, self.rolled_back],
-            log,
+            &self.drive.replaced(),
+            kernel_log,
         )
     }
 }
@@ -296,11 +299,11 @@ fn softirq_probe(root: &Path) -> Option<SoftirqProbe> {
 }
 
 /// How far apart the estimators run now, in nanoseconds: the slowest counts.
-fn longest_period(namespaces: &[NamespaceView]) -> anyhow::Result<u64> {
+fn longest_period(namespaces: &[NamespaceView], dead: &BTreeSet<u32>) -> anyhow::Result<u64> {
     let now_ns = time::monotonic_ns()?;
     let alive = namespaces
         .iter()
-        .filter(|view| !matches!(view.state, Some(State::Dead | State::Absent)));
+        .filter(|view| view.state != Some(State::Absent) && !dead.contains(&view.netns));
     let mut periods = Vec::new();
     for view in alive {
         let ahead_ns = view.next_run.map(|next| next.due_ns.saturating_sub(now_ns));

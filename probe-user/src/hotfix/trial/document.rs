@@ -257,6 +257,7 @@ impl Document {
         subject: &Subject,
         outcome: Outcome,
         sides: [Option<Side>; 3],
+        replaced: &[String],
         kernel_log: Vec<String>,
     ) -> Self {
         let Outcome {
@@ -275,7 +276,7 @@ impl Document {
             .as_ref()
             .zip(netns)
             .and_then(|(side, netns)| side.of_netns(netns)?.state);
-        let effects = side_effects::of(subject, host, after.as_ref(), netns);
+        let effects = side_effects::of(subject, host, replaced, after.as_ref(), netns);
         Self {
             schema: 1,
             name: Some(subject.name().to_owned()),

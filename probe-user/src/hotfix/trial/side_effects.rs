@@ -2,7 +2,7 @@
 
 use super::{counters::Statistics, document::Host, side::Side, subject::Subject};
 use crate::{
-    hotfix::{findings::Finding, period},
+    hotfix::period,
     model::{SLOW_PERIOD_NS, State},
     watch::durations::readable,
 };
@@ -14,20 +14,29 @@ const NEAR: f64 = 0.1;
 const USUAL_PERIOD_NS: f64 = 2e9;
 
 /// All that apply.
-pub fn of(subject: &Subject, host: Host, after: Option<&Side>, netns: Option<u32>) -> Vec<String> {
+///
+/// `replaced` are the livepatches that were in force before and are no more since the change took their place.
+pub fn of(
+    subject: &Subject,
+    host: Host,
+    replaced: &[String],
+    after: Option<&Side>,
+    netns: Option<u32>,
+) -> Vec<String> {
     let mut effects = Vec::new();
     if host == Host::Unchanged {
         return effects;
     }
-    if let Some(hotfix) = subject.hotfix() {
+    if subject.hotfix().is_some() {
         effects.push(
             "The kernel is tainted until the node boots again, whether the livepatch is there or not.".into(),
         );
-        let replaced = hotfix
-            .notes
-            .iter()
-            .find(|Finding { name, .. }| *name == "replaces-others");
-        effects.extend(replaced.map(|Finding { text, .. }| format!("Other livepatches: {text}.")));
+    }
+    if !replaced.is_empty() {
+        effects.push(format!(
+            "It took the place of other livepatches, whose fixes ended with that: {}.",
+            replaced.join(", ")
+        ));
     }
     let Some(after) = after else {
         return effects;

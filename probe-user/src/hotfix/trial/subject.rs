@@ -99,7 +99,7 @@ impl Subject {
         match &self.kind {
             Kind::Hotfix(hotfix) => Ours {
                 name: Some(hotfix.name.clone()),
-                replaces_others: hotfix.replaces_others,
+                may_replace: hotfix.may_replace.clone(),
                 ..Ours::default()
             },
             Kind::Switches { .. } => Ours {
@@ -185,11 +185,12 @@ impl Subject {
                 load::in_force(drive, &hotfix.module)
             }
             Kind::Switches { switches, .. } => {
-                for one in switches {
+                for (index, one) in switches.iter().enumerate() {
                     if let Err(error) = one.switch_off() {
-                        switch::set_back(switches)?;
+                        // This one is as somebody else set it, and so are those after it.
+                        switch::set_back(&switches[..index])?;
                         return Ok(Some(Ending::GivenBack(format!(
-                            "run_estimation of {} cannot be set to 0 ({error}), and all are as they were",
+                            "run_estimation of {} cannot be set to 0 ({error}), and none is switched off by this",
                             one.namespace.display()
                         ))));
                     }

@@ -23,8 +23,8 @@ pub struct Surroundings {
 pub struct Ours {
     /// The livepatch.
     pub name: Option<String>,
-    /// It takes the place of all others.
-    pub replaces_others: bool,
+    /// The livepatches whose place it takes, or may take.
+    pub may_replace: BTreeSet<String>,
     /// Inode numbers of the namespaces whose `run_estimation` it sets.
     pub switched: BTreeSet<u32>,
 }
@@ -47,16 +47,15 @@ impl Surroundings {
     }
 
     fn replaced(&self, now: &BTreeSet<String>, ours: &Ours) -> Option<String> {
-        let is_other = |name: &&String| ours.name.as_ref() != Some(*name);
+        let is_other =
+            |name: &&String| ours.name.as_ref() != Some(*name) && !ours.may_replace.contains(*name);
         let told = |what: &str, name: &String| {
             format!("Somebody else {what} the livepatch {name}, which replaces the estimator, too.")
         };
         let come = now.difference(&self.replacements).find(is_other);
         let gone = self.replacements.difference(now).find(is_other);
-        come.map(|name| told("loaded", name)).or_else(|| {
-            gone.filter(|_| !ours.replaces_others)
-                .map(|name| told("took back", name))
-        })
+        come.map(|name| told("loaded", name))
+            .or_else(|| gone.map(|name| told("took back", name)))
     }
 
     fn switched(&self, now: &BTreeMap<u32, i32>, ours: &Ours) -> Option<String> {
@@ -98,24 +97,24 @@ mod tests {
     #[test]
     fn what_the_trial_itself_changes_is_told_from_what_others_do() {
         let first = surroundings(&["old"], &[(1, 1), (2, 1)]);
-        let hotfix = |replaces_others| Ours {
+        let hotfix = |replaced: &[&str]| Ours {
             name: Some("ours".into()),
-            replaces_others,
+            may_replace: replaced.iter().map(|name| (*name).into()).collect(),
             switched: BTreeSet::new(),
         };
         let replaced = |now: &[&str], ours: &Ours| {
             let now = surroundings(now, &[]);
             first.replaced(&now.replacements, ours)
         };
-        assert_eq!(replaced(&["old", "ours"], &hotfix(false)), None);
-        assert_eq!(replaced(&["ours"], &hotfix(true)), None);
+        assert_eq!(replaced(&["old", "ours"], &hotfix(&[])), None);
+        assert_eq!(replaced(&["ours"], &hotfix(&["old"])), None);
         for (now, ours, words) in [
             (
                 &["old", "ours", "new"][..],
-                hotfix(true),
+                hotfix(&["old"]),
                 "loaded the livepatch new",
             ),
-            (&["ours"], hotfix(false), "took back the livepatch old"),
+            (&["ours"], hotfix(&[]), "took back the livepatch old"),
             (&["old", "new"], Ours::default(), "loaded the livepatch new"),
         ] {
             let told = replaced(now, &ours).unwrap();

@@ -2,6 +2,7 @@
 //! own tracepoints.
 
 mod alike;
+mod beside;
 mod cut_short;
 mod story;
 mod table;
