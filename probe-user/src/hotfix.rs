@@ -37,6 +37,7 @@ mod reason;
 mod refusal;
 mod report;
 mod shut_down;
+mod signals;
 mod stalled;
 mod status;
 mod step;

@@ -137,9 +137,10 @@ impl Admitted {
     /// # Errors
     ///
     /// When it must not be loaded any more.
-    pub fn is_still(&self, root: &Path, state_dir: &Path) -> anyhow::Result<()> {
+    pub fn look_again(&mut self, root: &Path, state_dir: &Path) -> anyhow::Result<()> {
         let node = Node::read(root, state_dir, &self.module, &self.sha256);
         let findings = Findings::of(&self.module, &node);
+        self.may_replace = findings::may_replace(&self.module, &node);
         accepted(&findings, &self.accept)
             .with_context(|| format!("{} is not loaded", self.file.display()))
     }

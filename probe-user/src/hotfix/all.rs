@@ -10,10 +10,7 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
-};
+use signal_hook::flag;
 
 use super::{
     change,
@@ -28,7 +25,7 @@ use super::{
     module::Module,
     node::Past,
     report::{Report, Reports},
-    unload,
+    signals, unload,
 };
 use crate::{
     cli::{LoadArgs, UnloadArgs},
@@ -41,9 +38,9 @@ const CRASHED: &str = "crashed-here-before";
 struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    fn listen() -> std::io::Result<Self> {
+    fn listen(root: &Path) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in signals::ending(root) {
             flag::register(signal, Arc::clone(&stop))?;
         }
         Ok(Self(stop))
@@ -66,7 +63,7 @@ impl Stop {
 pub fn load(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let store = Store::of(state_dir);
     let release = prerequisites::release(root);
-    let stop = Stop::listen()?;
+    let stop = Stop::listen(root)?;
     let mut reports = Reports::new("load", args.json);
     for installed in store.all()? {
         if installed.place.release == release {
@@ -161,7 +158,7 @@ fn still_accepted(record: &Record, past: &Past) -> Vec<String> {
 ///
 /// When this kernel has no livepatching: nothing was changed.
 pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let stop = Stop::listen()?;
+    let stop = Stop::listen(root)?;
     let ours = match Journal::read(state_dir) {
         Ok(journal) => loaded_by_us(&journal, &Boot::read(root)),
         Err(error) => {

@@ -72,13 +72,14 @@ impl Change {
                 None
             }
         };
-        if let Err(error) = advance(root, state_dir, name, Phase::Unloading) {
+        let noted = advance(root, state_dir, name, Phase::Unloading).unwrap_or_else(|error| {
             say(&format!("warning: {error}; going on without"));
-        }
+            None
+        });
         let change = Self::guarded(root, state_dir, lock, Guarded::Hotfix(name));
-        if change.is_err() {
+        if let (Err(_), Some(before)) = (&change, noted) {
             // Nothing has happened to it.
-            settle(root, state_dir, name);
+            note_again(state_dir, before);
         }
         change
     }
@@ -168,12 +169,27 @@ pub fn settle(root: &Path, state_dir: &Path, name: &str) {
     }
 }
 
-fn advance(root: &Path, state_dir: &Path, name: &str, phase: Phase) -> Result<(), JournalError> {
+/// Notes how far a hotfix is; what was noted before. Nothing where somebody else loaded it.
+fn advance(
+    root: &Path,
+    state_dir: &Path,
+    name: &str,
+    phase: Phase,
+) -> Result<Option<Entry>, JournalError> {
     let mut journal = Journal::read(state_dir)?;
-    let entry = journal.named(name, &Boot::read(root));
-    match entry.map(|entry| entry.sha256.clone()) {
-        Some(sha256) => journal.advance(&sha256, phase),
-        // Somebody else loaded it.
-        None => Ok(()),
+    let before = journal.named(name, &Boot::read(root)).cloned();
+    if let Some(before) = &before {
+        journal.advance(&before.sha256, phase)?;
+    }
+    Ok(before)
+}
+
+fn note_again(state_dir: &Path, entry: Entry) {
+    let name = entry.name.clone();
+    let noted = Journal::read(state_dir).and_then(|mut journal| journal.note(entry));
+    if let Err(error) = noted {
+        say(&format!(
+            "warning: {error}; what it says of {name} is out of date"
+        ));
     }
 }

@@ -3,10 +3,9 @@
 use std::{
     cell::Cell,
     collections::BTreeSet,
-    fs,
     io::{self, Write as _},
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,16 +15,14 @@ use std::{
 };
 
 use nix::errno::Errno;
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP},
-    flag,
-};
+use signal_hook::{consts::SIGTSTP, flag};
 
 use super::{
     guard::Guard,
     kernel_log::KernelLog,
     left_behind,
     reason::{self, Messages, Reasons},
+    signals,
     stalled::{self, Stalled, Towards},
     step::Step,
     transition::{Next, Seen, Transition},
@@ -107,11 +104,8 @@ impl Drive {
             is_attended: true,
             ..Self::unattended(root, name)
         };
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // Under nohup the terminal may go.
-            if signal != SIGHUP || !ignores_hangup(&drive.root) {
-                flag::register(signal, Arc::clone(&drive.stop))?;
-            }
+        for signal in signals::ending(&drive.root) {
+            flag::register(signal, Arc::clone(&drive.stop))?;
         }
         flag::register(SIGTSTP, Arc::default())?;
         Ok(drive)
@@ -361,16 +355,6 @@ impl Drive {
             None => {}
         }
     }
-}
-
-/// Whether whoever started this has it go on without its terminal.
-fn ignores_hangup(root: &Path) -> bool {
-    let status = fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
-    let ignored = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 1)
 }
 
 /// The tasks, or what it is where `/proc` has none.

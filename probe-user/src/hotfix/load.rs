@@ -129,7 +129,7 @@ pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<End
         Ended::BackAgain => {
             let removed = unload::remove(drive)?;
             let kept_by = drive.kept_by();
-            Some(match removed {
+            let ending = match removed {
                 Removed::Yes => {
                     let back = format!(
                         "{name} was taken back before it was in force, and its module removed: every task runs the old \
@@ -140,7 +140,8 @@ pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<End
                 Removed::NotYet(why) | Removed::Kept(why) => Ending::HalfDone(format!(
                     "{name} was taken back before it was in force, but {why}"
                 )),
-            })
+            };
+            Some(unload::without_others(drive, ending))
         }
         Ended::Stuck(waiting) => Some(Ending::LeftToGuard(unload::stuck(drive, &waiting))),
     })

@@ -119,10 +119,9 @@ impl Node {
 
     /// Other livepatches that are in force, by name.
     pub fn other_patches(&self) -> Vec<&str> {
-        self.patches
-            .iter()
-            .map(|patch| patch.name.as_str())
-            .collect()
+        let in_force = |patch: &&Livepatch| patch.enabled != Some(false);
+        let patches = self.patches.iter().filter(in_force);
+        patches.map(|patch| patch.name.as_str()).collect()
     }
 }
 

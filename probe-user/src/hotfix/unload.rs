@@ -101,6 +101,25 @@ fn check(root: &Path, name: &str) -> anyhow::Result<()> {
 ///
 /// When the node is left half way.
 pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
+    let ending = taken_back(drive, asked_for)?;
+    Ok(without_others(drive, ending))
+}
+
+/// Adds to how the way back ended which livepatches did not come back with it: then the node is not as it was.
+pub fn without_others(drive: &Drive, ending: Ending) -> Ending {
+    match (ending, drive.replaced()) {
+        (Ending::GivenBack(text) | Ending::HalfDone(text), replaced) if !replaced.is_empty() => {
+            Ending::HalfDone(format!(
+                "{text}. The hotfix had taken the place of other livepatches, which are in force no more: load them again \
+                 ({})",
+                replaced.join(", ")
+            ))
+        }
+        (ending, _) => ending,
+    }
+}
+
+fn taken_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
     let name = drive.name.clone();
     // Where the kernel no longer tells what it replaced, it may have been the estimator.
     let is_estimators = match drive.patch() {
@@ -128,13 +147,8 @@ pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
         }
     }
     let gone = format!("{name} is gone: no task runs its code, and its module is removed");
-    let replaced = drive.replaced();
     Ok(match watched(drive, is_estimators, asked_for, gone)? {
         Ending::GivenBack(done) if asked_for => Ending::Done(done),
-        Ending::GivenBack(done) if !replaced.is_empty() => Ending::HalfDone(format!(
-            "{done}. But it had taken the place of other livepatches, which are in force no more: load them again ({})",
-            replaced.join(", ")
-        )),
         ending => ending,
     })
 }
@@ -345,4 +359,29 @@ pub fn stuck(drive: &Drive, waiting: &[u32]) -> String {
         drive.kept_by(),
         drive.guard_pid()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotfix::made_node::MadeNode;
+
+    #[test]
+    fn a_node_that_lost_another_livepatch_is_not_as_it_was() {
+        let node = MadeNode::new();
+        node.put_in_force("there", "nf_nat");
+        let mut drive = Drive::unattended(node.root().to_owned(), "ours".into());
+        let told = |drive: &Drive, ending| without_others(drive, ending).word();
+        let back = || Ending::GivenBack("It is gone".into());
+        assert_eq!(told(&drive, back()), "given_back");
+        drive.may_replace = ["there".to_owned()].into();
+        assert_eq!(told(&drive, back()), "given_back", "it did not");
+        drive.may_replace.insert("gone".into());
+        let half = without_others(&drive, Ending::HalfDone("It is late".into()));
+        assert!(half.text().starts_with("It is late. The hotfix had taken"));
+        assert!(half.text().ends_with("load them again (gone)"), "{half:?}");
+        assert_eq!(told(&drive, back()), "half_done");
+        let refused = Ending::Refused("no".into());
+        assert_eq!(told(&drive, refused), "refused", "nothing was changed");
+    }
 }

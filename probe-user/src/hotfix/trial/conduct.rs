@@ -99,9 +99,6 @@ impl<'a> Conduct<'a> {
         }
         let root_netns = Some(witness.watcher().root_netns()).filter(|netns| *netns != 0);
         drive.dead_before = dead_before;
-        if let Some(hotfix) = subject.hotfix() {
-            drive.may_replace.clone_from(&hotfix.may_replace);
-        }
         drive.witness = Some(witness);
         Ok(Self {
             surroundings: Surroundings::of(&drive),
@@ -137,6 +134,7 @@ impl<'a> Conduct<'a> {
             Ok(change) => change,
             Err(error) => return Outcome::refused(format!("{error:#}")),
         };
+        self.drive.may_replace = self.subject.ours().may_replace;
         let tried = self
             .drive
             .guarded_by(change.guard())

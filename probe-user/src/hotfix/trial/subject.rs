@@ -164,9 +164,9 @@ impl Subject {
             .lock
             .take()
             .context("this was put in place once already")?;
-        match &self.kind {
+        match &mut self.kind {
             Kind::Hotfix(hotfix) => {
-                hotfix.is_still(root, state_dir)?;
+                hotfix.look_again(root, state_dir)?;
                 Change::of_file(root, state_dir, lock, hotfix)
             }
             Kind::Switches { switches, .. } => Change::of_switches(root, state_dir, lock, switches),
