@@ -1,22 +1,7 @@
-//! The reader of kernel modules, on anything.
+//! A kernel module's file.
 
 #![no_main]
-#![allow(dead_code, reason = "the reader is a part of the program, and the rest of that is not here")]
 
-#[path = "../../probe-user/src/hotfix"]
-mod hotfix {
-    pub mod module;
-}
+use ipvs_latency::fuzzed::module;
 
-#[path = "../../probe-user/src/kernel"]
-mod kernel {
-    pub mod printable;
-}
-
-use hotfix::module::Module;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    if let Ok(module) = Module::parse(bytes) {
-        let _ = (module.built_for(), module.replaces_estimator(), module.switch(24));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ipvs_latency_fuzz::bounded(bytes, module));

@@ -15,6 +15,8 @@ mod durable;
 mod ending;
 mod file;
 mod findings;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod guard;
 mod info;
 mod install;

@@ -6,6 +6,8 @@ pub mod btf;
 mod cgroup;
 pub mod cpus;
 pub mod estimation;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod hostname;
 pub mod inhabitants;
 pub mod instances;

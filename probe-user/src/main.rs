@@ -1,48 +1,7 @@
-//! `ipvs-latency`: what the Linux IPVS estimator costs this node, and what a hotfix does about it.
+//! The program: all of it is in the library, where the fuzz targets find its readers too.
 
-mod check;
-mod cli;
-mod hotfix;
-mod kernel;
-mod model;
-mod probe;
-mod watch;
-
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
-
-use clap::Parser as _;
-use cli::{Cli, Command};
-
-/// Could not tell, or refused; nothing was changed. Wrong usage ends with it too.
-const CANNOT_TELL: u8 = 2;
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let level = if cli.verbose {
-        log::LevelFilter::Debug
-    } else {
-        log::LevelFilter::Warn
-    };
-    env_logger::Builder::new()
-        .filter_level(level)
-        // What the loader probes of the kernel is not what people ask for.
-        .filter_module("aya", log::LevelFilter::Warn)
-        .target(env_logger::Target::Pipe(Box::new(watch::BesideScreen)))
-        .init();
-    let done = match &cli.command {
-        Command::Check(args) => check::run(args, &cli.root()),
-        Command::Hotfix(command) => hotfix::run(command, cli.color, &cli.root(), &cli.state_dir()),
-        Command::Watch(args) => watch::run(args, cli.color, &cli.root()),
-    };
-    match done {
-        Ok(code) => code,
-        Err(error) => {
-            // Nobody may be there to read it.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::from(CANNOT_TELL)
-        }
-    }
+    ipvs_latency::run()
 }

@@ -38,6 +38,8 @@ pub enum Command {
     Demo,
     /// Run the tests: all that CI runs, or a tier.
     Test(TestArgs),
+    /// Fuzz the readers of foreign bytes: all of them, or those that are named.
+    Fuzz(FuzzArgs),
     /// Check form, lints and licences.
     Lint,
     /// Build the binary as users get it, and print where it is.
@@ -110,6 +112,17 @@ pub struct TestArgs {
     /// Only what takes long: run once before an issue is closed.
     #[arg(long)]
     pub soak: bool,
+}
+
+/// Arguments of `cargo xtask fuzz`.
+#[derive(Debug, Clone, Args)]
+pub struct FuzzArgs {
+    /// How long each target is run.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub minutes: u64,
+    /// Targets of `fuzz/fuzz_targets`.
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
 }
 
 /// Arguments of `cargo xtask bench`.

@@ -68,9 +68,9 @@ impl Emulator {
     /// # Errors
     /// When it is not there: [`provide`] it first.
     pub fn program(self) -> Result<PathBuf> {
-        let launcher = self.launcher();
+        let launcher = self.launcher()?;
         ensure!(
-            launcher.is_file(),
+            cache::is_there(&launcher)?,
             "there is no {NAME} of Debian {}: run `cargo xtask setup`",
             self.suite()
         );
@@ -84,16 +84,16 @@ impl Emulator {
         }
     }
 
-    fn place(self) -> PathBuf {
-        cache::root().join(format!("emulator-{}-{RECIPE}", self.suite()))
+    fn place(self) -> Result<PathBuf> {
+        Ok(cache::root()?.join(format!("emulator-{}-{RECIPE}", self.suite())))
     }
 
-    fn launcher(self) -> PathBuf {
-        self.place().join(NAME)
+    fn launcher(self) -> Result<PathBuf> {
+        Ok(self.place()?.join(NAME))
     }
 
     fn unpack(self) -> Result<()> {
-        let place = self.place();
+        let place = self.place()?;
         tree::provide(&place, |lock, stage| {
             let suite = self.suite();
             eprintln!("fetching {PACKAGE} of {suite}, to boot kernels in the lab");

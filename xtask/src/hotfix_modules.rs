@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result as AnyResult, ensure};
 
-use crate::cache;
 use crate::kernel::{self, Error, Line};
 use crate::setup::output_of;
+use crate::{cache, checkout};
 
 /// Gives the folder with the modules of a line, built where one of the sources, the headers or the compiler is new.
 ///
@@ -27,14 +27,14 @@ pub fn folder(line: Line) -> Result<PathBuf, Error> {
         output_of("gcc", &["-v", "-dumpfullversion"])?,
     )
         .hash(&mut hasher);
-    let place = cache::root()
+    let place = cache::root()?
         .join("hotfixes")
         .join(format!("{release}-{:016x}", hasher.finish()));
-    if place.is_dir() {
+    if cache::is_there(&place)? {
         return Ok(place);
     }
     let lock = cache::lock()?;
-    if place.is_dir() {
+    if cache::is_there(&place)? {
         return Ok(place);
     }
     let stage = lock.stage()?;
@@ -47,7 +47,7 @@ pub fn folder(line: Line) -> Result<PathBuf, Error> {
 
 /// Every source by its name.
 fn sources() -> AnyResult<BTreeMap<String, Vec<u8>>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hotfix");
+    let folder = checkout::folder()?.join("hotfix");
     let mut sources = BTreeMap::new();
     for entry in
         fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?

@@ -158,22 +158,26 @@ struct Found {
 /// [`Error::Unavailable`] when no kernel of the line is cached and no suite offers one.
 pub fn fetch(line: &Line) -> Result<Kernel, Error> {
     let line = *line;
-    if let Some(kernel) = known(line).filter(|_| cache::fresh(&note_of(line), DAY)) {
+    if let Some(kernel) = known(line)?
+        && is_fresh(line)?
+    {
         return Ok(kernel);
     }
     let lock = cache::lock()?;
     // Another process may have fetched it while this one waited.
-    let cached = known(line);
-    if let Some(kernel) = cached.clone().filter(|_| cache::fresh(&note_of(line), DAY)) {
-        return Ok(kernel);
+    let cached = known(line)?;
+    if let Some(kernel) = &cached
+        && is_fresh(line)?
+    {
+        return Ok(kernel.clone());
     }
     match (resolve(&lock, line), cached) {
         (Ok((suite, found)), _) => {
-            if at(line, &found.release).is_none() {
+            if at(line, &found.release)?.is_none() {
                 unpack_release(&lock, &suite, &found)?;
             }
             write_note(line, &found)?;
-            at(line, &found.release).ok_or_else(|| {
+            at(line, &found.release)?.ok_or_else(|| {
                 anyhow!("the kernel {} was fetched but is not whole", found.release).into()
             })
         }
@@ -198,24 +202,29 @@ fn postpone(line: Line) {
 
 fn set_age(line: Line, age: Duration) {
     let written = SystemTime::now() - age;
+    let opened = note_of(line).map(|note| fs::File::options().append(true).open(note));
     // Without a note there is nothing whose age could matter.
-    let _ = fs::File::options()
-        .append(true)
-        .open(note_of(line))
-        .and_then(|note| note.set_modified(written));
+    if let Ok(Ok(note)) = opened {
+        let _ = note.set_modified(written);
+    }
 }
 
-fn folder() -> PathBuf {
-    cache::root().join("kernels")
+fn folder() -> AnyResult<PathBuf> {
+    Ok(cache::root()?.join("kernels"))
 }
 
 /// The file that says which release a line stands for, and since when.
-fn note_of(line: Line) -> PathBuf {
-    folder().join(format!("{line}.line"))
+fn note_of(line: Line) -> AnyResult<PathBuf> {
+    Ok(folder()?.join(format!("{line}.line")))
+}
+
+/// Whether a line's release is still believed to be the newest.
+fn is_fresh(line: Line) -> AnyResult<bool> {
+    Ok(cache::fresh(&note_of(line)?, DAY))
 }
 
 fn read_note(line: Line) -> Option<Found> {
-    let text = fs::read_to_string(note_of(line)).ok()?;
+    let text = fs::read_to_string(note_of(line).ok()?).ok()?;
     let (release, suite) = text.trim().split_once(' ')?;
     Some(Found {
         release: release.to_owned(),
@@ -224,27 +233,33 @@ fn read_note(line: Line) -> Option<Found> {
 }
 
 fn write_note(line: Line, found: &Found) -> AnyResult<()> {
-    let (note, draft) = (note_of(line), folder().join(format!("{line}.line.new")));
+    let (note, draft) = (note_of(line)?, folder()?.join(format!("{line}.line.new")));
     fs::write(&draft, format!("{} {}\n", found.release, found.suite))
         .and_then(|()| fs::rename(&draft, &note))
         .with_context(|| format!("cannot write {}", note.display()))
 }
 
-fn known(line: Line) -> Option<Kernel> {
-    at(line, &read_note(line)?.release)
+fn known(line: Line) -> AnyResult<Option<Kernel>> {
+    match read_note(line) {
+        Some(found) => at(line, &found.release),
+        None => Ok(None),
+    }
 }
 
 /// The kernel of a release, if the cache has it.
-fn at(line: Line, release: &str) -> Option<Kernel> {
-    let root = folder().join(release);
+fn at(line: Line, release: &str) -> AnyResult<Option<Kernel>> {
+    let root = folder()?.join(release);
     let modules = root.join("lib/modules").join(release);
-    let image = image_in(&root, release)?;
-    Some(Kernel {
+    let Some(image) = image_in(&root, release) else {
+        return Ok(None);
+    };
+    let ours = cache::is_there(&image)? && cache::is_there(&modules)?;
+    Ok(ours.then(|| Kernel {
         line,
         release: release.to_owned(),
         image,
         modules,
-    })
+    }))
 }
 
 /// Older packages have the image in `/boot`, newer ones beside the modules.
@@ -329,7 +344,7 @@ fn unpack_release(lock: &cache::Lock, suite: &Suite, found: &Found) -> AnyResult
         image_in(&root, release).is_some(),
         "the package of {release} holds no kernel image"
     );
-    lock.publish(&root, &folder().join(release))
+    lock.publish(&root, &folder()?.join(release))
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 pub mod bench;
 pub mod cache;
+pub mod checkout;
 pub mod cli;
 pub mod demo;
 pub mod emulator;
+pub mod fuzz;
 pub mod guest;
 pub mod hotfix_modules;
 pub mod kernel;

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, env, ffi::OsString, process::Command};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
+use crate::checkout;
 use crate::setup::{self, toolchain};
 
 /// Licences that what we link may be under: none asks anything of those who hand the binary on but to
@@ -105,6 +106,7 @@ fn ebpf_clippy(environment: &mut Vec<(String, OsString)>) -> Result<Option<Strin
         "target/ebpf-clippy",
     ]);
     command.args(["--", "-D", "warnings"]);
+    command.current_dir(checkout::folder()?);
     let status = command.envs(environment.iter().cloned()).status();
     ensure!(
         status.context("rustup cannot be run")?.success(),
@@ -117,6 +119,7 @@ fn ebpf_clippy(environment: &mut Vec<(String, OsString)>) -> Result<Option<Strin
 fn licences() -> Result<()> {
     let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["metadata", "--format-version", "1", "--locked"])
+        .current_dir(checkout::folder()?)
         .output()
         .context("cargo cannot be run")?;
     ensure!(
@@ -155,6 +158,7 @@ fn cargo(arguments: &[&str], environment: &[(String, OsString)]) -> Result<()> {
     eprintln!("cargo {}", arguments.join(" "));
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(arguments)
+        .current_dir(checkout::folder()?)
         .envs(environment.iter().cloned())
         .status()
         .context("cargo cannot be run")?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask::cli::{Cli, Command};
 use xtask::setup::Need;
-use xtask::{bench, demo, hotfix_modules, kernel, lab, lint, setup, test};
+use xtask::{bench, demo, fuzz, hotfix_modules, kernel, lab, lint, setup, test};
 
 /// What building the product needs.
 const BUILDING: [Need; 2] = [Need::EbpfToolchain, Need::Linker];
@@ -28,6 +28,22 @@ fn run(command: Command) -> Result<ExitCode, setup::Error> {
         Command::Demo => return demo::run(),
         Command::Test(args) => {
             return Ok(if test::run(&args)? {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
+        Command::Fuzz(args) => {
+            let outcome = fuzz::run(&args)?;
+            for skip in &outcome.skipped {
+                println!("skipped: {skip}");
+            }
+            println!(
+                "\n{} passed, {} failed",
+                outcome.passed,
+                outcome.failed.len()
+            );
+            return Ok(if outcome.failed.is_empty() && outcome.passed > 0 {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE

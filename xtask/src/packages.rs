@@ -5,6 +5,7 @@
 //! and so does apt's verification. Nothing here needs root.
 
 mod archive;
+mod sandbox;
 mod sources;
 pub mod tree;
 
@@ -57,7 +58,7 @@ impl Suite {
     pub fn open(_lock: &cache::Lock, name: &str) -> Result<Self> {
         let suite = Self {
             name: name.to_owned(),
-            dir: cache::root().join("apt").join(name),
+            dir: cache::root()?.join("apt").join(name),
         };
         let keyring = KEYRINGS.iter().map(Path::new).find(|path| path.exists());
         let source = sources::for_suite(&sources::of_machine(Path::new("/etc/apt")), name, keyring).context(
@@ -98,8 +99,8 @@ impl Suite {
     /// Read by apt after the machine's own configuration: only what must differ.
     fn configuration(&self) -> String {
         let dir = self.dir.display();
-        // The hooks are about the machine's own lists; the sandbox user cannot enter a home folder, and is
-        // not used without root either; the preferences are about the packages installed on this machine.
+        // The hooks are about the machine's own lists; the preferences are about the packages installed on this machine;
+        // and what the machine takes without a signature is not what is to be run from here.
         format!(
             r#"#clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -107,7 +108,10 @@ impl Suite {
 #clear APT::Architectures;
 APT::Architecture "amd64";
 APT::Architectures {{ "amd64"; }};
-APT::Sandbox::User "root";
+APT::Get::AllowUnauthenticated "false";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
 APT::Update::Error-Mode "any";
 APT::Default-Release "";
 Dir::Etc::sourcelist "{dir}/suite.sources";
@@ -137,6 +141,9 @@ Dir::Cache::srcpkgcache "";
 
     fn update(&self) -> Result<()> {
         eprintln!("fetching the package lists of {}", self.name);
+        for folder in ["lists/partial", "archives/partial"] {
+            sandbox::open_to_it(&self.dir.join(folder))?;
+        }
         let _ = fs::remove_file(self.stamp());
         run(self.apt("apt-get").arg("update"))
             .with_context(|| format!("the package lists of {} cannot be had", self.name))?;
@@ -219,33 +226,40 @@ Dir::Cache::srcpkgcache "";
         into: &Path,
     ) -> Result<Vec<PathBuf>> {
         let packages: Vec<&str> = packages.into_iter().collect();
+        let fetched = into.join("fetched");
+        fs::create_dir(&fetched).with_context(|| format!("cannot make {}", fetched.display()))?;
+        sandbox::open_to_it(&fetched)?;
         let get = || {
             let mut command = self.apt("apt-get");
-            command.arg("download").args(&packages).current_dir(into);
+            command
+                .arg("download")
+                .args(&packages)
+                .current_dir(&fetched);
             run(&mut command)
         };
+        let failed = || format!("cannot download {} from {}", packages.join(", "), self.name);
         if get().is_err() {
             // The archive drops a version as soon as there is a newer one: look again, once.
             self.update()?;
-            get().with_context(|| {
-                format!("cannot download {} from {}", packages.join(", "), self.name)
-            })?;
+            get().with_context(failed)?;
         }
-        let mut files = Vec::new();
-        for entry in fs::read_dir(into).context("cannot list what was downloaded")? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "deb") {
-                files.push(path);
-            }
-        }
-        files.sort();
+        let listed = self
+            .apt("apt-get")
+            .args(["download", "--print-uris"])
+            .args(&packages)
+            .output();
+        let listed = listed.with_context(failed)?;
+        let expected = sandbox::expected(&String::from_utf8_lossy(&listed.stdout));
         ensure!(
-            files.len() == packages.len(),
-            "{} packages were asked of {} and {} came",
+            expected.len() == packages.len(),
+            "{} packages were asked of {} and it names {}",
             packages.len(),
             self.name,
-            files.len()
+            expected.len()
         );
+        let files = sandbox::take(&fetched, into, &expected)?;
+        fs::remove_dir_all(&fetched)
+            .with_context(|| format!("cannot remove {}", fetched.display()))?;
         Ok(files)
     }
 }
@@ -253,11 +267,8 @@ Dir::Cache::srcpkgcache "";
 /// Makes the next [`Suite::open`] of every suite fetch its package lists.
 pub fn expire() {
     // What cannot be read or removed was not there to be believed.
-    for suite in fs::read_dir(cache::root().join("apt"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    let suites = cache::root().map(|root| fs::read_dir(root.join("apt")));
+    for suite in suites.into_iter().flatten().flatten().flatten() {
         let _ = fs::remove_file(suite.path().join("updated"));
     }
 }

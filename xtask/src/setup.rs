@@ -144,13 +144,13 @@ pub fn ensure(needs: &[Need]) -> Result<(), Error> {
 pub fn build_env() -> Result<Vec<(String, OsString)>> {
     let toolchain =
         toolchain::ebpf()?.context("there is no compiler for eBPF: run `cargo xtask setup`")?;
-    let tools = linker::folder(toolchain.llvm);
+    let tools = linker::folder(toolchain.llvm)?;
     ensure!(
-        tools.join("bpf-linker").is_file(),
+        linker::is_there(toolchain.llvm)?,
         "there is no bpf-linker: run `cargo xtask setup`"
     );
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)))
+    let folders = std::iter::once(tools).chain(folders_of(std::env::var_os("PATH")));
+    let path = std::env::join_paths(folders)
         .context("the cache folder's name has a colon in it: set IPVS_LATENCY_CACHE to another")?;
     Ok(vec![
         (
@@ -199,9 +199,21 @@ fn packages_for(needs: &[Need]) -> Vec<system::Missing> {
 /// Where to look for programs: `PATH`, and the administrator's folders that a user's `PATH` may lack.
 #[must_use]
 pub fn command_path() -> OsString {
-    let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::join_paths(std::env::split_paths(&path).chain(system)).unwrap_or(path)
+    let folders = folders_of(std::env::var_os("PATH"))
+        .into_iter()
+        .chain(system);
+    // What was split has no colon in it.
+    std::env::join_paths(folders).unwrap_or_default()
+}
+
+/// The folders of a `PATH`. An empty part, and the whole where it is not set, means the working folder: whoever else
+/// writes there would have a program of theirs run.
+fn folders_of(path: Option<OsString>) -> Vec<PathBuf> {
+    let path = path.unwrap_or_default();
+    std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .collect()
 }
 
 /// Finds a program as a shell would, and in the administrator's folders.
@@ -236,4 +248,22 @@ pub fn output_of<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: &[S]) -
     );
     String::from_utf8(output.stdout)
         .with_context(|| format!("{shown} printed something that is no text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_program_is_looked_for_in_the_working_folder() {
+        for (path, folders) in [
+            (None, vec![]),
+            (Some(""), vec![]),
+            (Some("/bin:"), vec!["/bin"]),
+            (Some(":/bin::.:bin:/sbin"), vec!["/bin", "/sbin"]),
+        ] {
+            let folders: Vec<PathBuf> = folders.into_iter().map(PathBuf::from).collect();
+            assert_eq!(folders_of(path.map(OsString::from)), folders, "{path:?}");
+        }
+    }
 }

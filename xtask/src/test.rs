@@ -10,11 +10,16 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    cli::TestArgs,
+    checkout,
+    cli::{FuzzArgs, TestArgs},
+    fuzz,
     kernel::{self, Line},
     lint, scenario,
     setup::{self, Need},
 };
+
+/// How long a soak runs each fuzz target.
+const SOAK_MINUTES: u64 = 10;
 
 /// What was run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,16 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
             &["--ignored", "soak"],
             &skips,
         )?;
+        let fuzzed = fuzz::run(&FuzzArgs {
+            minutes: SOAK_MINUTES,
+            targets: Vec::new(),
+        })?;
+        for target in &fuzzed.failed {
+            eprintln!("error: the fuzz target {target} found something: see above");
+        }
+        count.passed += fuzzed.passed;
+        count.failed += u32::try_from(fuzzed.failed.len()).unwrap_or(u32::MAX);
+        unlinted.extend(fuzzed.skipped);
     } else {
         match lint::run() {
             Ok(skipped) => unlinted = skipped,
@@ -110,6 +125,7 @@ fn cargo_test(selection: &[&str], options: &[&str], skips: &Skips) -> Result<Cou
         .args(options);
     command.arg(format!("--test-threads={}", threads()));
     command
+        .current_dir(checkout::folder()?)
         .envs(setup::build_env()?)
         .env(scenario::SKIPS, &skips.file);
     let mut child = command

@@ -1,10 +1,9 @@
 //! Ground truth: the estimator's runs as the kernel's own timer tracepoints see them, without any code
 //! of ours. Tests and the benchmark hold the product against it.
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result};
 
+use crate::checkout;
 use crate::cli::Copy;
 
 /// Where the guest finds the script.
@@ -15,7 +14,7 @@ pub const SCRIPT: &str = "/root/truth.sh";
 #[must_use]
 pub fn script() -> Copy {
     Copy {
-        source: Path::new(env!("CARGO_MANIFEST_DIR")).join("src/truth/truth.sh"),
+        source: checkout::file("xtask/src/truth/truth.sh"),
         destination: Some(SCRIPT.into()),
     }
 }

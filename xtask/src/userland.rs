@@ -89,7 +89,7 @@ const FOLDERS: &[&str] = &["dev", "etc", "proc", "root", "run", "sys", "tmp", "v
 /// # Errors
 /// When the packages cannot be fetched or unpacked.
 pub fn root() -> Result<PathBuf> {
-    let place = base();
+    let place = base()?;
     tree::provide(&place, |lock, stage| {
         let suite = Suite::open(lock, SUITE)?;
         unpack_all(&suite, &base_packages(&suite)?, stage)?;
@@ -104,7 +104,7 @@ pub fn root() -> Result<PathBuf> {
 /// When the packages cannot be fetched or unpacked.
 pub fn bpftrace_root() -> Result<PathBuf> {
     let base = root()?;
-    let place = folder("bpftrace");
+    let place = folder("bpftrace")?;
     tree::provide(&place, |lock, stage| {
         let suite = Suite::open(lock, SUITE)?;
         let packages = suite
@@ -124,14 +124,13 @@ fn base_packages(suite: &Suite) -> Result<BTreeSet<String>> {
     Ok(packages)
 }
 
-fn base() -> PathBuf {
+fn base() -> Result<PathBuf> {
     folder("base")
 }
 
-fn folder(name: &str) -> PathBuf {
-    cache::root()
-        .join("userland")
-        .join(format!("{name}-{SUITE}-{RECIPE}"))
+fn folder(name: &str) -> Result<PathBuf> {
+    let name = format!("{name}-{SUITE}-{RECIPE}");
+    Ok(cache::root()?.join("userland").join(name))
 }
 
 fn unpack_all(suite: &Suite, packages: &BTreeSet<String>, stage: &Path) -> Result<()> {

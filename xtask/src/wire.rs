@@ -167,9 +167,32 @@ pub fn receive<M: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<M
         .map_err(io::Error::other)
 }
 
+/// Reads a stream of each kind of message to its end: for the fuzz target, and for a test of its seeds.
+#[cfg(any(test, fuzzing))]
+pub fn feed(bytes: &[u8]) {
+    fn all<M: DeserializeOwned>(mut from: &[u8]) {
+        while let Ok(Some(message)) = receive::<M>(&mut from) {
+            drop(std::hint::black_box(message));
+        }
+    }
+    all::<ToHost>(bytes);
+    all::<ToGuest>(bytes);
+    all::<Input>(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kept_input_of_the_fuzz_target_is_read() {
+        let seeds = crate::checkout::folder().unwrap().join("fuzz/seeds/wire");
+        let files: Vec<_> = std::fs::read_dir(seeds).unwrap().collect();
+        assert!(!files.is_empty());
+        for file in files {
+            feed(&std::fs::read(file.unwrap().path()).unwrap());
+        }
+    }
 
     #[test]
     fn a_message_comes_back_as_it_was_sent() {

@@ -45,7 +45,7 @@ pub fn of(root: &Path, module: &str) -> Option<String> {
 }
 
 /// Where a module lies in memory: `est_skip 16384 1 - Live 0xffffffffc0a00000 (OEK)`.
-fn place(modules: &str, name: &str) -> Option<Range<u64>> {
+pub(super) fn place(modules: &str, name: &str) -> Option<Range<u64>> {
     let line = modules
         .lines()
         .find(|line| line.split(' ').next() == Some(name))?;

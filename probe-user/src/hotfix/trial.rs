@@ -6,7 +6,7 @@
 //! A livepatch and the switch `run_estimation` are two subjects of one engine.
 
 mod conduct;
-mod counters;
+pub(super) mod counters;
 mod document;
 mod judge;
 mod picture;

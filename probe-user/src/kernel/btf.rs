@@ -14,6 +14,9 @@ const MAGIC: u16 = 0xeb9f;
 const TYPE_HEADER: usize = 12;
 const MEMBER: usize = 12;
 
+/// No name is longer (`KSYM_NAME_LEN`, `include/linux/kallsyms.h`).
+const LONGEST_NAME: usize = 512;
+
 const KIND_INT: u32 = 1;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
@@ -106,10 +109,13 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The string at `offset`, without its closing zero; empty if there is none.
+    /// The string at `offset`, without its closing zero; empty if there is none, or if it is longer than a name of C: a
+    /// file whose strings do not end would be read as often as it has types.
     fn string(&self, offset: usize) -> &'a [u8] {
         let rest = self.strings.get(offset..).unwrap_or_default();
-        rest.split(|byte| *byte == 0).next().unwrap_or_default()
+        let name = rest.get(..LONGEST_NAME).unwrap_or(rest);
+        let end = name.iter().position(|byte| *byte == 0);
+        end.and_then(|end| name.get(..end)).unwrap_or_default()
     }
 }
 
@@ -288,6 +294,16 @@ mod tests {
         let kernel = blob(&types, b"\0net\0ipvs\0");
         let fields = fields(&kernel, None, &["net"]).unwrap();
         assert_eq!(fields.offset("net", "ipvs"), Some(1));
+    }
+
+    #[test]
+    fn a_string_without_an_end_is_no_name_and_is_not_kept() {
+        let strings = [b"\0net\0ipvs\0".as_slice(), &[b'x'; 1 << 16]].concat();
+        let kernel = blob(&[1, STRUCT_OF_TWO, 16, 5, 0, 64, 10, 0, 128], &strings);
+        let fields = fields(&kernel, None, &["net"]).unwrap();
+        assert_eq!(fields.offset("net", "ipvs"), Some(8));
+        let longest = fields.0.keys().map(|(_, field)| field.len()).max();
+        assert_eq!(longest, Some("ipvs".len()));
     }
 
     #[test]

@@ -21,8 +21,10 @@ pub fn address(root: &Path, module: &str, function: &str) -> io::Result<Option<u
 
 fn find(lines: impl BufRead, module: &str, function: &str) -> io::Result<Option<u64>> {
     let module = format!("[{module}]");
-    for line in lines.lines() {
+    // A module may name its functions in bytes that are no text.
+    for line in lines.split(b'\n') {
         let line = line?;
+        let line = String::from_utf8_lossy(&line);
         let mut words = line.split_ascii_whitespace();
         let (address, _kind, name) = (words.next(), words.next(), words.next());
         if name == Some(function) && words.next() == Some(module.as_str()) {
@@ -47,6 +49,17 @@ ffffffffc09f1500 T ip_vs_start_estimator\t[ip_vs]
     #[test]
     fn a_livepatch_with_a_function_of_the_same_name_is_not_taken_for_ip_vs() {
         let found = find(KALLSYMS.as_bytes(), "ip_vs", "estimation_timer").unwrap();
+        assert_eq!(found, Some(0xffff_ffff_c09f_1230));
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_hides_none_of_the_others() {
+        let lines = [
+            b"ffffffffc0a00000 t est\xff\t[est_\xfc]\n",
+            KALLSYMS.as_bytes(),
+        ]
+        .concat();
+        let found = find(lines.as_slice(), "ip_vs", "estimation_timer").unwrap();
         assert_eq!(found, Some(0xffff_ffff_c09f_1230));
     }
 

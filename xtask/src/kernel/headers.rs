@@ -38,15 +38,16 @@ pub fn fetch(line: &Line) -> Result<PathBuf, Error> {
 
 fn of(kernel: &Kernel) -> Result<PathBuf, Error> {
     let release = kernel.release.as_str();
-    let root = cache::root().join("headers").join(release);
+    let root = cache::root()?.join("headers").join(release);
     let folder = root
         .join("usr/src")
         .join(format!("linux-headers-{release}"));
-    if folder.is_dir() {
+    // Their scripts and tools are run by make.
+    if cache::is_there(&folder)? {
         return Ok(folder);
     }
     let lock = cache::lock()?;
-    if folder.is_dir() {
+    if cache::is_there(&folder)? {
         return Ok(folder);
     }
     let found = read_note(kernel.line).filter(|found| found.release == release);

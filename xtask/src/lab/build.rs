@@ -2,13 +2,13 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use crate::setup;
+use crate::{checkout, setup};
 
 /// Builds the product as users get it, for numbers are taken from it; `None` while there is none.
 ///
@@ -17,7 +17,7 @@ use crate::setup;
 pub fn product() -> Result<Option<PathBuf>> {
     static BUILT: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
     once(&BUILT, || {
-        if !workspace().join("probe-user/src/main.rs").is_file() {
+        if !checkout::folder()?.join("probe-user/src/main.rs").is_file() {
             return Ok(None);
         }
         cargo(
@@ -75,12 +75,6 @@ fn once<T: Clone>(
         .map_err(|error| anyhow!(error))
 }
 
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
-}
-
 /// Runs `cargo build` and returns the executable it names.
 fn cargo(arguments: &[&str], environment: Vec<(String, OsString)>) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -93,7 +87,7 @@ fn cargo(arguments: &[&str], environment: Vec<(String, OsString)>) -> Result<Pat
         ])
         .args(arguments)
         .envs(environment)
-        .current_dir(workspace())
+        .current_dir(checkout::folder()?)
         .stdin(Stdio::null())
         .output()
         .context("cannot run cargo")?;

@@ -15,10 +15,10 @@ use crate::kernel::Kernel;
 /// Unpacking itself takes an emulated kernel several seconds, every time; the host does it once. Such a kernel starts
 /// at its PVH entry, and is not moved to a random address. Where the format is none we know, it is the image as it is.
 pub fn unpacked(kernel: &Kernel) -> Result<PathBuf> {
-    let place = cache::root()
+    let place = cache::root()?
         .join("lab")
         .join(format!("vmlinux-{}", kernel.release));
-    if place.is_file() {
+    if cache::is_there(&place)? {
         return Ok(place);
     }
     let image = fs::read(&kernel.image)

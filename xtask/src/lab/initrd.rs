@@ -52,10 +52,10 @@ fn packed_folder(folder: &Path) -> Result<PathBuf> {
         .modified()?
         .duration_since(UNIX_EPOCH)?
         .as_secs();
-    let place = cache::root()
+    let place = cache::root()?
         .join("lab")
         .join(format!("{name}-{made}.cpio"));
-    if !place.is_file() {
+    if !cache::is_there(&place)? {
         keep(&place, |file| {
             let mut archive = Archive::new(BufWriter::new(file));
             archive.add(folder, ".")?;
@@ -67,10 +67,10 @@ fn packed_folder(folder: &Path) -> Result<PathBuf> {
 
 /// The archive of the modules that guests of this kernel get, with the indexes for `modprobe`.
 fn packed_modules(kernel: &Kernel) -> Result<PathBuf> {
-    let place = cache::root()
+    let place = cache::root()?
         .join("lab")
         .join(format!("modules-{}.cpio", kernel.release));
-    if !place.is_file() {
+    if !cache::is_there(&place)? {
         keep(&place, |file| pack_modules(kernel, file))?;
     }
     Ok(place)

@@ -58,8 +58,9 @@ impl Wanted {
         let qemu = fs::metadata(common.qemu)
             .with_context(|| format!("cannot find {}", common.qemu.display()))?;
         (qemu.len(), qemu.modified()?).hash(&mut hasher);
+        let folder = folder()?;
         let named = |hasher: &DefaultHasher| {
-            Snapshot(folder().join(format!("{}-{:016x}", common.release, hasher.finish())))
+            Snapshot(folder.join(format!("{}-{:016x}", common.release, hasher.finish())))
         };
         let booted = Some(named(&hasher));
         fill.hash(&mut hasher);
@@ -87,7 +88,10 @@ pub struct Snapshot(PathBuf);
 impl Snapshot {
     /// The snapshot to start from, if there is one.
     pub fn open(&self) -> Option<File> {
-        let file = File::open(&self.0).ok()?;
+        // One that a stranger may have written is as good as none.
+        let file = cache::is_there(&self.0)
+            .ok()?
+            .then(|| File::open(&self.0).ok())??;
         // Marks it as used; on a file system that cannot, it is only given up earlier.
         let _ = file.set_modified(SystemTime::now());
         Some(file)
@@ -105,14 +109,14 @@ impl Snapshot {
     }
 }
 
-fn folder() -> PathBuf {
-    cache::root().join("lab").join("snapshots")
+fn folder() -> Result<PathBuf> {
+    Ok(cache::root()?.join("lab").join("snapshots"))
 }
 
 /// Removes all but the most recently used, and drafts whose writer must have been killed.
 fn prune() -> Result<()> {
     let mut found: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(folder())? {
+    for entry in fs::read_dir(folder()?)? {
         let entry = entry?;
         // Another process may have removed it by now.
         let Ok(meta) = entry.metadata() else { continue };

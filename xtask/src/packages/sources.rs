@@ -38,6 +38,52 @@ pub struct Source {
     pub trust: Vec<(String, String)>,
 }
 
+/// The options that decide whether apt believes a source, in deb822 spelling, and what tightens its checks: the other
+/// values lower them.
+const TRUST: [(&str, Tightens); 9] = [
+    ("Trusted", Tightens::No),
+    ("Allow-Insecure", Tightens::No),
+    ("Allow-Weak", Tightens::No),
+    ("Allow-Downgrade-To-Insecure", Tightens::No),
+    ("Check-Valid-Until", Tightens::Yes),
+    ("Check-Date", Tightens::Yes),
+    ("Valid-Until-Max", Tightens::Anything),
+    ("Valid-Until-Min", Tightens::Nothing),
+    ("Date-Max-Future", Tightens::Nothing),
+];
+
+/// Which value of an option tightens what apt checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tightens {
+    Yes,
+    No,
+    Anything,
+    Nothing,
+}
+
+impl Tightens {
+    /// `StringToBool`, `apt-pkg/contrib/strutl.cc` of apt 2.6.
+    fn is_met_by(self, value: &str) -> bool {
+        let one_of = |words: &[&str]| {
+            words
+                .iter()
+                .any(|word| value.trim().eq_ignore_ascii_case(word))
+        };
+        match self {
+            Self::Yes => one_of(&["yes", "true", "with", "on", "enable", "1"]),
+            Self::No => one_of(&["no", "false", "without", "off", "disable", "0"]),
+            Self::Anything => true,
+            Self::Nothing => false,
+        }
+    }
+}
+
+/// The entry of [`TRUST`] for an option, however it is spelled.
+fn trust_option(name: &str) -> Option<(&'static str, Tightens)> {
+    let mut options = TRUST.into_iter();
+    options.find(|(option, _)| option.eq_ignore_ascii_case(name))
+}
+
 /// Which of Debian's two archives a suite lives in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Archive {
@@ -75,13 +121,40 @@ impl Source {
 
     /// Debian's own archive carries Debian's keyring; some third parties use the same suite names.
     fn looks_official(&self) -> bool {
-        self.signed_by
-            .as_deref()
-            .is_none_or(|keyring| keyring.contains("debian-archive"))
+        let of_debian = |uri: &String| {
+            let host = uri.split('/').nth(2).unwrap_or_default();
+            host == "debian.org" || host.ends_with(".debian.org")
+        };
+        self.uris.iter().all(of_debian)
+            || self
+                .signed_by
+                .as_deref()
+                .is_none_or(|keyring| keyring.contains("debian-archive"))
+    }
+
+    fn has(&self, suite: &str) -> bool {
+        self.suites.iter().any(|known| known == suite)
+    }
+
+    /// What is asked of apt for another suite than this source is for: what lowers the checks was meant for this one.
+    fn tightening(&self) -> Vec<(String, String)> {
+        let tightens = |(name, value): &&(String, String)| {
+            trust_option(name).is_some_and(|(_, tightens)| tightens.is_met_by(value))
+        };
+        self.trust.iter().filter(tightens).cloned().collect()
+    }
+
+    /// Whose signature another suite of the same archive is to have: Debian's keys of all releases for Debian's archive,
+    /// its own key for an archive that signs by itself.
+    fn signed_by_elsewhere(&self, keyring: Option<&Path>) -> Option<String> {
+        let all = keyring.map(|path| path.display().to_string());
+        let all = all.filter(|_| self.looks_official());
+        all.or_else(|| self.signed_by.clone())
     }
 }
 
-/// Writes the source (deb822) for `suite`, in the same archive and with the same trust as the machine's own.
+/// Writes the source (deb822) for `suite`: the machine's own where it has one, else one of the same archive. That one
+/// is trusted no further than Debian's archive is without options: they stay with the suites that they were given for.
 ///
 /// `keyring` is Debian's keyring for all releases, where the machine has one: a keyring of one release
 /// does not vouch for the others. `None` when no entry of the machine is a Debian archive.
@@ -90,8 +163,12 @@ pub fn for_suite(machine: &[Source], suite: &str, keyring: Option<&Path>) -> Opt
     let archive = archive_of(suite)?;
     let best = |archive: Archive| {
         let fits = || machine.iter().filter(move |source| source.serves(archive));
-        fits()
-            .find(|source| source.looks_official())
+        let official = || fits().filter(|source| source.looks_official());
+        let own = |source: &&Source| source.has(suite);
+        official()
+            .find(own)
+            .or_else(|| official().next())
+            .or_else(|| fits().find(own))
             .or_else(|| fits().next())
     };
     let (source, uris) = match (archive, best(archive)) {
@@ -104,14 +181,12 @@ pub fn for_suite(machine: &[Source], suite: &str, keyring: Option<&Path>) -> Opt
         }
         (Archive::Main, None) => return None,
     };
-    let signed_by = if source.suites.iter().any(|known| known == suite) {
-        source.signed_by.clone()
+    let (signed_by, trust) = if source.has(suite) {
+        (source.signed_by.clone(), source.trust.clone())
     } else {
-        keyring
-            .map(|path| path.display().to_string())
-            .or_else(|| source.signed_by.clone())
+        (source.signed_by_elsewhere(keyring), source.tightening())
     };
-    Some(render(&uris, suite, signed_by.as_deref(), &source.trust))
+    Some(render(&uris, suite, signed_by.as_deref(), &trust))
 }
 
 fn render(
@@ -235,12 +310,10 @@ fn stanza(fields: &[(String, String)]) -> Option<Source> {
 impl Source {
     /// Keeps the options that decide whether apt believes a source; the rest is about the machine's own use.
     fn note(&mut self, name: &str, value: &str) {
-        match name.to_ascii_lowercase().as_str() {
-            "signed-by" => self.signed_by = Some(value.to_owned()),
-            "trusted" => self.trust.push(("Trusted".into(), value.into())),
-            "check-valid-until" => self.trust.push(("Check-Valid-Until".into(), value.into())),
-            "check-date" => self.trust.push(("Check-Date".into(), value.into())),
-            _ => {}
+        if name.eq_ignore_ascii_case("signed-by") {
+            self.signed_by = Some(value.to_owned());
+        } else if let Some((option, _)) = trust_option(name) {
+            self.trust.push((option.to_owned(), value.to_owned()));
         }
     }
 }
@@ -346,6 +419,95 @@ Components: main
             text.ends_with("Targets: Packages\nCheck-Valid-Until: no\n"),
             "{text}"
         );
+    }
+
+    /// One option of a source, in either form, with what is written for the suite that it was given for and for others.
+    #[test]
+    fn what_lowers_the_checks_stays_with_the_suite_that_it_was_given_for() {
+        for (option, value, tightens) in [
+            ("Trusted", "yes", false),
+            ("Trusted", "1", false),
+            ("Trusted", "no", true),
+            ("Allow-Insecure", "yes", false),
+            ("Allow-Insecure", "no", true),
+            ("Allow-Weak", "yes", false),
+            ("Allow-Weak", "false", true),
+            ("Allow-Downgrade-To-Insecure", "yes", false),
+            ("Allow-Downgrade-To-Insecure", "off", true),
+            ("Check-Valid-Until", "no", false),
+            ("Check-Valid-Until", "Yes", true),
+            ("Check-Date", "no", false),
+            ("Check-Date", "true", true),
+            ("Check-Date", "perhaps", false),
+            ("Valid-Until-Min", "864000", false),
+            ("Valid-Until-Max", "864000", true),
+            ("Date-Max-Future", "864000", false),
+        ] {
+            let name = option.to_ascii_lowercase();
+            let line =
+                format!("deb [arch=amd64 {name}={value}] http://m.example/debian bookworm main");
+            let stanza = format!(
+                "Types: deb\nURIs: http://m.example/debian\nSuites: bookworm bookworm-updates\n\
+                 Components: main\n{name}: {value}\n"
+            );
+            let written = format!("{option}: {value}\n");
+            for machine in [
+                parse_line(&line).into_iter().collect(),
+                parse_deb822(&stanza),
+            ] {
+                let has = |suite: &str| {
+                    for_suite(&machine, suite, None)
+                        .expect(suite)
+                        .contains(&written)
+                };
+                assert!(has("bookworm"), "{written} for its own suite");
+                for other in ["trixie", "bookworm-backports", "bookworm-security", "sid"] {
+                    assert_eq!(has(other), tightens, "{written} for {other}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_suite_with_a_source_of_its_own_gets_that_and_not_the_first_of_its_archive() {
+        let lines = [
+            "deb [trusted=yes] http://old.example/debian bookworm main",
+            "deb [signed-by=/k/debian-archive-trixie.gpg] http://new.example/debian trixie main",
+        ];
+        let machine: Vec<_> = lines.into_iter().filter_map(parse_line).collect();
+        let text = for_suite(&machine, "trixie", None).expect("a source");
+        assert!(text.contains("URIs: http://new.example/debian\n"), "{text}");
+        assert!(
+            text.ends_with("Signed-By: /k/debian-archive-trixie.gpg\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn who_signs_an_archive_signs_its_other_suites() {
+        let keyring = Some(Path::new("/k/all.gpg"));
+        for (line, signed_by) in [
+            (
+                "deb [signed-by=/k/site.gpg] http://m.example/debian bookworm main",
+                "/k/site.gpg",
+            ),
+            (
+                "deb [signed-by=/k/debian-archive-12.gpg] http://m.example/debian bookworm main",
+                "/k/all.gpg",
+            ),
+            (
+                "deb [signed-by=/k/site.gpg] http://deb.debian.org/debian bookworm main",
+                "/k/all.gpg",
+            ),
+            ("deb http://m.example/debian bookworm main", "/k/all.gpg"),
+        ] {
+            let machine: Vec<_> = parse_line(line).into_iter().collect();
+            let text = for_suite(&machine, "trixie", keyring).expect("a source");
+            assert!(
+                text.contains(&format!("Signed-By: {signed_by}\n")),
+                "{line}: {text}"
+            );
+        }
     }
 
     #[test]

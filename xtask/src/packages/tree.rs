@@ -14,11 +14,11 @@ use crate::cache;
 /// # Errors
 /// When it cannot be filled.
 pub fn provide(place: &Path, fill: impl FnOnce(&cache::Lock, &Path) -> Result<()>) -> Result<()> {
-    if place.is_dir() {
+    if cache::is_there(place)? {
         return Ok(());
     }
     let lock = cache::lock()?;
-    if place.is_dir() {
+    if cache::is_there(place)? {
         return Ok(());
     }
     let stage = lock.stage()?;

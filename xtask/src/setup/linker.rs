@@ -18,20 +18,25 @@ const VERSION: &str = "0.13.0";
 const LLVMS: std::ops::RangeInclusive<u32> = 21..=23;
 
 /// The folder, for `PATH`, of the linker for an LLVM.
-#[must_use]
-pub fn folder(llvm: u32) -> PathBuf {
-    root(llvm).join("bin")
+///
+/// # Errors
+/// When there is no cache folder to use.
+pub fn folder(llvm: u32) -> Result<PathBuf> {
+    Ok(root(llvm)?.join("bin"))
 }
 
 /// A compiler with a newer LLVM needs a linker of its own, and finds no older one here.
-fn root(llvm: u32) -> PathBuf {
-    cache::root()
-        .join("tools")
-        .join(format!("bpf-linker-{VERSION}-llvm-{llvm}"))
+fn root(llvm: u32) -> Result<PathBuf> {
+    let name = format!("bpf-linker-{VERSION}-llvm-{llvm}");
+    Ok(cache::root()?.join("tools").join(name))
 }
 
-fn is_there(llvm: u32) -> bool {
-    folder(llvm).join("bpf-linker").is_file()
+/// Whether the linker for an LLVM is there, and ours to run.
+///
+/// # Errors
+/// When a stranger may have put it there.
+pub fn is_there(llvm: u32) -> Result<bool> {
+    cache::is_there(&folder(llvm)?.join("bpf-linker"))
 }
 
 /// Builds the linker for a toolchain's LLVM, unless it is there.
@@ -40,7 +45,7 @@ fn is_there(llvm: u32) -> bool {
 /// When there is no fitting LLVM, or the build fails.
 pub fn ensure(toolchain: &Toolchain) -> Result<(), Error> {
     let llvm = toolchain.llvm;
-    if is_there(llvm) {
+    if is_there(llvm)? {
         return Ok(());
     }
     ensure_supported(&toolchain.name, llvm)?;
@@ -51,7 +56,7 @@ pub fn ensure(toolchain: &Toolchain) -> Result<(), Error> {
         )])?;
     }
     let lock = cache::lock()?;
-    if !is_there(llvm) {
+    if !is_there(llvm)? {
         build(&lock, llvm)?;
     }
     Ok(())
@@ -128,7 +133,7 @@ fn build(lock: &cache::Lock, llvm: u32) -> Result<()> {
         status.success(),
         "bpf-linker {VERSION} cannot be built for LLVM {llvm}: see what cargo says above"
     );
-    lock.publish(&finished, &root(llvm))
+    lock.publish(&finished, &root(llvm)?)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ const FILES: [(&str, &str); 4] = [
 /// # Errors
 /// When the packages cannot be fetched or unpacked.
 pub fn kpatch() -> Result<Vec<Copy>> {
-    let place = folder("kpatch");
+    let place = folder("kpatch")?;
     tree::provide(&place, |lock, stage| {
         let unpacked = stage.join("unpacked");
         for (suite, packages) in [

@@ -1,9 +1,7 @@
 //! A terminal in the guest and what a user saw on it: `terminal/terminal.sh` records there, and the
 //! recording is played here to a terminal emulator.
 
-use std::path::Path;
-
-use xtask::{cli::Copy, scenario::Sections};
+use xtask::{checkout, cli::Copy, scenario::Sections};
 
 /// Where the guest finds the script.
 pub const SCRIPT: &str = "/root/terminal.sh";
@@ -11,7 +9,7 @@ pub const SCRIPT: &str = "/root/terminal.sh";
 /// The script, for `LabSpec::copies`.
 pub fn script() -> Copy {
     Copy {
-        source: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/terminal/terminal.sh"),
+        source: checkout::file("xtask/tests/guests/terminal/terminal.sh"),
         destination: Some(SCRIPT.into()),
     }
 }

@@ -64,8 +64,10 @@ impl Symbols {
 
 fn find(lines: impl BufRead, wanted: &[&str]) -> io::Result<Symbols> {
     let mut symbols = Symbols::default();
-    for line in lines.lines() {
+    // A module may name its functions in bytes that are no text.
+    for line in lines.split(b'\n') {
         let line = line?;
+        let line = String::from_utf8_lossy(&line);
         let mut words = line.split_ascii_whitespace().skip(2);
         let Some(name) = words.next() else { continue };
         symbols.threads |= name == THREAD;

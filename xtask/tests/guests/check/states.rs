@@ -1,9 +1,10 @@
 //! What `check` says of each namespace, held against the kernel's own tracepoints.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 use serde_json::{Value, json};
 use xtask::{
+    checkout,
     cli::Copy,
     kernel::{self, Line},
     lab::LabSpec,
@@ -194,9 +195,7 @@ fn module(name: &str) -> Option<(tempfile::TempDir, Copy)> {
         return None;
     }
     let headers = kernel::headers(&Line::V6_1).unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name);
+    let source = checkout::file("xtask/tests/fixtures").join(name);
     let folder = tempfile::tempdir().unwrap();
     for file in fs::read_dir(source).unwrap() {
         let file = file.unwrap();

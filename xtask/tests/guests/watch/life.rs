@@ -4,6 +4,7 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use xtask::{
+    checkout,
     cli::{Copy, Cpus},
     kernel::{self, Line},
     lab::LabSpec,
@@ -214,7 +215,7 @@ fn calls_of_others(watched: &Watched) -> usize {
 /// The livepatch under `fixtures`, built for the lab's kernel.
 fn livepatch(folder: &Path) -> Copy {
     setup::ensure(&[Need::Headers(Line::V6_1)]).unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/livepatch");
+    let source = checkout::file("xtask/tests/fixtures/livepatch");
     for file in ["Kbuild", "rr_faithful.c"] {
         fs::copy(source.join(file), folder.join(file)).unwrap();
     }

@@ -1,0 +1,24 @@
+//! The readers of `kernel`, opened to [`crate::fuzzed`].
+
+use std::{hint::black_box, path::Path};
+
+use super::{cgroup, cpus, hostname, prerequisites, services, steering::Steering, symbols};
+
+/// Looks for a function in the list of symbols under `root`.
+pub fn symbols(root: &Path) {
+    let _ = black_box(symbols::address(root, "ip_vs", "estimation_timer"));
+}
+
+/// Reads the text of a process's cgroup.
+pub fn cgroup(bytes: &[u8]) {
+    black_box(cgroup::home(&String::from_utf8_lossy(bytes)));
+}
+
+/// Reads what the kernel says of its CPUs, devices and services under `root`.
+pub fn host(root: &Path) {
+    let cpus = cpus::Cpus::read(root);
+    let services = services::of_process(root, 7);
+    black_box((hostname::hostname(root), cpus, services.is_ok()));
+    black_box(Steering::read(root));
+    black_box(prerequisites::release(root));
+}
