@@ -35,7 +35,7 @@ fn run(command: Command) -> Result<ExitCode, setup::Error> {
         }
         Command::Fuzz(args) => {
             let outcome = fuzz::run(&args)?;
-            for skip in &outcome.skipped {
+            if let Some(skip) = &outcome.skipped {
                 println!("skipped: {skip}");
             }
             println!(

@@ -60,6 +60,8 @@ impl Suite {
             name: name.to_owned(),
             dir: cache::root()?.join("apt").join(name),
         };
+        // Apt's configuration is in it.
+        cache::is_there(&suite.dir)?;
         let keyring = KEYRINGS.iter().map(Path::new).find(|path| path.exists());
         let source = sources::for_suite(&sources::of_machine(Path::new("/etc/apt")), name, keyring).context(
             "the apt sources of this machine name no Debian archive, from which kernels could be fetched",
