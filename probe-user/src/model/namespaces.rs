@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use probe_ebpf::{Event, MAX_ESTIMATORS, Snapshot, snapshot::NO_SWITCH};
+use probe_ebpf::{Event, Snapshot, snapshot::NO_SWITCH};
 
 use super::{
     Histogram, NamespaceReport, NamespaceView, NextRun, State,
@@ -11,9 +11,8 @@ use super::{
     tally::Tally,
 };
 
-/// Namespaces kept apart: as many as the probes follow at once. Room for 1 to 12 KiB each, and for as
-/// much again of those with calls in the interval.
-const KEPT_APART: usize = MAX_ESTIMATORS as usize;
+/// Namespaces kept apart. Room for about 2 KiB each.
+const KEPT_APART: usize = 1 << 16;
 
 /// Of them, those that are gone: pods come and go for weeks.
 const GONE_KEPT: usize = 1_000;
@@ -319,15 +318,16 @@ mod tests {
     }
 
     #[test]
-    fn more_at_once_than_the_probes_follow_are_not_kept_apart() {
+    fn of_more_at_once_than_there_is_room_for_some_are_not_kept_apart() {
         let mut namespaces = Namespaces::default();
-        for netns in 0..MAX_ESTIMATORS + 10 {
+        let many = u32::try_from(KEPT_APART).unwrap() + 10;
+        for netns in 0..many {
             namespaces.set_state(netns, State::Active, String::new());
         }
         assert_eq!(namespaces.known.len(), KEPT_APART);
         gone(&mut namespaces, 3);
-        namespaces.set_state(MAX_ESTIMATORS + 10, State::Active, String::new());
-        assert_eq!(namespaces.state(MAX_ESTIMATORS + 10), Some(State::Active));
+        namespaces.set_state(many, State::Active, String::new());
+        assert_eq!(namespaces.state(many), Some(State::Active));
         assert_eq!(namespaces.state(3), None);
     }
 }

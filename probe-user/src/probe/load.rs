@@ -17,9 +17,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/es
 /// The program that takes snapshots.
 pub const SNAPSHOT: &str = "snapshot";
 
-/// Loads the maps and the programs that follow the estimators, with `offsets` set.
-pub fn programs(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {
-    let mut ebpf = maps(offsets, diagnostics)?;
+/// Loads the maps and the programs that follow the estimators, with `offsets` set and room for so many namespaces.
+pub fn programs(offsets: &Offsets, diagnostics: bool, room: u32) -> Result<Ebpf, ProbeError> {
+    let mut ebpf = maps(offsets, diagnostics, room)?;
     for (name, program) in ebpf.programs_mut() {
         if let Program::KProbe(program) = program {
             let loaded = program.load();
@@ -32,7 +32,8 @@ pub fn programs(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError
 
 /// Loads the maps, and of the programs these raw tracepoints alone.
 pub fn only(offsets: &Offsets, names: &[&str]) -> Result<Ebpf, ProbeError> {
-    let mut ebpf = maps(offsets, false)?;
+    // Nothing is kept about any namespace.
+    let mut ebpf = maps(offsets, false, 1)?;
     tracepoints(&mut ebpf, names)?;
     Ok(ebpf)
 }
@@ -46,7 +47,7 @@ fn tracepoints(ebpf: &mut Ebpf, names: &[&str]) -> Result<(), ProbeError> {
     Ok(())
 }
 
-fn maps(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {
+fn maps(offsets: &Offsets, diagnostics: bool, room: u32) -> Result<Ebpf, ProbeError> {
     let est_timer = u64::from(offsets.ipvs_est_timer);
     // A constant that the verifier sees: at 0 it drops every diagnostic from the programs.
     let level: u8 = if diagnostics { 5 } else { 0 };
@@ -54,6 +55,7 @@ fn maps(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {
         .override_global("OFFSETS", bytemuck::bytes_of(offsets), true)
         .override_global("EST_TIMER", &est_timer, true)
         .override_global(aya_log::LEVEL, &level, true)
+        .map_max_entries("ESTIMATORS", room)
         .load(OBJECT)
         .map_err(|error| refused("maps", &error))
 }
