@@ -27,7 +27,8 @@ pub const MAX_ESTIMATORS: u32 = 1 << 17;
 /// still be timed. Each is held by a task that is inside a netlink request or a namespace's end.
 pub const MAX_IN_FLIGHT: u32 = 1024;
 
-/// Bytes of the ring buffer that carries the [`Event`]s of runs: room for 9,362 of them.
+/// Bytes of the ring buffer that carries the [`Event`]s of runs: room for 9,362 of them. User space makes it larger
+/// where there are many namespaces.
 pub const EVENTS_BYTES: u32 = 512 * 1024;
 
 /// Bytes of the ring buffer that carries the [`Event`]s of starts and stops: a flood of them, as when all

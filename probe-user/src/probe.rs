@@ -12,6 +12,7 @@ mod attach;
 mod glance;
 mod load;
 mod records;
+mod room;
 mod snapshots;
 mod softirq;
 
@@ -22,16 +23,15 @@ use aya::{
     maps::{HashMap, MapData, PerCpuArray},
 };
 use aya_log::EbpfLogger;
-use probe_ebpf::{
-    Event, MAX_ESTIMATORS, Snapshot, SnapshotKind, USUAL_ESTIMATORS, histogram, snapshot::WalkLists,
-};
+use probe_ebpf::{Event, Snapshot, SnapshotKind, histogram, snapshot::WalkLists};
 use thiserror::Error;
 
+pub use self::{glance::glance, softirq::SoftirqProbe};
 use self::{
     records::{RawEstimator, Records},
+    room::Room,
     snapshots::{Snapshots, is_whole},
 };
-pub use self::{glance::glance, softirq::SoftirqProbe};
 use crate::kernel::prerequisites::Ready;
 
 /// Why the probes could not be put in place or read.
@@ -71,8 +71,6 @@ pub struct Probe {
     snapshots: Snapshots,
     estimators: HashMap<MapData, u64, RawEstimator>,
     histogram: PerCpuArray<MapData, u64>,
-    /// How many namespaces the map of estimators has room for.
-    room: u32,
     /// Entries of the kernel's map that the last check found no namespace for.
     suspects: BTreeSet<u64>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -91,7 +89,7 @@ impl Probe {
     ///
     /// When the kernel refuses a program or a probe.
     pub fn start(ready: &Ready, diagnostics: bool) -> Result<Self, ProbeError> {
-        let (mut ebpf, snapshots, room) = with_room(ready, diagnostics)?;
+        let (mut ebpf, snapshots) = with_room(ready, diagnostics)?;
         let log = diagnostics.then(|| EbpfLogger::init(&mut ebpf)).transpose();
         let log = log.map_err(|error| load::refused("log", &error))?;
         let mut probe = Self {
@@ -100,7 +98,6 @@ impl Probe {
             snapshots,
             estimators: load::map(&mut ebpf, "ESTIMATORS")?,
             histogram: load::map(&mut ebpf, "HISTOGRAM")?,
-            room,
             suspects: BTreeSet::new(),
             log,
             ebpf,
@@ -123,12 +120,6 @@ impl Probe {
             self.forget_gone(&records);
         }
         Ok(records)
-    }
-
-    /// How many namespaces are followed at once: of more, neither the length of the list nor the count of runs is kept.
-    #[must_use]
-    pub fn room(&self) -> u32 {
-        self.room
     }
 
     /// Takes the entries of namespaces that are gone out of the kernel's map: those that two checks in a
@@ -181,50 +172,16 @@ impl Probe {
     }
 }
 
-/// Limits the map of estimators, for tests.
-const ROOM: &str = "IPVS_LATENCY_ROOM";
-
 /// Loads the programs with room for all namespaces that there are, and as many again.
-fn with_room(ready: &Ready, diagnostics: bool) -> Result<(Ebpf, Snapshots, u32), ProbeError> {
-    let fixed = std::env::var(ROOM).ok();
-    let fixed = fixed.and_then(|room| room.parse().ok());
-    let mut room: u32 = fixed.unwrap_or(USUAL_ESTIMATORS).clamp(1, MAX_ESTIMATORS);
-    let mut ebpf = load::programs(&ready.offsets, diagnostics, room)?;
+fn with_room(ready: &Ready, diagnostics: bool) -> Result<(Ebpf, Snapshots), ProbeError> {
+    let usual = Room::usual();
+    let mut ebpf = load::programs(&ready.offsets, diagnostics, usual)?;
     let mut snapshots = Snapshots::of(&mut ebpf)?;
-    if fixed.is_none() {
-        let there = snapshots.take(&mut ebpf, WalkLists::Nothing)?.len();
-        let wanted = room_for(there);
-        if wanted > room {
-            room = wanted;
-            ebpf = load::programs(&ready.offsets, diagnostics, room)?;
-            snapshots = Snapshots::of(&mut ebpf)?;
-        }
+    let there = snapshots.take(&mut ebpf, WalkLists::Nothing)?.len();
+    let wanted = Room::wanted(there);
+    if wanted != usual {
+        ebpf = load::programs(&ready.offsets, diagnostics, wanted)?;
+        snapshots = Snapshots::of(&mut ebpf)?;
     }
-    Ok((ebpf, snapshots, room))
-}
-
-/// How many entries the map of estimators is to have for that many namespaces.
-fn room_for(namespaces: usize) -> u32 {
-    let twice = u32::try_from(namespaces.saturating_mul(2)).unwrap_or(u32::MAX);
-    let room = twice.checked_next_power_of_two().unwrap_or(u32::MAX);
-    room.clamp(USUAL_ESTIMATORS, MAX_ESTIMATORS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_is_room_for_twice_as_many_namespaces_up_to_the_limit() {
-        for (namespaces, room) in [
-            (0, USUAL_ESTIMATORS),
-            (4_096, USUAL_ESTIMATORS),
-            (4_097, 16_384),
-            (12_001, 32_768),
-            (1_000_000, MAX_ESTIMATORS),
-            (usize::MAX, MAX_ESTIMATORS),
-        ] {
-            assert_eq!(room_for(namespaces), room, "{namespaces}");
-        }
-    }
+    Ok((ebpf, snapshots))
 }

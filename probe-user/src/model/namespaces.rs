@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, ops::Range};
 use probe_ebpf::{Event, Snapshot, snapshot::NO_SWITCH};
 
 use super::{
-    Histogram, NamespaceReport, NamespaceView, NextRun, State,
+    Histogram, NETNS_UNKNOWN, NamespaceReport, NamespaceView, NextRun, State,
     clock::Clock,
     estimator::{Estimator, Unrecorded},
     tally::Tally,
 };
 
 /// Namespaces kept apart. Room for about 2 KiB each.
-const KEPT_APART: usize = 1 << 16;
+pub const KEPT_APART: usize = 1 << 16;
 
 /// Of them, those that are gone: pods come and go for weeks.
 const GONE_KEPT: usize = 1_000;
@@ -22,7 +22,7 @@ const GONE_KEPT: usize = 1_000;
 struct Namespace {
     session: Tally,
     /// Only while there is something to count in this interval.
-    interval: Option<Tally>,
+    interval: Option<Box<Tally>>,
     estimators: Option<u32>,
     run_estimation: Option<i32>,
     state: Option<State>,
@@ -85,7 +85,7 @@ impl Namespace {
     fn tallies(&mut self) -> [&mut Tally; 2] {
         let interval = self
             .interval
-            .get_or_insert_with(|| Tally::new(Histogram::coarse()));
+            .get_or_insert_with(|| Box::new(Tally::new(Histogram::coarse())));
         [&mut self.session, interval]
     }
 
@@ -223,8 +223,12 @@ impl Namespaces {
             .collect()
     }
 
-    /// The namespace's own entry, made if there is none and there is or can be made room.
+    /// The namespace's own entry, made if there is none and there is or can be made room. One whose number is not known
+    /// has none.
     fn entry(&mut self, netns: u32) -> Option<&mut Namespace> {
+        if netns == NETNS_UNKNOWN {
+            return None;
+        }
         if self.known.len() >= KEPT_APART && !self.known.contains_key(&netns) {
             self.give_up_gone(0);
             if self.known.len() >= KEPT_APART {

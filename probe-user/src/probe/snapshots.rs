@@ -65,11 +65,7 @@ impl Snapshots {
 
     /// Looks at every namespace's estimator. A snapshot that is whole ends with the record of the end, and one
     /// that was cut short has none.
-    pub fn take(
-        &mut self,
-        ebpf: &mut Ebpf,
-        lists: WalkLists,
-    ) -> Result<Vec<Snapshot>, ProbeError> {
+    pub fn take(&mut self, ebpf: &mut Ebpf, lists: WalkLists) -> Result<Vec<Snapshot>, ProbeError> {
         let program: &mut RawTracePoint = load::program(ebpf, load::SNAPSHOT)?;
         let mut records = Vec::new();
         for _ in 0..BEGINNINGS {
