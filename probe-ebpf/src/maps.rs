@@ -6,8 +6,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
 use probe_ebpf::{
-    EVENTS_BYTES, MAX_ESTIMATORS, MAX_IN_FLIGHT, OPERATIONS_BYTES, Offsets, SNAPSHOTS_BYTES,
-    SoftirqTime, histogram, offsets::ABSENT,
+    EVENTS_BYTES, MAX_IN_FLIGHT, OPERATIONS_BYTES, Offsets, SNAPSHOTS_BYTES, SoftirqTime,
+    USUAL_ESTIMATORS, histogram, offsets::ABSENT,
 };
 
 /// Where the kernel's fields lie; set by user space before loading.
@@ -58,9 +58,9 @@ pub struct Estimator {
     pub lost: u64,
 }
 
-/// By address of `struct netns_ipvs`.
+/// By address of `struct netns_ipvs`. User space makes it larger where there are many.
 #[map]
-pub static ESTIMATORS: HashMap<u64, Estimator> = HashMap::with_max_entries(MAX_ESTIMATORS, 0);
+pub static ESTIMATORS: HashMap<u64, Estimator> = HashMap::with_max_entries(USUAL_ESTIMATORS, 0);
 
 /// A run in progress. Timer callbacks neither nest nor migrate, so that one a CPU is enough; a key
 /// by task would mix the CPUs, which all run softirqs over the same idle task 0.

@@ -8,7 +8,8 @@ use bytemuck::{Pod, Zeroable};
 pub enum SnapshotKind {
     /// One namespace's estimator.
     Estimator = 1,
-    /// The end: the clocks at that moment. A snapshot without it was cut short.
+    /// The end: the clocks at that moment. A snapshot without it was cut short. There is one, however many pages the
+    /// snapshot has.
     End = 2,
 }
 
@@ -51,16 +52,38 @@ pub struct Snapshot {
     pub walked: i64,
     /// Length of `est_list` as the probes keep it, or [`LENGTH_UNKNOWN`].
     pub counted: i64,
-    /// Runs of `estimation_timer` that the probes saw enter since they were attached.
+    /// Runs of `estimation_timer` that the probes saw enter since they were attached. At the end: how many namespaces
+    /// found the map of estimators full, so that the probes keep nothing about them.
     pub runs: u64,
     /// Runs among them whose record found the ring buffer full. At the end: the starts and stops of at least
     /// [`crate::LOCK_WAIT_MIN_NS`], of all namespaces, whose record did.
     pub lost: u64,
-    /// `CLOCK_MONOTONIC` in nanoseconds at the end of the snapshot. [`SnapshotKind::End`] only.
+    /// `CLOCK_MONOTONIC` in nanoseconds when this record was made: the pages of one snapshot may lie far apart, as
+    /// when the process that takes it is stopped between two.
     pub now_ns: u64,
-    /// `jiffies` at that moment. [`SnapshotKind::End`] only.
+    /// `jiffies` at that moment.
     pub jiffies: u64,
 }
+
+/// The arguments of the snapshot's program, by their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Argument {
+    /// A [`WalkLists`].
+    Lists = 0,
+    /// How many records a page may have. It must leave room for the record of the end in the ring buffer.
+    PageRecords = 1,
+    /// After how many steps a page ends: namespaces, and entries of their lists.
+    PageSteps = 2,
+    /// 0: begin; 1: go on where the page before ended.
+    Resume = 3,
+}
+
+/// Records of one page: with the end, they fill the ring buffer.
+pub const PAGE_RECORDS: u32 = crate::SNAPSHOTS_BYTES / (size_of::<Snapshot>() as u32 + 8) - 1;
+
+/// Steps of one page, about 100 ns each: what bounds the time that tasks of the CPU wait for it.
+pub const PAGE_STEPS: u32 = 1 << 18;
 
 /// What a snapshot is asked to do, as its program's first argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +103,30 @@ pub enum WalkLists {
 pub enum Outcome {
     /// Every namespace is in it.
     Whole = 0,
-    /// The ring buffer or the bound on steps was too small for all of it.
+    /// The ring buffer was too small for a page, or the bound on steps for a namespace.
     CutShort = 1,
     /// The kernel refused to let the program read its memory (lockdown=confidentiality).
     Unreadable = 2,
+    /// This page is full: another one follows.
+    More = 3,
+    /// The namespace at which the page before ended is gone: the snapshot must begin again.
+    Moved = 4,
+}
+
+impl Outcome {
+    /// The outcome that this number stands for, if any.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        [
+            Self::Whole,
+            Self::CutShort,
+            Self::Unreadable,
+            Self::More,
+            Self::Moved,
+        ]
+        .into_iter()
+        .find(|outcome| *outcome as u32 == number)
+    }
 }
 
 #[cfg(test)]
@@ -91,9 +134,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_snapshot_of_all_estimators_fits_into_its_ring_buffer() {
+    fn a_page_and_the_end_fit_into_the_ring_buffer_and_one_record_more_would_not() {
         let header = 8;
-        let records = crate::MAX_ESTIMATORS as usize + 1;
-        assert!(records * (size_of::<Snapshot>() + header) <= crate::SNAPSHOTS_BYTES as usize);
+        let bytes = |records: u32| records as usize * (size_of::<Snapshot>() + header);
+        assert!(bytes(PAGE_RECORDS + 1) <= crate::SNAPSHOTS_BYTES as usize);
+        assert!(bytes(PAGE_RECORDS + 2) > crate::SNAPSHOTS_BYTES as usize);
+    }
+
+    #[test]
+    fn an_outcome_survives_the_crossing_and_an_unknown_number_is_none() {
+        for outcome in [Outcome::Whole, Outcome::More, Outcome::Moved] {
+            assert_eq!(Outcome::from_number(outcome as u32), Some(outcome));
+        }
+        assert_eq!(Outcome::from_number(5), None);
     }
 }

@@ -21,6 +21,9 @@ pub mod statistics;
 mod tally;
 pub mod wheel;
 
+/// The number of a network namespace that is not known.
+pub const NETNS_UNKNOWN: u32 = 0;
+
 pub use clock::{Clock, WallTime};
 pub use histogram::Histogram;
 pub use output::{Blackout, Call, LockWait, Notice, Operation, Output, StateChange, Topic};

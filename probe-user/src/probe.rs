@@ -12,6 +12,8 @@ mod attach;
 mod glance;
 mod load;
 mod records;
+mod room;
+mod snapshots;
 mod softirq;
 
 use std::collections::BTreeSet;
@@ -19,17 +21,17 @@ use std::collections::BTreeSet;
 use aya::{
     Ebpf,
     maps::{HashMap, MapData, PerCpuArray},
-    programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
 use aya_log::EbpfLogger;
-use probe_ebpf::{
-    Event, Snapshot, SnapshotKind, histogram,
-    snapshot::{Outcome, WalkLists},
-};
+use probe_ebpf::{Event, Snapshot, SnapshotKind, histogram, snapshot::WalkLists};
 use thiserror::Error;
 
-use self::records::{RawEstimator, Records};
 pub use self::{glance::glance, softirq::SoftirqProbe};
+use self::{
+    records::{RawEstimator, Records},
+    room::Room,
+    snapshots::{Snapshots, is_whole},
+};
 use crate::kernel::prerequisites::Ready;
 
 /// Why the probes could not be put in place or read.
@@ -66,7 +68,7 @@ pub enum ProbeError {
 pub struct Probe {
     events: Records<Event>,
     operations: Records<Event>,
-    snapshots: Records<Snapshot>,
+    snapshots: Snapshots,
     estimators: HashMap<MapData, u64, RawEstimator>,
     histogram: PerCpuArray<MapData, u64>,
     /// Entries of the kernel's map that the last check found no namespace for.
@@ -87,13 +89,13 @@ impl Probe {
     ///
     /// When the kernel refuses a program or a probe.
     pub fn start(ready: &Ready, diagnostics: bool) -> Result<Self, ProbeError> {
-        let mut ebpf = load::programs(&ready.offsets, diagnostics)?;
+        let (mut ebpf, snapshots) = with_room(ready, diagnostics)?;
         let log = diagnostics.then(|| EbpfLogger::init(&mut ebpf)).transpose();
         let log = log.map_err(|error| load::refused("log", &error))?;
         let mut probe = Self {
             events: Records::take(&mut ebpf, "EVENTS")?,
             operations: Records::take(&mut ebpf, "OPERATIONS")?,
-            snapshots: Records::take(&mut ebpf, "SNAPSHOTS")?,
+            snapshots,
             estimators: load::map(&mut ebpf, "ESTIMATORS")?,
             histogram: load::map(&mut ebpf, "HISTOGRAM")?,
             suspects: BTreeSet::new(),
@@ -106,24 +108,15 @@ impl Probe {
         Ok(probe)
     }
 
-    /// Looks at every namespace's estimator. Ends with the record that holds the clocks.
+    /// Looks at every namespace's estimator. One that is whole ends with the record of the end; another was cut short,
+    /// and says nothing of the namespaces that are not in it.
     ///
     /// # Errors
     ///
     /// When the kernel does not run the program, or the program cannot read the kernel.
     pub fn snapshot(&mut self, lists: WalkLists) -> Result<Vec<Snapshot>, ProbeError> {
-        let mut options = RawTracePointRunOptions::new();
-        options.args[0] = lists as u64;
-        let program: &mut RawTracePoint = load::program(&mut self.ebpf, load::SNAPSHOT)?;
-        let result = program
-            .test_run(options)
-            .map_err(|error| ProbeError::Snapshot(load::root_cause(&error)))?;
-        if result.return_value == Outcome::Unreadable as u32 {
-            return Err(ProbeError::Unreadable);
-        }
-        let mut records = Vec::new();
-        self.snapshots.drain(|record| records.push(record));
-        if lists == WalkLists::All && result.return_value == Outcome::Whole as u32 {
+        let records = self.snapshots.take(&mut self.ebpf, lists)?;
+        if lists == WalkLists::All && is_whole(&records) {
             self.forget_gone(&records);
         }
         Ok(records)
@@ -177,4 +170,18 @@ impl Probe {
             })
             .collect()
     }
+}
+
+/// Loads the programs with room for all namespaces that there are, and as many again.
+fn with_room(ready: &Ready, diagnostics: bool) -> Result<(Ebpf, Snapshots), ProbeError> {
+    let usual = Room::usual();
+    let mut ebpf = load::programs(&ready.offsets, diagnostics, usual)?;
+    let mut snapshots = Snapshots::of(&mut ebpf)?;
+    let there = snapshots.take(&mut ebpf, WalkLists::Nothing)?.len();
+    let wanted = Room::wanted(there);
+    if wanted != usual {
+        ebpf = load::programs(&ready.offsets, diagnostics, wanted)?;
+        snapshots = Snapshots::of(&mut ebpf)?;
+    }
+    Ok((ebpf, snapshots))
 }

@@ -158,16 +158,22 @@ impl Watched {
     /// When a call is no run, or two calls are the same run.
     fn paired(&self, truth: &[Run]) -> Result<Paired<'_>> {
         let window = self.window()?;
-        let mut left: Vec<Run> = truth.to_vec();
+        // A CPU runs one at a time.
+        let mut left: BTreeMap<(u64, u64), Run> = truth
+            .iter()
+            .map(|run| ((u64::from(run.cpu), run.begin_ns), *run))
+            .collect();
         let mut pairs = Vec::new();
         for call in self.of("call") {
             let (start, cpu) = (number(call, "start_ns")?, number(call, "cpu")?);
-            let run = left.iter().position(|run| {
-                (run.begin_ns..run.end_ns()).contains(&start) && u64::from(run.cpu) == cpu
-            });
+            let run = left.range((cpu, 0)..=(cpu, start)).next_back();
+            let run = run.filter(|(_, run)| start < run.end_ns());
+            let key = run.map(|(key, _)| *key);
+            let run = key.and_then(|key| left.remove(&key));
             let run = run.with_context(|| format!("the tracepoints saw no run for {call}"))?;
-            pairs.push((call, left.swap_remove(run)));
+            pairs.push((call, run));
         }
+        let mut left: Vec<Run> = left.into_values().collect();
         left.retain(|run| window.contains(&run.begin_ns) && run.end_ns() < window.end);
         Ok(Paired {
             pairs,

@@ -5,6 +5,11 @@
 //! entry walked. It does not set the flag by which the kernel skips other programs on this CPU
 //! (`bpf_prog_active`), so that no run is missed over it, and it takes no lock. A list that changes under the
 //! walk gives a wrong count, never a fault; the count is used only if nothing came or went meanwhile.
+//!
+//! It comes in pages: when the ring buffer is full, or after so many steps, the program ends, user space takes the
+//! records and runs it again. Between two pages nothing keeps the namespaces from going away, so a page begins with
+//! a check that the namespace at which the one before ended is the same, and still in the circle. New namespaces
+//! join at the end of the kernel's list, so that none that was there from the first page to the last is left out.
 
 use core::{
     ffi::c_void,
@@ -20,14 +25,18 @@ use aya_ebpf::{
 use probe_ebpf::{
     Offsets, Snapshot, SnapshotKind,
     offsets::{ABSENT, TIMER_CPU_MASK, TIMER_LEVEL_SHIFT},
-    snapshot::{LENGTH_UNKNOWN, NO_SWITCH, Outcome, WalkLists},
+    snapshot::{Argument, LENGTH_UNKNOWN, NO_SWITCH, Outcome, WalkLists},
 };
 
 use super::kernel_memory::{entry, read, read_or_zero};
 use crate::maps::{ESTIMATORS, Estimator, OFFSETS, OPERATIONS_LOST, SNAPSHOTS};
 
-/// Steps of one snapshot, namespaces plus entries walked: what bounds the time that tasks wait for it.
+/// A page ends after the steps that user space asks for, where the walk can be taken up again; this bounds them where
+/// it cannot.
 const MAX_STEPS: u32 = 1 << 20;
+
+/// `list_head.prev`
+const PREV: u32 = 8;
 
 /// A start or stop not back after this long will not come back: its return was not seen.
 const SETTLE_NS: u64 = 1_000_000_000;
@@ -39,9 +48,17 @@ const SETTLE_NS: u64 = 1_000_000_000;
 struct Walk {
     /// `net.list` of the caller's namespace, where the circle begins and ends.
     first: u64,
+    /// `net.list` of the namespace that was visited last, and what else tells whether it is still the same one.
+    at: u64,
+    generation: u32,
     /// `net.list` of the next namespace.
     link: u64,
     begun: bool,
+    /// What is left of this page.
+    records: u64,
+    steps: u64,
+    /// Namespaces that found the map of estimators full.
+    unfollowed: u64,
     /// A [`WalkLists`].
     lists: u64,
     /// An [`Outcome`].
@@ -83,36 +100,92 @@ fn snapshot(ctx: RawTracePointContext) -> i32 {
     let Some(walk) = WALK.get_ptr_mut(0) else {
         return Outcome::CutShort as i32;
     };
-    let begin = Walk {
-        first,
-        link: first,
-        begun: false,
-        lists: ctx.arg(0),
-        outcome: Outcome::CutShort as u32,
-        netns: 0,
-        ipvs: 0,
-        head: 0,
-        node: 0,
-        length: 0,
-        entered: 0,
-        quiet: false,
-        first_netns: 0,
-        root_netns: 0,
-        strangers: 0,
-        since_stranger: u32::MAX,
-    };
-    // SAFETY: `walk` points into a map that one snapshot at a time uses, and `step` is a callback of the
-    // form that the helper asks for.
-    let (outcome, root_netns) = unsafe {
-        *walk = begin;
-        bpf_loop(MAX_STEPS, step as *mut c_void, null_mut(), 0);
-        ((*walk).outcome, root(&*walk))
-    };
-    if outcome == Outcome::Whole as u32 {
-        end(root_netns)
-    } else {
-        outcome as i32
+    // SAFETY: `walk` points into a map that one snapshot at a time uses.
+    let walk = unsafe { &mut *walk };
+    if ctx.arg::<u64>(Argument::Resume as usize) == 0 {
+        *walk = Walk::from(first, ctx.arg(Argument::Lists as usize));
+    } else if walk.first != first || !resumed(walk, &offsets) {
+        return Outcome::Moved as i32;
     }
+    walk.outcome = Outcome::CutShort as u32;
+    walk.records = ctx.arg(Argument::PageRecords as usize);
+    walk.steps = ctx.arg(Argument::PageSteps as usize);
+    // SAFETY: `step` is a callback of the form that the helper asks for.
+    unsafe { bpf_loop(MAX_STEPS, step as *mut c_void, null_mut(), 0) };
+    if walk.outcome == Outcome::Whole as u32 {
+        end(root(walk), walk.unfollowed)
+    } else {
+        walk.outcome as i32
+    }
+}
+
+impl Walk {
+    #[inline(always)]
+    fn from(first: u64, lists: u64) -> Self {
+        Self {
+            first,
+            at: 0,
+            generation: 0,
+            link: first,
+            begun: false,
+            records: 0,
+            steps: 0,
+            unfollowed: 0,
+            lists,
+            outcome: 0,
+            netns: 0,
+            ipvs: 0,
+            head: 0,
+            node: 0,
+            length: 0,
+            entered: 0,
+            quiet: false,
+            first_netns: 0,
+            root_netns: 0,
+            strangers: 0,
+            since_stranger: u32::MAX,
+        }
+    }
+
+    /// Whether the page ends here. Only a namespace can be found again, so not at a link that belongs to none.
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        (self.records == 0 || self.steps == 0) && self.begun && self.since_stranger != 0
+    }
+}
+
+/// Whether the walk can go on from where the page before ended. While this page lasts, nothing that it can reach is
+/// freed: the program runs under RCU's read lock.
+#[inline(always)]
+fn resumed(walk: &mut Walk, offsets: &Offsets) -> bool {
+    let net = walk.at - u64::from(offsets.net_list);
+    // Another namespace at this address has another generation; one that was unlinked has no `prev` (`list_del_rcu`).
+    let is_same = read::<u64>(net, offsets.net_ipvs) == Some(walk.ipvs)
+        && read::<u64>(walk.ipvs, offsets.ipvs_net) == Some(net)
+        && read::<u32>(walk.ipvs, offsets.ipvs_gen) == Some(walk.generation)
+        && read::<u32>(net, offsets.net_inum) == Some(walk.netns);
+    let is_linked =
+        read::<u64>(walk.at, PREV).and_then(|prev| read::<u64>(prev, 0)) == Some(walk.at);
+    let Some(link) = read::<u64>(walk.at, 0).filter(|_| is_same && is_linked) else {
+        return false;
+    };
+    walk.link = link;
+    if walk.node != 0 && !is_unchanged(walk) {
+        // The node that we were at may be gone: the length stays unknown.
+        walk.quiet = false;
+        walk.node = walk.head;
+    }
+    true
+}
+
+/// Whether no start or stop came since the walk of this list began.
+#[inline(always)]
+fn is_unchanged(walk: &Walk) -> bool {
+    let Some(estimator) = ESTIMATORS.get_ptr_mut(walk.ipvs) else {
+        return false;
+    };
+    // SAFETY: `estimator` points into the map; other CPUs change this field.
+    walk.quiet && unsafe { read_volatile(&raw const (*estimator).entered) } == walk.entered
 }
 
 /// Inode number of the root namespace, or 0.
@@ -133,6 +206,11 @@ unsafe extern "C" fn step(_index: u64, _context: *mut c_void) -> i64 {
     };
     // SAFETY: as in `snapshot`.
     let walk = unsafe { &mut *walk };
+    if walk.is_full() {
+        walk.outcome = Outcome::More as u32;
+        return 1;
+    }
+    walk.steps = walk.steps.saturating_sub(1);
     if walk.node != 0 {
         return next_entry(walk);
     }
@@ -142,19 +220,20 @@ unsafe extern "C" fn step(_index: u64, _context: *mut c_void) -> i64 {
     }
     walk.begun = true;
     let offsets = OFFSETS.load();
-    let net = walk.link - u64::from(offsets.net_list);
-    let Some(link) = read::<u64>(walk.link, 0) else {
+    let at = walk.link;
+    let Some(link) = read::<u64>(at, 0) else {
         walk.outcome = Outcome::Unreadable as u32;
         return 1;
     };
     walk.link = link;
-    visit(walk, net, &offsets)
+    visit(walk, at, &offsets)
 }
 
-/// Begins with the namespace at `net`, if there is one: the head of the circle is no `struct net`,
+/// Begins with the namespace that is linked at `at`, if there is one: the head of the circle is no `struct net`,
 /// and is told by its `ipvs` not pointing back.
 #[inline(always)]
-fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
+fn visit(walk: &mut Walk, at: u64, offsets: &Offsets) -> i64 {
+    let net = at - u64::from(offsets.net_list);
     let Some(ipvs) = read::<u64>(net, offsets.net_ipvs) else {
         return stranger(walk);
     };
@@ -171,13 +250,16 @@ fn visit(walk: &mut Walk, net: u64, offsets: &Offsets) -> i64 {
         walk.since_stranger = 1;
         walk.root_netns = netns;
     }
+    walk.at = at;
     walk.netns = netns;
     walk.ipvs = ipvs;
+    walk.generation = read_or_zero(ipvs, offsets.ipvs_gen);
     walk.length = LENGTH_UNKNOWN;
     if walk.lists == WalkLists::Nothing as u64 {
         return report(walk, offsets, None);
     }
     let Some(estimator) = entry(ipvs) else {
+        walk.unfollowed += 1;
         return report(walk, offsets, None);
     };
     // SAFETY: `estimator` points into the map. `netns` and `seeded` are written where nothing else is
@@ -297,7 +379,7 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>)
         ipvs: walk.ipvs,
         pending: u32::from(read_or_zero::<u64>(timer, offsets.timer_pprev) != 0),
         cpu: flags & TIMER_CPU_MASK,
-        generation: read_or_zero(walk.ipvs, offsets.ipvs_gen),
+        generation: walk.generation,
         level: flags >> TIMER_LEVEL_SHIFT,
         expires: read_or_zero(timer, offsets.timer_expires),
         function: read_or_zero(timer, offsets.timer_function),
@@ -307,16 +389,19 @@ fn report(walk: &mut Walk, offsets: &Offsets, estimator: Option<*mut Estimator>)
         counted,
         runs,
         lost,
-        now_ns: 0,
-        jiffies: 0,
+        // SAFETY: no precondition.
+        now_ns: unsafe { bpf_ktime_get_ns() },
+        // SAFETY: no precondition.
+        jiffies: unsafe { bpf_jiffies64() },
     });
     record.submit(u64::from(aya_ebpf::bindings::BPF_RB_NO_WAKEUP));
+    walk.records = walk.records.saturating_sub(1);
     0
 }
 
-/// Closes the snapshot with the clocks, to which its expiries are to be held.
+/// Closes the snapshot with the clocks.
 #[inline(always)]
-fn end(root_netns: u32) -> i32 {
+fn end(root_netns: u32, unfollowed: u64) -> i32 {
     let Some(mut record) = SNAPSHOTS.reserve::<Snapshot>(0) else {
         return Outcome::CutShort as i32;
     };
@@ -335,7 +420,7 @@ fn end(root_netns: u32) -> i32 {
         seeded: 0,
         walked: 0,
         counted: 0,
-        runs: 0,
+        runs: unfollowed,
         lost,
         // SAFETY: no precondition.
         now_ns: unsafe { bpf_ktime_get_ns() },

@@ -4,29 +4,44 @@ use std::{fs, ops::Range, path::Path};
 
 use super::timers;
 
-/// Why the module has to stay, if it has to: its removal would be a crash, or might be one.
-pub fn of(root: &Path, module: &str) -> Option<String> {
-    if !root.join("sys/module/ip_vs").exists() {
+/// What a look at the timers says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callers {
+    /// No timer calls it.
+    None,
+    /// One does, and its removal would be a crash: why it has to stay.
+    Proven(String),
+    /// Whether one does cannot be told: why it stays where a person is there to decide.
+    CannotTell(String),
+}
+
+/// Looks at every timer.
+pub fn of(root: &Path, module: &str) -> Callers {
+    let unknown = |why: String| {
+        Callers::CannotTell(format!(
+            "its module stays loaded, for {why}: remove it with `rmmod {module}` if you know better"
+        ))
+    };
+    match root.join("sys/module/ip_vs").try_exists() {
         // No estimator, no timer.
-        return None;
+        Ok(false) => return Callers::None,
+        Ok(true) => {}
+        Err(error) => {
+            return unknown(format!(
+                "whether a timer still calls it cannot be seen here (/sys/module/ip_vs: {error})"
+            ));
+        }
     }
     let modules = fs::read_to_string(root.join("proc/modules")).unwrap_or_default();
-    let stays = |why: String| {
-        format!(
-            "its module stays loaded, for {why}: remove it with `rmmod {module}` if you know better"
-        )
-    };
     let Some(code) = place(&modules, module) else {
-        return Some(stays(
-            "where it lies in memory cannot be read (/proc/modules)".into(),
-        ));
+        return unknown("where it lies in memory cannot be read (/proc/modules)".into());
     };
     let timers = match timers::read(root) {
         Ok(timers) => timers,
         Err(error) => {
-            return Some(stays(format!(
+            return unknown(format!(
                 "whether a timer still calls it cannot be seen here ({error:#})"
-            )));
+            ));
         }
     };
     let calling: Vec<String> = timers
@@ -35,14 +50,21 @@ pub fn of(root: &Path, module: &str) -> Option<String> {
         .map(|timer| timer.netns.to_string())
         .collect();
     if calling.is_empty() {
-        return None;
+        return Callers::None;
     }
-    Some(format!(
-        "its module has to stay loaded: the timer of netns {} calls its code, and the node would crash without it. \
-         Only loading ip_vs anew ends that",
-        calling.join(", ")
+    let others = match calling.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    Callers::Proven(format!(
+        "its module has to stay loaded: the timer of netns {}{others} calls its code, and the node would crash without \
+         it. Only loading ip_vs anew ends that",
+        calling[..calling.len().min(NAMED)].join(", ")
     ))
 }
+
+/// Namespaces named one by one.
+const NAMED: usize = 10;
 
 /// Where a module lies in memory: `est_skip 16384 1 - Live 0xffffffffc0a00000 (OEK)`.
 pub(super) fn place(modules: &str, name: &str) -> Option<Range<u64>> {
@@ -72,16 +94,23 @@ mod tests {
     }
 
     #[test]
-    fn without_ip_vs_there_is_no_timer_and_what_cannot_be_seen_keeps_the_module() {
+    fn without_ip_vs_there_is_no_timer_and_what_cannot_be_seen_is_not_told_as_gone() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(of(root.path(), "est_skip"), None);
+        let unknown = |root: &Path, word: &str| match of(root, "est_skip") {
+            Callers::CannotTell(why) => assert!(why.contains(word), "{why}"),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of(root.path(), "est_skip"), Callers::None);
         fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
-        let why = of(root.path(), "est_skip").unwrap();
-        assert!(why.contains("/proc/modules"), "{why}");
+        unknown(root.path(), "/proc/modules");
         fs::create_dir_all(root.path().join("proc")).unwrap();
         let line = "est_skip 16384 1 - Live 0xffffffffc0a00000 (OEK)\n";
         fs::write(root.path().join("proc/modules"), line).unwrap();
-        let why = of(root.path(), "est_skip").unwrap();
-        assert!(why.contains("cannot be seen here"), "{why}");
+        unknown(root.path(), "cannot be seen here");
+        // A folder that is none: neither there nor not there.
+        let folder = root.path().join("sys/module");
+        fs::remove_dir_all(&folder).unwrap();
+        fs::write(&folder, "").unwrap();
+        unknown(root.path(), "/sys/module/ip_vs");
     }
 }

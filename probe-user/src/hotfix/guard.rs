@@ -221,7 +221,7 @@ fn try_once(drive: &mut Drive) -> anyhow::Result<bool> {
     if unload::out_of_force(drive, false)?.is_some() {
         return Ok(false);
     }
-    Ok(match unload::remove(drive)? {
+    Ok(match unload::remove_unless_called(drive)? {
         Removed::Yes | Removed::Kept(_) => true,
         Removed::NotYet(_) => false,
     })

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, thread::sleep, time::Duration};
 
+use anyhow::Context as _;
 use probe_ebpf::{Snapshot, SnapshotKind, snapshot::NO_SWITCH};
 use serde::Serialize;
 
@@ -37,7 +38,9 @@ pub struct Timer {
 ///
 /// When they cannot be seen on this host, or by this user.
 pub fn read(root: &Path) -> anyhow::Result<Vec<Timer>> {
-    if !root.join("sys/module/ip_vs").exists() {
+    let module = root.join("sys/module/ip_vs");
+    let is_there = module.try_exists();
+    if !is_there.with_context(|| format!("cannot look for {}", module.display()))? {
         return Ok(Vec::new());
     }
     let ready = prerequisites::examine(root)?;
@@ -51,7 +54,7 @@ pub fn read(root: &Path) -> anyhow::Result<Vec<Timer>> {
         let again = look(&probe::glance(&ready)?, jiffy_ns);
         // One that was pending in between is alive.
         timers.retain(|timer| timer.state != State::Dead);
-        let known: Vec<u32> = timers.iter().map(|timer| timer.netns).collect();
+        let known: BTreeSet<u32> = timers.iter().map(|timer| timer.netns).collect();
         timers.extend(
             again
                 .into_iter()
@@ -69,11 +72,8 @@ pub fn dead(root: &Path) -> BTreeSet<u32> {
 }
 
 fn look(snapshot: &[Snapshot], jiffy_ns: u64) -> Vec<Timer> {
-    let Some((end, records)) = snapshot.split_last() else {
-        return Vec::new();
-    };
     let timer = |record: &Snapshot| {
-        let left = wheel::turn(record.expires, record.level).saturating_sub(end.jiffies);
+        let left = wheel::turn(record.expires, record.level).saturating_sub(record.jiffies);
         let next_run_in_ns = (record.pending != 0).then(|| left.saturating_mul(jiffy_ns));
         Timer {
             netns: record.netns,
@@ -87,7 +87,7 @@ fn look(snapshot: &[Snapshot], jiffy_ns: u64) -> Vec<Timer> {
             function: record.function,
         }
     };
-    let estimators = records
+    let estimators = snapshot
         .iter()
         .filter(|record| record.kind == SnapshotKind::Estimator as u32);
     estimators.map(timer).collect()
@@ -108,6 +108,7 @@ mod tests {
             expires,
             level,
             function: 7,
+            jiffies: 1_000,
             ..Snapshot::zeroed()
         };
         let end = Snapshot {

@@ -11,7 +11,8 @@ use anyhow::bail;
 use nix::errno::Errno;
 
 use super::{
-    all, callers,
+    all,
+    callers::{self, Callers},
     change::Change,
     drive::{Drive, Ended},
     ending::Ending,
@@ -230,20 +231,36 @@ pub enum Removed {
     Kept(String),
 }
 
-/// Removes the module of a livepatch that is out of force, unless something would still call its code.
+/// Removes the module of a livepatch that is out of force, unless something would still call its code, or that cannot
+/// be told.
 ///
 /// # Errors
 ///
 /// When the kernel cannot be asked.
 pub fn remove(drive: &mut Drive) -> anyhow::Result<Removed> {
+    remove_unless(drive, true)
+}
+
+/// Removes it unless something is proven to call its code: for the guard, after whom nobody decides.
+///
+/// # Errors
+///
+/// When the kernel cannot be asked.
+pub fn remove_unless_called(drive: &mut Drive) -> anyhow::Result<Removed> {
+    remove_unless(drive, false)
+}
+
+fn remove_unless(drive: &mut Drive, doubts_count: bool) -> anyhow::Result<Removed> {
     let name = drive.name.clone();
     let deadline = Instant::now() + drive.timeout.min(super::transition::BACK);
     let module = drive.root.join("sys/module").join(&name);
     if !module.exists() {
         return Ok(Removed::Yes);
     }
-    if let Some(why) = callers::of(&drive.root, &name) {
-        return Ok(Removed::Kept(why));
+    match callers::of(&drive.root, &name) {
+        Callers::Proven(why) => return Ok(Removed::Kept(why)),
+        Callers::CannotTell(why) if doubts_count => return Ok(Removed::Kept(why)),
+        Callers::CannotTell(_) | Callers::None => {}
     }
     let mut why = "the kernel has not answered".to_owned();
     while module.exists() {
@@ -307,7 +324,7 @@ pub fn observed(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Result<
         let hopeless = |ran: Ran| match ran {
             Ran::Yes | Ran::Dead => true,
             Ran::Due(due_ns) => due_ns > latest_ns,
-            Ran::NotYet => false,
+            Ran::NotYet | Ran::Unknown => false,
         };
         let is_over = Instant::now() >= deadline || (heed_signals && drive.is_stopped());
         if is_over || estimators.iter().all(|(_, ran)| hopeless(*ran)) {
@@ -317,6 +334,9 @@ pub fn observed(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Result<
     }
     Ok(Ok(String::new()))
 }
+
+/// Estimators that are told of one by one.
+const TOLD: usize = 10;
 
 /// What is known of each estimator that has not run.
 pub fn waits(estimators: &[(u32, Ran)], now_ns: u64) -> String {
@@ -331,9 +351,17 @@ pub fn waits(estimators: &[(u32, Ran)], now_ns: u64) -> String {
                 format!("that of netns {netns} is due in {}, by its own timer", period::shown(left_ns))
             }
             Ran::NotYet => format!("that of netns {netns} was not seen to run, nor is its timer set"),
+            Ran::Unknown => format!(
+                "whether that of netns {netns} ran cannot be told, for the last look at the timers was cut short"
+            ),
         })
     });
-    let told: Vec<String> = told.collect();
+    let mut told: Vec<String> = told.collect();
+    let more = told.len().saturating_sub(TOLD);
+    if more > 0 {
+        told.truncate(TOLD);
+        told.push(format!("and {more} more"));
+    }
     if told.is_empty() {
         return "no network namespace has one".into();
     }
@@ -365,6 +393,17 @@ pub fn stuck(drive: &Drive, waiting: &[u32]) -> String {
 mod tests {
     use super::*;
     use crate::hotfix::made_node::MadeNode;
+
+    #[test]
+    fn of_many_estimators_that_did_not_run_some_are_told_and_the_others_counted() {
+        let estimators: Vec<_> = (1..=12_000).map(|netns| (netns, Ran::NotYet)).collect();
+        let told = waits(&estimators, 0);
+        assert!(told.starts_with("that of netns 1 was not"), "{told}");
+        assert!(told.ends_with("; and 11990 more"), "{told}");
+        let told = waits(&[(7, Ran::Yes), (8, Ran::Unknown)], 0);
+        assert!(told.starts_with("whether that of netns 8 ran cannot be told"));
+        assert!(!told.contains("timer set"), "{told}");
+    }
 
     #[test]
     fn a_node_that_lost_another_livepatch_is_not_as_it_was() {

@@ -55,8 +55,10 @@ pub enum Ran {
     Dead,
     /// It has not run, and will at this time, in nanoseconds of `CLOCK_MONOTONIC`.
     Due(u64),
-    /// Nothing yet.
+    /// It has not run, and its timer was not pending when it was last looked at.
     NotYet,
+    /// It cannot be told: the last look did not have every namespace.
+    Unknown,
 }
 
 impl Witness {
@@ -228,6 +230,9 @@ impl Witness {
             .iter()
             .filter(|view| view.state != Some(State::Absent));
         let ran = |view: &NamespaceView| {
+            if !self.watcher.has_seen_all() {
+                return Ran::Unknown;
+            }
             let run = self.last.get(&view.netns);
             ran(view, run.is_some_and(|start_ns| *start_ns >= since_ns))
         };

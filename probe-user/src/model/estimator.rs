@@ -30,15 +30,6 @@ const SKIM_MIN_ESTIMATORS: u32 = 1_000;
 /// without a sign of life are asked for.
 const IDLE_LOOKS_UNSEEN: u32 = 3;
 
-/// When a snapshot was taken.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// In nanoseconds of `CLOCK_MONOTONIC`.
-    pub now_ns: u64,
-    /// In jiffies; unknown of a snapshot that was cut short.
-    pub jiffies: Option<u64>,
-}
-
 /// Runs found to have no record since the snapshot before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Unrecorded {
@@ -52,6 +43,7 @@ pub struct Unrecorded {
 #[derive(Debug, Clone, Copy)]
 struct Look {
     now_ns: u64,
+    jiffies: u64,
     pending: bool,
     expires: u64,
     runs: u64,
@@ -59,9 +51,10 @@ struct Look {
 }
 
 impl Look {
-    fn of(snapshot: &Snapshot, moment: Moment) -> Self {
+    fn of(snapshot: &Snapshot) -> Self {
         Self {
-            now_ns: moment.now_ns,
+            now_ns: snapshot.now_ns,
+            jiffies: snapshot.jiffies,
             pending: snapshot.pending != 0,
             expires: snapshot.expires,
             runs: snapshot.runs,
@@ -94,6 +87,8 @@ pub struct Estimator {
     records_since_look: u64,
     records_since_next: u64,
     records_in_tick: u64,
+    /// When the look to come was taken: it comes before the records, and is looked at after them.
+    next_look_ns: Option<u64>,
     lost: u64,
     /// Missed runs that were seen to begin.
     missed_midway: u64,
@@ -128,6 +123,7 @@ impl Estimator {
             records_since_look: 0,
             records_since_next: 0,
             records_in_tick: 0,
+            next_look_ns: None,
             lost: 0,
             missed_midway: 0,
             look: None,
@@ -182,15 +178,20 @@ impl Estimator {
         self.next_run
     }
 
-    /// Takes the record of a run. `next` is the snapshot that will be looked at after it.
-    pub fn record(&mut self, run: &Event, next: Option<Moment>) {
+    /// Notes when the look was taken that will follow the next records.
+    pub fn expect_look(&mut self, now_ns: u64) {
+        self.next_look_ns = Some(now_ns);
+    }
+
+    /// Takes the record of a run.
+    pub fn record(&mut self, run: &Event) {
         let begun_since = |now_ns: u64| u64::from(run.start_ns >= now_ns + STAMPED_WITHIN_NS);
         self.alive = true;
         self.running_on = None;
         self.records += 1;
         self.records_in_tick += 1;
         self.records_since_look += self.look.map_or(0, |look| begun_since(look.now_ns));
-        self.records_since_next += next.map_or(0, |next| begun_since(next.now_ns));
+        self.records_since_next += self.next_look_ns.map_or(0, begun_since);
         if let Some(last_start_ns) = self.last_start_ns {
             self.signs.gap_ns = Some(run.start_ns.saturating_sub(last_start_ns));
         }
@@ -210,13 +211,7 @@ impl Estimator {
 
     /// Looks at its part of a snapshot. `first` says that it is the session's first snapshot: then the
     /// programs have counted nothing but what belongs to the session.
-    pub fn look(
-        &mut self,
-        snapshot: &Snapshot,
-        moment: Moment,
-        first: bool,
-        clock: &Clock,
-    ) -> Unrecorded {
+    pub fn look(&mut self, snapshot: &Snapshot, first: bool, clock: &Clock) -> Unrecorded {
         if self.is_another(snapshot) {
             self.start_afresh(snapshot.netns);
         }
@@ -224,7 +219,7 @@ impl Estimator {
         if self.look.is_none() && !first {
             self.take_as_before_our_time(snapshot);
         }
-        let look = Look::of(snapshot, moment);
+        let look = Look::of(snapshot);
         let before = self.look.replace(look);
         self.alive |= look.pending;
         if before.is_none_or(|before| look.runs > before.runs) {
@@ -243,21 +238,21 @@ impl Estimator {
         let enough = if self.alive { 1 } else { IDLE_LOOKS_UNSEEN };
         self.signs.gone = self.idle_looks >= enough;
         self.signs.switched_off = snapshot.run_estimation == 0;
-        self.signs.far_expiry_ns = self.far_expiry_ns(look, moment, clock);
+        self.signs.far_expiry_ns = self.far_expiry_ns(look, clock);
         self.period_ns = before
             .and_then(|before| period_ns(before, look, clock))
             .or(self.period_ns);
-        self.next_run = Self::due(snapshot, moment, clock);
+        self.next_run = Self::due(snapshot, clock);
         self.records_since_look = std::mem::take(&mut self.records_since_next);
         self.records_in_tick = 0;
+        self.next_look_ns = None;
         unrecorded
     }
 
-    fn due(found: &Snapshot, moment: Moment, clock: &Clock) -> Option<NextRun> {
-        let jiffies = moment.jiffies.filter(|_| found.pending != 0)?;
-        let left = wheel::turn(found.expires, found.level).saturating_sub(jiffies);
-        Some(NextRun {
-            due_ns: moment.now_ns.saturating_add(clock.jiffies_ns(left)),
+    fn due(found: &Snapshot, clock: &Clock) -> Option<NextRun> {
+        let left = wheel::turn(found.expires, found.level).saturating_sub(found.jiffies);
+        (found.pending != 0).then(|| NextRun {
+            due_ns: found.now_ns.saturating_add(clock.jiffies_ns(left)),
             cpu: found.cpu,
             netns: found.netns,
         })
@@ -337,11 +332,11 @@ impl Estimator {
     }
 
     /// Once far, an expiry stays far while it draws near: it is the period that is slow.
-    fn far_expiry_ns(&mut self, look: Look, moment: Moment, clock: &Clock) -> Option<u64> {
+    fn far_expiry_ns(&mut self, look: Look, clock: &Clock) -> Option<u64> {
         if let Some(far) = self.far_expiry.filter(|far| far.expires == look.expires) {
             return Some(far.ahead_ns);
         }
-        let ahead = look.expires.saturating_sub(moment.jiffies?);
+        let ahead = look.expires.saturating_sub(look.jiffies);
         let ahead_ns = clock.jiffies_ns(ahead);
         let far = look.pending && ahead_ns > SLOW_PERIOD_NS;
         self.far_expiry = far.then_some(FarExpiry {

@@ -1,63 +1,86 @@
-//! How often which duration came: an HDR histogram that only ever sees nanoseconds.
+//! How often which duration came, in nanoseconds.
 
-/// Counts of durations, each kept to a fixed number of significant digits.
+mod compact;
+
+use self::compact::Compact;
+
+/// Counts of durations.
 #[derive(Debug, Clone)]
 pub struct Histogram {
-    counts: hdrhistogram::Histogram<u32>,
+    counts: Counts,
+}
+
+#[derive(Debug, Clone)]
+enum Counts {
+    Fine(Box<hdrhistogram::Histogram<u32>>),
+    Compact(Compact),
 }
 
 impl Histogram {
     /// To three digits: 8 KiB to 100 KiB, by the longest duration.
     #[must_use]
     pub fn fine() -> Self {
-        Self::with_digits(3)
+        let counts = hdrhistogram::Histogram::new(3).expect("three digits are allowed");
+        Self {
+            counts: Counts::Fine(Box::new(counts)),
+        }
     }
 
-    /// To two digits, for one of many namespaces: 1 KiB to 12 KiB, by the longest duration.
+    /// For one of many namespaces: 1 KiB at most. Durations within two powers of two are kept to 1 in 64, and to less
+    /// where they lie further apart.
     #[must_use]
     pub fn coarse() -> Self {
-        Self::with_digits(2)
-    }
-
-    fn with_digits(digits: u8) -> Self {
-        let counts =
-            hdrhistogram::Histogram::new(digits).expect("two and three digits are allowed");
-        Self { counts }
+        Self {
+            counts: Counts::Compact(Compact::default()),
+        }
     }
 
     /// Of the counts that the probes keep in the kernel, each slot's at its lower bound.
     #[must_use]
     pub fn from_slots(counts: &[u64]) -> Self {
-        let mut histogram = Self::fine();
+        let mut histogram = hdrhistogram::Histogram::new(3).expect("three digits are allowed");
         for (slot, count) in (0..).zip(counts) {
             let lowest_ns = probe_ebpf::histogram::lower_bound_ns(slot);
             let count = u32::try_from(*count).unwrap_or(u32::MAX);
-            histogram.counts.saturating_record_n(lowest_ns, count);
+            histogram.saturating_record_n(lowest_ns, count);
         }
-        histogram
+        Self {
+            counts: Counts::Fine(Box::new(histogram)),
+        }
     }
 
     /// Counts one duration. A counter that is full (2^32 - 1) stays so.
     pub fn record(&mut self, duration_ns: u64) {
-        // It grows as it must, so that the one error left is a number beyond its range: then the top.
-        if self.counts.record(duration_ns).is_err() {
-            self.counts.saturating_record(duration_ns);
+        match &mut self.counts {
+            Counts::Fine(counts) => {
+                // It grows as it must, so that the one error left is a number beyond its range: then the top.
+                if counts.record(duration_ns).is_err() {
+                    counts.saturating_record(duration_ns);
+                }
+            }
+            Counts::Compact(counts) => counts.record(duration_ns),
         }
     }
 
     /// The duration in nanoseconds that the share `quantile` (0 to 1) of all does not exceed.
     #[must_use]
     pub fn quantile_ns(&self, quantile: f64) -> u64 {
-        self.counts.value_at_quantile(quantile)
+        match &self.counts {
+            Counts::Fine(counts) => counts.value_at_quantile(quantile),
+            Counts::Compact(counts) => counts.quantile_ns(quantile),
+        }
     }
 
     /// Every duration counted, in nanoseconds and to the histogram's precision, with its count,
     /// ascending.
-    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.counts.iter_recorded().map(|step| {
-            let middle_ns = self.counts.median_equivalent(step.value_iterated_to());
-            (middle_ns, u64::from(step.count_at_value()))
-        })
+    pub fn counts(&self) -> Box<dyn Iterator<Item = (u64, u64)> + '_> {
+        match &self.counts {
+            Counts::Fine(counts) => Box::new(counts.iter_recorded().map(|step| {
+                let middle_ns = counts.median_equivalent(step.value_iterated_to());
+                (middle_ns, u64::from(step.count_at_value()))
+            })),
+            Counts::Compact(counts) => Box::new(counts.counts()),
+        }
     }
 }
 
@@ -81,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_longest_number_there_is_does_no_harm() {
-        let mut histogram = Histogram::coarse();
+        let mut histogram = Histogram::fine();
         histogram.record(u64::MAX);
         histogram.record(0);
         assert_eq!(histogram.counts().count(), 2);

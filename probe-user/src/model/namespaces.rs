@@ -2,18 +2,17 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use probe_ebpf::{Event, MAX_ESTIMATORS, Snapshot, snapshot::NO_SWITCH};
+use probe_ebpf::{Event, Snapshot, snapshot::NO_SWITCH};
 
 use super::{
-    Histogram, NamespaceReport, NamespaceView, NextRun, State,
+    Histogram, NETNS_UNKNOWN, NamespaceReport, NamespaceView, NextRun, State,
     clock::Clock,
     estimator::{Estimator, Unrecorded},
     tally::Tally,
 };
 
-/// Namespaces kept apart: as many as the probes follow at once. Room for 1 to 12 KiB each, and for as
-/// much again of those with calls in the interval.
-const KEPT_APART: usize = MAX_ESTIMATORS as usize;
+/// Namespaces kept apart. Room for about 2 KiB each.
+pub const KEPT_APART: usize = 1 << 16;
 
 /// Of them, those that are gone: pods come and go for weeks.
 const GONE_KEPT: usize = 1_000;
@@ -23,7 +22,7 @@ const GONE_KEPT: usize = 1_000;
 struct Namespace {
     session: Tally,
     /// Only while there is something to count in this interval.
-    interval: Option<Tally>,
+    interval: Option<Box<Tally>>,
     estimators: Option<u32>,
     run_estimation: Option<i32>,
     state: Option<State>,
@@ -86,7 +85,7 @@ impl Namespace {
     fn tallies(&mut self) -> [&mut Tally; 2] {
         let interval = self
             .interval
-            .get_or_insert_with(|| Tally::new(Histogram::coarse()));
+            .get_or_insert_with(|| Box::new(Tally::new(Histogram::coarse())));
         [&mut self.session, interval]
     }
 
@@ -224,8 +223,12 @@ impl Namespaces {
             .collect()
     }
 
-    /// The namespace's own entry, made if there is none and there is or can be made room.
+    /// The namespace's own entry, made if there is none and there is or can be made room. One whose number is not known
+    /// has none.
     fn entry(&mut self, netns: u32) -> Option<&mut Namespace> {
+        if netns == NETNS_UNKNOWN {
+            return None;
+        }
         if self.known.len() >= KEPT_APART && !self.known.contains_key(&netns) {
             self.give_up_gone(0);
             if self.known.len() >= KEPT_APART {
@@ -319,15 +322,16 @@ mod tests {
     }
 
     #[test]
-    fn more_at_once_than_the_probes_follow_are_not_kept_apart() {
+    fn of_more_at_once_than_there_is_room_for_some_are_not_kept_apart() {
         let mut namespaces = Namespaces::default();
-        for netns in 0..MAX_ESTIMATORS + 10 {
+        let many = u32::try_from(KEPT_APART).unwrap() + 10;
+        for netns in 0..many {
             namespaces.set_state(netns, State::Active, String::new());
         }
         assert_eq!(namespaces.known.len(), KEPT_APART);
         gone(&mut namespaces, 3);
-        namespaces.set_state(MAX_ESTIMATORS + 10, State::Active, String::new());
-        assert_eq!(namespaces.state(MAX_ESTIMATORS + 10), Some(State::Active));
+        namespaces.set_state(many, State::Active, String::new());
+        assert_eq!(namespaces.state(many), Some(State::Active));
         assert_eq!(namespaces.state(3), None);
     }
 }

@@ -41,7 +41,7 @@ pub struct Call {
     pub duration_ns: u64,
     /// The CPU that it ran on.
     pub cpu: u32,
-    /// Inode number of its network namespace.
+    /// Inode number of its network namespace, or [`super::NETNS_UNKNOWN`].
     pub netns: u32,
     /// Length of `est_list` when it began, if known.
     pub estimators: Option<u32>,
@@ -137,6 +137,8 @@ pub enum Topic {
     Access,
     /// The length of an `est_list` was told wrongly, and is right from here on.
     Length,
+    /// There is more than we keep apart.
+    Limit,
     /// A moment marked by the user.
     Mark,
 }
@@ -151,6 +153,7 @@ impl fmt::Display for Topic {
             Self::Stopped => "stopped",
             Self::Access => "access",
             Self::Length => "length",
+            Self::Limit => "limit",
             Self::Mark => "mark",
         })
     }

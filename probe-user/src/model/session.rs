@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use probe_ebpf::{Event, EventKind, Snapshot, SnapshotKind, snapshot::LENGTH_UNKNOWN};
 
 use super::{
-    Blackout, Call, Clock, Histogram, LockWait, LockWaitSums, NamespaceReport, Notice, Output,
-    Overview, Report, State, StateChange, Topic,
+    Blackout, Call, Clock, Histogram, LockWait, LockWaitSums, NETNS_UNKNOWN, NamespaceReport,
+    Notice, Output, Overview, Report, State, StateChange, Topic,
     blackout::Batches,
     cost::Costs,
     cpus::Cpus,
-    estimator::{Estimator, Moment, Unrecorded},
+    estimator::{Estimator, Unrecorded},
     lock_wait::{LockWaits, Wait},
-    namespaces::Namespaces,
+    namespaces::{KEPT_APART, Namespaces},
     tally::Tally,
 };
 
@@ -48,6 +48,10 @@ pub struct Session {
     any_snapshot: bool,
     /// How many snapshots there were.
     looks: u64,
+    /// The last one had every namespace.
+    is_whole: bool,
+    /// The limits that were reached at the last whole one.
+    limits: Limits,
     batches: Batches,
     lock_waits: LockWaits,
     /// Starts and stops that the programs had found no room for, by the last snapshot.
@@ -56,6 +60,24 @@ pub struct Session {
     costs: Costs,
     /// `ip_vs` is there, and the probes are in place.
     attached: bool,
+}
+
+/// When a snapshot ended.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// In nanoseconds of `CLOCK_MONOTONIC`.
+    now_ns: u64,
+    /// It has every namespace.
+    is_whole: bool,
+}
+
+/// Which limits are reached.
+#[derive(Debug, Clone, Copy, Default)]
+struct Limits {
+    /// The probes have no room for all namespaces.
+    room: bool,
+    /// Nor have our sums.
+    sums: bool,
 }
 
 /// The sums over all namespaces watched.
@@ -117,6 +139,8 @@ impl Session {
             estimators: HashMap::new(),
             any_snapshot: false,
             looks: 0,
+            is_whole: false,
+            limits: Limits::default(),
             batches: Batches::default(),
             lock_waits: LockWaits::default(),
             operations_lost: 0,
@@ -143,7 +167,7 @@ impl Session {
         let mut outputs = self.flush();
         let moment = Moment {
             now_ns,
-            jiffies: None,
+            is_whole: false,
         };
         let mut changes = Vec::new();
         self.looks += 1;
@@ -155,6 +179,7 @@ impl Session {
 
     /// New probes are in place, and have counted nothing yet.
     pub fn attached_again(&mut self) {
+        self.limits = Limits::default();
         self.attached = true;
         self.any_snapshot = false;
         self.operations_lost = 0;
@@ -208,6 +233,12 @@ impl Session {
     /// the runs it counted have their records among them. `now_ns` is when they had been read.
     pub fn take(&mut self, events: &[Event], snapshot: &[Snapshot], now_ns: u64) -> Vec<Output> {
         let moment = moment_of(snapshot, now_ns);
+        for found in estimators_of(snapshot) {
+            self.estimators
+                .entry(found.ipvs)
+                .or_insert_with(|| Estimator::new(found.netns))
+                .expect_look(found.now_ns);
+        }
         let mut calls = Vec::new();
         for event in events {
             let Some(kind) = EventKind::from_number(event.kind) else {
@@ -215,7 +246,7 @@ impl Session {
             };
             self.lock_waits.push(event, kind);
             if kind == EventKind::Run {
-                self.add_run(event, moment, &mut calls);
+                self.add_run(event, &mut calls);
             }
         }
         let changes = moment.map_or_else(Vec::new, |moment| self.look(snapshot, moment));
@@ -234,6 +265,8 @@ impl Session {
         outputs.extend(changes.into_iter().map(Output::StateChange));
         let corrections = snapshot.iter().filter_map(correction);
         outputs.extend(corrections.map(|text| self.notice(now_ns, Topic::Length, text)));
+        let limits = self.new_limits(snapshot).into_iter();
+        outputs.extend(limits.map(|text| self.notice(now_ns, Topic::Limit, text)));
         outputs.sort_by_key(Output::start_ns);
         outputs
     }
@@ -267,12 +300,21 @@ impl Session {
             .report(now_ns, observed_ns, &self.clock, namespaces)
     }
 
-    fn add_run(&mut self, run: &Event, next: Option<Moment>, ready: &mut Vec<Call>) {
+    fn add_run(&mut self, run: &Event, ready: &mut Vec<Call>) {
         let estimator = self
             .estimators
             .entry(run.ipvs)
             .or_insert_with(|| Estimator::new(run.netns));
-        estimator.record(run, next);
+        let run = &Event {
+            // Where the probes had no room for it, the snapshot tells whose it is.
+            netns: if run.netns == NETNS_UNKNOWN {
+                estimator.netns()
+            } else {
+                run.netns
+            },
+            ..*run
+        };
+        estimator.record(run);
         let estimators = u32::try_from(run.estimators).ok();
         let visits = estimator.visits();
         let watched = self.watches(run.netns);
@@ -349,11 +391,9 @@ impl Session {
     fn look(&mut self, snapshot: &[Snapshot], moment: Moment) -> Vec<StateChange> {
         let first = !std::mem::replace(&mut self.any_snapshot, true);
         self.looks += 1;
+        self.is_whole = moment.is_whole;
         let mut changes = Vec::new();
-        for found in snapshot
-            .iter()
-            .filter(|record| is(record, SnapshotKind::Estimator))
-        {
+        for found in estimators_of(snapshot) {
             let estimator = self
                 .estimators
                 .entry(found.ipvs)
@@ -361,7 +401,7 @@ impl Session {
             if estimator.is_another(found) {
                 self.namespaces.begin_anew(found.netns);
             }
-            let unrecorded = estimator.look(found, moment, first, &self.clock);
+            let unrecorded = estimator.look(found, first, &self.clock);
             estimator.seen_in = self.looks;
             let signs = estimator.signs();
             if self.options.watches(found.netns) {
@@ -379,12 +419,47 @@ impl Session {
                 }
             }
         }
-        if moment.jiffies.is_some() {
+        if moment.is_whole {
             self.drop_vanished(moment, true, &mut changes);
             self.namespaces.looked_at(moment.now_ns);
             self.note_operations_lost(snapshot.last().map_or(0, |end| end.lost));
         }
         changes
+    }
+
+    /// What there is to tell of limits that were not reached before.
+    fn new_limits(&mut self, snapshot: &[Snapshot]) -> Vec<String> {
+        let Some((end, there)) = snapshot
+            .split_last()
+            .filter(|(end, _)| is(end, SnapshotKind::End))
+        else {
+            return Vec::new();
+        };
+        let (unfollowed, there) = (end.runs, there.len());
+        let limits = Limits {
+            room: unfollowed > 0,
+            sums: there > KEPT_APART,
+        };
+        let before = std::mem::replace(&mut self.limits, limits);
+        let mut texts = Vec::new();
+        if limits.room && !before.room {
+            texts.push(format!(
+                "the probes have no room for {unfollowed} of {there} network namespaces: the length of their \
+                 est_list is unknown, and lost runs of them are not counted; a new start makes room"
+            ));
+        }
+        if limits.sums && !before.sums {
+            texts.push(format!(
+                "sums are kept for {KEPT_APART} of {there} network namespaces: runs of the others are in the sums over all"
+            ));
+        }
+        texts
+    }
+
+    /// Whether the last look at the estimators had every namespace.
+    #[must_use]
+    pub fn has_seen_all(&self) -> bool {
+        self.is_whole
     }
 
     fn note_operations_lost(&mut self, lost: u64) {
@@ -466,19 +541,19 @@ fn is(record: &Snapshot, kind: SnapshotKind) -> bool {
     record.kind == kind as u32
 }
 
-/// When a snapshot was taken: as it says itself at its end, and, if that was cut off, before `now_ns`.
+fn estimators_of(snapshot: &[Snapshot]) -> impl Iterator<Item = &Snapshot> {
+    snapshot
+        .iter()
+        .filter(|record| is(record, SnapshotKind::Estimator))
+}
+
+/// When a snapshot ended: as it says itself, and, if it was cut short, before `now_ns`.
 fn moment_of(snapshot: &[Snapshot], now_ns: u64) -> Option<Moment> {
     let last = snapshot.last()?;
-    Some(if is(last, SnapshotKind::End) {
-        Moment {
-            now_ns: last.now_ns,
-            jiffies: Some(last.jiffies),
-        }
-    } else {
-        Moment {
-            now_ns,
-            jiffies: None,
-        }
+    let is_whole = is(last, SnapshotKind::End);
+    Some(Moment {
+        now_ns: if is_whole { last.now_ns } else { now_ns },
+        is_whole,
     })
 }
 

@@ -1,35 +1,25 @@
 //! One look at every estimator's timer, with nothing attached.
 
-use aya::programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _};
-use probe_ebpf::{
-    Snapshot, SnapshotKind,
-    snapshot::{Outcome, WalkLists},
-};
+use probe_ebpf::{Snapshot, snapshot::WalkLists};
 
-use super::{ProbeError, load, records::Records};
+use super::{
+    ProbeError, load,
+    snapshots::{Snapshots, is_whole},
+};
 use crate::kernel::prerequisites::Ready;
 
 /// Every namespace's timer as it is now, in the kernel's order; the record with the clocks is the last.
 ///
 /// # Errors
 ///
-/// When the kernel does not take the program or run it, or there are more namespaces than it can tell of.
+/// When the kernel does not take the program or run it, or the kernel's list of namespaces changes faster than it can
+/// be read.
 pub fn glance(ready: &Ready) -> Result<Vec<Snapshot>, ProbeError> {
     let mut ebpf = load::only(&ready.offsets, &[load::SNAPSHOT])?;
-    let mut snapshots = Records::take(&mut ebpf, "SNAPSHOTS")?;
-    let mut options = RawTracePointRunOptions::new();
-    options.args[0] = WalkLists::Nothing as u64;
-    let program: &mut RawTracePoint = load::program(&mut ebpf, load::SNAPSHOT)?;
-    let result = program
-        .test_run(options)
-        .map_err(|error| ProbeError::Snapshot(load::root_cause(&error)))?;
-    if result.return_value == Outcome::Unreadable as u32 {
-        return Err(ProbeError::Unreadable);
-    }
-    let mut records: Vec<Snapshot> = Vec::new();
-    snapshots.drain(|record| records.push(record));
-    match records.last() {
-        Some(end) if end.kind == SnapshotKind::End as u32 => Ok(records),
-        _ => Err(ProbeError::Snapshot("it was cut short".into())),
+    let records = Snapshots::of(&mut ebpf)?.take(&mut ebpf, WalkLists::Nothing)?;
+    if is_whole(&records) {
+        Ok(records)
+    } else {
+        Err(ProbeError::Snapshot("it was cut short".into()))
     }
 }

@@ -10,16 +10,16 @@ use aya::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use probe_ebpf::Offsets;
 
-use super::ProbeError;
+use super::{ProbeError, room::Room};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/estimator"));
 
 /// The program that takes snapshots.
 pub const SNAPSHOT: &str = "snapshot";
 
-/// Loads the maps and the programs that follow the estimators, with `offsets` set.
-pub fn programs(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {
-    let mut ebpf = maps(offsets, diagnostics)?;
+/// Loads the maps and the programs that follow the estimators, with `offsets` set and so much room.
+pub fn programs(offsets: &Offsets, diagnostics: bool, room: Room) -> Result<Ebpf, ProbeError> {
+    let mut ebpf = maps(offsets, diagnostics, room)?;
     for (name, program) in ebpf.programs_mut() {
         if let Program::KProbe(program) = program {
             let loaded = program.load();
@@ -32,7 +32,7 @@ pub fn programs(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError
 
 /// Loads the maps, and of the programs these raw tracepoints alone.
 pub fn only(offsets: &Offsets, names: &[&str]) -> Result<Ebpf, ProbeError> {
-    let mut ebpf = maps(offsets, false)?;
+    let mut ebpf = maps(offsets, false, Room::NONE)?;
     tracepoints(&mut ebpf, names)?;
     Ok(ebpf)
 }
@@ -46,7 +46,7 @@ fn tracepoints(ebpf: &mut Ebpf, names: &[&str]) -> Result<(), ProbeError> {
     Ok(())
 }
 
-fn maps(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {
+fn maps(offsets: &Offsets, diagnostics: bool, room: Room) -> Result<Ebpf, ProbeError> {
     let est_timer = u64::from(offsets.ipvs_est_timer);
     // A constant that the verifier sees: at 0 it drops every diagnostic from the programs.
     let level: u8 = if diagnostics { 5 } else { 0 };
@@ -54,6 +54,8 @@ fn maps(offsets: &Offsets, diagnostics: bool) -> Result<Ebpf, ProbeError> {
         .override_global("OFFSETS", bytemuck::bytes_of(offsets), true)
         .override_global("EST_TIMER", &est_timer, true)
         .override_global(aya_log::LEVEL, &level, true)
+        .map_max_entries("ESTIMATORS", room.estimators)
+        .map_max_entries("EVENTS", room.events_bytes)
         .load(OBJECT)
         .map_err(|error| refused("maps", &error))
 }

@@ -8,10 +8,15 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::sink::Beginning;
-use crate::model::{NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime};
+use crate::model::{
+    NETNS_UNKNOWN, NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime,
+};
 
 /// The version of these records' fields.
 const SCHEMA: u32 = 1;
+
+/// With more namespaces than this, a record is longer than a pipe can take at once (64 KiB, `pipe(7)`).
+const NAMESPACES_AT_ONCE: usize = 256;
 
 /// A record: its `type` comes first.
 #[derive(Debug, Serialize)]
@@ -32,7 +37,7 @@ enum Record<'a> {
         at: WallTime,
         duration_ns: u64,
         cpu: u32,
-        netns: u32,
+        netns: Option<u32>,
         estimators: Option<u32>,
         interrupted_pid: u32,
         interrupted_comm: Option<&'a str>,
@@ -45,7 +50,7 @@ enum Record<'a> {
         at: WallTime,
         duration_ns: u64,
         cpu: u32,
-        netns: u32,
+        netns: Option<u32>,
         operation: &'static str,
         pid: u32,
     },
@@ -177,7 +182,7 @@ impl<'a> From<&'a Output> for Record<'a> {
                 at: call.at,
                 duration_ns: call.duration_ns,
                 cpu: call.cpu,
-                netns: call.netns,
+                netns: known(call.netns),
                 estimators: call.estimators,
                 interrupted_pid: call.interrupted_pid,
                 interrupted_comm: call.interrupted_comm.as_deref(),
@@ -189,7 +194,7 @@ impl<'a> From<&'a Output> for Record<'a> {
                 at: wait.at,
                 duration_ns: wait.duration_ns,
                 cpu: wait.cpu,
-                netns: wait.netns,
+                netns: known(wait.netns),
                 operation: match wait.operation {
                     Operation::Start => "start",
                     Operation::Stop => "stop",
@@ -216,6 +221,10 @@ impl<'a> From<&'a Output> for Record<'a> {
     }
 }
 
+fn known(netns: u32) -> Option<u32> {
+    Some(netns).filter(|netns| *netns != NETNS_UNKNOWN)
+}
+
 /// Writes that the probes are in place.
 pub fn start(out: &mut impl Write, start: &Beginning) -> io::Result<()> {
     let record = Record::Start {
@@ -223,7 +232,7 @@ pub fn start(out: &mut impl Write, start: &Beginning) -> io::Result<()> {
         start_ns: start.start_ns,
         at: start.at,
         kernel: &start.release,
-        root_netns: Some(start.root_netns).filter(|netns| *netns != 0),
+        root_netns: known(start.root_netns),
     };
     line(out, &record)
 }
@@ -243,8 +252,15 @@ pub fn summary(out: &mut impl Write, report: &Report) -> io::Result<()> {
     line(out, &Record::Summary(Period::from(report)))
 }
 
-/// One write a record, so that a reader never sees half of one where the pipe can take it whole.
+/// One write a record, so that a reader never sees half of one where the pipe can take it whole. The sums of many
+/// namespaces are more than any pipe takes, and are written as they come.
 fn line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    if let Record::Interval(period) | Record::Summary(period) = record
+        && period.namespaces.len() > NAMESPACES_AT_ONCE
+    {
+        serde_json::to_writer(&mut *out, record)?;
+        return out.write_all(b"\n");
+    }
     let mut text = serde_json::to_vec(record)?;
     text.push(b'\n');
     out.write_all(&text)

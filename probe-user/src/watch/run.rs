@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cli::{ColorWhen, WatchArgs},
     kernel::{cpus, hostname::hostname, prerequisites, time},
-    model::{Options, Topic},
+    model::{Options, Output, Topic},
 };
 
 /// How often a screen is drawn while no key is pressed: the countdown moves.
@@ -158,6 +158,7 @@ fn end(mut watcher: Watcher, display: Display, ended: Ended) -> anyhow::Result<(
         Display::Stream(mut sink) => {
             let mut last = watcher.tick()?;
             last.extend(watcher.flush());
+            last.sort_by_key(Output::start_ns);
             let summary = watcher.summary()?;
             let interval = watcher.interval()?;
             sink.outputs(&last)

@@ -13,21 +13,56 @@ pub struct Surroundings {
     /// The CPUs online, as the kernel writes them: `0-3,6`.
     cpus: Option<String>,
     /// Livepatches by name, and how far each is.
-    livepatches: BTreeMap<String, &'static str>,
+    livepatches: BTreeMap<String, Progress>,
     /// Process ids of other instances.
     instances: Vec<u32>,
 }
 
-/// How far a livepatch is, in words.
-fn progress(livepatch: &Livepatch) -> &'static str {
-    match (
-        livepatch.enabled == Some(true),
-        livepatch.transition == Some(true),
-    ) {
-        (true, true) => "is being put in force: tasks run the old and the new functions",
-        (true, false) => "is in force",
-        (false, true) => "is being taken back: tasks run the old and the new functions",
-        (false, false) => "is no longer in force",
+/// How far a livepatch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Not enabled, as far as the kernel says, and never seen enabled. So it looks for a moment at the beginning of a
+    /// load; the next look tells whether there is anything to it.
+    Appeared,
+    Enabling,
+    Enabled,
+    Disabling,
+    Disabled,
+    /// In a transition whose direction was not seen.
+    InTransition,
+    /// Not enabled, and never seen enabled.
+    NotEnabled,
+}
+
+impl Progress {
+    /// What one look says, after what the one before said of the same livepatch. While the kernel begins to enable it,
+    /// it says that a transition is under way, and not yet to which side.
+    fn of(livepatch: &Livepatch, before: Option<Self>) -> Self {
+        let in_transition = livepatch.transition == Some(true);
+        match (livepatch.enabled == Some(true), in_transition, before) {
+            (true, true, _) => Self::Enabling,
+            (true, false, _) => Self::Enabled,
+            (false, _, None) => Self::Appeared,
+            (false, true, Some(Self::Enabling | Self::Enabled | Self::Disabling)) => {
+                Self::Disabling
+            }
+            (false, true, Some(_)) => Self::InTransition,
+            (false, false, Some(Self::Appeared | Self::NotEnabled)) => Self::NotEnabled,
+            (false, false, Some(_)) => Self::Disabled,
+        }
+    }
+
+    /// The same in words, where there is something to say.
+    fn told(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Appeared => return None,
+            Self::Enabling => "is being put in force: tasks run the old and the new functions",
+            Self::Enabled => "is in force",
+            Self::Disabling => "is being taken back: tasks run the old and the new functions",
+            Self::Disabled => "is no longer in force",
+            Self::InTransition => "is in transition: tasks run the old and the new functions",
+            Self::NotEnabled => "is loaded and not enabled",
+        })
     }
 }
 
@@ -41,7 +76,11 @@ impl Surroundings {
             livepatches: livepatch::read(root)
                 .unwrap_or_default()
                 .into_iter()
-                .map(|livepatch| (livepatch.name.clone(), progress(&livepatch)))
+                .map(|livepatch| {
+                    let known = before.livepatches.get(&livepatch.name).copied();
+                    let progress = Progress::of(&livepatch, known);
+                    (livepatch.name, progress)
+                })
                 .collect(),
             instances: before.instances.clone(),
         }
@@ -62,13 +101,14 @@ impl Surroundings {
             news.push((Topic::Cpus, format!("CPUs online: {now} (were {then})")));
         }
         for (name, progress) in &self.livepatches {
-            if before.livepatches.get(name) != Some(progress) {
-                let text = format!("livepatch {name} {progress}");
-                news.push((Topic::Livepatch, text));
+            if before.livepatches.get(name) != Some(progress)
+                && let Some(told) = progress.told()
+            {
+                news.push((Topic::Livepatch, format!("livepatch {name} {told}")));
             }
         }
-        for name in before.livepatches.keys() {
-            if !self.livepatches.contains_key(name) {
+        for (name, progress) in &before.livepatches {
+            if !self.livepatches.contains_key(name) && progress.told().is_some() {
                 news.push((Topic::Livepatch, format!("livepatch {name} is gone")));
             }
         }
@@ -101,6 +141,11 @@ mod tests {
     use super::*;
 
     fn host(cpus: &str, livepatches: &[(&str, &str, &str)]) -> Surroundings {
+        next(&Surroundings::default(), cpus, livepatches)
+    }
+
+    /// What the next look finds.
+    fn next(before: &Surroundings, cpus: &str, livepatches: &[(&str, &str, &str)]) -> Surroundings {
         let root = tempfile::tempdir().unwrap();
         let write = |file: String, text: &str| {
             let path = root.path().join(file);
@@ -115,7 +160,27 @@ mod tests {
                 transition,
             );
         }
-        Surroundings::read(root.path(), &Surroundings::default())
+        Surroundings::read(root.path(), before)
+    }
+
+    /// What is told of a livepatch that looks find like this, one after the other; "" is one that is not there.
+    fn told_of(looks: &[&str]) -> Vec<String> {
+        let mut before = host("0", &[]);
+        let mut told = Vec::new();
+        for look in looks {
+            let there = look.split_once(' ');
+            let patches: Vec<_> = there
+                .map(|(enabled, transition)| ("fix", enabled, transition))
+                .into_iter()
+                .collect();
+            let now = next(&before, "0", &patches);
+            told.extend(texts(&now, &before));
+            before = now;
+        }
+        let about = "livepatch: livepatch fix ";
+        let told = told.iter().map(|text| text.strip_prefix(about).unwrap());
+        told.map(|text| text.split(':').next().unwrap().to_owned())
+            .collect()
     }
 
     fn texts(now: &Surroundings, before: &Surroundings) -> Vec<String> {
@@ -132,25 +197,48 @@ mod tests {
 
     #[test]
     fn every_step_of_a_livepatch_is_news() {
-        let steps = [
-            host("0", &[]),
-            host("0", &[("fix", "1", "1")]),
-            host("0", &[("fix", "1", "0")]),
-            host("0", &[("fix", "0", "1")]),
-            host("0", &[]),
-        ];
-        let told: Vec<_> = steps
-            .windows(2)
-            .flat_map(|pair| texts(&pair[1], &pair[0]))
-            .collect();
+        let steps = ["1 1", "1 1", "1 0", "0 1", "0 1", ""];
         assert_eq!(
-            told,
+            told_of(&steps),
             [
-                "livepatch: livepatch fix is being put in force: tasks run the old and the new functions",
-                "livepatch: livepatch fix is in force",
-                "livepatch: livepatch fix is being taken back: tasks run the old and the new functions",
-                "livepatch: livepatch fix is gone",
+                "is being put in force",
+                "is in force",
+                "is being taken back",
+                "is gone",
             ]
+        );
+    }
+
+    /// Until the kernel has enabled it, it says `enabled` 0 of a livepatch in transition.
+    #[test]
+    fn a_livepatch_that_is_being_loaded_is_never_told_as_being_taken_back() {
+        for begins in ["0 0", "0 1"] {
+            assert_eq!(
+                told_of(&[begins, "1 1", "1 0"]),
+                ["is being put in force", "is in force"]
+            );
+            assert_eq!(told_of(&[begins, ""]), [""; 0], "it was never enabled");
+        }
+        assert_eq!(
+            told_of(&["0 1", "0 1", "0 1", "1 0"]),
+            ["is in transition", "is in force"],
+            "a kernel that takes its time"
+        );
+        assert_eq!(
+            told_of(&["1 1", "0 1", "1 1", "1 0", "0 1", "0 0", ""]),
+            [
+                "is being put in force",
+                "is being taken back",
+                "is being put in force",
+                "is in force",
+                "is being taken back",
+                "is no longer in force",
+                "is gone"
+            ]
+        );
+        assert_eq!(
+            told_of(&["0 0", "0 0", "0 0", "1 1"]),
+            ["is loaded and not enabled", "is being put in force"]
         );
     }
 

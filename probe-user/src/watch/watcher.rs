@@ -140,12 +140,19 @@ impl Watcher {
         Ok(time::clock(self.jiffy_ns)?)
     }
 
-    /// Reads everything once, and gives what there is to tell.
+    /// Reads everything once, and gives what there is to tell, by the time it began: what happened around the
+    /// estimators is seen before the records of earlier runs are read.
     ///
     /// # Errors
     ///
     /// When the kernel does not let the probes be read.
     pub fn tick(&mut self) -> anyhow::Result<Vec<Output>> {
+        let mut outputs = self.read_all()?;
+        outputs.sort_by_key(Output::start_ns);
+        Ok(outputs)
+    }
+
+    fn read_all(&mut self) -> anyhow::Result<Vec<Output>> {
         self.ticks += 1;
         self.session.set_clock(time::clock(self.jiffy_ns)?);
         let mut outputs = self.look_around()?;
@@ -320,6 +327,12 @@ impl Watcher {
         outputs
     }
 
+    /// Whether the last look at the estimators had every network namespace.
+    #[must_use]
+    pub fn has_seen_all(&self) -> bool {
+        self.session.has_seen_all()
+    }
+
     /// Something to tell of this moment.
     ///
     /// # Errors
@@ -337,6 +350,7 @@ impl Watcher {
     pub fn reset(&mut self) -> anyhow::Result<Vec<Output>> {
         let mut outputs = self.read()?;
         outputs.extend(self.session.reset(time::monotonic_ns()?));
+        outputs.sort_by_key(Output::start_ns);
         self.counted_alike = false;
         Ok(outputs)
     }

@@ -7,8 +7,10 @@
 tracing=/sys/kernel/tracing
 truth=$tracing/instances/truth
 
+# `truth_begin [KIB [TIMERS]]`: so large a buffer a CPU, and so many timers at once (a power of two).
 truth_begin() {
     mkdir $truth
+    truth_timers=${2:-2048}
     echo ${1:-4096} > $truth/buffer_size_kb
     echo 'estimator_run u64 begin; u64 lasted' > $tracing/synthetic_events
     truth_arm
@@ -21,9 +23,9 @@ truth_follow() { truth_disarm; truth_arm; }
 
 truth_arm() {
     address=$(awk '$3 == "estimation_timer" && $4 == "[ip_vs]" { print "0x" $1 }' /proc/kallsyms)
-    echo "hist:keys=timer:ts0=common_timestamp:clock=mono if function == $address" \
+    echo "hist:keys=timer:ts0=common_timestamp:size=$truth_timers:clock=mono if function == $address" \
         > $tracing/events/timer/timer_expire_entry/trigger
-    echo 'hist:keys=timer:begin=$ts0,lasted=common_timestamp-$ts0:onmatch(timer.timer_expire_entry).trace(estimator_run,$begin,$lasted):clock=mono' \
+    echo 'hist:keys=timer:begin=$ts0,lasted=common_timestamp-$ts0:onmatch(timer.timer_expire_entry).trace(estimator_run,$begin,$lasted)'":size=$truth_timers:clock=mono" \
         > $tracing/events/timer/timer_expire_exit/trigger
 }
 

@@ -5,6 +5,8 @@ pub mod big;
 mod length;
 mod life;
 mod namespaces;
+mod pages;
 mod refusals;
 mod soak;
+mod twelve_thousand;
 mod ways_out;

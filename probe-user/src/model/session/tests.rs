@@ -1,4 +1,6 @@
+mod limits;
 mod overview;
+mod pages;
 mod states;
 mod unrecorded;
 
@@ -90,9 +92,15 @@ fn tick(
         ipvs: 0,
         now_ns,
         jiffies: now_ns / JIFFY,
+        runs: 0,
         ..waiting(0, 0, 0)
     };
-    let snapshot: Vec<_> = estimators.iter().copied().chain([end]).collect();
+    let at = |found: &Snapshot| Snapshot {
+        now_ns,
+        jiffies: now_ns / JIFFY,
+        ..*found
+    };
+    let snapshot: Vec<_> = estimators.iter().map(at).chain([end]).collect();
     session.take(events, &snapshot, now_ns + MS)
 }
 

@@ -94,7 +94,16 @@ fn report(ticks: &[(&[Snapshot], &[Event])]) -> Report {
     };
     let mut session = Session::new(Options::default(), 0, clock);
     for (snapshot, events) in ticks {
-        session.take(events, snapshot, 20 * SECOND);
+        let clocks = snapshot
+            .last()
+            .map_or((0, 0), |end| (end.now_ns, end.jiffies));
+        let at = |found: &Snapshot| Snapshot {
+            now_ns: clocks.0,
+            jiffies: clocks.1,
+            ..*found
+        };
+        let snapshot: Vec<_> = snapshot.iter().map(at).collect();
+        session.take(events, &snapshot, 20 * SECOND);
     }
     session.summary(20 * SECOND)
 }

@@ -80,7 +80,7 @@ impl Moment {
                 Topic::Instance => Self::Instance,
                 Topic::Stopped => Self::Stopped,
                 Topic::Mark => Self::Mark,
-                Topic::Access | Topic::Length => return None,
+                Topic::Access | Topic::Length | Topic::Limit => return None,
             },
         })
     }

@@ -10,7 +10,7 @@ use super::{
     tables::who,
 };
 use crate::{
-    model::{Call, LockWait, Operation, Output, StateChange},
+    model::{Call, LockWait, NETNS_UNKNOWN, Operation, Output, StateChange},
     watch::{
         durations::readable,
         marks,
@@ -84,7 +84,13 @@ fn draw_call(canvas: &mut Canvas<'_>, table: &Table, y: u16, call: &Call, app: &
     table.cell(canvas, WHAT, y, &format!("{sign} {duration:>7}"), style);
     table.cell(canvas, TIME, y, &call.at.time_of_day(), plain);
     table.cell(canvas, CPU, y, &call.cpu.to_string(), plain);
-    table.cell(canvas, NETNS, y, &call.netns.to_string(), plain);
+    table.cell(
+        canvas,
+        NETNS,
+        y,
+        &netns_name(call.netns, NETNS_UNKNOWN),
+        plain,
+    );
     table.cell(canvas, WHO, y, who(app, call.netns), plain);
     let estimators = or_dash(call.estimators.map(|number| grouped(number.into())));
     table.cell(canvas, ESTIMATORS, y, &estimators, plain);
