@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::kernel::netns::NetnsName;
+use crate::{hotfix, kernel::netns::NetnsName};
 
 /// Latency of the Linux IPVS estimator: measure it, and what a hotfix does to it.
 ///
@@ -35,7 +35,9 @@ pub struct Cli {
 impl Cli {
     /// The folder that the host's `proc`, `sys` and `run` are under.
     pub fn root(&self) -> PathBuf {
-        let mounted = || Some(PathBuf::from("/host")).filter(|host| host.join("proc/1").exists());
+        // A user whose folder it is could show a host that is none.
+        let is_host = |path: &PathBuf| path.join("proc/1").exists() && hotfix::is_trusted(path);
+        let mounted = || Some(PathBuf::from("/host")).filter(is_host);
         self.root
             .clone()
             .or_else(mounted)

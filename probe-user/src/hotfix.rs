@@ -11,12 +11,12 @@ mod callers;
 mod change;
 mod digest;
 mod drive;
-mod durable;
 mod ending;
 mod file;
 mod findings;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
+mod folder;
 mod guard;
 mod info;
 mod install;
@@ -41,6 +41,7 @@ mod report;
 mod shut_down;
 mod signals;
 mod stalled;
+mod state_dir;
 mod status;
 mod step;
 mod switch;
@@ -50,6 +51,7 @@ mod trial;
 mod unfinished;
 mod uninstall;
 mod unload;
+mod walk;
 mod witness;
 
 use std::{io, path::Path, process::ExitCode};
@@ -76,6 +78,8 @@ pub fn run(
     root: &Path,
     state_dir: &Path,
 ) -> anyhow::Result<ExitCode> {
+    // Without links, which may lead elsewhere at the next use.
+    let state_dir = &state_dir::resolved(root, state_dir);
     match command {
         HotfixCommand::Inspect(args) => inspect(args, root, state_dir),
         HotfixCommand::Apply(args) => trial::run(args, color, root, state_dir),
@@ -90,6 +94,12 @@ pub fn run(
         HotfixCommand::Guard(args) => Ok(guard::run(args, root, state_dir)),
         HotfixCommand::ShutDown => shut_down::run(root, state_dir),
     }
+}
+
+/// Whether nobody but root, or this process's user, could have put there what is at a path.
+pub fn is_trusted(path: &Path) -> bool {
+    let walked = walk::walk(Path::new("/"), path);
+    walked.is_ok_and(|walked| walked.missing.is_empty() && walked.lasting.is_none())
 }
 
 /// Tells what a hotfix is and what speaks against it. Loads nothing.

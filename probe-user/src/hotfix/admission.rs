@@ -58,6 +58,16 @@ impl File {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let bytes = file::read(path).map_err(|error| anyhow!("{shown} {error}"))?;
+        Self::of(path, bytes)
+    }
+
+    /// Takes one that was read already.
+    ///
+    /// # Errors
+    ///
+    /// When it is no module.
+    pub fn of(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Self> {
+        let shown = path.display();
         let module = Module::parse(&bytes).map_err(|error| anyhow!("{shown} {error}"))?;
         Ok(Self {
             path: path.to_owned(),
@@ -103,7 +113,7 @@ impl File {
         } = self;
         let shown = path.display();
         let refused = || format!("{shown} is not loaded");
-        let lock = Lock::take(state_dir).with_context(refused)?;
+        let lock = Lock::take(root, state_dir).with_context(refused)?;
         let node = Node::read(root, state_dir, &module, &sha256);
         let findings = Findings::of(&module, &node);
         accepted(&findings, accept).with_context(refused)?;

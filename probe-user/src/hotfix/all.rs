@@ -16,7 +16,6 @@ use super::{
     change,
     drive::say,
     ending::Ending,
-    file,
     installed::{Installed, Record, Store},
     journal::{Journal, Phase},
     list::{self, Entry},
@@ -91,25 +90,28 @@ fn load_one(
     if let Err(error) = stop.check() {
         return refused(error);
     }
-    let file = store.module(&installed.place);
-    if let Some(done) = in_force_already(name, record, &file, root, state_dir) {
+    let bytes = match store.content(&installed.place) {
+        Ok(bytes) => bytes,
+        Err(error) => return refused(error.into()),
+    };
+    if let Some(done) = in_force_already(name, record, &bytes, root, state_dir) {
         return Report::of("load", name).ended(Ok(done));
     }
     let accept = still_accepted(record, &Past::read(root, state_dir, &record.sha256));
     let asked = Asked {
-        file: &file,
-        recorded: Some(&record.sha256),
+        file: &store.module(&installed.place),
+        kept: Some((bytes, &record.sha256)),
         accept: &accept,
         timeout: args.timeout,
     };
-    load::one(&asked, root, state_dir)
+    load::one(asked, root, state_dir)
 }
 
 /// The end of a load that has nothing to do.
 fn in_force_already(
     name: &str,
     record: &Record,
-    file: &Path,
+    bytes: &[u8],
     root: &Path,
     state_dir: &Path,
 ) -> Option<Ending> {
@@ -120,8 +122,7 @@ fn in_force_already(
     if !entry.is_in_force() {
         return None;
     }
-    let bytes = file::read(file).ok()?;
-    let module = Module::parse(&bytes).ok()?;
+    let module = Module::parse(bytes).ok()?;
     let is_same = loaded::is_of(root, state_dir, name, Some(&module), Some(&record.sha256));
     let whether = match is_same {
         Some(true) => "from the file that is installed",
@@ -232,9 +233,9 @@ mod tests {
         let node = MadeNode::new();
         let one = installed(&node, "one_");
         let record = one.record.as_ref().unwrap();
-        let file = Store::of(&node.state_dir()).module(&one.place);
+        let bytes = Store::of(&node.state_dir()).content(&one.place).unwrap();
         let already = || {
-            let ended = in_force_already("one_", record, &file, node.root(), &node.state_dir());
+            let ended = in_force_already("one_", record, &bytes, node.root(), &node.state_dir());
             ended.map(|ending| ending.text().to_owned())
         };
         assert_eq!(already(), None);

@@ -64,7 +64,7 @@ impl Change {
     ///
     /// When somebody else is changing this node, or no guard can be posted.
     pub fn of_loaded(root: &Path, state_dir: &Path, name: &str) -> anyhow::Result<Self> {
-        let lock = match Lock::take(state_dir) {
+        let lock = match Lock::take_past_strangers(root, state_dir) {
             Ok(lock) => Some(lock),
             Err(held @ LockError::Held(_)) => return Err(held.into()),
             Err(unavailable) => {

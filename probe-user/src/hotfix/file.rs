@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 use thiserror::Error;
 
 /// Ten times the biggest module of a distribution with its debug information.
-const MOST: u64 = 64 << 20;
+pub const MOST: u64 = 64 << 20;
 
 /// Why a file cannot be read as a module.
 #[derive(Debug, Error)]

@@ -126,8 +126,13 @@ fn of_file(file: &Path, root: &Path, state_dir: &Path) -> anyhow::Result<Info> {
 fn facts(path: &Path, root: &Path, state_dir: &Path) -> anyhow::Result<Facts> {
     let shown = path.display();
     let bytes = file::read(path).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
-    let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
-    let sha256 = Digest::of(&bytes);
+    facts_of(path, &bytes, root, state_dir)
+}
+
+fn facts_of(path: &Path, bytes: &[u8], root: &Path, state_dir: &Path) -> anyhow::Result<Facts> {
+    let shown = path.display();
+    let module = Module::parse(bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
+    let sha256 = Digest::of(bytes);
     let node = Node::read(root, state_dir, &module, &sha256);
     Ok(Facts::new(shown.to_string(), sha256, module, &node))
 }
@@ -159,7 +164,10 @@ fn of_name(name: &str, root: &Path, state_dir: &Path) -> anyhow::Result<Option<I
             }
             Err(error) => unknown.push(error.to_string()),
         }
-        file = facts(&store.module(&place), root, state_dir)
+        file = store
+            .content(&place)
+            .map_err(anyhow::Error::from)
+            .and_then(|bytes| facts_of(&store.module(&place), &bytes, root, state_dir))
             .map_err(|error| unknown.push(format!("{error:#}")))
             .ok();
     }

@@ -6,6 +6,7 @@ mod tests;
 use std::{
     collections::BTreeSet,
     env, fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -18,6 +19,7 @@ use super::{
     drive::say,
     file,
     findings::{Finding, Findings},
+    folder::Folder,
     installed::{
         Place, Record, Store, is_name, systemd, trusted,
         units::{self, KILL_SWITCH, LOAD, SHUT_DOWN, Units, Written},
@@ -25,7 +27,7 @@ use super::{
     lock::Lock,
     module::Module,
     node::{Node, Past},
-    report,
+    report, state_dir,
 };
 use crate::cli::InstallArgs;
 
@@ -83,11 +85,12 @@ fn install(
 ) -> anyhow::Result<ExitCode> {
     let shown = args.file.display();
     let refused = || format!("{shown} is not installed");
-    let state_dir = std::path::absolute(state_dir).with_context(refused)?;
+    // What is looked at now is what is written down: a link may lead elsewhere later.
+    let state_dir = state_dir::resolved(root, state_dir);
     let candidate = candidate(args, root, &state_dir)?;
     let units = units(root, &state_dir, program).with_context(refused)?;
     let store = Store::of(&state_dir);
-    let _lock = Lock::take(store.folder()).with_context(refused)?;
+    let _lock = Lock::take(root, store.folder()).with_context(refused)?;
     let kept = keep(&store, &candidate, &shown.to_string())?;
     let written = match units.as_ref().map(Units::write).transpose() {
         Ok(written) => written,
@@ -111,8 +114,8 @@ fn units(root: &Path, state_dir: &Path, program: &Program) -> anyhow::Result<Opt
         );
     };
     let units = Units::plan(root, program.path, &on_host)?;
-    if units.is_some() {
-        is_the_hosts(root, program)?;
+    if let Some(units) = &units {
+        is_the_hosts(root, units.program(), program)?;
     }
     Ok(units)
 }
@@ -175,16 +178,28 @@ fn on_host(root: &Path, path: &Path) -> Option<PathBuf> {
 }
 
 /// Makes sure that the host's program at this path is this one: in a container it may be another, or none.
-fn is_the_hosts(root: &Path, program: &Program) -> anyhow::Result<()> {
-    let hosts = fs::read(root.join(trusted::inside(program.path)));
+fn is_the_hosts(root: &Path, hosts: &Path, program: &Program) -> anyhow::Result<()> {
     let own = fs::read(program.file);
     ensure!(
-        hosts.context("the host's copy of this program cannot be read")?
+        content(root, hosts).context("the host's copy of this program cannot be read")?
             == own.context("this program cannot be read")?,
         "{} of the host is another program than this one: copy this one there, or run that one",
         program.path.display()
     );
     Ok(())
+}
+
+/// What is in a file of the host's, in a folder that nobody but root changes.
+fn content(root: &Path, file: &Path) -> io::Result<Vec<u8>> {
+    let missing = || io::Error::from(io::ErrorKind::NotFound);
+    let (folder, name) = file.parent().zip(file.file_name()).ok_or_else(missing)?;
+    let folder = Folder::open(root, folder)?.ok_or_else(missing)?;
+    let mut bytes = Vec::new();
+    folder
+        .file(name)?
+        .ok_or_else(missing)?
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Whether a hotfix was there before.

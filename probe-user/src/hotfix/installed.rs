@@ -7,22 +7,24 @@ pub mod units;
 
 use std::{
     ffi::OsStr,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{digest::Digest, durable};
+use nix::sys::stat::SFlag;
+
+use super::{digest::Digest, file, folder::Folder, state_dir, walk::kind};
 use crate::kernel::printable::is_plain;
 
 const FOLDER: &str = "hotfixes";
 
 const SCHEMA: u32 = 1;
 
-/// Modules are read by everybody elsewhere, too (`/lib/modules`).
-const MODE: u32 = 0o644;
+/// A record of ours has at most a hundredth of it.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Which hotfix, for which kernel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,11 +132,17 @@ impl Store {
     /// When the folders cannot be read.
     pub fn all(&self) -> Result<Vec<Installed>, StoreError> {
         let mut all = Vec::new();
-        for release in entries(&self.folder)? {
-            let folder = self.folder.join(&release);
-            if !is_plain(&release) || !folder.is_dir() {
+        let unreadable = |error| StoreError::Read(self.folder.clone(), error);
+        let Some(folder) = state_dir::open(&self.folder).map_err(unreadable)? else {
+            return Ok(all);
+        };
+        for release in entries(&folder)? {
+            if !is_plain(&release) || !is_folder(&folder, &release).map_err(unreadable)? {
                 continue;
             }
+            let Some(folder) = folder.folder(&release).map_err(unreadable)? else {
+                continue;
+            };
             for file in entries(&folder)? {
                 let name = file.strip_suffix(".json").filter(|name| is_name(name));
                 let Some(name) = name else { continue };
@@ -160,14 +168,30 @@ impl Store {
     /// When what was written down cannot be read, or is damaged.
     pub fn read(&self, place: &Place) -> Result<Option<Record>, StoreError> {
         let file = self.file(place, "json");
-        match fs::read(&file) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
+        match self.bytes(place, "json", MOST_BYTES) {
+            Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
                 Ok(record) => Ok(Some(record)),
                 Err(error) => Err(StoreError::Damaged(file, error)),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(None) => Ok(None),
             Err(error) => Err(StoreError::Read(file, error)),
         }
+    }
+
+    /// The bytes of the module: what is loaded is what is looked at, and not what the name stands for later.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, or others could change them.
+    pub fn content(&self, place: &Place) -> Result<Vec<u8>, StoreError> {
+        let bytes = self.bytes(place, "ko", file::MOST);
+        let bytes = bytes.and_then(|bytes| bytes.ok_or_else(|| io::ErrorKind::NotFound.into()));
+        bytes.map_err(|error| StoreError::Read(self.module(place), error))
+    }
+
+    fn bytes(&self, place: &Place, kind: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+        let name = format!("{}.{kind}", place.name);
+        state_dir::read(&self.folder.join(&place.release), &name, most)
     }
 
     /// Keeps a module. It is installed when all of it is on disk, and not before.
@@ -180,10 +204,15 @@ impl Store {
         let failed = |error| StoreError::Write(file.clone(), error);
         let text = serde_json::to_string_pretty(record).map_err(io::Error::from);
         let text = text.map_err(failed)? + "\n";
-        durable::folder(&self.folder.join(&place.release)).map_err(failed)?;
-        durable::put(&file, MODE, module).map_err(failed)?;
-        durable::put(&beside, MODE, text.as_bytes())
-            .map_err(|error| StoreError::Write(beside.clone(), error))
+        let folder = state_dir::make(&self.folder).map_err(failed)?;
+        let folder = folder
+            .make_in(&place.release, state_dir::FOLDER)
+            .map_err(failed)?;
+        let put = |kind: &str, bytes: &[u8]| {
+            folder.put(format!("{}.{kind}", place.name), state_dir::FILE, bytes)
+        };
+        put("ko", module).map_err(failed)?;
+        put("json", text.as_bytes()).map_err(|error| StoreError::Write(beside.clone(), error))
     }
 
     /// Forgets one.
@@ -192,33 +221,40 @@ impl Store {
     ///
     /// When a file of it cannot be removed.
     pub fn remove(&self, place: &Place) -> Result<(), StoreError> {
+        let at = self.folder.join(&place.release);
+        let failed = |error| StoreError::Remove(at.clone(), error);
+        let Some(all) = state_dir::open(&self.folder).map_err(failed)? else {
+            return Ok(());
+        };
+        let Some(folder) = all.folder(&place.release).map_err(failed)? else {
+            return Ok(());
+        };
         for kind in ["json", "ko"] {
-            let file = self.file(place, kind);
-            durable::remove(&file).map_err(|error| StoreError::Remove(file, error))?;
+            let removed = folder.remove(format!("{}.{kind}", place.name));
+            removed.map_err(|error| StoreError::Remove(self.file(place, kind), error))?;
         }
-        let folder = self.folder.join(&place.release);
         // Others may be left for this kernel.
         let fine = [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotFound];
-        match fs::remove_dir(&folder) {
-            Err(error) if !fine.contains(&error.kind()) => Err(StoreError::Remove(folder, error)),
+        match all.remove_folder(&place.release) {
+            Err(error) if !fine.contains(&error.kind()) => Err(failed(error)),
             _ => Ok(()),
         }
     }
 }
 
-/// The names in a folder; none where there is no such folder.
-fn entries(folder: &Path) -> Result<Vec<String>, StoreError> {
-    let unreadable = |error| StoreError::Read(folder.to_owned(), error);
-    let listed = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        listed => listed.map_err(unreadable)?,
-    };
-    let mut names = Vec::new();
-    for entry in listed {
-        let name = entry.map_err(unreadable)?.file_name();
-        names.extend(name.to_str().map(str::to_owned));
-    }
-    Ok(names)
+/// The names in a folder that are text.
+fn entries(folder: &Folder) -> Result<Vec<String>, StoreError> {
+    let names = folder.names();
+    let names = names.map_err(|error| StoreError::Read(folder.path().to_owned(), error))?;
+    Ok(names
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect())
+}
+
+fn is_folder(folder: &Folder, name: &str) -> io::Result<bool> {
+    let stat = folder.look(name)?;
+    Ok(stat.is_some_and(|stat| kind(&stat) == SFlag::S_IFDIR))
 }
 
 /// Whether a module may be called so, and a file like it: the kernel's build makes `_` of every other character.
@@ -240,6 +276,8 @@ pub fn is_path(written: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn place(release: &str, name: &str) -> Place {
@@ -291,7 +329,7 @@ mod tests {
         let store = Store::of(state.path());
         let place = place("6.1", "a");
         let file = store.file(&place, "json");
-        durable::folder(&file).unwrap();
+        fs::create_dir_all(&file).unwrap();
         let told = |error: StoreError| error.to_string();
         let error = store.put(&place, b"", &record(b"", "1")).unwrap_err();
         assert!(told(error).contains("cannot be written"));

@@ -2,19 +2,22 @@
 //! recognised, whatever it is called by then.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{digest::Digest, durable};
+use super::{digest::Digest, state_dir};
 use crate::kernel::boot::{self, Boot};
 
 const FILE: &str = "journal.json";
 
 const SCHEMA: u32 = 1;
+
+/// A journal of ours has at most a hundredth of it.
+const MOST_BYTES: u64 = 4 << 20;
 
 /// Files that are remembered; a file that did no harm is forgotten first.
 const MOST: usize = 64;
@@ -120,13 +123,13 @@ impl Journal {
     /// When it cannot be read, or is damaged.
     pub fn read(folder: &Path) -> Result<Self, JournalError> {
         let file = folder.join(FILE);
-        let entries = match fs::read(&file) {
-            Ok(bytes) => {
+        let entries = match state_dir::read(folder, FILE, MOST_BYTES) {
+            Ok(Some(bytes)) => {
                 serde_json::from_slice::<Document>(&bytes)
                     .map_err(|error| JournalError::Damaged(file, error))?
                     .entries
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Ok(None) => Vec::new(),
             Err(error) => return Err(JournalError::Read(file, error)),
         };
         Ok(Self {
@@ -185,18 +188,19 @@ impl Journal {
     }
 
     fn write(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
         let document = Document {
             schema: SCHEMA,
             entries: self.entries.clone(),
         };
         let text = serde_json::to_string_pretty(&document)? + "\n";
-        durable::put(&self.folder.join(FILE), 0o600, text.as_bytes())
+        state_dir::put(&self.folder, FILE, text.as_bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn entry(content: &[u8], phase: Phase) -> Entry {

@@ -13,7 +13,6 @@ use serde::Serialize;
 use super::{
     digest::Digest,
     drive::say,
-    file,
     installed::{Installed, Place, Record, Store},
     loaded,
     module::Module,
@@ -182,7 +181,7 @@ pub fn is_what_is_loaded(
     place: &Place,
     record: Option<&Record>,
 ) -> bool {
-    let module = file::read(&store.module(place)).ok();
+    let module = store.content(place).ok();
     let module = module.and_then(|bytes| Module::parse(&bytes).ok());
     let sha256 = record.map(|record| &record.sha256);
     loaded::is_of(root, state_dir, &place.name, module.as_ref(), sha256) != Some(false)

@@ -33,8 +33,8 @@ use crate::{
 pub struct Asked<'a> {
     /// The file.
     pub file: &'a Path,
-    /// What it was when it was installed; `None` for one that is not.
-    pub recorded: Option<&'a Digest>,
+    /// What is in it, and what was when it was installed; `None` for one that is not.
+    pub kept: Option<(Vec<u8>, &'a Digest)>,
     /// The warnings that are accepted, by name.
     pub accept: &'a [String],
     /// How long each wait may take.
@@ -52,29 +52,32 @@ pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Exi
     };
     let asked = Asked {
         file,
-        recorded: None,
+        kept: None,
         accept: &args.accept,
         timeout: args.timeout,
     };
-    one(&asked, root, state_dir).alone(args.json)
+    one(asked, root, state_dir).alone(args.json)
 }
 
 /// Loads one.
-pub fn one(asked: &Asked, root: &Path, state_dir: &Path) -> Report {
+pub fn one(asked: Asked, root: &Path, state_dir: &Path) -> Report {
     let mut report = Report::new("load");
     let ending = carry_out(asked, root, state_dir, &mut report);
     report.ended(ending)
 }
 
 fn carry_out(
-    asked: &Asked,
+    asked: Asked,
     root: &Path,
     state_dir: &Path,
     report: &mut Report,
 ) -> anyhow::Result<Ending> {
-    let file = File::read(asked.file)?;
+    let (file, recorded) = match asked.kept {
+        Some((bytes, recorded)) => (File::of(asked.file, bytes)?, Some(recorded)),
+        None => (File::read(asked.file)?, None),
+    };
     report.name.clone_from(&file.module.name);
-    if let Some(recorded) = asked.recorded {
+    if let Some(recorded) = recorded {
         file.is_still(recorded)?;
     }
     let (hotfix, lock) = file.admit(asked.accept, root, state_dir)?;

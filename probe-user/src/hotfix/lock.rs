@@ -1,17 +1,30 @@
 //! One change of this node's livepatches at a time: a lock on a file, held by who changes and by its guard.
 
+mod holders;
+
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Seek as _, Write as _},
+    ffi::OsStr,
+    fs::{File, TryLockError},
+    io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process,
     thread::sleep,
     time::Duration,
 };
 
+use nix::{
+    fcntl::OFlag,
+    sys::stat::{FileStat, Mode},
+};
 use thiserror::Error;
 
+use super::{drive::say, folder::Folder, state_dir};
+pub use holders::Holders;
+
 const FILE: &str = "lock";
+
+/// Held by who goes past a lock: one at a time.
+const PAST: &str = "lock.past";
 
 const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
@@ -20,11 +33,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "each variant's sentence says what it is")]
 pub enum LockError {
-    #[error(
-        "process {0} is changing this node's livepatches, and there is one change at a time: wait until it has ended, \
-         and see `ipvs-latency hotfix status`"
-    )]
-    Held(String),
+    #[error("{0}")]
+    Held(Holders),
     #[error("the lock {0} cannot be had ({1}): name another folder with --state-dir")]
     Unavailable(PathBuf, io::Error),
 }
@@ -34,45 +44,62 @@ pub enum LockError {
 pub struct Lock(File);
 
 impl Lock {
-    /// Takes it, and notes who has it.
+    /// Takes it.
     ///
     /// # Errors
     ///
-    /// When somebody else has it, or the folder cannot be written.
-    pub fn take(folder: &Path) -> Result<Self, LockError> {
+    /// When another process has it, or the folder cannot be written.
+    pub fn take(root: &Path, folder: &Path) -> Result<Self, LockError> {
+        Self::taken(root, folder, false)
+    }
+
+    /// Takes it, in spite of processes that hold it and are proven to be no `ipvs-latency`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take`].
+    pub fn take_past_strangers(root: &Path, folder: &Path) -> Result<Self, LockError> {
+        Self::taken(root, folder, true)
+    }
+
+    fn taken(root: &Path, folder: &Path, past: bool) -> Result<Self, LockError> {
         let path = folder.join(FILE);
         let unavailable = |error| LockError::Unavailable(path.clone(), error);
-        fs::create_dir_all(folder).map_err(unavailable)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(unavailable)?;
-        for left in (0..TRIES).rev() {
+        let folder = state_dir::make(folder).map_err(unavailable)?;
+        let mut left = TRIES;
+        loop {
+            let file = opened(&folder, FILE).map_err(unavailable)?;
+            left -= 1;
             match file.try_lock() {
-                Ok(()) => break,
-                // Whoever only asks who has it holds it for a moment.
-                Err(TryLockError::WouldBlock) if left > 0 => sleep(BETWEEN_TRIES),
-                Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&mut file))),
+                Ok(()) if is_in_place(&folder, &file).map_err(unavailable)? => {
+                    return own(&folder, file).map(Self).map_err(unavailable);
+                }
+                // Another was put in its place meanwhile; or whoever only asks who has it holds it for a moment.
+                Ok(()) | Err(TryLockError::WouldBlock) if left > 0 => sleep(BETWEEN_TRIES),
                 Err(TryLockError::Error(error)) => return Err(unavailable(error)),
+                Ok(()) | Err(TryLockError::WouldBlock) => {
+                    let holders = Holders::of(root, &file).map_err(unavailable)?;
+                    if !past || !holders.are_strangers() {
+                        return Err(LockError::Held(holders));
+                    }
+                    let passed = pass(root, &folder, &file).map_err(unavailable)?;
+                    let Some(fresh) = passed else {
+                        let holders = Holders::of(root, &file).map_err(unavailable)?;
+                        return Err(LockError::Held(holders));
+                    };
+                    say(&format!(
+                        "warning: {} held the lock, and is no ipvs-latency: another lock is in its place now",
+                        holders.named()
+                    ));
+                    return Ok(Self(fresh));
+                }
             }
         }
-        let mut lock = Self(file);
-        lock.sign().map_err(unavailable)?;
-        Ok(lock)
     }
 
     /// The lock that was handed to this process.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be written.
-    pub fn inherited(file: File) -> io::Result<Self> {
-        let mut lock = Self(file);
-        lock.sign()?;
-        Ok(lock)
+    pub fn inherited(file: File) -> Self {
+        Self(file)
     }
 
     /// The open file, to be handed to another process.
@@ -83,62 +110,67 @@ impl Lock {
     pub fn to_hand_on(&self) -> io::Result<File> {
         self.0.try_clone()
     }
-
-    fn sign(&mut self) -> io::Result<()> {
-        self.0.set_len(0)?;
-        self.0.rewind()?;
-        write!(self.0, "{}", process::id())
-    }
 }
 
-/// The process that has it now; `None` where nobody does, or that cannot be told.
-pub fn held_by(folder: &Path) -> Option<String> {
-    let mut file = File::open(folder.join(FILE)).ok()?;
+/// The process that changes this node now, or takes back what another left; `None` where none does, or that cannot be
+/// told.
+pub fn held_by(root: &Path, folder: &Path) -> Option<String> {
+    let folder = state_dir::open(folder).ok()??;
+    let file = folder
+        .regular(FILE, OFlag::O_RDONLY, Mode::empty())
+        .ok()??;
     match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Some(holder(&mut file)),
+        Err(TryLockError::WouldBlock) => Holders::of(root, &file).ok()?.changer(),
         _ => None,
     }
 }
 
-fn holder(file: &mut File) -> String {
-    let mut text = String::new();
-    // A process number is short.
-    let read = file.take(20).read_to_string(&mut text);
-    let number = text.trim();
-    match read {
-        Ok(_) if number.parse::<u32>().is_ok() => number.to_owned(),
-        _ => "(unknown)".into(),
+fn opened(folder: &Folder, name: &str) -> io::Result<File> {
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT;
+    let file = folder.regular(name, flags, state_dir::FILE)?;
+    file.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Whether the file is still what its name stands for.
+fn is_in_place(folder: &Folder, file: &File) -> io::Result<bool> {
+    let there = folder.look(FILE)?;
+    let own = file.metadata()?;
+    let is_own = |there: FileStat| (there.st_dev, there.st_ino) == (own.dev(), own.ino());
+    Ok(there.is_some_and(is_own))
+}
+
+/// One that nobody else could have open: an earlier version let everybody read it, and so lock it.
+fn own(folder: &Folder, file: File) -> io::Result<File> {
+    let meta = file.metadata()?;
+    let loose = Mode::from_bits_truncate(meta.mode()) & !state_dir::FILE;
+    if loose.is_empty() {
+        // What an earlier version wrote there names a process that is long gone.
+        file.set_len(0)?;
+        return Ok(file);
     }
+    let (name, fresh) = folder.new_file(state_dir::FILE)?;
+    fresh.try_lock()?;
+    folder.rename(&name, OsStr::new(FILE))?;
+    Ok(fresh)
+}
+
+/// Puts another lock in the place of one that strangers hold, and takes that; `None` where one of ours came first.
+fn pass(root: &Path, folder: &Folder, file: &File) -> io::Result<Option<File>> {
+    let turn = opened(folder, PAST)?;
+    if turn.try_lock().is_err() || !is_in_place(folder, file)? {
+        return Ok(None);
+    }
+    let (name, fresh) = folder.new_file(state_dir::FILE)?;
+    fresh.try_lock()?;
+    folder.exchange(&name, OsStr::new(FILE))?;
+    // A stranger may have let go just before that, and one of ours have taken it.
+    let is_ours = file.try_lock().is_err() && !Holders::of(root, file)?.are_strangers();
+    if is_ours {
+        folder.exchange(&name, OsStr::new(FILE))?;
+    }
+    folder.remove(&name)?;
+    Ok((!is_ours).then_some(fresh))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_second_is_told_who_has_it_and_gets_it_when_all_who_had_it_are_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("state");
-        assert_eq!(held_by(&place), None);
-        let lock = Lock::take(&place).unwrap();
-        let handed = lock.to_hand_on().unwrap();
-        let error = Lock::take(&place).unwrap_err().to_string();
-        let own = process::id().to_string();
-        assert!(error.contains(&format!("process {own} ")), "{error}");
-        assert_eq!(held_by(&place), Some(own));
-        drop(lock);
-        assert!(Lock::take(&place).is_err());
-        drop(Lock::inherited(handed).unwrap());
-        assert_eq!(held_by(&place), None);
-        drop(Lock::take(&place).unwrap());
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
-        let error = Lock::take(&file).unwrap_err();
-        assert!(matches!(error, LockError::Unavailable(..)), "{error}");
-    }
-}
+mod tests;

@@ -24,7 +24,7 @@ pub fn run(root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let state = systemd::state()?;
     let text = if state == STOPPING {
         // Somebody may be changing this node at this moment: that must not keep the others from being noted.
-        let _lock = Lock::take(state_dir)
+        let _lock = Lock::take(root, state_dir)
             .map_err(|error| say(&format!("warning: {error}; going on without")));
         match note(state_dir, &Boot::read(root))?.as_slice() {
             [] => "no hotfix of the journal is in force".to_owned(),

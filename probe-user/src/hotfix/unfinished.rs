@@ -52,7 +52,7 @@ impl fmt::Display for Unfinished {
 pub fn read(root: &Path, state_dir: &Path) -> Result<Vec<Unfinished>, JournalError> {
     let journal = Journal::read(state_dir)?;
     let boot = Boot::read(root);
-    let process = lock::held_by(state_dir);
+    let process = lock::held_by(root, state_dir);
     let is_there = |name: &str| root.join("sys/module").join(name).exists();
     let open = journal.entries().iter().filter(|entry| {
         entry.boot_id == boot.id
@@ -121,7 +121,7 @@ mod tests {
             lines[0].starts_with("left: its load, begun at 1970-01-01T00:00:00Z, was cut off"),
             "{lines:?}"
         );
-        let lock = Lock::take(&state_dir).unwrap();
+        let lock = Lock::take(root.path(), &state_dir).unwrap();
         let lines = told();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[1].contains("gone: its removal"), "{lines:?}");

@@ -31,7 +31,7 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     let wanted = args.kernel.as_ref().unwrap_or(&running);
     let places = chosen(&store, &name, (!args.all_kernels).then_some(wanted))?;
     let refused = || format!("{name} is not uninstalled");
-    let _lock = Lock::take(store.folder()).with_context(refused)?;
+    let _lock = Lock::take(root, store.folder()).with_context(refused)?;
     for (index, place) in places.iter().enumerate() {
         if let Err(error) = store.remove(place) {
             let is_whole = index == 0 && !matches!(store.read(place), Ok(None));

@@ -199,7 +199,7 @@ impl Inhabitants {
 }
 
 /// All processes, the lowest number first: mostly the oldest.
-pub(super) fn pids(root: &Path) -> Vec<u32> {
+pub fn pids(root: &Path) -> Vec<u32> {
     let entries = fs::read_dir(root.join("proc")).into_iter().flatten();
     let mut pids: Vec<u32> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -237,7 +237,7 @@ pub fn sees_host(root: &Path) -> bool {
 }
 
 /// The beginning of a file of a process, which writes as much as it likes into some.
-pub(super) fn bounded(root: &Path, pid: u32, file: &str) -> Option<Vec<u8>> {
+pub fn bounded(root: &Path, pid: u32, file: &str) -> Option<Vec<u8>> {
     let file = File::open(root.join(format!("proc/{pid}/{file}"))).ok()?;
     let mut text = Vec::new();
     file.take(READ_BYTES).read_to_end(&mut text).ok()?;

@@ -8,16 +8,22 @@ use std::{
 
 use thiserror::Error;
 
-use super::units::SHUT_DOWN;
+use super::{trusted, units::SHUT_DOWN};
+
+/// Where it may be. Not on the `PATH` of whoever asks, who may be another than root was before.
+const PROGRAM: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
+
+/// What it finds of our environment.
+const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")];
 
 /// Why it could not be asked.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "each variant's sentence says what it is")]
 pub enum SystemdError {
-    #[error(
-        "`systemctl {0}` cannot be run ({1}): run this on the host itself, with systemctl on its PATH"
-    )]
+    #[error("cannot run `systemctl {0}`: {1}\nhint: run this on the host itself")]
     Run(String, io::Error),
+    #[error("cannot run `systemctl {0}`: {1}\nhint: systemd's package installs it as {first}, for root alone to change", first = PROGRAM[0])]
+    Untrusted(String, String),
     #[error("`systemctl {0}` failed ({1}): run it by hand")]
     Failed(String, String),
 }
@@ -60,11 +66,26 @@ pub fn take_up() -> Result<(), SystemdError> {
 }
 
 fn ask(words: &[&str]) -> Result<Output, SystemdError> {
-    let output = Command::new("systemctl")
+    let program = program().map_err(|why| SystemdError::Untrusted(words.join(" "), why))?;
+    let output = Command::new(program)
         .args(words)
+        .env_clear()
+        .envs(ENVIRONMENT)
         .stdin(Stdio::null())
         .output();
     output.map_err(|error| SystemdError::Run(words.join(" "), error))
+}
+
+/// The first that is there, if nobody but root can change it.
+fn program() -> Result<&'static str, String> {
+    let mut why = String::new();
+    for path in PROGRAM {
+        match trusted::file(Path::new("/"), Path::new(path)) {
+            Ok(_) => return Ok(path),
+            Err(objection) => why = format!("{path} {objection}"),
+        }
+    }
+    Err(why)
 }
 
 fn failed(words: &[&str], output: &Output) -> SystemdError {

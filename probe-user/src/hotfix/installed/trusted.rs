@@ -1,47 +1,45 @@
-//! Whether somebody else than root could change what root runs at every boot.
+//! Whether another user than root could change what root runs at every boot.
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    io,
     path::{Path, PathBuf},
 };
 
-use nix::{
-    sys::statfs::{self, FsType, TMPFS_MAGIC},
-    unistd::Uid,
+use nix::sys::{
+    stat::SFlag,
+    statfs::{self, FsType, TMPFS_MAGIC},
 };
+
+use crate::hotfix::walk::{kind, walk};
 
 /// `include/uapi/linux/magic.h`.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
-/// Why not to trust what is at `path` of the host under `root`, or what will be; `None` where nothing speaks against it.
+/// Where a path of the host under `root` leads, with its links followed, if nobody but root can change what is there,
+/// or what will be.
 ///
 /// # Errors
 ///
-/// When it cannot be looked at.
-pub fn why_not(root: &Path, path: &Path) -> io::Result<Option<String>> {
-    let top = fs::canonicalize(root)?;
-    let there = nearest(&root.join(inside(path)))?;
-    for part in there.ancestors() {
-        if !part.starts_with(&top) {
-            return Ok((part == there).then(|| "leads out of this host's files".to_owned()));
-        }
-        let shown = Path::new("/").join(part.strip_prefix(&top).unwrap_or(part));
-        let shown = shown.display();
-        let meta = fs::metadata(part)?;
-        let owner = Uid::from_raw(meta.uid());
-        if !owner.is_root() && owner != Uid::effective() {
-            return Ok(Some(format!(
-                "can be changed by user {owner}, whose {shown} is"
-            )));
-        }
-        if meta.mode() & 0o002 != 0 {
-            return Ok(Some(format!(
-                "can be changed by everybody, by way of {shown}"
-            )));
-        }
+/// When another could, or it cannot be looked at: a clause that says so.
+pub fn resolved(root: &Path, path: &Path) -> Result<PathBuf, String> {
+    let walked = walk(root, path).map_err(|error| format!("cannot be looked at ({error})"))?;
+    match walked.lasting {
+        None => Ok(walked.path),
+        Some(objection) => Err(objection.to_string()),
     }
-    Ok(None)
+}
+
+/// The same for a file that is there.
+///
+/// # Errors
+///
+/// As [`resolved`], and when it is not there.
+pub fn file(root: &Path, path: &Path) -> Result<PathBuf, String> {
+    let walked = walk(root, path).map_err(|error| format!("cannot be looked at ({error})"))?;
+    if !walked.missing.is_empty() || kind(&walked.stat) != SFlag::S_IFREG {
+        return Err("is not there on this host".into());
+    }
+    resolved(root, path)
 }
 
 /// Whether what is at `path` is in memory alone, and gone after a reboot.
@@ -50,58 +48,54 @@ pub fn why_not(root: &Path, path: &Path) -> io::Result<Option<String>> {
 ///
 /// When it cannot be looked at.
 pub fn is_in_memory(path: &Path) -> io::Result<bool> {
-    let there = nearest(path)?;
-    let kind = statfs::statfs(&there)?.filesystem_type();
+    let there = walk(Path::new("/"), &std::path::absolute(path)?)?;
+    let kind = statfs::fstatfs(&there.opened)?.filesystem_type();
     Ok([TMPFS_MAGIC, RAMFS_MAGIC].contains(&kind))
-}
-
-/// The path without its leading `/`, to be looked for under another root.
-pub fn inside(path: &Path) -> &Path {
-    path.strip_prefix("/").unwrap_or(path)
-}
-
-/// The path, or what is there of it, with links resolved.
-fn nearest(path: &Path) -> io::Result<PathBuf> {
-    let mut missing = io::ErrorKind::NotFound.into();
-    for part in path.ancestors() {
-        match fs::canonicalize(part) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => missing = error,
-            resolved => return resolved,
-        }
-    }
-    Err(missing)
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
-        fs::Permissions,
+        fs::{self, Permissions},
         os::unix::fs::{PermissionsExt as _, symlink},
     };
 
     use super::*;
 
     #[test]
-    fn what_others_could_change_or_what_is_elsewhere_is_not_trusted() {
+    fn what_others_could_change_is_not_trusted() {
         let root = tempfile::tempdir().unwrap();
         let bin = root.path().join("usr/bin");
         fs::create_dir_all(&bin).unwrap();
         fs::write(bin.join("tool"), "").unwrap();
-        let why = |path: &str| why_not(root.path(), Path::new(path)).unwrap();
+        let why = |path: &str| resolved(root.path(), Path::new(path)).err();
         let open =
             |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        open(&bin.join("tool"), 0o755);
+        for folder in [&bin, &root.path().join("usr")] {
+            open(folder, 0o755);
+        }
         assert_eq!(why("/usr/bin/tool"), None);
         assert_eq!(why("/usr/bin/not/there/yet"), None);
         open(&bin, 0o1777);
         let told = why("/usr/bin/tool").unwrap();
         assert!(told.contains("by everybody, by way of /usr/bin"), "{told}");
         assert_eq!(why("/usr/bin/not/there/yet"), Some(told));
+        open(&bin, 0o775);
+        let told = why("/usr/bin/tool").unwrap();
+        assert!(told.contains("by group "), "{told}");
         open(&bin, 0o755);
-        open(&bin.join("tool"), 0o777);
-        assert!(why("/usr/bin/tool").is_some());
-        symlink("/", root.path().join("out")).unwrap();
-        let told = why("/out").unwrap();
-        assert!(told.contains("out of this host"), "{told}");
+        for mode in [0o777, 0o775] {
+            open(&bin.join("tool"), mode);
+            assert!(why("/usr/bin/tool").is_some());
+        }
+        open(&bin.join("tool"), 0o755);
+        // The host's own root folder, wherever that is.
+        symlink("/usr", root.path().join("link")).unwrap();
+        let tool = file(root.path(), Path::new("/link/bin/tool"));
+        assert_eq!(tool, Ok("/usr/bin/tool".into()));
+        let error = file(root.path(), Path::new("/link/bin")).unwrap_err();
+        assert!(error.contains("is not there"), "{error}");
     }
 
     #[test]

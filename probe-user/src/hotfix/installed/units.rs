@@ -5,15 +5,18 @@
 //! several could not be loaded, the shutdown is to be noted all the same.
 
 use std::{
-    fs, io,
-    os::unix::fs::symlink,
+    io,
     path::{Path, PathBuf},
 };
 
+use nix::{
+    errno::Errno,
+    sys::stat::{Mode, SFlag},
+};
 use thiserror::Error;
 
-use super::trusted::{self, inside};
-use crate::hotfix::durable;
+use super::trusted;
+use crate::hotfix::{folder::Folder, walk::kind};
 
 /// Loads at boot.
 pub const LOAD: &str = "ipvs-latency-hotfix.service";
@@ -26,6 +29,13 @@ const FOLDER: &str = "etc/systemd/system";
 
 /// What wants both.
 const WANTS: &str = "multi-user.target.wants";
+
+/// Everybody may read units, and what they are in.
+const FILE_MODE: Mode = Mode::from_bits_truncate(0o644);
+const FOLDER_MODE: Mode = Mode::from_bits_truncate(0o755);
+
+/// No unit has more bytes.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// The first line of a unit of ours.
 const MARK: &str =
@@ -63,7 +73,8 @@ pub enum UnitError {
 /// The units of a host, yet to be written.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Units {
-    folder: PathBuf,
+    root: PathBuf,
+    program: PathBuf,
     load: String,
     shut_down: String,
 }
@@ -90,27 +101,29 @@ impl Units {
             return Ok(None);
         }
         let refused = |why| UnitError::Program(program.to_owned(), why);
-        let here = root.join(inside(program));
-        if !here.is_file() {
-            return Err(refused("is not there on this host".into()));
-        }
-        if let Some(why) = objection(root, program) {
-            return Err(refused(why));
-        }
-        if let Some(why) = objection(root, state_dir) {
-            return Err(UnitError::StateDir(state_dir.to_owned(), why));
-        }
-        let (program, state_dir) = (program.display(), state_dir.display());
+        // What was looked at, and not a link that leads elsewhere at the next boot.
+        let own = trusted::file(root, program)
+            .and_then(namable)
+            .map_err(refused)?;
+        let state_dir = trusted::resolved(root, state_dir)
+            .and_then(namable)
+            .map_err(|why| UnitError::StateDir(state_dir.to_owned(), why))?;
+        let (program, state_dir) = (own.display(), state_dir.display());
         let command = format!("{program} --root / --state-dir {state_dir} hotfix");
-        let modprobe = MODPROBE
-            .iter()
-            .find(|path| has(path.trim_start_matches('/')));
-        let modprobe = modprobe.unwrap_or(&MODPROBE[1]);
+        // By the name that it goes by: it is one program with many, which asks for its own.
+        let is_roots = |path: &&&str| trusted::file(root, Path::new(path)).is_ok();
+        let modprobe = MODPROBE.iter().find(is_roots);
         Ok(Some(Self {
-            folder: root.join(FOLDER),
+            root: root.to_owned(),
             load: load(&command, &state_dir.to_string(), modprobe),
             shut_down: shut_down(&command, &state_dir.to_string()),
+            program: own,
         }))
+    }
+
+    /// The program that they run, as the host has it.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Writes them where they are not yet, and has them wanted at boot.
@@ -120,26 +133,24 @@ impl Units {
     /// When one cannot be written.
     pub fn write(&self) -> Result<[Written; 2], UnitError> {
         Ok([
-            put(&self.folder, LOAD, &self.load)?,
-            put(&self.folder, SHUT_DOWN, &self.shut_down)?,
+            put(&self.root, LOAD, &self.load)?,
+            put(&self.root, SHUT_DOWN, &self.shut_down)?,
         ])
     }
 }
 
-/// Why not to name a path in a unit.
-fn objection(root: &Path, path: &Path) -> Option<String> {
+/// Refuses a path that cannot be named in a unit.
+fn namable(path: PathBuf) -> Result<PathBuf, String> {
     // Of others, systemd takes some for itself: spaces, quotes, %, $.
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-_.:@+".contains(byte);
     if !path.as_os_str().as_encoded_bytes().iter().all(fits) {
-        return Some("has a character in its path that a unit cannot name".into());
+        return Err("has a character in its path that a unit cannot name".into());
     }
-    match trusted::why_not(root, path) {
-        Ok(why) => why,
-        Err(error) => Some(format!("cannot be looked at ({error})")),
-    }
+    Ok(path)
 }
 
-fn load(command: &str, state_dir: &str, modprobe: &str) -> String {
+fn load(command: &str, state_dir: &str, modprobe: Option<&&str>) -> String {
+    let before = modprobe.map_or_else(String::new, |path| format!("ExecStartPre=-{path} ip_vs\n"));
     // What a load leaves behind where the kernel does not answer is to stay (KillMode).
     format!(
         "{MARK}
@@ -153,8 +164,7 @@ After=local-fs.target systemd-modules-load.service
 Type=oneshot
 RemainAfterExit=yes
 KillMode=process
-ExecStartPre=-{modprobe} ip_vs
-ExecStart={command} load --all
+{before}ExecStart={command} load --all
 
 [Install]
 WantedBy=multi-user.target
@@ -181,21 +191,20 @@ WantedBy=multi-user.target
     )
 }
 
-fn put(folder: &Path, name: &str, text: &str) -> Result<Written, UnitError> {
-    let file = folder.join(name);
+fn put(root: &Path, name: &str, text: &str) -> Result<Written, UnitError> {
+    let file = root.join(FOLDER).join(name);
     let failed = |error| UnitError::Write(file.clone(), error);
-    if !is_ours(&file).map_err(failed)?.unwrap_or(true) {
+    let folder = Folder::make(root, Path::new(FOLDER), FOLDER_MODE).map_err(failed)?;
+    if !is_ours(&folder, name).map_err(failed)?.unwrap_or(true) {
         return Ok(Written::LeftAlone(file));
     }
-    let wants = folder.join(WANTS);
-    durable::folder(&wants).map_err(failed)?;
-    durable::put(&file, 0o644, text.as_bytes()).map_err(failed)?;
-    match symlink(Path::new("/").join(FOLDER).join(name), wants.join(name)) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(error)),
-        _ => durable::sync(&wants)
-            .map_err(failed)
-            .map(|()| Written::Ours(file.clone())),
-    }
+    let wants = folder.make_in(WANTS, FOLDER_MODE).map_err(failed)?;
+    folder
+        .put(name, FILE_MODE, text.as_bytes())
+        .map_err(failed)?;
+    let target = Path::new("/").join(FOLDER).join(name);
+    wants.link(name, &target).map_err(failed)?;
+    Ok(Written::Ours(file))
 }
 
 /// Removes those that are ours, and tells which were there.
@@ -204,41 +213,46 @@ fn put(folder: &Path, name: &str, text: &str) -> Result<Written, UnitError> {
 ///
 /// When one cannot be removed.
 pub fn remove(root: &Path) -> Result<Vec<PathBuf>, UnitError> {
-    let folder = root.join(FOLDER);
+    let at = root.join(FOLDER);
     let mut removed = Vec::new();
+    let folder = match Folder::open(root, Path::new(FOLDER)) {
+        Err(error) if error.raw_os_error() == Some(Errno::ENOTDIR as i32) => None,
+        folder => folder.map_err(|error| UnitError::Remove(at.clone(), error))?,
+    };
+    let Some(folder) = folder else {
+        return Ok(removed);
+    };
     for name in [LOAD, SHUT_DOWN] {
-        let file = folder.join(name);
+        let file = at.join(name);
         let failed = |error| UnitError::Remove(file.clone(), error);
-        if is_ours(&file).map_err(failed)? != Some(true) {
+        if is_ours(&folder, name).map_err(failed)? != Some(true) {
             continue;
         }
-        durable::remove(&folder.join(WANTS).join(name)).map_err(failed)?;
-        durable::remove(&file).map_err(failed)?;
+        if let Some(wants) = folder.folder(WANTS).map_err(failed)? {
+            wants.remove(name).map_err(failed)?;
+        }
+        folder.remove(name).map_err(failed)?;
         removed.push(file);
     }
     Ok(removed)
 }
 
-/// Whether a unit is one that we wrote; `None` where there is none. A link is not: so a unit is masked.
-fn is_ours(file: &Path) -> io::Result<Option<bool>> {
-    let meta = match fs::symlink_metadata(file) {
-        Err(error) if nothing_there(&error) => return Ok(None),
-        meta => meta?,
-    };
-    if meta.is_symlink() {
-        return Ok(Some(false));
+/// Whether a unit is one that we wrote; `None` where there is none. What is no file is not: by a link a unit is masked.
+fn is_ours(folder: &Folder, name: &str) -> io::Result<Option<bool>> {
+    match folder.look(name)?.as_ref().map(kind) {
+        None => Ok(None),
+        Some(SFlag::S_IFREG) => {
+            let text = folder.read(name, MOST_BYTES)?;
+            Ok(text.map(|text| text.starts_with(MARK.as_bytes())))
+        }
+        Some(_) => Ok(Some(false)),
     }
-    let text = fs::read(file)?;
-    Ok(Some(text.starts_with(MARK.as_bytes())))
-}
-
-fn nothing_there(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    [NotFound, NotADirectory].contains(&error.kind())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
     use super::*;
 
     /// A host with systemd and a program.

@@ -56,7 +56,7 @@ impl Subject {
             let wanted: BTreeSet<u32> = inodes.collect::<anyhow::Result<_>>()?;
             prerequisites::examine(root).context("run_estimation is left as it is")?;
             return Ok(Self {
-                lock: Some(Lock::take(state_dir).context("run_estimation is left as it is")?),
+                lock: Some(Lock::take(root, state_dir).context("run_estimation is left as it is")?),
                 kind: Kind::Switches {
                     wanted: Some(wanted).filter(|wanted| !wanted.is_empty()),
                     switches: Vec::new(),

@@ -8,13 +8,13 @@ use super::{FOLDER, LEFT, TRY, document, ended, with_modules};
 
 /// A systemd that says that the system is in the state of `/tmp/systemd`, and writes down what else it was asked for.
 const SYSTEMD: &str = "\
-mkdir -p /run/systemd/system /run/fake; echo running > /tmp/systemd; export PATH=/run/fake:$PATH
-cat > /run/fake/systemctl << 'END'
+mkdir -p /run/systemd/system; echo running > /tmp/systemd
+cat > /usr/bin/systemctl << 'END'
 #!/bin/sh
 [ $1 = is-system-running ] && { cat /tmp/systemd; exit 1; }
 echo $* >> /tmp/systemctl
 END
-chmod +x /run/fake/systemctl
+chmod 755 /usr/bin/systemctl
 ";
 
 /// A program on the disk, as the node has one that outlives a reboot.

@@ -1,0 +1,189 @@
+//! Who holds a lock, by the kernel's own account of each open file (`/proc/PID/fdinfo`, which has the lines of
+//! `/proc/locks` that the file stands for): what is written into a file tells only who held it once, and the process
+//! that `/proc/locks` names may be gone while one that it handed the open file to is not.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
+
+use nix::unistd::Uid;
+
+use crate::hotfix::folder::NEW;
+use crate::kernel::{
+    inhabitants::{bounded, pids},
+    printable::printable,
+};
+
+/// The name that our program goes by, under whatever path.
+const PROGRAM: &str = "ipvs-latency";
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Holder {
+    pid: u32,
+    comm: String,
+    /// Whose it is; `None` where that cannot be told.
+    user: Option<u32>,
+    /// Whether it may be one of ours.
+    is_ours: bool,
+}
+
+/// The processes that hold a lock, as far as they can be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holders(Vec<Holder>);
+
+impl Holders {
+    /// Those that hold a lock on the file that is open as `lock`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be looked at.
+    pub fn of(root: &Path, lock: &File) -> io::Result<Self> {
+        let meta = lock.metadata()?;
+        let inode = (meta.dev(), meta.ino());
+        let holding = pids(root)
+            .into_iter()
+            .filter(|pid| holds(root, *pid, inode));
+        Ok(Self(holding.map(|pid| Holder::of(root, pid)).collect()))
+    }
+
+    /// Whether some are seen, and none may be one of ours.
+    pub fn are_strangers(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|holder| !holder.is_ours)
+    }
+
+    /// The process that changes this node; `None` where strangers alone hold the lock.
+    pub fn changer(&self) -> Option<String> {
+        match self.ours() {
+            Some(holder) => Some(holder.pid.to_string()),
+            None if self.0.is_empty() => Some("(unknown)".into()),
+            None => None,
+        }
+    }
+
+    /// Each of them.
+    pub fn named(&self) -> String {
+        let shown: Vec<String> = self.0.iter().map(Holder::to_string).collect();
+        shown.join(" and ")
+    }
+
+    fn ours(&self) -> Option<&Holder> {
+        self.0.iter().find(|holder| holder.is_ours)
+    }
+}
+
+impl fmt::Display for Holders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(holder) = self.ours() {
+            return write!(
+                f,
+                "{holder} is changing this node's livepatches, and there is one change at a time: wait until it has \
+                 ended, and see `ipvs-latency hotfix status`"
+            );
+        }
+        if self.0.is_empty() {
+            return f.write_str(
+                "another process holds the lock, and cannot be seen from here: wait until it has ended, or look for it \
+                 on the host with `lslocks`",
+            );
+        }
+        write!(
+            f,
+            "{} holds the lock, and is no ipvs-latency\nhint: end that process; `ipvs-latency hotfix unload` does not \
+             wait for it",
+            self.named()
+        )
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            pid, comm, user, ..
+        } = self;
+        match user {
+            _ if self.is_ours => write!(f, "process {pid} ({comm})"),
+            Some(user) => write!(f, "process {pid} ({comm}, of user {user})"),
+            None => write!(f, "process {pid} ({comm})"),
+        }
+    }
+}
+
+impl Holder {
+    fn of(root: &Path, pid: u32) -> Self {
+        let text = |file: &str| bounded(root, pid, file).unwrap_or_default();
+        let comm = text("comm");
+        let user = user(&text("status"));
+        Self {
+            pid,
+            comm: printable(String::from_utf8_lossy(comm.trim_ascii_end()).as_ref()),
+            user,
+            is_ours: may_be_ours(root, pid, user),
+        }
+    }
+}
+
+/// Whether a process has a file open through which this inode is locked.
+fn holds(root: &Path, pid: u32, inode: (u64, u64)) -> bool {
+    let folder = root.join(format!("proc/{pid}"));
+    let open = fs::read_dir(folder.join("fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    open.map(|entry| entry.path()).any(|fd| {
+        // By its name first: a look at a file may wait, as for a server that is away.
+        let named = fs::read_link(&fd).is_ok_and(|path| {
+            let name = path.file_name().unwrap_or_default();
+            let name = name.as_encoded_bytes();
+            name.starts_with(super::FILE.as_bytes()) || name.starts_with(NEW.as_bytes())
+        });
+        named
+            && fs::metadata(&fd).is_ok_and(|meta| (meta.dev(), meta.ino()) == inode)
+            && fd.file_name().is_some_and(|number| {
+                let info = fs::read_to_string(folder.join("fdinfo").join(number));
+                info.is_ok_and(|info| has_lock(&info))
+            })
+    })
+}
+
+/// Whether the account of an open file has a line as `lock: 1: FLOCK  ADVISORY  WRITE 99 00:15:7 0 EOF`
+/// (`proc_pid_fdinfo(5)`).
+fn has_lock(info: &str) -> bool {
+    let mut lines = info.lines();
+    lines.any(|line| line.starts_with("lock:") && line.contains(" FLOCK "))
+}
+
+/// The user whose rights a process has, by the line `Uid:` of its status (`proc_pid_status(5)`).
+fn user(status: &[u8]) -> Option<u32> {
+    let status = String::from_utf8_lossy(status);
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether a process may be one of ours. A user who is neither root nor us could not have opened the file that ours
+/// open, whatever such a process calls itself.
+fn may_be_ours(root: &Path, pid: u32, user: Option<u32>) -> bool {
+    let is_able = user.is_none_or(|user| user == 0 || user == Uid::effective().as_raw());
+    if !is_able {
+        return false;
+    }
+    let program = root.join(format!("proc/{pid}/exe"));
+    let Ok(link) = fs::read_link(&program) else {
+        // What cannot be looked at may be anything.
+        return true;
+    };
+    let inode = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    let is_same =
+        inode(&program).is_some_and(|its| Some(its) == inode(Path::new("/proc/self/exe")));
+    let name = link.file_name().unwrap_or_default().to_string_lossy();
+    // Another version, under another name.
+    let command = bounded(root, pid, "cmdline").unwrap_or_default();
+    let asks = command
+        .split(|byte| *byte == 0)
+        .any(|word| word == b"hotfix");
+    is_same || name.starts_with(PROGRAM) || asks
+}
