@@ -29,6 +29,7 @@ mod lock;
 #[cfg(test)]
 mod made_node;
 mod module;
+mod named;
 mod node;
 mod page;
 mod period;
@@ -36,6 +37,7 @@ mod proof;
 mod reason;
 mod refusal;
 mod report;
+mod settle;
 mod shut_down;
 mod signals;
 mod stalled;
@@ -74,6 +76,12 @@ pub fn run(
     root: &Path,
     state_dir: &Path,
 ) -> anyhow::Result<ExitCode> {
+    if !matches!(
+        command,
+        HotfixCommand::Step(_) | HotfixCommand::Guard(_) | HotfixCommand::ShutDown
+    ) {
+        settle::look(root, state_dir);
+    }
     match command {
         HotfixCommand::Inspect(args) => inspect(args, root, state_dir),
         HotfixCommand::Apply(args) => trial::run(args, color, root, state_dir),

@@ -38,11 +38,15 @@ impl Surroundings {
         let cpus = fs::read_to_string(root.join("sys/devices/system/cpu/online")).ok();
         Self {
             cpus: cpus.map(|cpus| cpus.trim().to_owned()),
-            livepatches: livepatch::read(root)
-                .unwrap_or_default()
-                .into_iter()
-                .map(|livepatch| (livepatch.name.clone(), progress(&livepatch)))
-                .collect(),
+            livepatches: match livepatch::read(root) {
+                Ok(livepatches) => livepatches
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|livepatch| (livepatch.name.to_string(), progress(&livepatch)))
+                    .collect(),
+                // What cannot be seen is not gone.
+                Err(_) => before.livepatches.clone(),
+            },
             instances: before.instances.clone(),
         }
     }
