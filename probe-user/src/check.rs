@@ -120,7 +120,7 @@ struct Host {
     cpus: Cpus,
     inhabitants: Inhabitants,
     steering: Steering,
-    livepatches: Option<Vec<Livepatch>>,
+    livepatches: io::Result<Option<Vec<Livepatch>>>,
 }
 
 impl Host {
@@ -158,7 +158,13 @@ fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> anyhow::Result<
 }
 
 fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obstacle>) -> Page {
-    let doubts = survey::doubt(&mut found.namespaces);
+    let mut doubts = survey::doubt(&mut found.namespaces);
+    let unseen = host.livepatches.as_ref().err();
+    doubts.extend(unseen.map(|error| {
+        format!("Which livepatches are loaded cannot be seen (/sys/kernel/livepatch: {error}).")
+    }));
+    let unseen = unseen.is_some();
+    let livepatches = host.livepatches.unwrap_or_default();
     let evidence = Evidence {
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
@@ -171,7 +177,7 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
         kind,
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
-        livepatching: host.livepatches.is_some(),
+        livepatching: livepatches.is_some(),
         steering: &host.steering,
     };
     Page {
@@ -193,8 +199,9 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
         namespaces: found.namespaces,
         missing: missing(obstacle, host.inhabitants.told_hidden(), doubts),
         livepatch: Livepatches {
-            supported: host.livepatches.is_some(),
-            patches: host.livepatches.unwrap_or_default(),
+            supported: livepatches.is_some() || unseen,
+            patches: livepatches.unwrap_or_default(),
+            unseen,
         },
     }
 }

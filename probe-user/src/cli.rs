@@ -141,9 +141,9 @@ pub struct LoadArgs {
 /// Options of `hotfix unload`.
 #[derive(Debug, clap::Args)]
 pub struct UnloadArgs {
-    /// The hotfix, as `hotfix list` names it.
-    #[arg(value_name = "NAME", required_unless_present = "all")]
-    pub name: Option<String>,
+    /// The hotfix, as `hotfix list` names it, or the file that it was loaded from.
+    #[arg(value_name = "NAME|FILE.ko", required_unless_present = "all")]
+    pub name: Option<OsString>,
 
     /// Take back every livepatch that replaces a function of `ip_vs`, and every one that was loaded by `load`.
     #[arg(long, conflicts_with = "name")]
@@ -275,14 +275,14 @@ pub struct StepArgs {
     pub what: StepKind,
 
     /// Of which module.
-    pub name: String,
+    pub name: OsString,
 }
 
 /// Options of `hotfix guard`.
 #[derive(Debug, clap::Args)]
 pub struct GuardArgs {
     /// The hotfix.
-    pub name: Option<String>,
+    pub name: Option<OsString>,
 
     /// A switch `run_estimation` that is to be set back: the namespace's file, and the value.
     #[arg(long, value_name = "FILE=VALUE")]

@@ -31,6 +31,7 @@ mod lock;
 #[cfg(test)]
 mod made_node;
 mod module;
+mod named;
 mod node;
 mod page;
 mod period;
@@ -38,6 +39,7 @@ mod proof;
 mod reason;
 mod refusal;
 mod report;
+mod settle;
 mod shut_down;
 mod signals;
 mod stalled;
@@ -80,6 +82,12 @@ pub fn run(
 ) -> anyhow::Result<ExitCode> {
     // Without links, which may lead elsewhere at the next use.
     let state_dir = &state_dir::resolved(root, state_dir);
+    if !matches!(
+        command,
+        HotfixCommand::Step(_) | HotfixCommand::Guard(_) | HotfixCommand::ShutDown
+    ) {
+        settle::look(root, state_dir);
+    }
     match command {
         HotfixCommand::Inspect(args) => inspect(args, root, state_dir),
         HotfixCommand::Apply(args) => trial::run(args, color, root, state_dir),

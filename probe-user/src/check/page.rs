@@ -186,6 +186,9 @@ pub struct Livepatches {
     pub supported: bool,
     /// Those that it has.
     pub patches: Vec<Livepatch>,
+    /// They cannot be seen: `missing` says why.
+    #[serde(skip)]
+    pub unseen: bool,
 }
 
 /// Something that can be done, as text for people.

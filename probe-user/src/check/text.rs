@@ -45,6 +45,9 @@ fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
         fact(out, "measured", &runs(measured))?;
     }
     let patches = &page.livepatch.patches;
+    if page.livepatch.unseen {
+        return fact(out, "livepatches", "unknown");
+    }
     if !page.livepatch.supported {
         return fact(out, "livepatches", "not possible on this kernel");
     }

@@ -22,7 +22,8 @@ use crate::kernel::prerequisites;
 pub struct File {
     path: PathBuf,
     bytes: Vec<u8>,
-    sha256: Digest,
+    /// How it is recognised.
+    pub sha256: Digest,
     /// What it says of itself.
     pub module: Module,
 }

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     cli::{LoadArgs, UnloadArgs},
-    kernel::{boot::Boot, prerequisites},
+    kernel::{boot::Boot, module::Name, prerequisites},
 };
 
 const CRASHED: &str = "crashed-here-before";
@@ -123,6 +123,7 @@ fn in_force_already(
         return None;
     }
     let module = Module::parse(bytes).ok()?;
+    let name = &Name::from(name);
     let is_same = loaded::is_of(root, state_dir, name, Some(&module), Some(&record.sha256));
     let whether = match is_same {
         Some(true) => "from the file that is installed",
@@ -171,16 +172,17 @@ pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     };
     let mut reports = Reports::new("unload", args.json);
     for entry in list::entries(root)? {
-        if !(is_of_ip_vs(&entry) || ours.contains(&entry.name)) {
+        let is_ours = ours.iter().any(|name| entry.name == *name);
+        if !(is_of_ip_vs(&entry) || is_ours) {
             let why = "it replaces no function of ip_vs, and was not loaded by ipvs-latency";
-            reports.leave_alone(entry.name, why);
+            reports.leave_alone(entry.name.to_string(), why);
             continue;
         }
         reports.add(match stop.check() {
             Ok(()) => unload::one(&entry.name, args.timeout, root, state_dir),
             Err(error) => {
                 let error = error.context(format!("{} is not unloaded", entry.name));
-                Report::of("unload", &entry.name).ended(Err(error))
+                Report::of("unload", &entry.name.to_string()).ended(Err(error))
             }
         });
     }
@@ -248,7 +250,7 @@ mod tests {
                 .unwrap()
                 .ends_with("from the file that is installed")
         );
-        let entry = loaded::entry(node.root(), &node.state_dir(), "one_").unwrap();
+        let entry = loaded::entry(node.root(), &node.state_dir(), &"one_".into()).unwrap();
         assert_eq!(entry.unwrap().phase, Phase::InForce);
         node.note("one_", b"another", "this", Phase::InForce);
         assert_eq!(already(), None);

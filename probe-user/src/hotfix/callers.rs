@@ -1,8 +1,9 @@
 //! Whether a timer of an estimator would still call code of a module that is about to be removed.
 
-use std::{fs, ops::Range, path::Path};
+use std::{fs, io, ops::Range, path::Path};
 
 use super::timers;
+use crate::kernel::module::{self, Name};
 
 /// What a look at the timers says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,25 +17,28 @@ pub enum Callers {
 }
 
 /// Looks at every timer.
-pub fn of(root: &Path, module: &str) -> Callers {
+pub fn of(root: &Path, module: &Name) -> Callers {
     let unknown = |why: String| {
         Callers::CannotTell(format!(
-            "its module stays loaded, for {why}: remove it with `rmmod {module}` if you know better"
+            "its module stays loaded, for {why}: remove it with `rmmod {}` if you know better",
+            module.typed()
         ))
     };
-    match root.join("sys/module/ip_vs").try_exists() {
+    match module::look(root, &"ip_vs".into()) {
         // No estimator, no timer.
-        Ok(false) => return Callers::None,
-        Ok(true) => {}
+        Ok(None) => return Callers::None,
+        Ok(Some(_)) => {}
         Err(error) => {
-            return unknown(format!(
-                "whether a timer still calls it cannot be seen here (/sys/module/ip_vs: {error})"
-            ));
+            return unknown(format!("whether ip_vs is loaded cannot be seen ({error})"));
         }
     }
-    let modules = fs::read_to_string(root.join("proc/modules")).unwrap_or_default();
-    let Some(code) = place(&modules, module) else {
-        return unknown("where it lies in memory cannot be read (/proc/modules)".into());
+    let code = match code_of(root, module) {
+        Ok(code) => code,
+        Err(error) => {
+            return unknown(format!(
+                "where it lies in memory cannot be read (/proc/modules: {error})"
+            ));
+        }
     };
     let timers = match timers::read(root) {
         Ok(timers) => timers,
@@ -66,13 +70,27 @@ pub fn of(root: &Path, module: &str) -> Callers {
 /// Namespaces named one by one.
 const NAMED: usize = 10;
 
-/// Where a module lies in memory: `est_skip 16384 1 - Live 0xffffffffc0a00000 (OEK)`.
-pub(super) fn place(modules: &str, name: &str) -> Option<Range<u64>> {
-    let line = modules
-        .lines()
-        .find(|line| line.split(' ').next() == Some(name))?;
-    let mut words = line.split(' ');
-    let size: u64 = words.nth(1)?.parse().ok()?;
+/// Returns where the code of a module lies in memory.
+///
+/// # Errors
+///
+/// When `/proc/modules` cannot be read, or does not say.
+pub fn code_of(root: &Path, module: &Name) -> io::Result<Range<u64>> {
+    let modules = fs::read(root.join("proc/modules"))?;
+    place(&modules, module).ok_or_else(|| io::Error::other("it gives no address of the module"))
+}
+
+/// Where a module lies in memory: `est_skip 16384 1 - Live 0xffffffffc0a00000 (OEK)`. The kernel's own name may be
+/// of any bytes.
+pub(super) fn place(modules: &[u8], name: &Name) -> Option<Range<u64>> {
+    let mut lines = modules.split(|byte| *byte == b'\n');
+    let line = lines.find_map(|line| {
+        let (found, rest) = line.split_at_checked(name.bytes().len())?;
+        let is_it = Name::of(found).folder() == name.folder();
+        rest.strip_prefix(b" ").filter(|_| is_it)
+    })?;
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    let size: u64 = words.next()?.parse().ok()?;
     let start = words.find_map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok())?;
     // An address of 0 is a hidden one.
     (start != 0).then(|| start..start.saturating_add(size))
@@ -84,33 +102,36 @@ mod tests {
 
     #[test]
     fn the_place_of_a_module_is_read_and_a_hidden_one_is_none() {
-        let modules = "ip_vs_rr 16384 0 - Live 0xffffffffc0b00000\n\
+        let modules = b"ip_vs_rr 16384 0 - Live 0xffffffffc0b00000\n\
+                       a/b \xfc 16384 1 - Live 0xffffffffc0a00000 (OEK)\n\
                        est_skip 16384 1 - Live 0xffffffffc0a00000 (OEK)\n\
                        hidden 16384 1 - Live 0x0000000000000000\n";
         let start = 0xffff_ffff_c0a0_0000;
-        assert_eq!(place(modules, "est_skip"), Some(start..start + 16_384));
-        assert_eq!(place(modules, "hidden"), None);
-        assert_eq!(place(modules, "est"), None);
+        for name in [&b"est_skip"[..], b"a!b \xfc", b"a/b \xfc"] {
+            let code = place(modules, &Name::of(name));
+            assert_eq!(code, Some(start..start + 16_384), "{name:?}");
+        }
+        for name in ["hidden", "est", "a!b"] {
+            assert_eq!(place(modules, &name.into()), None, "{name}");
+        }
     }
 
     #[test]
     fn without_ip_vs_there_is_no_timer_and_what_cannot_be_seen_is_not_told_as_gone() {
         let root = tempfile::tempdir().unwrap();
-        let unknown = |root: &Path, word: &str| match of(root, "est_skip") {
+        let name = Name::from("est_skip");
+        let unknown = |root: &Path, word: &str| match of(root, &name) {
             Callers::CannotTell(why) => assert!(why.contains(word), "{why}"),
             other => panic!("{other:?}"),
         };
-        assert_eq!(of(root.path(), "est_skip"), Callers::None);
+        unknown(root.path(), "whether ip_vs is loaded");
+        fs::create_dir_all(root.path().join("sys/module")).unwrap();
+        assert_eq!(of(root.path(), &name), Callers::None);
         fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
         unknown(root.path(), "/proc/modules");
         fs::create_dir_all(root.path().join("proc")).unwrap();
         let line = "est_skip 16384 1 - Live 0xffffffffc0a00000 (OEK)\n";
         fs::write(root.path().join("proc/modules"), line).unwrap();
         unknown(root.path(), "cannot be seen here");
-        // A folder that is none: neither there nor not there.
-        let folder = root.path().join("sys/module");
-        fs::remove_dir_all(&folder).unwrap();
-        fs::write(&folder, "").unwrap();
-        unknown(root.path(), "/sys/module/ip_vs");
     }
 }

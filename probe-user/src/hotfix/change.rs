@@ -2,25 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::{
     admission::Admitted,
     drive::say,
     ending::Ending,
     guard::{Guard, Guarded},
-    journal::{Entry, Journal, JournalError, Phase},
+    journal::{Entry, Journal, JournalError, Mark, Phase},
     lock::{Lock, LockError},
+    settle as settled,
     switch::Switch,
 };
-use crate::kernel::boot::{self, Boot};
+use crate::kernel::{
+    boot::{self, Boot},
+    module::{self, Loading, Name},
+};
 
 /// A change under way, from before the first call into the kernel to after the last.
 pub struct Change {
     root: PathBuf,
     state_dir: PathBuf,
     /// The hotfix, where it is one.
-    name: Option<String>,
+    name: Option<Name>,
     guard: Guard,
     /// Held until the end.
     _lock: Option<Lock>,
@@ -39,17 +43,28 @@ impl Change {
         hotfix: &Admitted,
     ) -> anyhow::Result<Self> {
         let path = std::path::absolute(&hotfix.file).unwrap_or_else(|_| hotfix.file.clone());
+        let boot = Boot::read(root);
+        ensure!(
+            !boot.id.is_empty(),
+            "cannot read which boot this is (/proc/sys/kernel/random/boot_id): the journal could not tell a crash from it"
+        );
         let mut journal = Journal::read(state_dir)?;
+        // What was loaded under this name is gone, or is removed first.
+        for before in journal.loaded_as(&hotfix.name, &boot) {
+            journal.advance(&before, Phase::Gone)?;
+        }
         journal.note(Entry {
             sha256: hotfix.sha256.clone(),
             name: hotfix.name.clone(),
             file: path.display().to_string(),
-            boot_id: Boot::read(root).id,
+            boot_id: boot.id,
             pid: std::process::id(),
             phase: Phase::Loading,
             since_s: boot::now_s(),
+            module: Mark::of(hotfix.module.build_id.as_deref()),
         })?;
-        let change = Self::guarded(root, state_dir, Some(lock), Guarded::Hotfix(&hotfix.name));
+        let name = Name::from(hotfix.name.as_str());
+        let change = Self::guarded(root, state_dir, Some(lock), Guarded::Hotfix(&name));
         if change.is_err() {
             // Nothing has happened under it.
             journal.advance(&hotfix.sha256, Phase::Gone)?;
@@ -63,7 +78,7 @@ impl Change {
     /// # Errors
     ///
     /// When somebody else is changing this node, or no guard can be posted.
-    pub fn of_loaded(root: &Path, state_dir: &Path, name: &str) -> anyhow::Result<Self> {
+    pub fn of_loaded(root: &Path, state_dir: &Path, name: &Name) -> anyhow::Result<Self> {
         let lock = match Lock::take_past_strangers(root, state_dir) {
             Ok(lock) => Some(lock),
             Err(held @ LockError::Held(_)) => return Err(held.into()),
@@ -107,7 +122,7 @@ impl Change {
         let guard = Guard::post(root, state_dir, guarded, lock.as_ref())
             .context("nothing was changed, for no process could be made to guard the change")?;
         let name = match guarded {
-            Guarded::Hotfix(name) => Some(name.to_owned()),
+            Guarded::Hotfix(name) => Some(name.clone()),
             Guarded::Switches(_) => None,
         };
         Ok(Self {
@@ -153,35 +168,57 @@ impl Change {
     }
 }
 
-/// Notes in the journal how far a hotfix is, as the kernel shows it.
-pub fn settle(root: &Path, state_dir: &Path, name: &str) {
-    let phase = if root.join("sys/kernel/livepatch").join(name).exists() {
-        Phase::InForce
-    } else if root.join("sys/module").join(name).exists() {
-        Phase::Left
-    } else {
-        Phase::Gone
-    };
-    if let Err(error) = advance(root, state_dir, name, phase) {
+/// Notes in the journal how far a hotfix is, as the kernel shows it. What cannot be seen stays as it was noted.
+pub fn settle(root: &Path, state_dir: &Path, name: &Name) {
+    if let Err(error) = try_settle(root, state_dir, name) {
         say(&format!(
-            "warning: {error}; what it says of {name} is out of date"
+            "warning: {error:#}; what it says of {name} is out of date"
         ));
     }
+}
+
+fn try_settle(root: &Path, state_dir: &Path, name: &Name) -> anyhow::Result<()> {
+    let mut journal = Journal::read(state_dir)?;
+    let Some(mut entry) = journal.named(&name.to_string(), &Boot::read(root)).cloned() else {
+        return Ok(());
+    };
+    let seen = settled::phase(root, &entry)
+        .with_context(|| format!("cannot tell whether {name} is loaded"))?;
+    if seen == entry.phase {
+        return Ok(());
+    }
+    if entry.phase == Phase::Loading {
+        // Ours for sure: nobody else could have had this name meanwhile.
+        let loading = module::look(root, name)?;
+        entry.module.loading = loading.map(Loading::number);
+    }
+    journal.note(Entry {
+        phase: seen,
+        since_s: boot::now_s(),
+        ..entry
+    })?;
+    Ok(())
 }
 
 /// Notes how far a hotfix is; what was noted before. Nothing where somebody else loaded it.
 fn advance(
     root: &Path,
     state_dir: &Path,
-    name: &str,
+    name: &Name,
     phase: Phase,
 ) -> Result<Option<Entry>, JournalError> {
     let mut journal = Journal::read(state_dir)?;
-    let before = journal.named(name, &Boot::read(root)).cloned();
+    let before = journal.named(&name.to_string(), &Boot::read(root));
+    let before = before.filter(|entry| is_its(root, entry)).cloned();
     if let Some(before) = &before {
         journal.advance(&before.sha256, phase)?;
     }
     Ok(before)
+}
+
+/// Whether what is loaded is the entry's, as far as can be seen.
+fn is_its(root: &Path, entry: &Entry) -> bool {
+    entry.phase != Phase::Gone && !matches!(settled::phase(root, entry), Ok(Phase::Gone))
 }
 
 fn note_again(state_dir: &Path, entry: Entry) {

@@ -20,6 +20,12 @@ impl Digest {
         }
         Self(hex)
     }
+
+    /// Whether it is one, wherever it was read.
+    pub fn is_whole(&self) -> bool {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        self.0.len() == 64 && self.0.bytes().all(is_digit)
+    }
 }
 
 impl fmt::Display for Digest {
@@ -37,5 +43,9 @@ mod tests {
         // printf abc | sha256sum
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), expected);
+        assert!(Digest::of(b"abc").is_whole());
+        for damaged in [&expected[1..], &expected.to_uppercase(), "", "\x1b"] {
+            assert!(!Digest(damaged.to_owned()).is_whole(), "{damaged:?}");
+        }
     }
 }

@@ -30,7 +30,10 @@ use super::{
 };
 use crate::{
     cli::StepKind,
-    kernel::livepatch::{self, Livepatch},
+    kernel::{
+        livepatch::{self, Livepatch},
+        module::{self, Name},
+    },
 };
 
 /// How often the kernel is looked at.
@@ -67,7 +70,7 @@ pub struct Drive {
     /// The folder that the host's files are under.
     pub root: PathBuf,
     /// The module's name.
-    pub name: String,
+    pub name: Name,
     /// How long each wait may take.
     pub timeout: Duration,
     /// The kernel's log since the beginning.
@@ -76,7 +79,7 @@ pub struct Drive {
     pub witness: Option<Witness>,
     /// Network namespaces whose estimator was dead before the change: nobody waits for these.
     pub dead_before: BTreeSet<u32>,
-    /// Livepatches whose place the hotfix takes, or may take.
+    /// Livepatches whose place the hotfix takes, or may take: their names in the form for people.
     pub may_replace: BTreeSet<String>,
     stop: Arc<AtomicBool>,
     /// Somebody waits for it, and reads what it tells.
@@ -98,7 +101,7 @@ impl Drive {
     /// # Errors
     ///
     /// When the kernel refuses a handler.
-    pub fn new(root: PathBuf, name: String, timeout: Duration) -> io::Result<Self> {
+    pub fn new(root: PathBuf, name: impl Into<Name>, timeout: Duration) -> io::Result<Self> {
         let drive = Self {
             timeout,
             is_attended: true,
@@ -122,11 +125,11 @@ impl Drive {
     }
 
     /// For the guard: nobody waits for it, so it waits for whatever the kernel waits for.
-    pub fn unattended(root: PathBuf, name: String) -> Self {
+    pub fn unattended(root: PathBuf, name: impl Into<Name>) -> Self {
         Self {
             log: KernelLog::from_now(&root),
             root,
-            name,
+            name: name.into(),
             timeout: FOR_EVER,
             witness: None,
             dead_before: BTreeSet::new(),
@@ -147,10 +150,22 @@ impl Drive {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// What the kernel says of the livepatch now.
-    pub fn patch(&self) -> Option<Livepatch> {
-        let patches = livepatch::read(&self.root).unwrap_or_default();
-        patches.into_iter().find(|patch| patch.name == self.name)
+    /// What the kernel says of the livepatch now; `None` where it has none of that name.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told.
+    pub fn patch(&self) -> io::Result<Option<Livepatch>> {
+        livepatch::look(&self.root, &self.name)
+    }
+
+    /// Looks for the module.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told.
+    pub fn is_loaded(&self) -> io::Result<bool> {
+        Ok(module::look(&self.root, &self.name)?.is_some())
     }
 
     /// Asks the kernel for one thing.
@@ -237,7 +252,7 @@ impl Drive {
             {
                 break Ended::Refused(errno);
             }
-            let seen = Seen::of(self.patch().as_ref());
+            let seen = Seen::of(&self.patch());
             let stop = heed_signals && self.is_stopped();
             match transition.next(began.elapsed(), seen, self.is_asking(), stop) {
                 Next::Wait => {}
@@ -295,7 +310,7 @@ impl Drive {
     pub fn leave_probes_behind(&mut self) {
         // The guard must not take those who stay behind for us.
         self.guarded = None;
-        let patch = self.root.join("sys/kernel/livepatch").join(&self.name);
+        let patch = livepatch::folder(&self.root, &self.name);
         let asking = self.steps.iter().map(Step::pid);
         let mut files: Vec<PathBuf> = asking.map(|pid| format!("/proc/{pid}").into()).collect();
         files.push(patch);
@@ -323,14 +338,19 @@ impl Drive {
     }
 
     /// Livepatches that were in force before, and are no more since the hotfix took their place.
-    pub fn replaced(&self) -> Vec<String> {
-        let patches = livepatch::read(&self.root).unwrap_or_default();
-        let is_in_force = |name: &String| {
-            let mut patches = patches.iter();
-            patches.any(|patch| patch.name == *name && patch.enabled != Some(false))
-        };
-        let gone = self.may_replace.iter().filter(|name| !is_in_force(name));
-        gone.cloned().collect()
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told.
+    pub fn replaced(&self) -> io::Result<Vec<String>> {
+        if self.may_replace.is_empty() {
+            return Ok(Vec::new());
+        }
+        let no_livepatching = || io::Error::from(io::ErrorKind::NotFound);
+        let patches = livepatch::read(&self.root)?.ok_or_else(no_livepatching)?;
+        let enabled = patches.iter().filter(|one| one.enabled != Some(false));
+        let enabled: BTreeSet<String> = enabled.map(|one| one.name.to_string()).collect();
+        Ok(self.may_replace.difference(&enabled).cloned().collect())
     }
 
     /// What the kernel wrote to its log meanwhile, but for the messages that were switched on by us.

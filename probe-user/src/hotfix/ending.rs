@@ -1,6 +1,7 @@
 //! How a change of this node ended, and how that is told.
 
 use super::drive::{Drive, say};
+use crate::kernel::module::Name;
 
 /// The ends.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub enum Ending {
 
 impl Ending {
     /// An error amid a change leaves the node half way.
-    pub fn of(ended: anyhow::Result<Self>, name: &str) -> Self {
+    pub fn of(ended: anyhow::Result<Self>, name: &Name) -> Self {
         ended.unwrap_or_else(|error| {
             Self::LeftToGuard(format!(
                 "{name} was left half way ({error:#}), and a process that outlives this one takes it back: see \

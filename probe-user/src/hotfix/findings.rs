@@ -12,6 +12,7 @@ mod livepatching;
 mod lockdown;
 mod mark;
 mod modules_disabled;
+mod name_unusable;
 mod on_disk;
 mod privilege;
 mod rearm;
@@ -51,8 +52,9 @@ pub use replaces_others::{may_replace, replace as replaces_atomically};
 type Check = fn(&Module, &Node) -> Option<Finding>;
 
 /// With any of these the load fails, or the node crashes.
-const BLOCKERS: [Check; 18] = [
+const BLOCKERS: [Check; 20] = [
     escape::blocker,
+    name_unusable::blocker,
     mark::blocker,
     privilege::blocker,
     modules_disabled::blocker,
@@ -70,13 +72,14 @@ const BLOCKERS: [Check; 18] = [
     foreign_redirection::blocker,
     transition::blocker,
     already_loaded::blocker,
+    already_loaded::unknown,
 ];
 
 /// With any of these it is for a person to accept. A closed list.
 const WARNINGS: [Check; 3] = [rearm::warning, replaces_others::warning, crashed::warning];
 
 /// They refuse nothing.
-const NOTES: [Check; 13] = [
+const NOTES: [Check; 14] = [
     side_effects::unsigned,
     side_effects::signature_not_checked,
     side_effects::taint,
@@ -84,6 +87,7 @@ const NOTES: [Check; 13] = [
     side_effects::long_period,
     side_effects::run_estimation,
     replaces_others::note,
+    already_loaded::note,
     escape::note,
     rearm::note,
     on_disk::note,

@@ -188,7 +188,8 @@ impl Folder {
         // It may grow while it is read.
         file.take(most + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > most {
-            return Err(io::Error::other(format!("it has more than {most} bytes")));
+            let text = format!("it has more than {most} bytes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
         }
         Ok(Some(bytes))
     }

@@ -30,7 +30,10 @@ use super::{
     switch::{self, Switch},
     unload::{self, Removed},
 };
-use crate::cli::{GuardArgs, SwitchedFrom};
+use crate::{
+    cli::{GuardArgs, SwitchedFrom},
+    kernel::module::Name,
+};
 
 /// What tells it that all is done, and what it tells when it is up.
 const DISMISSED: u8 = b'.';
@@ -43,7 +46,7 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub enum Guarded<'a> {
     /// A livepatch, by the name of its module.
-    Hotfix(&'a str),
+    Hotfix(&'a Name),
     /// Switches, to what they were found at.
     Switches(&'a [Switch]),
 }
@@ -52,7 +55,7 @@ impl Guarded<'_> {
     fn told_to(self, command: &mut Command) {
         match self {
             Self::Hotfix(name) => {
-                command.arg(name);
+                command.arg("--").arg(name.as_os_str());
             }
             Self::Switches(switches) => {
                 let flag = |switch: &Switch| {
@@ -176,9 +179,10 @@ fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> 
     nix::unistd::dup2_stderr(File::open("/dev/null")?)?;
     set_back(&switches);
     if let Some(name) = &args.name {
-        take_back(root, name);
+        let name = Name::from(name.clone());
+        take_back(root, &name);
         drop(messages);
-        change::settle(root, state_dir, name);
+        change::settle(root, state_dir, &name);
     }
     Ok(())
 }
@@ -203,9 +207,9 @@ fn set_back(switches: &[Switch]) {
 }
 
 /// Takes the hotfix back, however long the kernel needs, and whatever this process lacks meanwhile.
-fn take_back(root: &Path, name: &str) {
+fn take_back(root: &Path, name: &Name) {
     loop {
-        let mut drive = Drive::unattended(root.to_owned(), name.to_owned());
+        let mut drive = Drive::unattended(root.to_owned(), name.clone());
         while let Ok(is_over) = try_once(&mut drive) {
             if is_over {
                 return;
@@ -235,7 +239,12 @@ mod tests {
     #[test]
     fn a_guard_that_does_not_come_up_is_an_error_and_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();
-        let posted = Guard::post(folder.path(), folder.path(), Guarded::Hotfix("x"), None);
+        let posted = Guard::post(
+            folder.path(),
+            folder.path(),
+            Guarded::Hotfix(&"x".into()),
+            None,
+        );
         let error = posted.unwrap_err().to_string();
         assert!(error.starts_with("it ended at once"), "{error}");
     }

@@ -17,12 +17,17 @@ use super::{
     list::{self, Entry},
     loaded,
     module::Module,
+    named,
     node::Node,
     page::Facts,
 };
 use crate::{
     cli::InfoArgs,
-    kernel::{livepatch::Object, prerequisites},
+    kernel::{
+        livepatch::{self, Object},
+        module::{self, Name},
+        prerequisites,
+    },
 };
 
 /// The document of `info --json`.
@@ -45,7 +50,8 @@ struct Info {
 struct Kept {
     release: String,
     for_this_kernel: bool,
-    in_force: bool,
+    /// `None` where that cannot be seen.
+    in_force: Option<bool>,
     sha256: Digest,
     accepted: Vec<String>,
     from: String,
@@ -93,10 +99,16 @@ impl LoadedBy {
 /// When there is none of that name or in that file, or what was found cannot be written.
 pub fn run(args: &InfoArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let file = Path::new(&args.hotfix);
-    let named = if is_path(&args.hotfix) {
-        None
-    } else {
-        of_name(&name_of(&args.hotfix.to_string_lossy()), root, state_dir)?
+    // A livepatch may be called like a path.
+    let loaded = named::loaded(&args.hotfix, root).ok().flatten();
+    let loaded = loaded.filter(|name| !is_path(&args.hotfix) || is_livepatch(root, name));
+    let named = match loaded {
+        Some(name) => of_name(&name, root, state_dir)?,
+        None if is_path(&args.hotfix) => None,
+        None => {
+            let name = name_of(&args.hotfix.to_string_lossy());
+            of_name(&name.into(), root, state_dir)?
+        }
     };
     let info = match named {
         Some(info) => info,
@@ -111,6 +123,11 @@ pub fn run(args: &InfoArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Exi
     info.write(args.json, out)
         .context("what was found cannot be written")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// As far as can be seen.
+fn is_livepatch(root: &Path, name: &Name) -> bool {
+    module::is_livepatch(root, name).unwrap_or(false)
 }
 
 fn of_file(file: &Path, root: &Path, state_dir: &Path) -> anyhow::Result<Info> {
@@ -138,17 +155,28 @@ fn facts_of(path: &Path, bytes: &[u8], root: &Path, state_dir: &Path) -> anyhow:
 }
 
 /// `None` where it is neither installed nor loaded.
-fn of_name(name: &str, root: &Path, state_dir: &Path) -> anyhow::Result<Option<Info>> {
+fn of_name(name: &Name, root: &Path, state_dir: &Path) -> anyhow::Result<Option<Info>> {
     let mut unknown = Vec::new();
     let release = prerequisites::release(root);
     let store = Store::of(state_dir);
     let mut all = store.all()?;
-    all.retain(|one| one.place.name == name);
+    all.retain(|one| *name == one.place.name);
     // That of this kernel, or else the last.
     all.sort_by_key(|one| one.place.release == release);
-    let entries = list::entries(root).unwrap_or_default();
-    let entry = entries.into_iter().find(|entry| entry.name == name);
     let installed = all.pop();
+    let entries = match list::entries(root) {
+        Ok(entries) => entries,
+        Err(error) if livepatch::read(root).is_err() && installed.is_none() => return Err(error),
+        Err(error) => {
+            // Where livepatching is missing, it is certain that it is not loaded.
+            if !matches!(livepatch::read(root), Ok(None)) {
+                unknown.push(format!("{error:#}"));
+            }
+            Vec::new()
+        }
+    };
+    let is_seen = unknown.is_empty();
+    let entry = entries.into_iter().find(|entry| entry.name == *name);
     if installed.is_none() && entry.is_none() {
         return Ok(None);
     }
@@ -158,8 +186,10 @@ fn of_name(name: &str, root: &Path, state_dir: &Path) -> anyhow::Result<Option<I
         let is_loaded = place.release == release && entry.as_ref().is_some_and(Entry::is_in_force);
         match record {
             Ok(record) => {
-                let in_force = is_loaded
-                    && list::is_what_is_loaded(root, state_dir, &store, &place, Some(&record));
+                let in_force = is_seen.then(|| {
+                    is_loaded
+                        && list::is_what_is_loaded(root, state_dir, &store, &place, Some(&record))
+                });
                 kept = Some(Kept::of(&place, record, place.release == release, in_force));
             }
             Err(error) => unknown.push(error.to_string()),
@@ -174,7 +204,7 @@ fn of_name(name: &str, root: &Path, state_dir: &Path) -> anyhow::Result<Option<I
     let loaded = entry.map(|entry| Loaded::of(entry, root, state_dir, &mut unknown));
     Ok(Some(Info {
         schema: 1,
-        name: Some(name.to_owned()),
+        name: Some(name.to_string()),
         file,
         installed: kept,
         loaded,
@@ -183,7 +213,7 @@ fn of_name(name: &str, root: &Path, state_dir: &Path) -> anyhow::Result<Option<I
 }
 
 impl Kept {
-    fn of(place: &Place, record: Record, for_this_kernel: bool, in_force: bool) -> Self {
+    fn of(place: &Place, record: Record, for_this_kernel: bool, in_force: Option<bool>) -> Self {
         Self {
             release: place.release.clone(),
             for_this_kernel,
@@ -198,7 +228,7 @@ impl Kept {
 
 impl Loaded {
     fn of(entry: Entry, root: &Path, state_dir: &Path, unknown: &mut Vec<String>) -> Self {
-        let module = root.join("sys/module").join(&entry.name);
+        let module = module::folder(root, &entry.name);
         let text = |file: &str| fs::read_to_string(module.join(file)).ok();
         let by = loaded::entry(root, state_dir, &entry.name).unwrap_or_else(|error| {
             unknown.push(format!("who loaded it cannot be told: {error}"));

@@ -35,8 +35,9 @@ use crate::cli::InstallArgs;
 const HALF_DONE: u8 = 3;
 
 /// Blockers that a later boot of this kernel has too; the others are of the moment.
-const LASTING: [&str; 10] = [
+const LASTING: [&str; 11] = [
     "address-escapes",
+    "name-unusable",
     "no-livepatch-mark",
     "signature-required",
     "lockdown",

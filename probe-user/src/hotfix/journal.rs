@@ -2,25 +2,36 @@
 //! recognised, whatever it is called by then.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
+
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{digest::Digest, state_dir};
-use crate::kernel::boot::{self, Boot};
+use crate::kernel::{
+    boot::{self, Boot},
+    module::Name,
+};
 
 const FILE: &str = "journal.json";
 
 const SCHEMA: u32 = 1;
 
-/// A journal of ours has at most a hundredth of it.
-const MOST_BYTES: u64 = 4 << 20;
-
 /// Files that are remembered; a file that did no harm is forgotten first.
 const MOST: usize = 64;
+
+/// More than that many entries need.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The last second that RFC 3339 has a form for.
+const LAST_S: u64 = 253_402_300_799;
+
+/// Longer than any name of a boot.
+const LONGEST_BOOT_ID: usize = 64;
 
 /// A crash so soon after a hotfix was removed is put down to it: code of it may have been called that was gone.
 const AFTERMATH_S: u64 = 300;
@@ -60,21 +71,51 @@ pub struct Entry {
     pub phase: Phase,
     /// Since when, in seconds since 1970 UTC.
     pub since_s: u64,
+    /// What tells the module from another one of that name.
+    #[serde(default)]
+    pub module: Mark,
+}
+
+/// What is known of a loaded module beside its name, which others may use for theirs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The file's note that tells builds apart, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// The number of its loading, which is good for that boot alone; `None` until it is in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loading: Option<u64>,
+}
+
+impl Mark {
+    /// Returns that of a file.
+    pub fn of(build_id: Option<&[u8]>) -> Self {
+        Self {
+            build_id: build_id.map(hexadecimal),
+            loading: None,
+        }
+    }
+}
+
+/// Writes bytes as two digits each.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
 }
 
 impl Entry {
     /// Whether the node went down under it: in another boot than this one, and not in good order.
     pub fn went_down(&self, boot: &Boot) -> bool {
-        if self.boot_id == boot.id {
+        if self.boot_id == boot.id || boot.id.is_empty() {
             return false;
         }
         let was_orderly = boot.had_orderly_shutdown_since(self.since_s);
         match self.phase {
             // Minutes at most: who shut it down then had reason to.
             Phase::Loading | Phase::Unloading => true,
-            Phase::InForce | Phase::Left => !was_orderly,
-            Phase::Gone => {
-                let soon = self.since_s + AFTERMATH_S;
+            Phase::InForce => !was_orderly,
+            Phase::Left | Phase::Gone => {
+                let soon = self.since_s.saturating_add(AFTERMATH_S);
                 !was_orderly && boot.began_s.is_some_and(|began_s| began_s <= soon)
             }
             Phase::ShutDown => false,
@@ -83,8 +124,24 @@ impl Entry {
 
     /// When its phase began: RFC 3339.
     pub fn since(&self) -> String {
-        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(self.since_s);
+        let since_s = self.since_s.min(LAST_S);
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(since_s);
         humantime::format_rfc3339_seconds(at).to_string()
+    }
+
+    /// What no program of ours would have written, if there is something.
+    fn flaw(&self) -> Option<&'static str> {
+        let name = Name::from(self.name.as_str());
+        let is_boot_id = |id: &str| {
+            id.len() <= LONGEST_BOOT_ID && id.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        match () {
+            () if !self.sha256.is_whole() => Some("an entry has no SHA-256"),
+            () if name.trouble().is_some() => Some("an entry's name is none of a module"),
+            () if !is_boot_id(&self.boot_id) => Some("an entry's boot is none"),
+            () if self.since_s > LAST_S => Some("an entry is of after the year 9999"),
+            () => None,
+        }
     }
 }
 
@@ -92,6 +149,12 @@ impl Entry {
 struct Document {
     schema: u32,
     entries: Vec<Entry>,
+}
+
+/// What every schema has.
+#[derive(Debug, Deserialize)]
+struct Head {
+    schema: u64,
 }
 
 /// Why there is no journal.
@@ -105,7 +168,12 @@ pub enum JournalError {
     #[error("the journal {0} cannot be read ({1}): run this as root")]
     Read(PathBuf, io::Error),
     #[error("the journal {0} is damaged ({1}): look at what it says of crashes, then move it away")]
-    Damaged(PathBuf, serde_json::Error),
+    Damaged(PathBuf, String),
+    #[error(
+        "the journal {0} is of schema {1}, and this program knows {SCHEMA} alone: use the version of ipvs-latency that \
+         wrote it, or move it away"
+    )]
+    Schema(PathBuf, u64),
 }
 
 /// The journal of a node.
@@ -120,16 +188,15 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or is damaged.
+    /// When it cannot be read, is damaged, or is of another schema.
     pub fn read(folder: &Path) -> Result<Self, JournalError> {
         let file = folder.join(FILE);
         let entries = match state_dir::read(folder, FILE, MOST_BYTES) {
-            Ok(Some(bytes)) => {
-                serde_json::from_slice::<Document>(&bytes)
-                    .map_err(|error| JournalError::Damaged(file, error))?
-                    .entries
-            }
+            Ok(Some(bytes)) => entries(&file, &bytes)?,
             Ok(None) => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                return Err(JournalError::Damaged(file, error.to_string()));
+            }
             Err(error) => return Err(JournalError::Read(file, error)),
         };
         Ok(Self {
@@ -151,7 +218,15 @@ impl Journal {
     /// What was loaded under that name in this boot, if it was by us.
     pub fn named(&self, name: &str, boot: &Boot) -> Option<&Entry> {
         let mut entries = self.entries.iter().rev();
-        entries.find(|entry| entry.name == name && entry.boot_id == boot.id)
+        entries.find(|entry| entry.name == name && entry.boot_id == boot.id && !boot.id.is_empty())
+    }
+
+    /// The files that were loaded under that name in this boot, and are not noted as gone.
+    pub fn loaded_as(&self, name: &str, boot: &Boot) -> Vec<Digest> {
+        let entries = self.entries.iter().filter(|entry| {
+            entry.name == name && entry.boot_id == boot.id && entry.phase != Phase::Gone
+        });
+        entries.map(|entry| entry.sha256.clone()).collect()
     }
 
     /// Notes an entry, in place of the last one of that file, and has it on disk when it returns.
@@ -171,7 +246,7 @@ impl Journal {
             .map_err(|error| JournalError::Write(self.folder.join(FILE), error))
     }
 
-    /// Notes that a file has come so far.
+    /// Notes that a file has come so far, now.
     ///
     /// # Errors
     ///
@@ -197,6 +272,36 @@ impl Journal {
     }
 }
 
+/// Takes nothing on trust: what no program of ours would have written is damage.
+fn entries(file: &Path, bytes: &[u8]) -> Result<Vec<Entry>, JournalError> {
+    let damaged = |why: String| JournalError::Damaged(file.to_owned(), why);
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MOST_BYTES {
+        return Err(damaged(format!("it has more than {MOST_BYTES} bytes")));
+    }
+    let head: Head = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    if head.schema != u64::from(SCHEMA) {
+        return Err(JournalError::Schema(file.to_owned(), head.schema));
+    }
+    let document: Document =
+        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    let mut entries = document.entries;
+    if entries.len() > MOST {
+        return Err(damaged(format!("it has more than {MOST} entries")));
+    }
+    if let Some(flaw) = entries.iter().find_map(Entry::flaw) {
+        return Err(damaged(flaw.into()));
+    }
+    let files: BTreeSet<&Digest> = entries.iter().map(|entry| &entry.sha256).collect();
+    if files.len() < entries.len() {
+        return Err(damaged("two entries are of one file".into()));
+    }
+    for entry in &mut entries {
+        // A path may have any character, and this one is for people alone.
+        entry.file = entry.file.replace(char::is_control, "?");
+    }
+    Ok(entries)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -212,6 +317,7 @@ mod tests {
             pid: 7,
             phase,
             since_s: 10_000,
+            module: Mark::default(),
         }
     }
 
@@ -240,6 +346,7 @@ mod tests {
             (InForce, &late, true),
             (InForce, &orderly, false),
             (Left, &cut, true),
+            (Left, &late, false),
             (Left, &orderly, false),
             (InForce, &before, true),
             (Gone, &cut, true),
@@ -288,6 +395,125 @@ mod tests {
         }
         assert_eq!(journal.entries().len(), MOST);
         assert!(journal.of(&Digest::of(b"crash")).is_some());
+    }
+
+    /// The journal of one entry, with a value of that entry, or of the document, replaced.
+    fn made(key: &str, value: &serde_json::Value) -> Result<Vec<Entry>, JournalError> {
+        let mut document = serde_json::json!({
+            "schema": SCHEMA,
+            "entries": [entry(b"a", Phase::InForce)],
+        });
+        if document.get(key).is_some() {
+            document[key] = value.clone();
+        } else {
+            document["entries"][0][key] = value.clone();
+        }
+        entries(Path::new("/journal"), document.to_string().as_bytes())
+    }
+
+    #[test]
+    fn what_no_program_of_ours_wrote_is_damage_and_never_a_panic() {
+        use serde_json::json;
+        assert_eq!(made("pid", &json!(7)).unwrap().len(), 1);
+        let whole = Digest::of(b"a").to_string();
+        for (key, value) in [
+            ("since_s", json!(u64::MAX)),
+            ("since_s", json!(LAST_S + 1)),
+            ("since_s", json!(-1)),
+            ("since_s", json!(1e300)),
+            ("since_s", json!("1")),
+            ("pid", json!(u64::MAX)),
+            ("sha256", json!("")),
+            ("sha256", json!(whole.to_uppercase())),
+            ("name", json!("")),
+            ("name", json!("..")),
+            ("name", json!("a/b")),
+            ("name", json!("a\u{1b}[2J")),
+            ("name", json!("a".repeat(1_000))),
+            ("boot_id", json!("a\nb")),
+            ("boot_id", json!("a".repeat(1_000))),
+            ("phase", json!("dancing")),
+            ("module", json!(7)),
+            ("module", json!({"loading": -1})),
+            ("entries", json!({})),
+            (
+                "entries",
+                json!([entry(b"a", Phase::Gone), entry(b"a", Phase::InForce)]),
+            ),
+            ("schema", json!("1")),
+            ("schema", json!(-1)),
+        ] {
+            let error = made(key, &value).unwrap_err();
+            assert!(
+                matches!(error, JournalError::Damaged(..)),
+                "{key} {value}: {error}"
+            );
+            assert!(!error.to_string().contains(char::is_control), "{error}");
+        }
+        let many: Vec<Entry> = (0..=MOST)
+            .map(|number| entry(&number.to_le_bytes(), Phase::Gone))
+            .collect();
+        assert!(made("entries", &json!(many)).is_err());
+        for bytes in [
+            &b""[..],
+            b"\xff",
+            b"[1]",
+            b"{\"schema\":1}",
+            &b"[".repeat(100_000),
+        ] {
+            let error = entries(Path::new("/journal"), bytes).unwrap_err();
+            assert!(matches!(error, JournalError::Damaged(..)), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_at_their_limits_are_told_without_a_panic() {
+        let mut late = entry(b"a", Phase::Gone);
+        for since_s in [0, LAST_S, LAST_S + 1, u64::MAX] {
+            late.since_s = since_s;
+            assert!(late.since().ends_with('Z'));
+            for began_s in [0, u64::MAX] {
+                let is_soon = began_s <= since_s.saturating_add(AFTERMATH_S);
+                assert_eq!(late.went_down(&boot("two", began_s, &[])), is_soon);
+            }
+        }
+    }
+
+    #[test]
+    fn one_of_another_schema_is_told_and_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        let text = "{\"schema\": 9, \"of\": \"a later version\"}";
+        fs::write(&file, text).unwrap();
+        let error = Journal::read(folder.path()).unwrap_err();
+        assert!(matches!(error, JournalError::Schema(_, 9)), "{error}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_large_is_neither_waited_for_nor_read_whole() {
+        use nix::{sys::stat::Mode, unistd::mkfifo};
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        mkfifo(&file, Mode::S_IRWXU).unwrap();
+        let error = Journal::read(folder.path()).unwrap_err();
+        assert!(matches!(error, JournalError::Read(..)), "{error}");
+        fs::remove_file(&file).unwrap();
+        let huge = fs::File::create(&file).unwrap();
+        huge.set_len(1 << 40).unwrap();
+        let error = Journal::read(folder.path()).unwrap_err();
+        assert!(matches!(error, JournalError::Damaged(..)), "{error}");
+    }
+
+    #[test]
+    fn a_path_cannot_write_to_the_terminal_and_an_entry_of_before_is_read() {
+        let told = made("file", &serde_json::json!("/a\u{1b}[2J\n/b\u{fc}")).unwrap();
+        assert_eq!(told[0].file, "/a?[2J?/b\u{fc}");
+        let mut document = serde_json::json!({"schema": 1, "entries": [entry(b"a", Phase::Left)]});
+        let old = document["entries"][0].as_object_mut().unwrap();
+        old.remove("module").unwrap();
+        let told = entries(Path::new("/journal"), document.to_string().as_bytes()).unwrap();
+        assert_eq!(told, [entry(b"a", Phase::Left)]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub fn until_gone(files: &[PathBuf]) {
             // Whoever waits for the end of our output, or of our session, is not to wait for the copy; and it can be
             // ended like any other process.
             let _ = no_terminal();
-            while files.iter().any(|file| file.exists()) {
+            while files.iter().any(|file| file.try_exists().unwrap_or(true)) {
                 sleep(BETWEEN_LOOKS);
             }
             process::exit(0);

@@ -1,7 +1,6 @@
 //! `hotfix list`: the livepatches that are loaded, and the hotfixes that are installed.
 
 use std::{
-    fs,
     io::{self, Write},
     path::Path,
     process::ExitCode,
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::kernel::{
     livepatch::{self, Livepatch, Object},
+    module::{self, Name},
     prerequisites,
 };
 
@@ -28,7 +28,7 @@ const IN_FORCE: &str = "in force";
 #[derive(Debug, Clone, Serialize)]
 pub struct Entry {
     /// Its module's name.
-    pub name: String,
+    pub name: Name,
     /// How far it is, in words.
     pub state: &'static str,
     /// What it replaces; nothing where it is out of force.
@@ -36,7 +36,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn of(patch: &Livepatch) -> Self {
+    /// Returns what is said of a livepatch.
+    pub fn of(patch: &Livepatch) -> Self {
         let state = match (patch.enabled, patch.transition) {
             (Some(true), Some(false))
                 if patch.objects.iter().any(|one| one.patched == Some(false)) =>
@@ -66,13 +67,20 @@ impl Entry {
 ///
 /// # Errors
 ///
-/// When this kernel has no livepatching.
+/// When this kernel has no livepatching, or that cannot be told.
 pub fn entries(root: &Path) -> anyhow::Result<Vec<Entry>> {
-    let patches = livepatch::read(root).context(
+    let unseen = "cannot tell which livepatches are loaded";
+    let patches = livepatch::read(root)
+        .context("/sys/kernel/livepatch cannot be read")
+        .context(unseen)?;
+    let patches = patches.context(
         "this kernel has no livepatching (/sys/kernel/livepatch is not there): boot one built with CONFIG_LIVEPATCH=y",
     )?;
+    let left_behind = left_behind(root, &patches)
+        .context("/sys/module cannot be read")
+        .context(unseen)?;
     let mut entries: Vec<Entry> = patches.iter().map(Entry::of).collect();
-    entries.extend(left_behind(root, &patches).map(|name| Entry {
+    entries.extend(left_behind.into_iter().map(|name| Entry {
         name,
         state: "out of force, module loaded",
         objects: Vec::new(),
@@ -81,32 +89,25 @@ pub fn entries(root: &Path) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// Modules of livepatches that have no folder any more: taken out of force, or replaced, and not removed.
-fn left_behind(root: &Path, patches: &[Livepatch]) -> impl Iterator<Item = String> {
-    let modules = fs::read_dir(root.join("sys/module"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let livepatches = modules.filter(|module| is_livepatch(&module.path()));
-    let mut names: Vec<String> = livepatches
-        .map(|module| module.file_name().to_string_lossy().into_owned())
-        .filter(|name| !patches.iter().any(|patch| patch.name == *name))
-        .collect();
-    names.sort_unstable();
-    names.into_iter()
-}
-
-/// Whether a module's folder in sysfs is that of a livepatch: its taint has a K (`TAINT_LIVEPATCH`,
-/// `Documentation/admin-guide/tainted-kernels.rst`).
-pub fn is_livepatch(module: &Path) -> bool {
-    fs::read_to_string(module.join("taint")).is_ok_and(|taint| taint.contains('K'))
+fn left_behind(root: &Path, patches: &[Livepatch]) -> io::Result<Vec<Name>> {
+    let mut names = Vec::new();
+    for name in module::all(root)? {
+        let has_folder = patches.iter().any(|patch| patch.name == name);
+        if !has_folder && module::is_livepatch(root, &name)? {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// The document of `list --json`.
 #[derive(Debug, Serialize)]
 struct List {
     schema: u32,
-    /// `None` where this kernel has no livepatching.
+    /// `None` where this kernel has no livepatching, or that cannot be told.
     livepatches: Option<Vec<Entry>>,
+    #[serde(skip)]
+    is_unknown: bool,
     installed: Vec<Kept>,
 }
 
@@ -121,8 +122,8 @@ pub struct Kept {
     pub sha256: Option<Digest>,
     /// Whether that kernel runs.
     pub for_this_kernel: bool,
-    /// Whether it is what is in force under its name.
-    pub in_force: bool,
+    /// Whether it is what is in force under its name; `None` where that cannot be seen.
+    pub in_force: Option<bool>,
 }
 
 /// Lists what is loaded, with its state, and what is installed.
@@ -132,7 +133,9 @@ pub struct Kept {
 /// When this kernel has no livepatching, what is installed cannot be read, or the list cannot be written.
 pub fn run(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let loaded = entries(root);
-    let installed = kept(root, state_dir, loaded.as_deref().unwrap_or_default())?;
+    let is_unknown = loaded.is_err() && !matches!(livepatch::read(root), Ok(None));
+    let seen = (!is_unknown).then(|| loaded.as_deref().unwrap_or_default());
+    let installed = kept(root, state_dir, seen)?;
     let (livepatches, trouble) = match loaded {
         Ok(entries) => (Some(entries), None),
         Err(error) => (None, Some(error)),
@@ -140,6 +143,7 @@ pub fn run(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode
     let list = List {
         schema: 1,
         livepatches,
+        is_unknown,
         installed,
     };
     let out = io::stdout().lock();
@@ -148,8 +152,8 @@ pub fn run(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode
     trouble.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-/// All that are installed. A damaged one is told on standard error.
-fn kept(root: &Path, state_dir: &Path, loaded: &[Entry]) -> anyhow::Result<Vec<Kept>> {
+/// All that are installed, beside what is loaded as far as that could be seen. A damaged one is told on standard error.
+fn kept(root: &Path, state_dir: &Path, loaded: Option<&[Entry]>) -> anyhow::Result<Vec<Kept>> {
     let store = Store::of(state_dir);
     let release = prerequisites::release(root);
     let mut all = Vec::new();
@@ -157,14 +161,17 @@ fn kept(root: &Path, state_dir: &Path, loaded: &[Entry]) -> anyhow::Result<Vec<K
         let record = record
             .map_err(|error| say(&format!("warning: {error}")))
             .ok();
-        let is_loaded = loaded
-            .iter()
-            .any(|entry| entry.name == place.name && entry.is_in_force());
+        let is_loaded = |loaded: &[Entry]| {
+            let mut loaded = loaded.iter();
+            loaded.any(|entry| entry.name == place.name && entry.is_in_force())
+        };
         all.push(Kept {
             for_this_kernel: place.release == release,
-            in_force: is_loaded
-                && place.release == release
-                && is_what_is_loaded(root, state_dir, &store, &place, record.as_ref()),
+            in_force: loaded.map(|loaded| {
+                is_loaded(loaded)
+                    && place.release == release
+                    && is_what_is_loaded(root, state_dir, &store, &place, record.as_ref())
+            }),
             sha256: record.map(|record| record.sha256),
             release: place.release,
             name: place.name,
@@ -184,7 +191,13 @@ pub fn is_what_is_loaded(
     let module = store.content(place).ok();
     let module = module.and_then(|bytes| Module::parse(&bytes).ok());
     let sha256 = record.map(|record| &record.sha256);
-    loaded::is_of(root, state_dir, &place.name, module.as_ref(), sha256) != Some(false)
+    loaded::is_of(
+        root,
+        state_dir,
+        &place.name.as_str().into(),
+        module.as_ref(),
+        sha256,
+    ) != Some(false)
 }
 
 impl List {
@@ -195,6 +208,7 @@ impl List {
         }
         writeln!(out, "Loaded livepatches:")?;
         match self.livepatches.as_deref() {
+            None if self.is_unknown => writeln!(out, "  unknown")?,
             None => writeln!(out, "  none can be, on this kernel")?,
             Some([]) => writeln!(out, "  none")?,
             Some(entries) => {
@@ -209,9 +223,10 @@ impl List {
         }
         for kept in &self.installed {
             let state = match (kept.in_force, kept.for_this_kernel) {
-                (true, _) => IN_FORCE,
-                (false, true) => "not in force",
-                (false, false) => "for another kernel than this",
+                (Some(true), _) => IN_FORCE,
+                (_, false) => "for another kernel than this",
+                (Some(false), true) => "not in force",
+                (None, true) => "unknown",
             };
             writeln!(out, "  {} (Linux {}) [{state}]", kept.name, kept.release)?;
         }
@@ -221,6 +236,8 @@ impl List {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::hotfix::{
         journal::Phase,
@@ -254,7 +271,11 @@ mod tests {
         let entries = entries(root.path()).unwrap();
         let states: Vec<_> = entries
             .iter()
-            .map(|entry| (entry.name.as_str(), entry.state))
+            .map(|entry| (entry.name.to_string(), entry.state))
+            .collect();
+        let states: Vec<_> = states
+            .iter()
+            .map(|(name, state)| (name.as_str(), *state))
             .collect();
         assert_eq!(
             states,
@@ -293,7 +314,7 @@ mod tests {
         // Another file under that name, by the journal.
         node.note("two_", b"another", "this", Phase::InForce);
         let loaded = entries(node.root()).unwrap();
-        let mut installed = kept(node.root(), &node.state_dir(), &loaded).unwrap();
+        let mut installed = kept(node.root(), &node.state_dir(), Some(&loaded)).unwrap();
         installed.sort_by_key(|one| (one.release.clone(), one.name.clone()));
         let told: Vec<_> = installed
             .iter()
@@ -302,7 +323,7 @@ mod tests {
                     one.release.as_str(),
                     one.name.as_str(),
                     one.for_this_kernel,
-                    one.in_force,
+                    one.in_force.unwrap(),
                 )
             })
             .collect();
@@ -318,6 +339,7 @@ mod tests {
         let list = List {
             schema: 1,
             livepatches: Some(loaded),
+            is_unknown: false,
             installed,
         };
         let mut text = Vec::new();

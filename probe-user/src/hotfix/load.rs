@@ -16,6 +16,7 @@ use super::{
     drive::{Drive, Ended, say},
     ending::Ending,
     findings::Finding,
+    list, loaded,
     module::Module,
     proof, refusal,
     report::Report,
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     cli::{LoadArgs, StepKind},
-    kernel::time,
+    kernel::{livepatch, module::Name, time},
 };
 
 /// What is to be loaded, and how.
@@ -80,6 +81,9 @@ fn carry_out(
     if let Some(recorded) = recorded {
         file.is_still(recorded)?;
     }
+    if let Some(done) = enabled_already(&file, root, state_dir) {
+        return Ok(done);
+    }
     let (hotfix, lock) = file.admit(asked.accept, root, state_dir)?;
     for Finding { name, text } in &hotfix.notes {
         say(&format!("note {name}: {text}."));
@@ -88,15 +92,16 @@ fn carry_out(
         .with_context(|| format!("{} is not loaded", asked.file.display()))?;
     // Before the kernel's log is followed: a look may leave lines there that have nothing to do with the load.
     let dead_before = timers::dead(root);
-    let mut drive = Drive::new(root.to_owned(), hotfix.name, asked.timeout)?;
+    let mut drive = Drive::new(root.to_owned(), hotfix.name.as_str(), asked.timeout)?;
     drive.dead_before = dead_before;
     drive.may_replace = hotfix.may_replace;
     drive.guarded_by(change.guard())?;
     // From here on the node is changed.
-    let ended = drive
-        .ask(StepKind::Insert, &hotfix.bytes)
-        .map_err(Into::into)
-        .and_then(|()| changed(&mut drive, &hotfix.module));
+    let ended = match insert(&mut drive, &hotfix.bytes) {
+        Ok(None) => changed(&mut drive, &hotfix.module),
+        Ok(Some(ending)) => Ok(ending),
+        Err(error) => Err(error),
+    };
     let ending = Ending::of(ended, &drive.name);
     change.end(&ending);
     ending.tell(&mut drive);
@@ -105,6 +110,52 @@ fn carry_out(
         drive.leave_probes_behind();
     }
     Ok(ending)
+}
+
+/// The end of a load that has nothing to do: this very file is what is enabled.
+fn enabled_already(file: &File, root: &Path, state_dir: &Path) -> Option<Ending> {
+    let name = Name::from(file.module.name.as_deref()?);
+    let patch = livepatch::look(root, &name).ok()??;
+    let is_same = loaded::is_of(
+        root,
+        state_dir,
+        &name,
+        Some(&file.module),
+        Some(&file.sha256),
+    );
+    let is_proven = list::Entry::of(&patch).is_in_force()
+        && is_same == Some(true)
+        && proof::doubts(root, &file.module, &patch).is_empty();
+    is_proven.then(|| {
+        Ending::Done(format!(
+            "{name} is enabled already, from this very file: every task is through, and the kernel redirects what it \
+             replaces"
+        ))
+    })
+}
+
+/// Asks the kernel to load it: nothing when that is asked, and else that is how it ended. A module of this name that
+/// a replacement, or somebody's way back, left behind is removed first, for the kernel takes no name twice.
+///
+/// # Errors
+///
+/// When the node is left half way.
+pub fn insert(drive: &mut Drive, bytes: &[u8]) -> anyhow::Result<Option<Ending>> {
+    let is_taken = drive.is_loaded().with_context(|| {
+        let name = &drive.name;
+        format!("whether a module named {name} is loaded cannot be told")
+    })?;
+    if is_taken {
+        let removed = unload::remove(drive)?;
+        if let Removed::NotYet(why) | Removed::Kept(why) = removed {
+            let name = &drive.name;
+            return Ok(Some(Ending::Refused(format!(
+                "{name} is not loaded, for a disabled livepatch of that name is still there: {why}"
+            ))));
+        }
+    }
+    drive.ask(StepKind::Insert, bytes)?;
+    Ok(None)
 }
 
 /// What follows the request to load.
@@ -153,16 +204,25 @@ pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<End
 /// What the kernel says against it being in force.
 fn doubted(drive: &Drive, module: &Module) -> Option<Ending> {
     let name = &drive.name;
-    let Some(patch) = drive.patch() else {
-        return Some(Ending::HalfDone(format!(
-            "{name} was in force, and somebody else has taken it back"
-        )));
+    let patch = match drive.patch() {
+        Ok(Some(patch)) => patch,
+        Ok(None) => {
+            return Some(Ending::HalfDone(format!(
+                "{name} was in force, and somebody else has taken it back"
+            )));
+        }
+        Err(error) => {
+            return Some(Ending::HalfDone(format!(
+                "{name} is loaded, and whether it is enabled cannot be seen (/sys/kernel/livepatch: {error})"
+            )));
+        }
     };
     let doubts = proof::doubts(&drive.root, module, &patch);
     (!doubts.is_empty()).then(|| {
         Ending::HalfDone(format!(
-            "{name} is loaded, but {}: take it back with `ipvs-latency hotfix unload {name}`",
-            doubts.join(", and ")
+            "{name} is loaded, but {}: take it back with `ipvs-latency hotfix unload {}`",
+            doubts.join(", and "),
+            name.typed()
         ))
     })
 }

@@ -1,29 +1,38 @@
 //! Whether what is loaded under a name is what is in a file.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use super::{
     digest::Digest,
     journal::{Entry, Journal, JournalError, Phase},
     module::Module,
+    settle,
 };
-use crate::kernel::boot::Boot;
+use crate::kernel::{
+    boot::Boot,
+    module::{self, Name},
+};
 
-/// By the notes that tell builds apart, or else by the journal; `None` where neither says.
+/// By the journal where it names this very file, or else by the notes that tell builds apart; `None` where neither
+/// says.
 pub fn is_of(
     root: &Path,
     state_dir: &Path,
-    name: &str,
+    name: &Name,
     module: Option<&Module>,
     sha256: Option<&Digest>,
 ) -> Option<bool> {
-    let note = format!("sys/module/{name}/notes/.note.gnu.build-id");
-    let loaded = fs::read(root.join(note)).ok();
-    if let (Some(loaded), Some(built)) = (loaded, module.and_then(|one| one.build_id.as_ref())) {
-        return Some(loaded == *built);
+    let entry = entry(root, state_dir, name).ok().flatten();
+    let is_same = entry.and_then(|entry| Some(entry.sha256 == *sha256?));
+    if is_same == Some(true) {
+        return is_same;
     }
-    let entry = entry(root, state_dir, name).ok()??;
-    Some(entry.sha256 == *sha256?)
+    let loaded = module::build_id(root, name).ok().flatten();
+    let built = module.and_then(|one| one.build_id.as_ref());
+    match (loaded, built) {
+        (Some(loaded), Some(built)) => Some(loaded == *built),
+        _ => is_same,
+    }
 }
 
 /// What the journal says of how it was loaded in this boot; `None` where it was not by us.
@@ -31,8 +40,11 @@ pub fn is_of(
 /// # Errors
 ///
 /// When the journal cannot be read.
-pub fn entry(root: &Path, state_dir: &Path, name: &str) -> Result<Option<Entry>, JournalError> {
+pub fn entry(root: &Path, state_dir: &Path, name: &Name) -> Result<Option<Entry>, JournalError> {
     let journal = Journal::read(state_dir)?;
-    let entry = journal.named(name, &Boot::read(root));
-    Ok(entry.filter(|entry| entry.phase != Phase::Gone).cloned())
+    let entry = journal.named(&name.to_string(), &Boot::read(root));
+    let entry = entry.filter(|entry| entry.phase != Phase::Gone);
+    Ok(entry
+        .filter(|entry| !matches!(settle::phase(root, entry), Ok(Phase::Gone)))
+        .cloned())
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     digest::Digest,
-    journal::{Entry, Journal, Phase},
+    journal::{Entry, Journal, Mark, Phase},
     module::tests::sample_file,
 };
 
@@ -85,6 +85,7 @@ impl MadeNode {
             pid: 7,
             phase,
             since_s: 10_000,
+            module: Mark::default(),
         };
         journal.note(entry).unwrap();
     }

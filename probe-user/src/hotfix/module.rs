@@ -52,8 +52,10 @@ pub struct Replaced {
 /// What is known of a module.
 #[derive(Debug)]
 pub struct Module {
-    /// What it will be called when loaded.
+    /// What it will be called when loaded, in the form for people; `None` where it has no name.
     pub name: Option<String>,
+    /// Why it could not be addressed by that name once it is loaded: a clause.
+    pub name_trouble: Option<&'static str>,
     /// The kernel it was built for, and that kernel's options.
     pub vermagic: Option<String>,
     /// Whether a signature is appended to it; by whom is not looked at.
@@ -91,14 +93,13 @@ impl Module {
         let build_id = image
             .section(".note.gnu.build-id")
             .map(|note| note.bytes.to_vec());
-        let name = say("name");
-        if let (Some(told), Some(kept)) = (&name, modinfo::kept_name(this_module))
-            && *told != kept
-        {
-            return Err(ImageError::Names(told.clone(), kept));
+        let name = modinfo::kept_name(this_module);
+        if let Some(told) = modinfo::name(info).filter(|told| *told != name) {
+            return Err(ImageError::Names(told.to_string(), name.to_string()));
         }
         let module = Self {
-            name,
+            name_trouble: name.trouble(),
+            name: (!name.bytes().is_empty()).then(|| name.to_string()),
             vermagic: say("vermagic"),
             signed: bytes.ends_with(SIGNATURE),
             marked: say("livepatch").is_some(),

@@ -6,12 +6,13 @@ mod past;
 mod symbols;
 mod tracing;
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use super::{digest::Digest, module::Module};
 use crate::kernel::{
     btf,
     livepatch::{self, Livepatch},
+    module::{self, Name},
     prerequisites, time,
 };
 
@@ -45,8 +46,12 @@ pub struct Node {
     pub absent_objects: Vec<String>,
     /// Whether a module of its name is loaded.
     pub name_taken: bool,
+    /// Whether that is one of a livepatch that is out of force: it can be removed first.
+    pub left_behind: bool,
     /// Livepatches that are in force, or on their way.
     pub patches: Vec<Livepatch>,
+    /// Why it cannot be told which livepatches there are, or whether the name is taken.
+    pub livepatches_unknown: Option<String>,
     /// Functions of the names that the module replaces.
     pub symbols: Option<Symbols>,
     /// What ftrace says of these functions.
@@ -80,6 +85,8 @@ impl Node {
             .collect();
         absent_objects.sort();
         absent_objects.dedup();
+        let name = module.name.as_deref().map(Name::from);
+        let loaded = Loaded::read(root, name.as_ref());
         Self {
             capabilities: text("proc/self/status").as_deref().and_then(capabilities),
             confined: text("proc/self/uid_map").map(|map| is_confined(&map)),
@@ -94,11 +101,10 @@ impl Node {
             livepatching: there("sys/kernel/livepatch"),
             ftrace_enabled: switch(text("proc/sys/kernel/ftrace_enabled")),
             absent_objects,
-            name_taken: module
-                .name
-                .as_ref()
-                .is_some_and(|name| there(&format!("sys/module/{name}"))),
-            patches: livepatch::read(root).unwrap_or_default(),
+            name_taken: loaded.name_taken,
+            left_behind: loaded.left_behind,
+            patches: loaded.patches,
+            livepatches_unknown: loaded.unknown,
             symbols: Symbols::read(root, module).ok(),
             traced: Traced::read(root, module),
             on_disk: OnDisk::read(root, &release),
@@ -117,11 +123,44 @@ impl Node {
         module.built_for() == Some(self.release.as_str())
     }
 
-    /// Other livepatches that are in force, by name.
-    pub fn other_patches(&self) -> Vec<&str> {
+    /// Other livepatches that are in force, by the form of their names for people.
+    pub fn other_patches(&self) -> Vec<String> {
         let in_force = |patch: &&Livepatch| patch.enabled != Some(false);
         let patches = self.patches.iter().filter(in_force);
-        patches.map(|patch| patch.name.as_str()).collect()
+        patches.map(|patch| patch.name.to_string()).collect()
+    }
+}
+
+/// What is loaded, as far as it bears on livepatches.
+#[derive(Debug, Default)]
+struct Loaded {
+    name_taken: bool,
+    left_behind: bool,
+    patches: Vec<Livepatch>,
+    unknown: Option<String>,
+}
+
+impl Loaded {
+    fn read(root: &Path, name: Option<&Name>) -> Self {
+        Self::try_read(root, name).unwrap_or_else(|error| Self {
+            unknown: Some(error.to_string()),
+            ..Self::default()
+        })
+    }
+
+    fn try_read(root: &Path, name: Option<&Name>) -> io::Result<Self> {
+        let patches = livepatch::read(root)?.unwrap_or_default();
+        let mut loaded = Self {
+            patches,
+            ..Self::default()
+        };
+        if let Some(name) = name {
+            loaded.name_taken = module::look(root, name)?.is_some();
+            let has_folder = loaded.patches.iter().any(|patch| patch.name == *name);
+            loaded.left_behind =
+                loaded.name_taken && !has_folder && module::is_livepatch(root, name)?;
+        }
+        Ok(loaded)
     }
 }
 

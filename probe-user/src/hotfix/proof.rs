@@ -22,7 +22,22 @@ pub fn doubts(root: &Path, module: &Module, patch: &Livepatch) -> Vec<String> {
             )
         })
         .collect();
-    if let Some(redirected) = Traced::read(root, module).redirected {
+    let redirected = Traced::read(root, module).redirected;
+    // Linux before 6.1 has no such file, and then ftrace alone could say it.
+    let is_told = |one: &&Replaced| {
+        let mut objects = patch.objects.iter();
+        redirected.is_some()
+            || objects.any(|object| object.name == one.object && object.patched.is_some())
+    };
+    let untold = module.replaces.iter().filter(|one| !is_told(one));
+    doubts.extend(untold.map(|one| {
+        format!(
+            "whether {} of {} is redirected cannot be seen, neither in /sys/kernel/livepatch nor in \
+             /sys/kernel/tracing/enabled_functions",
+            one.function, one.object
+        )
+    }));
+    if let Some(redirected) = redirected {
         let missing = module
             .replaces
             .iter()

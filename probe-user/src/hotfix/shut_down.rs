@@ -58,7 +58,10 @@ fn note(state_dir: &Path, boot: &Boot) -> Result<Vec<String>, JournalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hotfix::{digest::Digest, journal::Entry};
+    use crate::hotfix::{
+        digest::Digest,
+        journal::{Entry, Mark},
+    };
 
     #[test]
     fn what_is_in_force_is_noted_and_a_change_that_was_cut_off_is_not() {
@@ -78,6 +81,7 @@ mod tests {
                 pid: 7,
                 phase,
                 since_s: 10_000,
+                module: Mark::default(),
             };
             journal.note(entry).unwrap();
         }

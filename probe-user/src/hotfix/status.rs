@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    ops::Range,
     path::Path,
     process::ExitCode,
 };
@@ -10,6 +11,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
+    callers,
     list::{self, Entry},
     module::ESTIMATOR,
     period,
@@ -18,7 +20,10 @@ use super::{
     timers::{self, Timer},
     unfinished::{self, Unfinished},
 };
-use crate::{kernel::livepatch, model::State};
+use crate::{
+    kernel::{livepatch, module::Name},
+    model::State,
+};
 
 /// Something is on its way, left behind, or without effect.
 const FOUND: u8 = 1;
@@ -33,15 +38,25 @@ const SHOWN: usize = 8;
 #[derive(Debug, Serialize)]
 struct Status {
     schema: u32,
-    livepatches: Vec<Entry>,
+    /// `None` where they cannot be seen.
+    livepatches: Option<Vec<Entry>>,
     /// The tasks that keep the transition that runs, if one does.
     stalled: Vec<Stalled>,
     /// Changes that are not over; `None` where the journal cannot be read.
     unfinished: Option<Vec<Unfinished>>,
     /// Every estimator's timer; `None` where they cannot be seen.
-    estimators: Option<Vec<Timer>>,
+    estimators: Option<Vec<Estimator>>,
     /// Why something above is `None`.
     unknown: Vec<String>,
+}
+
+/// An estimator's timer, and whose code it calls.
+#[derive(Debug, Serialize)]
+struct Estimator {
+    #[serde(flatten)]
+    timer: Timer,
+    /// The module of a livepatch, which must not be removed then; `None` where it is none of these.
+    calls: Option<Name>,
 }
 
 /// Tells how far each livepatch is, and which tasks keep it.
@@ -50,34 +65,80 @@ struct Status {
 ///
 /// When this kernel has no livepatching, or what was found cannot be written.
 pub fn status(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let entries = list::entries(root)?;
-    let patches = livepatch::read(root).unwrap_or_default();
+    let status = Status::read(root, state_dir)?;
+    let out = io::stdout().lock();
+    write(&status, json, out).context("what was found cannot be written")?;
+    Ok(ExitCode::from(status.code()))
+}
+
+impl Status {
+    fn read(root: &Path, state_dir: &Path) -> anyhow::Result<Self> {
+        let mut unknown = Vec::new();
+        let livepatches = match list::entries(root) {
+            Ok(entries) => Some(entries),
+            Err(error) if matches!(livepatch::read(root), Ok(None)) => return Err(error),
+            Err(error) => {
+                unknown.push(format!("{error:#}"));
+                None
+            }
+        };
+        let unfinished = unfinished::read(root, state_dir)
+            .map_err(|error| unknown.push(error.to_string()))
+            .ok();
+        let timers = timers::read(root)
+            .map_err(|error| unknown.push(format!("the estimators cannot be seen: {error:#}")))
+            .ok();
+        let code = code(
+            root,
+            livepatches.as_deref().unwrap_or_default(),
+            &mut unknown,
+        );
+        let estimators = timers.map(|timers| timers.into_iter().map(|timer| of(timer, &code)));
+        Ok(Self {
+            schema: 1,
+            stalled: stalled(root),
+            livepatches,
+            unfinished,
+            estimators: estimators.map(Iterator::collect),
+            unknown,
+        })
+    }
+}
+
+/// The tasks that keep the transition that runs.
+fn stalled(root: &Path) -> Vec<Stalled> {
+    let patches = livepatch::read(root).ok().flatten().unwrap_or_default();
     let moving = patches.iter().find(|patch| patch.transition == Some(true));
-    let stalled = moving.map_or_else(Vec::new, |patch| {
+    moving.map_or_else(Vec::new, |patch| {
         let towards = match patch.enabled {
             Some(false) => Towards::Unpatched,
             _ => Towards::Patched,
         };
         stalled::tasks(root, towards, &Reasons::default())
-    });
-    let mut unknown = Vec::new();
-    let unfinished = unfinished::read(root, state_dir)
-        .map_err(|error| unknown.push(error.to_string()))
-        .ok();
-    let estimators = timers::read(root)
-        .map_err(|error| unknown.push(format!("the estimators cannot be seen: {error:#}")))
-        .ok();
-    let status = Status {
-        schema: 1,
-        livepatches: entries,
-        stalled,
-        unfinished,
-        estimators,
-        unknown,
-    };
-    let out = io::stdout().lock();
-    write(&status, json, out).context("what was found cannot be written")?;
-    Ok(ExitCode::from(status.code()))
+    })
+}
+
+/// Where the code of each livepatch lies.
+fn code(root: &Path, livepatches: &[Entry], unknown: &mut Vec<String>) -> Vec<(Name, Range<u64>)> {
+    let mut code = Vec::new();
+    for Entry { name, .. } in livepatches {
+        match callers::code_of(root, name) {
+            Ok(range) => code.push((name.clone(), range)),
+            Err(error) => unknown.push(format!(
+                "whether a timer calls code of {name} cannot be seen (/proc/modules: {error})"
+            )),
+        }
+    }
+    code
+}
+
+fn of(timer: Timer, code: &[(Name, Range<u64>)]) -> Estimator {
+    let mut code = code.iter();
+    let called = code.find(|(_, range)| range.contains(&timer.function));
+    Estimator {
+        calls: called.map(|(name, _)| name.clone()),
+        timer,
+    }
 }
 
 impl Status {
@@ -91,23 +152,33 @@ impl Status {
 
     /// As far as it could be seen.
     fn is_clean(&self) -> bool {
-        self.livepatches.iter().all(Entry::is_in_force)
+        self.livepatches.iter().flatten().all(Entry::is_in_force)
             && self.unfinished.as_ref().is_none_or(Vec::is_empty)
             && self.troubled().is_empty()
     }
 
+    /// Whether a livepatch replaces the estimator, which explains that it is late.
+    fn is_replaced(&self) -> bool {
+        let entries = self.livepatches.iter().flatten();
+        let mut objects = entries.flat_map(|entry| &entry.objects);
+        objects.any(|object| object.has(ESTIMATOR))
+    }
+
     /// Estimators that are dead, or are late without a livepatch in force that would explain it.
     fn troubled(&self) -> Vec<&Timer> {
-        let mut objects = self.livepatches.iter().flat_map(|entry| &entry.objects);
-        let is_replaced = objects.any(|object| object.has(ESTIMATOR));
-        let estimators = self.estimators.iter().flatten();
-        estimators
+        let is_replaced = self.is_replaced();
+        self.timers()
             .filter(|timer| match timer.state {
                 State::Dead => true,
                 State::Slowed => !is_replaced,
                 _ => false,
             })
             .collect()
+    }
+
+    fn timers(&self) -> impl Iterator<Item = &Timer> {
+        let estimators = self.estimators.iter().flatten();
+        estimators.map(|estimator| &estimator.timer)
     }
 }
 
@@ -116,10 +187,10 @@ fn write(status: &Status, json: bool, mut out: impl Write) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut out, status)?;
         return writeln!(out);
     }
-    if status.livepatches.is_empty() {
+    if status.livepatches.as_ref().is_some_and(Vec::is_empty) {
         writeln!(out, "no livepatch is loaded")?;
     }
-    for entry in &status.livepatches {
+    for entry in status.livepatches.iter().flatten() {
         writeln!(out, "{}: {}", entry.name, entry.state)?;
         for object in &entry.objects {
             let patched = match object.patched {
@@ -151,7 +222,13 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
         return Ok(());
     };
     let troubled = status.troubled();
-    for timer in troubled.iter().take(SHOWN) {
+    let is_late = |timer: &&Timer| matches!(timer.state, State::Dead | State::Slowed);
+    let under = if status.is_replaced() {
+        ", under a livepatch that replaces the estimator"
+    } else {
+        ""
+    };
+    for timer in status.timers().filter(is_late).take(SHOWN) {
         let netns = timer.netns;
         match timer.next_run_in_ns {
             None => writeln!(
@@ -160,14 +237,15 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
             )?,
             Some(left_ns) => writeln!(
                 out,
-                "the estimator of netns {netns} is due in {}, by its own timer",
+                "the estimator of netns {netns} is SLOWED: due in {}, by its own timer{under}",
                 period::shown(left_ns)
             )?,
         }
     }
-    write_rest(troubled.len(), &mut out)?;
+    write_rest(status.timers().filter(is_late).count(), &mut out)?;
+    write_calls(estimators, &mut out)?;
     write_switched_off(estimators, &mut out)?;
-    let next = estimators.iter().filter_map(|timer| timer.next_run_in_ns);
+    let next = status.timers().filter_map(|timer| timer.next_run_in_ns);
     match (next.max(), estimators.len()) {
         (Some(latest_ns), 1) if troubled.is_empty() => {
             let latest = period::shown(latest_ns);
@@ -181,17 +259,32 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
     }
 }
 
+/// A livepatch whose code a timer calls cannot go, whoever removes its module.
+fn write_calls(estimators: &[Estimator], mut out: impl Write) -> io::Result<()> {
+    let calling = estimators
+        .iter()
+        .filter_map(|estimator| Some((estimator.timer.netns, estimator.calls.as_ref()?)));
+    for (netns, module) in calling.clone().take(SHOWN) {
+        writeln!(
+            out,
+            "the timer of netns {netns} calls code of the module {module}: the node crashes if that module is removed"
+        )?;
+    }
+    write_rest(calling.count(), out)
+}
+
 /// Nobody remembers who switched it off: an administrator, or a trial that was killed together with its guard.
-fn write_switched_off(estimators: &[Timer], mut out: impl Write) -> io::Result<()> {
+fn write_switched_off(estimators: &[Estimator], mut out: impl Write) -> io::Result<()> {
     let is_off = |timer: &&Timer| timer.run_estimation == Some(0);
-    for timer in estimators.iter().filter(is_off).take(SHOWN) {
+    let timers = || estimators.iter().map(|estimator| &estimator.timer);
+    for timer in timers().filter(is_off).take(SHOWN) {
         writeln!(
             out,
             "run_estimation of netns {} is 0: its statistics stand still until it is set to 1 there",
             timer.netns
         )?;
     }
-    write_rest(estimators.iter().filter(is_off).count(), out)
+    write_rest(timers().filter(is_off).count(), out)
 }
 
 fn write_rest(count: usize, mut out: impl Write) -> io::Result<()> {

@@ -16,7 +16,13 @@ use nix::{
     sys::prctl,
 };
 
-use crate::cli::{StepArgs, StepKind};
+use crate::{
+    cli::{StepArgs, StepKind},
+    kernel::{
+        livepatch,
+        module::{self, Name},
+    },
+};
 
 /// A process that makes one call.
 #[derive(Debug)]
@@ -35,7 +41,7 @@ impl Step {
     pub fn begin(
         root: &Path,
         kind: StepKind,
-        name: &str,
+        name: &Name,
         module: &[u8],
         lifeline: Option<OwnedFd>,
     ) -> io::Result<Self> {
@@ -48,7 +54,8 @@ impl Step {
         let mut child = Command::new("/proc/self/exe")
             .arg("--root")
             .arg(root)
-            .args(["hotfix", "step", word, name])
+            .args(["hotfix", "step", word, "--"])
+            .arg(name.as_os_str())
             .stdin(Stdio::piped())
             .stdout(lifeline.map_or_else(Stdio::null, Stdio::from))
             .stderr(Stdio::null())
@@ -106,10 +113,8 @@ pub fn run(args: &StepArgs, root: &Path) -> ExitCode {
 }
 
 fn call(args: &StepArgs, root: &Path) -> io::Result<()> {
-    let switch = |value: &str| {
-        let file = root.join(format!("sys/kernel/livepatch/{}/enabled", args.name));
-        fs::write(file, value)
-    };
+    let name = Name::from(args.name.clone());
+    let switch = |value: &str| fs::write(livepatch::folder(root, &name).join("enabled"), value);
     match args.what {
         StepKind::Insert => {
             let mut module = Vec::new();
@@ -117,7 +122,7 @@ fn call(args: &StepArgs, root: &Path) -> io::Result<()> {
             Ok(init_module(&module, c"")?)
         }
         StepKind::Remove => {
-            let name = CString::new(args.name.as_str())?;
+            let name = CString::new(module::kernels_name(root, &name)?.bytes())?;
             Ok(delete_module(&name, DeleteModuleFlags::O_NONBLOCK)?)
         }
         StepKind::Enable => switch("1"),

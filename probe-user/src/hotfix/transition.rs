@@ -1,6 +1,6 @@
 //! The way of a livepatch from one code to the other, and when to turn back. Pure: time is an argument.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use super::stalled::Towards;
 use crate::kernel::livepatch::Livepatch;
@@ -19,12 +19,20 @@ pub enum Seen {
     Moving,
     /// It is out of force, and its folder is about to go.
     Leaving,
+    /// It cannot be seen: neither gone nor through.
+    Hidden,
 }
 
 impl Seen {
     /// What the kernel says. What it does not say counts as on the way.
-    pub fn of(patch: Option<&Livepatch>) -> Self {
-        match patch.map(|patch| (patch.enabled, patch.transition)) {
+    pub fn of(look: &io::Result<Option<Livepatch>>) -> Self {
+        let Ok(patch) = look else {
+            return Self::Hidden;
+        };
+        match patch
+            .as_ref()
+            .map(|patch| (patch.enabled, patch.transition))
+        {
             None => Self::Gone,
             Some((Some(true), Some(false))) => Self::Patched,
             Some((Some(false), Some(false))) => Self::Leaving,
@@ -221,6 +229,22 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_seen_neither_arrives_nor_is_back_again() {
+        use {Next::*, Seen::*};
+        for towards in [Towards::Patched, Towards::Unpatched] {
+            walk(
+                towards,
+                &[
+                    (1, Hidden, false, false, Wait),
+                    (30, Hidden, false, false, TurnBack),
+                    (31, Hidden, false, false, Wait),
+                    (40, Hidden, false, false, Stuck),
+                ],
+            );
+        }
+    }
+
+    #[test]
     fn what_the_kernel_does_not_say_counts_as_on_the_way() {
         let patch = |enabled, transition| Livepatch {
             name: "x".into(),
@@ -235,8 +259,9 @@ mod tests {
             (Some(false), Some(false), Seen::Leaving),
             (None, Some(false), Seen::Moving),
         ] {
-            assert_eq!(Seen::of(Some(&patch(enabled, transition))), seen);
+            assert_eq!(Seen::of(&Ok(Some(patch(enabled, transition)))), seen);
         }
-        assert_eq!(Seen::of(None), Seen::Gone);
+        assert_eq!(Seen::of(&Ok(None)), Seen::Gone);
+        assert_eq!(Seen::of(&Err(io::ErrorKind::Other.into())), Seen::Hidden);
     }
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{
     digest::Digest,
-    journal::{Journal, JournalError, Phase},
-    lock,
+    journal::{Entry, Journal, JournalError, Phase},
+    lock, settle,
 };
 use crate::kernel::boot::Boot;
 
@@ -53,11 +53,12 @@ pub fn read(root: &Path, state_dir: &Path) -> Result<Vec<Unfinished>, JournalErr
     let journal = Journal::read(state_dir)?;
     let boot = Boot::read(root);
     let process = lock::held_by(root, state_dir);
-    let is_there = |name: &str| root.join("sys/module").join(name).exists();
+    // What cannot be seen may be there.
+    let is_there = |entry: &Entry| !matches!(settle::phase(root, entry), Ok(Phase::Gone));
     let open = journal.entries().iter().filter(|entry| {
         entry.boot_id == boot.id
             && matches!(entry.phase, Phase::Loading | Phase::Unloading)
-            && (process.is_some() || is_there(&entry.name))
+            && (process.is_some() || is_there(entry))
     });
     let told = open.map(|entry| Unfinished {
         name: entry.name.clone(),
@@ -79,7 +80,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::hotfix::{journal::Entry, lock::Lock};
+    use crate::hotfix::{journal::Mark, lock::Lock};
 
     #[test]
     fn what_was_cut_off_is_told_from_what_somebody_is_at() {
@@ -108,6 +109,7 @@ mod tests {
                     pid: 7,
                     phase,
                     since_s: 0,
+                    module: Mark::default(),
                 })
                 .unwrap();
         }

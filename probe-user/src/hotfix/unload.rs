@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use nix::errno::Errno;
 
 use super::{
@@ -16,16 +16,19 @@ use super::{
     change::Change,
     drive::{Drive, Ended},
     ending::Ending,
-    installed::name_of,
     module::ESTIMATOR,
-    period,
+    named, period,
     report::Report,
     stalled::Towards,
     witness::{Ran, Witness},
 };
 use crate::{
     cli::{StepKind, UnloadArgs},
-    kernel::{livepatch, prerequisites, time},
+    kernel::{
+        livepatch,
+        module::{self, Name},
+        prerequisites, time,
+    },
 };
 
 /// Between two requests that the kernel refuses while another livepatch is in transition.
@@ -39,19 +42,25 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 pub fn run(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     match &args.name {
         None => all::unload(args, root, state_dir),
-        Some(name) => one(&name_of(name), args.timeout, root, state_dir).alone(args.json),
+        Some(typed) => {
+            let report = match named::meant(typed, root) {
+                Ok(name) => one(&name, args.timeout, root, state_dir),
+                Err(error) => Report::new("unload").ended(Err(error)),
+            };
+            report.alone(args.json)
+        }
     }
 }
 
 /// Takes one back.
-pub fn one(name: &str, timeout: Duration, root: &Path, state_dir: &Path) -> Report {
-    let mut report = Report::of("unload", name);
+pub fn one(name: &Name, timeout: Duration, root: &Path, state_dir: &Path) -> Report {
+    let mut report = Report::of("unload", &name.to_string());
     let ending = carry_out(name, timeout, root, state_dir, &mut report);
     report.ended(ending)
 }
 
 fn carry_out(
-    name: &str,
+    name: &Name,
     timeout: Duration,
     root: &Path,
     state_dir: &Path,
@@ -59,7 +68,7 @@ fn carry_out(
 ) -> anyhow::Result<Ending> {
     check(root, name)?;
     let change = Change::of_loaded(root, state_dir, name)?;
-    let mut drive = Drive::new(root.to_owned(), name.to_owned(), timeout)?;
+    let mut drive = Drive::new(root.to_owned(), name.clone(), timeout)?;
     drive.guarded_by(change.guard())?;
     let ending = Ending::of(take_back(&mut drive, true), &drive.name);
     change.end(&ending);
@@ -71,22 +80,30 @@ fn carry_out(
     Ok(ending)
 }
 
-/// Refuses what is no livepatch, or not to be touched now.
-fn check(root: &Path, name: &str) -> anyhow::Result<()> {
-    let patches = livepatch::read(root).unwrap_or_default();
-    let is_patch = patches.iter().any(|patch| patch.name == name);
-    let module = root.join("sys/module").join(name);
-    if name.contains('/') || !module.exists() {
+/// Refuses what is no livepatch, or not to be touched now, and what cannot be seen.
+fn check(root: &Path, name: &Name) -> anyhow::Result<()> {
+    let unseen = |place: &str| format!("{name} is not unloaded: cannot read {place}");
+    if module::look(root, name)
+        .with_context(|| unseen("/sys/module"))?
+        .is_none()
+    {
         bail!(
             "no module {name} is loaded: `ipvs-latency hotfix list` names the livepatches that are"
         );
     }
-    if !is_patch && !super::list::is_livepatch(&module) {
-        bail!("{name} is loaded and is no livepatch: remove it with `rmmod {name}` if it must go");
+    let patches = livepatch::read(root).with_context(|| unseen("/sys/kernel/livepatch"))?;
+    let patches = patches.unwrap_or_default();
+    let is_patch = patches.iter().any(|patch| patch.name == *name);
+    let has_taint = || module::is_livepatch(root, name).with_context(|| unseen("its taint"));
+    if !is_patch && !has_taint()? {
+        bail!(
+            "{name} is loaded and is no livepatch: remove it with `rmmod {}` if it must go",
+            name.typed()
+        );
     }
     let other = patches
         .iter()
-        .find(|other| other.transition == Some(true) && other.name != name);
+        .find(|other| other.transition == Some(true) && other.name != *name);
     if let Some(other) = other {
         bail!(
             "the livepatch {} is in transition, and there is one at a time: wait until it is through",
@@ -108,15 +125,24 @@ pub fn take_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
 
 /// Adds to how the way back ended which livepatches did not come back with it: then the node is not as it was.
 pub fn without_others(drive: &Drive, ending: Ending) -> Ending {
-    match (ending, drive.replaced()) {
-        (Ending::GivenBack(text) | Ending::HalfDone(text), replaced) if !replaced.is_empty() => {
+    let (Ending::GivenBack(text) | Ending::HalfDone(text)) = &ending else {
+        return ending;
+    };
+    match drive.replaced() {
+        Ok(replaced) if replaced.is_empty() => ending,
+        Ok(replaced) => Ending::HalfDone(format!(
+            "{text}. The hotfix had taken the place of other livepatches, which are in force no more: load them again \
+             ({})",
+            replaced.join(", ")
+        )),
+        Err(error) => {
+            let names = drive.may_replace.iter().map(String::as_str);
+            let names: Vec<&str> = names.collect();
             Ending::HalfDone(format!(
-                "{text}. The hotfix had taken the place of other livepatches, which are in force no more: load them again \
-                 ({})",
-                replaced.join(", ")
+                "{text}. Whether the other livepatches of before are enabled cannot be seen ({error}): {}",
+                names.join(", ")
             ))
         }
-        (ending, _) => ending,
     }
 }
 
@@ -124,8 +150,8 @@ fn taken_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
     let name = drive.name.clone();
     // Where the kernel no longer tells what it replaced, it may have been the estimator.
     let is_estimators = match drive.patch() {
-        Some(patch) => patch.replaces(ESTIMATOR),
-        None => prerequisites::examine(&drive.root).is_ok(),
+        Ok(Some(patch)) if patch.enabled.is_some() => patch.replaces(ESTIMATOR),
+        _ => prerequisites::examine(&drive.root).is_ok(),
     };
     if let Some(ending) = out_of_force(drive, asked_for)? {
         // What must go is not left in force because of a task that did not leave it in time.
@@ -165,7 +191,9 @@ pub fn watched(
     heed_signals: bool,
     done: String,
 ) -> anyhow::Result<Ending> {
-    if !is_estimators || !drive.root.join("sys/module/ip_vs").exists() {
+    // Where it cannot be seen, the probes say why.
+    let is_there = module::look(&drive.root, &"ip_vs".into());
+    if !is_estimators || is_there.is_ok_and(|loading| loading.is_none()) {
         return Ok(Ending::GivenBack(done));
     }
     Ok(match observed(drive, heed_signals)? {
@@ -202,11 +230,12 @@ pub fn out_of_force(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Opt
 fn on_its_way_out(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Ended> {
     let deadline = Instant::now() + drive.timeout;
     loop {
-        // One that is out of force, or on its way out, needs no request.
-        if drive
-            .patch()
-            .is_some_and(|patch| patch.enabled != Some(false))
-        {
+        // One that is out of force, or on its way out, needs no request. One that cannot be seen may be in force.
+        let is_out = match drive.patch() {
+            Ok(patch) => patch.is_none_or(|patch| patch.enabled == Some(false)),
+            Err(_) => false,
+        };
+        if !is_out {
             drive.ask(StepKind::Disable, &[])?;
         }
         let ended = drive.through(Towards::Unpatched, heed_signals)?;
@@ -253,8 +282,7 @@ pub fn remove_unless_called(drive: &mut Drive) -> anyhow::Result<Removed> {
 fn remove_unless(drive: &mut Drive, doubts_count: bool) -> anyhow::Result<Removed> {
     let name = drive.name.clone();
     let deadline = Instant::now() + drive.timeout.min(super::transition::BACK);
-    let module = drive.root.join("sys/module").join(&name);
-    if !module.exists() {
+    if matches!(drive.is_loaded(), Ok(false)) {
         return Ok(Removed::Yes);
     }
     match callers::of(&drive.root, &name) {
@@ -263,10 +291,22 @@ fn remove_unless(drive: &mut Drive, doubts_count: bool) -> anyhow::Result<Remove
         Callers::CannotTell(_) | Callers::None => {}
     }
     let mut why = "the kernel has not answered".to_owned();
-    while module.exists() {
+    // What cannot be seen is not gone.
+    loop {
+        let is_loaded = drive.is_loaded();
+        if matches!(is_loaded, Ok(false)) {
+            return Ok(Removed::Yes);
+        }
         if Instant::now() >= deadline {
+            let state = match is_loaded {
+                Ok(_) => format!("its module is still loaded ({why})"),
+                Err(error) => {
+                    format!("whether its module is still loaded cannot be seen ({error})")
+                }
+            };
             return Ok(Removed::NotYet(format!(
-                "its module is still loaded ({why}): try again with `ipvs-latency hotfix unload {name}`"
+                "{state}: try again with `ipvs-latency hotfix unload {}`",
+                name.typed()
             )));
         }
         match drive.refusal()? {
@@ -281,7 +321,6 @@ fn remove_unless(drive: &mut Drive, doubts_count: bool) -> anyhow::Result<Remove
         }
         drive.pause()?;
     }
-    Ok(Removed::Yes)
 }
 
 /// Waits for a run of every estimator: what was seen, or those that did not run and what is known of them.
@@ -409,7 +448,7 @@ mod tests {
     fn a_node_that_lost_another_livepatch_is_not_as_it_was() {
         let node = MadeNode::new();
         node.put_in_force("there", "nf_nat");
-        let mut drive = Drive::unattended(node.root().to_owned(), "ours".into());
+        let mut drive = Drive::unattended(node.root().to_owned(), "ours");
         let told = |drive: &Drive, ending| without_others(drive, ending).word();
         let back = || Ending::GivenBack("It is gone".into());
         assert_eq!(told(&drive, back()), "given_back");

@@ -73,15 +73,20 @@ impl Surroundings {
         let cpus = fs::read_to_string(root.join("sys/devices/system/cpu/online")).ok();
         Self {
             cpus: cpus.map(|cpus| cpus.trim().to_owned()),
-            livepatches: livepatch::read(root)
-                .unwrap_or_default()
-                .into_iter()
-                .map(|livepatch| {
-                    let known = before.livepatches.get(&livepatch.name).copied();
-                    let progress = Progress::of(&livepatch, known);
-                    (livepatch.name, progress)
-                })
-                .collect(),
+            livepatches: match livepatch::read(root) {
+                Ok(livepatches) => livepatches
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|livepatch| {
+                        let name = livepatch.name.to_string();
+                        let known = before.livepatches.get(&name).copied();
+                        let progress = Progress::of(&livepatch, known);
+                        (name, progress)
+                    })
+                    .collect(),
+                // What cannot be seen is not gone.
+                Err(_) => before.livepatches.clone(),
+            },
             instances: before.instances.clone(),
         }
     }

@@ -98,6 +98,7 @@ fn page(namespaces: Vec<Namespace>, measured: Option<Measured>, kind: Option<Kin
         namespaces,
         missing: Vec::new(),
         livepatch: Livepatches {
+            unseen: false,
             supported: true,
             patches: Vec::new(),
         },

@@ -4,12 +4,37 @@ use super::{Finding, Module, Node};
 
 /// EEXIST, whatever the content of the other module.
 pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
-    let name = module.name.as_ref().filter(|_| node.name_taken)?;
+    let is_in_the_way = node.name_taken && !node.left_behind;
+    let name = module.name.as_ref().filter(|_| is_in_the_way)?;
     Some(Finding::new(
         "already-loaded",
         format!(
             "a module named {name} is loaded already (/sys/module/{name}), from this file or another: \
              take it back first, or build this one under another name"
+        ),
+    ))
+}
+
+/// What a replacement leaves behind is in nobody's way: no task runs its code.
+pub fn note(module: &Module, node: &Node) -> Option<Finding> {
+    let name = module.name.as_ref().filter(|_| node.left_behind)?;
+    Some(Finding::new(
+        "left-behind",
+        format!(
+            "the module of a disabled livepatch named {name} is still loaded (/sys/module/{name}): a load removes it \
+             first"
+        ),
+    ))
+}
+
+/// What cannot be seen could be in the way, or be replaced.
+pub fn unknown(_: &Module, node: &Node) -> Option<Finding> {
+    let why = node.livepatches_unknown.as_ref()?;
+    Some(Finding::new(
+        "livepatches-unknown",
+        format!(
+            "cannot tell which livepatches and modules are loaded ({why}): is sysfs mounted on /sys, and can this \
+             process read it?"
         ),
     ))
 }

@@ -54,7 +54,7 @@ pub fn may_replace(module: &Module, node: &Node) -> BTreeSet<String> {
     if replace(module, node) == Some(false) {
         return BTreeSet::new();
     }
-    names(module, node).into_iter().map(str::to_owned).collect()
+    names(module, node).into_iter().collect()
 }
 
 fn others(module: &Module, node: &Node) -> Option<String> {
@@ -62,9 +62,9 @@ fn others(module: &Module, node: &Node) -> Option<String> {
     (!names.is_empty()).then(|| joined(&names))
 }
 
-fn names<'a>(module: &Module, node: &'a Node) -> Vec<&'a str> {
+fn names(module: &Module, node: &Node) -> Vec<String> {
     let mut names = node.other_patches();
-    names.retain(|name| Some(*name) != module.name.as_deref());
+    names.retain(|name| Some(name) != module.name.as_ref());
     names
 }
 

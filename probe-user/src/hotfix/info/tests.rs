@@ -40,7 +40,7 @@ fn a_file_is_told_by_itself_and_what_is_no_module_is_refused() {
 #[test]
 fn a_name_is_told_by_its_file_its_installation_and_the_kernel() {
     let node = MadeNode::new();
-    let of = |name: &str| of_name(name, node.root(), &node.state_dir()).unwrap();
+    let of = |name: &str| of_name(&name.into(), node.root(), &node.state_dir()).unwrap();
     assert!(of("one_").is_none());
     let content = sample_file("one_", 500);
     let accepted = vec!["no-rearm".to_owned()];
@@ -82,7 +82,7 @@ fn what_somebody_else_loaded_and_what_cannot_be_read_is_told() {
     node.put_in_force("them", "nf_nat");
     let told_of = |name: &str| {
         told(
-            &of_name(name, node.root(), &node.state_dir())
+            &of_name(&name.into(), node.root(), &node.state_dir())
                 .unwrap()
                 .unwrap(),
         )

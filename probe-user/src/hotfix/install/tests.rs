@@ -134,7 +134,7 @@ fn what_could_never_be_loaded_is_refused_and_what_only_could_not_be_now_is_insta
     }
     let odd = node.file("odd_", &sample_file("o/d_", 500));
     let error = refusal(&node, &odd, &[]);
-    assert!(error.contains("letters, digits and _"), "{error}");
+    assert!(error.contains("blocker name-unusable"), "{error}");
     // It is loaded already, ftrace is off, and ip_vs is not there: another boot may have all that otherwise.
     node.put_in_force("good", "ip_vs");
     node.write("proc/sys/kernel/ftrace_enabled", "0");

@@ -23,13 +23,18 @@ pub fn sample_that_kills(name: &str) -> Vec<u8> {
 }
 
 fn renamed(mut file: Vec<u8>, name: &str) -> Vec<u8> {
-    let key = b"\0name=made\0";
-    let at = file
-        .windows(key.len())
-        .position(|bytes| bytes == key)
-        .unwrap()
-        + b"\0name=".len();
-    file[at..at + 4].copy_from_slice(name.as_bytes());
+    let key = b"made\0";
+    let places = file.windows(key.len()).enumerate();
+    let places = places.filter(|(_, bytes)| bytes == key);
+    let places: Vec<usize> = places.map(|(at, _)| at).collect();
+    assert_eq!(
+        places.len(),
+        2,
+        "in .modinfo, and where the kernel takes it from"
+    );
+    for at in places {
+        file[at..at + 4].copy_from_slice(name.as_bytes());
+    }
     file
 }
 

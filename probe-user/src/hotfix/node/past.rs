@@ -29,8 +29,12 @@ impl Past {
             Ok(journal) => journal,
             Err(error) => return Self::Unknown(error.to_string()),
         };
+        let boot = Boot::read(root);
         match journal.of(file) {
-            Some(entry) if entry.went_down(&Boot::read(root)) => Self::WentDown(entry.clone()),
+            Some(_) if boot.id.is_empty() => Self::Unknown(
+                "which boot this is cannot be read (/proc/sys/kernel/random/boot_id)".into(),
+            ),
+            Some(entry) if entry.went_down(&boot) => Self::WentDown(entry.clone()),
             _ => Self::Good,
         }
     }

@@ -270,11 +270,14 @@ impl<'a> Conduct<'a> {
             self.drive.say_log();
         }
         let kernel_log = self.drive.kernel_lines();
+        // Those of which that cannot be seen may be lost.
+        let may_be_lost = || self.drive.may_replace.iter().cloned().collect();
+        let replaced = self.drive.replaced().unwrap_or_else(|_| may_be_lost());
         Document::of(
             &self.subject,
             outcome,
             [self.before, self.after, self.rolled_back],
-            &self.drive.replaced(),
+            &replaced,
             kernel_log,
         )
     }

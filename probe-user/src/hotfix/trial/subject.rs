@@ -21,7 +21,7 @@ use crate::hotfix::{
     witness::Witness,
 };
 use crate::{
-    cli::{ApplyArgs, StepKind},
+    cli::ApplyArgs,
     kernel::{netns, prerequisites},
     model::{NamespaceView, State},
 };
@@ -181,7 +181,9 @@ impl Subject {
     pub fn put_in_place(&self, drive: &mut Drive) -> anyhow::Result<Option<Ending>> {
         match &self.kind {
             Kind::Hotfix(hotfix) => {
-                drive.ask(StepKind::Insert, &hotfix.bytes)?;
+                if let Some(ending) = load::insert(drive, &hotfix.bytes)? {
+                    return Ok(Some(ending));
+                }
                 load::in_force(drive, &hotfix.module)
             }
             Kind::Switches { switches, .. } => {
@@ -203,7 +205,8 @@ impl Subject {
     /// Whether something of it is still in place.
     pub fn is_there(&self, drive: &Drive) -> bool {
         match &self.kind {
-            Kind::Hotfix(hotfix) => drive.root.join("sys/module").join(&hotfix.name).exists(),
+            // What cannot be seen may be there.
+            Kind::Hotfix(_) => drive.is_loaded().unwrap_or(true),
             Kind::Switches { .. } => true,
         }
     }
@@ -212,7 +215,10 @@ impl Subject {
     pub fn is_undone(&self, drive: &Drive) -> Option<String> {
         match &self.kind {
             Kind::Hotfix(_) => match drive.patch() {
-                Some(patch) if patch.enabled == Some(true) => None,
+                Ok(Some(patch)) if patch.enabled == Some(true) => None,
+                Err(error) => Some(format!(
+                    "Whether the livepatch is enabled cannot be seen ({error})."
+                )),
                 _ => Some("Somebody else took the livepatch back.".into()),
             },
             Kind::Switches { switches, .. } => {

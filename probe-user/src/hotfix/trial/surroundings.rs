@@ -74,9 +74,10 @@ impl Surroundings {
 }
 
 fn replacements(drive: &Drive) -> BTreeSet<String> {
-    let patches = livepatch::read(&drive.root).unwrap_or_default();
+    let patches = livepatch::read(&drive.root).ok().flatten();
+    let patches = patches.unwrap_or_default();
     let replacing = patches.into_iter().filter(|one| one.replaces(ESTIMATOR));
-    replacing.map(|one| one.name).collect()
+    replacing.map(|one| one.name.to_string()).collect()
 }
 
 fn switch(view: &NamespaceView) -> Option<(u32, i32)> {

@@ -148,7 +148,7 @@ impl Made {
             .with(
                 ".gnu.linkonce.this_module",
                 "__this_module",
-                Piece::zeros(896),
+                Piece::zeros(24).then(b"made").then(&[0; 868]),
             )
     }
 
