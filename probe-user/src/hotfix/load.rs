@@ -94,11 +94,11 @@ fn carry_out(
         .ask(StepKind::Insert, &hotfix.bytes)
         .map_err(Into::into)
         .and_then(|()| changed(&mut drive, &hotfix.module));
-    let ending = Ending::of(ended, &drive.name);
+    let ending = Ending::of(ended, &mut drive);
     change.end(&ending);
     ending.tell(&mut drive);
     report.take_log(&mut drive);
-    if matches!(ending, Ending::LeftToGuard(_)) {
+    if ending.is_left() {
         drive.leave_probes_behind();
     }
     Ok(ending)
@@ -143,7 +143,7 @@ pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<End
             };
             Some(unload::without_others(drive, ending))
         }
-        Ended::Stuck(waiting) => Some(Ending::LeftToGuard(unload::stuck(drive, &waiting))),
+        Ended::Stuck(waiting) => Some(unload::stuck(drive, &waiting)),
     })
 }
 

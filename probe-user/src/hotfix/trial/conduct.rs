@@ -141,14 +141,14 @@ impl<'a> Conduct<'a> {
             .map_err(Into::into)
             .and_then(|()| self.tried(&change));
         let tried = tried.unwrap_or_else(|error| {
-            let ending = Ending::of(Err(error), &self.drive.name);
+            let ending = Ending::of(Err(error), &mut self.drive);
             (Outcome::left(&ending), ending)
         });
         self.end(change, tried)
     }
 
     fn end(&mut self, change: Change, (mut outcome, ending): (Outcome, Ending)) -> Outcome {
-        outcome.is_left_to_guard = matches!(ending, Ending::LeftToGuard(_));
+        outcome.is_left = ending.is_left();
         change.end(&ending);
         if self.plan.trial && outcome.host == Host::GivenBack {
             match self.measure("rolled back") {
@@ -259,7 +259,7 @@ impl<'a> Conduct<'a> {
     }
 
     fn document(mut self, outcome: Outcome) -> Document {
-        if outcome.is_left_to_guard {
+        if outcome.is_left {
             self.drive.leave_probes_behind();
         }
         if let Some(witness) = &mut self.drive.witness {
