@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     collections::BTreeSet,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +21,6 @@ mod heir;
 use super::{
     guard::Guard,
     kernel_log::KernelLog,
-    left_behind::{self, Awaited},
     reason::{self, Messages, Reasons},
     signals,
     stalled::{self, Stalled, Towards},
@@ -301,22 +300,6 @@ impl Drive {
         if text != self.told {
             say(&format!("{}: in transition, kept by {text}", self.name));
             self.told = text;
-        }
-    }
-
-    /// Has the probes end later and elsewhere, where the kernel does not yield: whoever ends them waits for every CPU,
-    /// and so would this process at its end.
-    pub fn leave_probes_behind(&mut self) {
-        // The guard must not take those who stay behind for us.
-        self.guarded = None;
-        let patch = self.root.join("sys/kernel/livepatch").join(&self.name);
-        // Not under `root`: these are numbers as this process counts them.
-        let host = Path::new("/");
-        let asking = self.steps.iter().map(Step::pid);
-        let asking = asking.filter_map(|pid| Awaited::process(host, pid));
-        let awaited: Vec<Awaited> = asking.chain(Awaited::folder(patch)).collect();
-        if self.witness.is_some() {
-            left_behind::until_gone(&awaited);
         }
     }
 

@@ -105,6 +105,8 @@ pub enum Looked {
     Replaced(String),
     /// No guard is there, for the reason given.
     Missing(String),
+    /// It was let go: there is nothing to guard any more.
+    Dismissed,
 }
 
 /// The guard, as seen by the process that it watches. Clones share it, and one that takes its place.
@@ -119,6 +121,7 @@ struct Post {
     lifeline: PipeWriter,
     /// Kept, so that the next guard waits for the very calls that the lost one waited for.
     reader: PipeReader,
+    is_dismissed: bool,
     /// When one was started last, and what came of it.
     tried: Instant,
     failed: Option<String>,
@@ -156,6 +159,7 @@ impl Guard {
             child,
             lifeline,
             reader,
+            is_dismissed: false,
             tried: Instant::now(),
             failed: None,
         }))))
@@ -176,6 +180,12 @@ impl Guard {
         self.0.borrow_mut().look(at_once)
     }
 
+    /// Whether it ended without being let go.
+    pub fn is_lost(&self) -> bool {
+        let mut post = self.0.borrow_mut();
+        !post.is_dismissed && !matches!(post.child.try_wait(), Ok(None))
+    }
+
     /// Its process, as of the last look.
     pub fn pid(&self) -> u32 {
         self.0.borrow().child.id()
@@ -189,6 +199,7 @@ impl Guard {
     /// Lets it go: there is nothing that it would have to take back.
     pub fn dismiss(self) {
         let mut post = self.0.borrow_mut();
+        post.is_dismissed = true;
         // One that is gone already needs no word.
         if post.lifeline.write_all(&[DISMISSED]).is_ok() {
             let _ = post.child.wait();
@@ -228,6 +239,9 @@ impl Orders {
 
 impl Post {
     fn look(&mut self, at_once: bool) -> Looked {
+        if self.is_dismissed {
+            return Looked::Dismissed;
+        }
         // Not by its number, which may be another process's by now: by what the kernel says of our child.
         let ended = match self.child.try_wait() {
             Ok(None) => return Looked::There,

@@ -1,10 +1,14 @@
 //! Who finishes what this process leaves half way: looked at whenever it is said, for the guard may be killed like any
 //! other process.
 
+use std::path::Path;
+
 use super::{Drive, say};
 use crate::hotfix::{
     ending::Ending,
     guard::{Guard, Looked},
+    left_behind::{self, Awaited},
+    step::Step,
 };
 
 impl Drive {
@@ -17,6 +21,7 @@ impl Drive {
     pub fn heir(&mut self) -> Result<u32, String> {
         match self.look_at_guard(true) {
             Some(Looked::Missing(why)) => Err(why),
+            Some(Looked::Dismissed) => Err("the change was over before".into()),
             _ => Ok(self
                 .guarded
                 .as_ref()
@@ -38,11 +43,32 @@ impl Drive {
         }
     }
 
+    /// Has the probes end later and elsewhere, where the kernel does not yield: whoever ends them waits for every CPU,
+    /// and so would this process at its end.
+    pub fn leave_probes_behind(&mut self) {
+        // The guard must not take those who stay behind for us.
+        self.guarded = None;
+        let patch = self.root.join("sys/kernel/livepatch").join(&self.name);
+        // Not under `root`: these are numbers as this process counts them.
+        let host = Path::new("/");
+        let asking = self.steps.iter().map(Step::pid);
+        let asking = asking.filter_map(|pid| Awaited::process(host, pid));
+        let awaited: Vec<Awaited> = asking.chain(Awaited::folder(patch)).collect();
+        if self.witness.is_some() {
+            left_behind::until_gone(&awaited);
+        }
+    }
+
     /// Nobody may be there any more to take the change back if this process dies.
     pub(super) fn look_at_guard(&mut self, at_once: bool) -> Option<Looked> {
-        let looked = self.guarded.as_ref()?.look(at_once);
+        let guard = self.guarded.as_ref()?;
+        if guard.is_lost() {
+            // The next guard puts them back to what it finds them at.
+            self.messages = None;
+        }
+        let looked = guard.look(at_once);
         let told = match &looked {
-            Looked::There => "",
+            Looked::There | Looked::Dismissed => "",
             Looked::Replaced(told) | Looked::Missing(told) => told,
         };
         if !told.is_empty() && told != self.said_of_guard {

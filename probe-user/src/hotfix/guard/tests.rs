@@ -89,8 +89,14 @@ fn a_guard_that_took_anothers_place_is_dismissed_as_the_first_would_be() {
     let guard = stand_in(&said);
     kill_guard(&guard);
     assert!(matches!(guard.look(true), Looked::Replaced(_)));
+    let kept = guard.clone();
     guard.dismiss();
     assert_eq!(std::fs::read_to_string(&said).unwrap(), "dismissed\n");
+    // Whoever still looks does not post another, which would take back what is to stay.
+    let last = kept.pid();
+    assert!(!kept.is_lost());
+    assert!(matches!(kept.look(true), Looked::Dismissed));
+    assert_eq!(kept.pid(), last);
 }
 
 #[test]

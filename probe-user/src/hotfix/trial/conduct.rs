@@ -119,13 +119,26 @@ impl<'a> Conduct<'a> {
     pub fn carry_out(mut self) -> Document {
         let outcome = match self.measure("before") {
             Ok(Ok(before)) => {
+                let nothing = self.nothing_seen(&before);
                 self.before = Some(before);
-                self.changed()
+                nothing.map_or_else(|| self.changed(), Outcome::refused)
             }
             Ok(Err(Interrupted(reason))) => Outcome::aborted(reason, Host::Unchanged),
             Err(error) => Outcome::aborted(format!("{error:#}"), Host::Unchanged),
         };
         self.document(outcome)
+    }
+
+    /// Why the node as it was is nothing to compare with, if it is: nothing was changed yet.
+    fn nothing_seen(&self, before: &Side) -> Option<String> {
+        let changed = self.subject.changed();
+        (!judge::has_runs(&before.runs, changed.as_ref())).then(|| {
+            format!(
+                "{} is not applied: no run of an estimator was seen before it, so there is nothing to compare with: see \
+                 `ipvs-latency check`",
+                self.subject.name()
+            )
+        })
     }
 
     /// From the change on.
