@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * No livepatch: tasks that keep one from its end. Writing seconds to `nap` sleeps in hold_nap, which est_hold
- * replaces; writing seconds to `spin` starts a kernel thread on the last CPU that does not yield for so long.
+ * replaces; writing seconds to `spin` starts a kernel thread on the last CPU that does not yield for so long. What is
+ * written to `say` is in the kernel's log as a line of its own, as no process can write one.
  */
 #include <linux/cpumask.h>
 #include <linux/err.h>
@@ -9,6 +10,7 @@
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/printk.h>
 #include <linux/sched.h>
 
 noinline void hold_nap(unsigned int seconds)
@@ -53,10 +55,18 @@ static int set_spin(const char *value, const struct kernel_param *parameter)
 	return 0;
 }
 
+static int set_say(const char *value, const struct kernel_param *parameter)
+{
+	pr_alert("%s", value);
+	return 0;
+}
+
 static const struct kernel_param_ops nap_ops = { .set = set_nap };
 static const struct kernel_param_ops spin_ops = { .set = set_spin };
+static const struct kernel_param_ops say_ops = { .set = set_say };
 module_param_cb(nap, &nap_ops, NULL, 0200);
 module_param_cb(spin, &spin_ops, NULL, 0200);
+module_param_cb(say, &say_ops, NULL, 0200);
 
 MODULE_DESCRIPTION("Keeps tasks where a livepatch waits for them, for tests");
 MODULE_LICENSE("GPL");

@@ -201,7 +201,12 @@ pub struct ApplyArgs {
 
     /// With --run-estimation: only in this network namespace (repeatable): inode number, path, `ip netns` name or pid:N
     /// [default: all with more than one estimator].
-    #[arg(long, value_name = "NETNS", requires = "run_estimation")]
+    #[arg(
+        long,
+        value_name = "NETNS",
+        requires = "run_estimation",
+        conflicts_with = "file"
+    )]
     pub netns: Vec<NetnsName>,
 
     /// What is too little to matter, in percent.
@@ -284,14 +289,16 @@ pub struct GuardArgs {
     /// The hotfix.
     pub name: Option<OsString>,
 
-    /// A switch `run_estimation` that is to be set back: the namespace's file, and the value.
-    #[arg(long, value_name = "FILE=VALUE")]
+    /// A switch `run_estimation` that is to be set back: the namespace's inode number, its file, and the value.
+    #[arg(long, value_name = "NETNS:FILE=VALUE")]
     pub switch: Vec<SwitchedFrom>,
 }
 
 /// What a namespace's switch is to be set back to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwitchedFrom {
+    /// Inode number of the namespace.
+    pub netns: u32,
     /// A file that stands for the namespace.
     pub namespace: PathBuf,
     /// What the switch was set to.
@@ -300,7 +307,8 @@ pub struct SwitchedFrom {
 
 impl fmt::Display for SwitchedFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.namespace.display(), self.value)
+        let namespace = self.namespace.display();
+        write!(f, "{}:{namespace}={}", self.netns, self.value)
     }
 }
 
@@ -308,10 +316,14 @@ impl FromStr for SwitchedFrom {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.rsplit_once('=');
-        let parsed = parts.and_then(|(file, value)| Some((file, value.parse().ok()?)));
-        let (file, value) = parsed.ok_or("it is not FILE=VALUE, as in /proc/1/ns/net=1")?;
+        let parsed = text.split_once(':').and_then(|(netns, rest)| {
+            let (file, value) = rest.rsplit_once('=')?;
+            Some((netns.parse().ok()?, file, value.parse().ok()?))
+        });
+        let (netns, file, value) =
+            parsed.ok_or("it is not NETNS:FILE=VALUE, as in 4026531840:/proc/1/ns/net=1")?;
         Ok(Self {
+            netns,
             namespace: file.into(),
             value,
         })

@@ -93,7 +93,10 @@ impl Node<'_> {
 fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
     let value = busiest.run_estimation.filter(|value| *value != 0)?;
     let enter = busiest.enter.as_ref()?;
-    let set = |value| format!("{enter}sysctl -w net.ipv4.vs.run_estimation={value}");
+    let set = |value| {
+        let command = format!("sysctl -w net.ipv4.vs.run_estimation={value}");
+        inside(enter, busiest.netns, command)
+    };
     Some(Mitigation {
         name: "run_estimation",
         does: format!(
@@ -108,6 +111,19 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
             .into(),
         undo: set(value),
     })
+}
+
+/// A command for a shell that runs another in a namespace. The file that stands for it is opened once, and what was opened
+/// has to be the namespace that is meant: by the time somebody types this, a process may have ended or gone elsewhere, its
+/// number may be another's, and a name may have been given anew.
+fn inside(file: &str, netns: u32, command: String) -> String {
+    if file.is_empty() {
+        return command;
+    }
+    format!(
+        "(exec 9< {file} && [ \"$(readlink /proc/self/fd/9)\" = \"net:[{netns}]\" ] && \
+         nsenter --net=/proc/self/fd/9 {command})"
+    )
 }
 
 fn hotfix() -> Mitigation {

@@ -165,8 +165,8 @@ pub struct Namespace {
     /// Its services were told in pieces, and some may have been left out between them.
     #[serde(skip)]
     pub pieces: bool,
-    /// How to run a command there: nothing in the root namespace, else a command that ends in a space. `None`
-    /// where nobody can enter.
+    /// The file that stands for it: empty for the root namespace, where nothing is to be entered. `None` where nobody
+    /// can enter.
     #[serde(skip)]
     pub enter: Option<String>,
 }

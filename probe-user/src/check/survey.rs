@@ -9,7 +9,7 @@ use super::{
 use crate::{
     kernel::{
         estimation::{self, Kind},
-        inhabitants::Inhabitants,
+        inhabitants::{self, Inhabitants},
         netns,
         printable::is_plain,
         services::{self, Counted},
@@ -82,10 +82,10 @@ impl Survey<'_> {
             return Some(Counted::default());
         }
         let process = self.inhabitants.process(netns);
-        let counted = process.and_then(|pid| services::of_process(self.root, pid).ok());
+        let counted = process.and_then(|pid| services::of_process(self.root, pid, netns).ok());
         counted.or_else(|| {
             let name = self.inhabitants.ip_netns_name(netns)?;
-            services::of_name(self.root, name).ok()
+            services::of_name(self.root, name, netns).ok()
         })
     }
 
@@ -101,11 +101,13 @@ impl Survey<'_> {
         }
         // The name ends up in a command.
         let name = self.inhabitants.ip_netns_name(netns);
-        let file = match name.filter(|name| is_plain(name)) {
-            Some(name) => format!("/run/netns/{name}"),
-            None => format!("/proc/{}/ns/net", self.inhabitants.process(netns)?),
-        };
-        Some(format!("nsenter --net={file} "))
+        if let Some(name) = name.filter(|name| is_plain(name)) {
+            return Some(format!("/run/netns/{name}"));
+        }
+        let pid = self.inhabitants.process(netns)?;
+        // It may have gone elsewhere since.
+        let lives_there = inhabitants::lives_in(self.root, pid, netns);
+        lives_there.then(|| format!("/proc/{pid}/ns/net"))
     }
 }
 

@@ -158,7 +158,7 @@ impl Change {
     /// After the last call: the journal is brought up to date and the guard let go, unless it has to finish what
     /// could not be.
     pub fn end(self, ending: &Ending) {
-        if matches!(ending, Ending::LeftToGuard(_)) {
+        if ending.is_left() {
             return;
         }
         if let Some(name) = &self.name {

@@ -4,7 +4,6 @@ use std::{
     cell::Cell,
     collections::BTreeSet,
     io::{self, Write as _},
-    os::fd::OwnedFd,
     path::PathBuf,
     sync::{
         Arc,
@@ -17,10 +16,11 @@ use std::{
 use nix::errno::Errno;
 use signal_hook::{consts::SIGTSTP, flag};
 
+mod heir;
+
 use super::{
     guard::Guard,
     kernel_log::KernelLog,
-    left_behind,
     reason::{self, Messages, Reasons},
     signals,
     stalled::{self, Stalled, Towards},
@@ -84,8 +84,10 @@ pub struct Drive {
     stop: Arc<AtomicBool>,
     /// Somebody waits for it, and reads what it tells.
     is_attended: bool,
-    /// The guard's process, and what every call into the kernel gets a copy of; the guard itself has none.
-    guarded: Option<(u32, OwnedFd)>,
+    /// The guard, which every call into the kernel holds a line to; the guard itself has none.
+    guarded: Option<Guard>,
+    /// What was said last of a guard that is lost.
+    said_of_guard: String,
     began: Instant,
     steps: Vec<Step>,
     messages: Option<Messages>,
@@ -118,10 +120,10 @@ impl Drive {
     ///
     /// # Errors
     ///
-    /// When the way to it cannot be duplicated.
+    /// When it is gone, and no other can be posted.
     pub fn guarded_by(&mut self, guard: &Guard) -> io::Result<()> {
-        self.guarded = Some((guard.pid(), guard.lifeline()?));
-        Ok(())
+        self.guarded = Some(guard.clone());
+        self.heir().map(|_| ()).map_err(io::Error::other)
     }
 
     /// For the guard: nobody waits for it, so it waits for whatever the kernel waits for.
@@ -137,6 +139,7 @@ impl Drive {
             stop: Arc::new(AtomicBool::new(false)),
             is_attended: false,
             guarded: None,
+            said_of_guard: String::new(),
             began: Instant::now(),
             steps: Vec::new(),
             messages: None,
@@ -174,7 +177,7 @@ impl Drive {
     ///
     /// When no process can be made for it.
     pub fn ask(&mut self, kind: StepKind, module: &[u8]) -> io::Result<()> {
-        let lifeline = self.guarded.as_ref().map(|(_, line)| line.try_clone());
+        let lifeline = self.guarded.as_ref().map(Guard::lifeline);
         let step = Step::begin(&self.root, kind, &self.name, module, lifeline.transpose()?)?;
         self.steps.push(step);
         Ok(())
@@ -200,6 +203,7 @@ impl Drive {
             None => sleep(wait),
         }
         self.log.read();
+        self.look_at_guard(false);
         let Some(witness) = &mut self.witness else {
             return Ok(());
         };
@@ -233,6 +237,15 @@ impl Drive {
         !self.steps.is_empty()
     }
 
+    /// The processes that wait for the kernel's answer: looked at now, for one may have ended since.
+    fn still_asking(&mut self) -> Vec<u32> {
+        let open = self.steps.iter_mut().filter_map(|step| {
+            let is_open = matches!(step.answer(), Ok(None));
+            is_open.then(|| step.pid())
+        });
+        open.collect()
+    }
+
     /// Goes the way that was asked for to its end, or back.
     ///
     /// # Errors
@@ -263,7 +276,7 @@ impl Drive {
                 }
                 Next::Arrived => break Ended::Arrived,
                 Next::BackAgain => break Ended::BackAgain,
-                Next::Stuck => break Ended::Stuck(self.steps.iter().map(Step::pid).collect()),
+                Next::Stuck => break Ended::Stuck(self.still_asking()),
             }
             if self.is_attended && headed.elapsed() > PATIENCE && seen == Seen::Moving {
                 self.tell_stalled(transition.heading());
@@ -305,31 +318,11 @@ impl Drive {
         }
     }
 
-    /// Has the probes end later and elsewhere, where the kernel does not yield: whoever ends them waits for every CPU,
-    /// and so would this process at its end.
-    pub fn leave_probes_behind(&mut self) {
-        // The guard must not take those who stay behind for us.
-        self.guarded = None;
-        let patch = livepatch::folder(&self.root, &self.name);
-        let asking = self.steps.iter().map(Step::pid);
-        let mut files: Vec<PathBuf> = asking.map(|pid| format!("/proc/{pid}").into()).collect();
-        files.push(patch);
-        if self.witness.is_some() {
-            left_behind::until_gone(&files);
-        }
-    }
-
     /// Each estimator that is waited for, and whether it ran since; nothing without probes.
     pub fn ran_since(&self, since_ns: u64) -> Option<Vec<(u32, Ran)>> {
         let mut estimators = self.witness.as_ref()?.since(since_ns);
         estimators.retain(|(netns, _)| !self.dead_before.contains(netns));
         Some(estimators)
-    }
-
-    /// The process of the guard; for the guard itself, its own.
-    pub fn guard_pid(&self) -> u32 {
-        let guard = self.guarded.as_ref().map(|(pid, _)| *pid);
-        guard.unwrap_or_else(std::process::id)
     }
 
     /// The tasks that kept the transition when it was turned back.

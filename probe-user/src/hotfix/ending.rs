@@ -16,17 +16,26 @@ pub enum Ending {
     HalfDone(String),
     /// The kernel has not let go yet; the guard finishes when it does.
     LeftToGuard(String),
+    /// The kernel has not let go yet, and no guard is there to finish.
+    LeftAlone(String),
 }
 
 impl Ending {
     /// An error amid a change leaves the node half way.
-    pub fn of(ended: anyhow::Result<Self>, name: &Name) -> Self {
+    pub fn of(ended: anyhow::Result<Self>, drive: &mut Drive) -> Self {
         ended.unwrap_or_else(|error| {
-            Self::LeftToGuard(format!(
-                "{name} was left half way ({error:#}), and a process that outlives this one takes it back: see \
-                 `ipvs-latency hotfix status`"
-            ))
+            let what = format!("{} was left half way ({error:#})", drive.name);
+            drive.left(&what, |pid| {
+                format!(
+                    "Process {pid} outlives this one and takes it back: see `ipvs-latency hotfix status`"
+                )
+            })
         })
+    }
+
+    /// The node is left half way, and not for this process to finish: whoever holds probes must not wait for the kernel.
+    pub fn is_left(&self) -> bool {
+        matches!(self, Self::LeftToGuard(_) | Self::LeftAlone(_))
     }
 
     /// Tells what went wrong, with what the kernel wrote to its log.
@@ -44,7 +53,8 @@ impl Ending {
             | Self::GivenBack(text)
             | Self::Refused(text)
             | Self::HalfDone(text)
-            | Self::LeftToGuard(text) => text,
+            | Self::LeftToGuard(text)
+            | Self::LeftAlone(text) => text,
         }
     }
 
@@ -54,7 +64,7 @@ impl Ending {
             Self::Done(_) => "done",
             Self::GivenBack(_) => "given_back",
             Self::Refused(_) => "refused",
-            Self::HalfDone(_) => "half_done",
+            Self::HalfDone(_) | Self::LeftAlone(_) => "half_done",
             Self::LeftToGuard(_) => "left_to_guard",
         }
     }
@@ -65,7 +75,7 @@ impl Ending {
             Self::Done(_) => 0,
             Self::GivenBack(_) => 1,
             Self::Refused(_) => 2,
-            Self::HalfDone(_) | Self::LeftToGuard(_) => 3,
+            Self::HalfDone(_) | Self::LeftToGuard(_) | Self::LeftAlone(_) => 3,
         }
     }
 }

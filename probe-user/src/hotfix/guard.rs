@@ -6,15 +6,18 @@
 //! call, the guard waits for that too, and finishes when the kernel lets go.
 
 use std::{
+    cell::RefCell,
+    ffi::OsString,
     fs::File,
-    io::{self, PipeWriter, Read as _, Write as _},
+    io::{self, PipeReader, PipeWriter, Read as _, Write as _},
     os::fd::OwnedFd,
     os::unix::process::CommandExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
+    rc::Rc,
     sync::{Arc, atomic::AtomicBool},
     thread::sleep,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use signal_hook::{
@@ -52,32 +55,79 @@ pub enum Guarded<'a> {
 }
 
 impl Guarded<'_> {
-    fn told_to(self, command: &mut Command) {
+    fn args(self) -> Vec<OsString> {
         match self {
-            Self::Hotfix(name) => {
-                command.arg("--").arg(name.as_os_str());
-            }
+            Self::Hotfix(name) => vec!["--".into(), name.as_os_str().to_owned()],
             Self::Switches(switches) => {
                 let flag = |switch: &Switch| {
                     // Not by its name: that may soon stand for another namespace.
-                    let namespace = switch.held_as();
                     let from = SwitchedFrom {
-                        namespace,
+                        netns: switch.netns(),
+                        namespace: switch.held_as(),
                         value: switch.found,
                     };
-                    format!("--switch={from}")
+                    format!("--switch={from}").into()
                 };
-                command.args(switches.iter().map(flag));
+                switches.iter().map(flag).collect()
+            }
+        }
+    }
+
+    /// What a person does where no guard is there.
+    fn by_hand(self) -> String {
+        match self {
+            Self::Hotfix(name) => {
+                format!("once the kernel lets go, type `ipvs-latency hotfix unload {}`", name.typed())
+            }
+            Self::Switches(switches) => {
+                let one =
+                    |switch: &Switch| format!("to {} in netns {}", switch.found, switch.netns());
+                let all: Vec<String> = switches.iter().map(one).collect();
+                format!("set net.ipv4.vs.run_estimation {}", all.join(", "))
             }
         }
     }
 }
 
-/// The guard, as seen by the process that it watches.
+/// How a guard is started.
 #[derive(Debug)]
-pub struct Guard {
+struct Orders {
+    program: PathBuf,
+    args: Vec<OsString>,
+    by_hand: String,
+    /// Handed on to each that is posted.
+    lock: Option<File>,
+}
+
+/// What a look at the guard found.
+#[derive(Debug)]
+pub enum Looked {
+    /// It is there.
+    There,
+    /// It was not, and another is now: a sentence.
+    Replaced(String),
+    /// No guard is there, for the reason given.
+    Missing(String),
+    /// It was let go: there is nothing to guard any more.
+    Dismissed,
+}
+
+/// The guard, as seen by the process that it watches. Clones share it, and one that takes its place.
+#[derive(Debug, Clone)]
+pub struct Guard(Rc<RefCell<Post>>);
+
+/// The place of a guard, and who is there.
+#[derive(Debug)]
+struct Post {
+    orders: Orders,
     child: Child,
     lifeline: PipeWriter,
+    /// Kept, so that the next guard waits for the very calls that the lost one waited for.
+    reader: PipeReader,
+    is_dismissed: bool,
+    /// When one was started last, and what came of it.
+    tried: Instant,
+    failed: Option<String>,
 }
 
 impl Guard {
@@ -92,38 +142,30 @@ impl Guard {
         guarded: Guarded<'_>,
         lock: Option<&Lock>,
     ) -> io::Result<Self> {
+        let mut args: Vec<OsString> = vec!["--root".into(), root.into()];
+        args.extend(["--state-dir".into(), state_dir.into()]);
+        args.extend(["hotfix".into(), "guard".into()]);
+        args.extend(guarded.args());
+        Self::of(Orders {
+            program: "/proc/self/exe".into(),
+            args,
+            by_hand: guarded.by_hand(),
+            lock: lock.map(Lock::to_hand_on).transpose()?,
+        })
+    }
+
+    fn of(orders: Orders) -> io::Result<Self> {
         let (reader, lifeline) = io::pipe()?;
-        let (mut ready, stdout) = io::pipe()?;
-        let lock = match lock {
-            Some(lock) => Stdio::from(lock.to_hand_on()?),
-            None => Stdio::null(),
-        };
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg("--root")
-            .arg(root)
-            .arg("--state-dir")
-            .arg(state_dir)
-            .args(["hotfix", "guard"]);
-        guarded.told_to(&mut command);
-        let child = command
-            .stdin(reader)
-            .stdout(stdout)
-            .stderr(lock)
-            // Neither Ctrl-C nor the end of a terminal is for it.
-            .process_group(0)
-            .spawn()?;
-        // Its own end of the pipe would keep us waiting for the word of one that is dead.
-        drop(command);
-        let mut guard = Self { child, lifeline };
-        let mut word = [0];
-        match ready.read(&mut word)? {
-            0 => {
-                let status = guard.child.wait()?;
-                Err(io::Error::other(format!("it ended at once ({status})")))
-            }
-            _ => Ok(guard),
-        }
+        let child = orders.start(&reader)?;
+        Ok(Self(Rc::new(RefCell::new(Post {
+            orders,
+            child,
+            lifeline,
+            reader,
+            is_dismissed: false,
+            tried: Instant::now(),
+            failed: None,
+        }))))
     }
 
     /// What each call into the kernel has to hold for as long as it lasts.
@@ -132,19 +174,104 @@ impl Guard {
     ///
     /// When it cannot be duplicated.
     pub fn lifeline(&self) -> io::Result<OwnedFd> {
-        Ok(self.lifeline.try_clone()?.into())
+        Ok(self.0.borrow().lifeline.try_clone()?.into())
     }
 
-    /// Its process.
+    /// Looks whether it is there, and posts another where it is not: at once where the answer is told to a person, else
+    /// once a second at most.
+    pub fn look(&self, at_once: bool) -> Looked {
+        self.0.borrow_mut().look(at_once)
+    }
+
+    /// Whether it ended without being let go.
+    pub fn is_lost(&self) -> bool {
+        let mut post = self.0.borrow_mut();
+        !post.is_dismissed && !matches!(post.child.try_wait(), Ok(None))
+    }
+
+    /// Its process, as of the last look.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.0.borrow().child.id()
+    }
+
+    /// What a person does where no guard is there: a clause.
+    pub fn by_hand(&self) -> String {
+        self.0.borrow().orders.by_hand.clone()
     }
 
     /// Lets it go: there is nothing that it would have to take back.
-    pub fn dismiss(mut self) {
+    pub fn dismiss(self) {
+        let mut post = self.0.borrow_mut();
+        post.is_dismissed = true;
         // One that is gone already needs no word.
-        if self.lifeline.write_all(&[DISMISSED]).is_ok() {
-            let _ = self.child.wait();
+        if post.lifeline.write_all(&[DISMISSED]).is_ok() {
+            let _ = post.child.wait();
+        }
+    }
+}
+
+impl Orders {
+    /// Starts a guard at the end of that pipe, and waits until it is up.
+    fn start(&self, reader: &PipeReader) -> io::Result<Child> {
+        let (mut ready, stdout) = io::pipe()?;
+        let lock = match &self.lock {
+            Some(lock) => Stdio::from(lock.try_clone()?),
+            None => Stdio::null(),
+        };
+        let mut command = Command::new(&self.program);
+        let mut child = command
+            .args(&self.args)
+            .stdin(reader.try_clone()?)
+            .stdout(stdout)
+            .stderr(lock)
+            // Neither Ctrl-C nor the end of a terminal is for it.
+            .process_group(0)
+            .spawn()?;
+        // Its own end of the pipe would keep us waiting for the word of one that is dead.
+        drop(command);
+        let mut word = [0];
+        match ready.read(&mut word)? {
+            0 => {
+                let status = child.wait()?;
+                Err(io::Error::other(format!("it ended at once ({status})")))
+            }
+            _ => Ok(child),
+        }
+    }
+}
+
+impl Post {
+    fn look(&mut self, at_once: bool) -> Looked {
+        if self.is_dismissed {
+            return Looked::Dismissed;
+        }
+        // Not by its number, which may be another process's by now: by what the kernel says of our child.
+        let ended = match self.child.try_wait() {
+            Ok(None) => return Looked::There,
+            Ok(Some(status)) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        if let Some(failed) = &self.failed
+            && !at_once
+            && self.tried.elapsed() < BETWEEN_TRIES
+        {
+            return Looked::Missing(failed.clone());
+        }
+        let lost = self.child.id();
+        self.tried = Instant::now();
+        let lost = format!("process {lost}, which guards this change, ended ({ended})");
+        match self.orders.start(&self.reader) {
+            Ok(child) => {
+                self.child = child;
+                self.failed = None;
+                let pid = self.child.id();
+                Looked::Replaced(format!("{lost}; process {pid} guards it now"))
+            }
+            Err(error) => {
+                let failed = format!("{lost}, and no other can be started ({error})");
+                self.failed = Some(failed.clone());
+                Looked::Missing(failed)
+            }
         }
     }
 }
@@ -165,7 +292,7 @@ fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> 
     let messages = Messages::as_found(root);
     // Held open from here on: whoever lives there may go meanwhile.
     let switches = args.switch.iter();
-    let switches = switches.map(|from| Switch::of(root, &from.namespace, from.value));
+    let switches = switches.map(|from| Switch::of(root, &from.namespace, from.netns, from.value));
     let switches: Vec<Switch> = switches.collect::<io::Result<_>>()?;
     // Whom this is for may be dead already.
     let mut ready = io::stdout().lock();
@@ -232,20 +359,4 @@ fn try_once(drive: &mut Drive) -> anyhow::Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Here `/proc/self/exe` is the test's own program, which ends at once with such arguments.
-    #[test]
-    fn a_guard_that_does_not_come_up_is_an_error_and_not_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let posted = Guard::post(
-            folder.path(),
-            folder.path(),
-            Guarded::Hotfix(&"x".into()),
-            None,
-        );
-        let error = posted.unwrap_err().to_string();
-        assert!(error.starts_with("it ended at once"), "{error}");
-    }
-}
+pub mod tests;

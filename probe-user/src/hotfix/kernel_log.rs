@@ -1,5 +1,7 @@
 //! What the kernel writes to its log from a moment on (`Documentation/ABI/testing/dev-kmsg` of Linux 6.1).
 
+mod complaint;
+
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom},
@@ -8,6 +10,8 @@ use std::{
 };
 
 use nix::fcntl::OFlag;
+
+use complaint::is_complaint;
 
 /// No record is longer (`CONSOLE_EXT_LOG_MAX`, `kernel/printk/printk.c`).
 const RECORD: usize = 8_192;
@@ -54,16 +58,24 @@ impl KernelLog {
                     self.trouble = Some("(older lines were overwritten)".into());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    self.trouble = Some(format!("(/dev/kmsg cannot be read: {error})"));
+                    return;
+                }
                 Ok(_) | Err(_) => return,
             }
         }
     }
 
-    fn keep(&mut self, line: Option<String>) {
-        if self.complaint.is_none() {
-            self.complaint = line.clone().filter(|line| is_complaint(line));
+    fn keep(&mut self, message: Option<Message>) {
+        // What a process wrote is nothing that the kernel says.
+        let Some(message) = message.filter(|message| message.is_kernels) else {
+            return;
+        };
+        if self.complaint.is_none() && message.is_whole && is_complaint(&message.text) {
+            self.complaint = Some(message.text.clone());
         }
-        self.lines.extend(line);
+        self.lines.push(message.text);
         if self.lines.len() > MOST {
             self.lines.drain(..MOST / 2);
             self.trouble = Some("(older lines are left out)".into());
@@ -86,68 +98,34 @@ impl KernelLog {
     }
 }
 
-/// Words of a line by which the kernel says that something went wrong in it (`lib/bug.c`, `kernel/panic.c`,
-/// `arch/x86/mm/fault.c`, `kernel/watchdog.c`, `kernel/rcu/tree_stall.h` of Linux 6.1).
-const COMPLAINTS: [&str; 8] = [
-    "WARNING: CPU:",
-    "kernel BUG at",
-    "BUG: ",
-    "Oops: ",
-    // Not that of a program, which is `general protection fault ip:`.
-    "general protection fault,",
-    "general protection fault:",
-    "detected stalls on CPUs",
-    "self-detected stall on CPU",
-];
-
-fn is_complaint(line: &str) -> bool {
-    COMPLAINTS.iter().any(|words| line.contains(words))
+/// The text of a record that the kernel wrote: `prefix,fields;text`, and lines that begin with a space for its dictionary.
+///
+/// The prefix is facility and level (`facility << 3 | level`). A process that writes to `/dev/kmsg` gets a facility of
+/// users: it cannot name 0, which is the kernel's (`devkmsg_write`, `kernel/printk/printk.c` of Linux 6.1). Bytes that
+/// are no printable ASCII are escaped by the kernel, line ends included.
+fn message(record: &[u8]) -> Option<Message> {
+    let record = String::from_utf8_lossy(record);
+    let (fields, rest) = record.split_once(';')?;
+    let mut fields = fields.split(',');
+    let priority: u32 = fields.next()?.parse().ok()?;
+    // `-`, or `c` and `+` for what goes on with a line that began elsewhere.
+    let is_whole = fields.nth(2) == Some("-");
+    Some(Message {
+        is_kernels: priority >> 3 == 0,
+        is_whole,
+        text: rest.lines().next().unwrap_or_default().to_owned(),
+    })
 }
 
-/// The text of a record: `prefix,fields;text`, and lines that begin with a space for its dictionary.
-fn message(record: &[u8]) -> Option<String> {
-    let record = String::from_utf8_lossy(record);
-    let (_, rest) = record.split_once(';')?;
-    Some(rest.lines().next().unwrap_or_default().to_owned())
+/// What a record says.
+#[derive(Debug, PartialEq, Eq)]
+struct Message {
+    /// The kernel wrote it, and no process.
+    is_kernels: bool,
+    /// It is the beginning of a line.
+    is_whole: bool,
+    text: String,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_is_told_by_its_text() {
-        let record = b"6,339,5140900,-;livepatch: enabling patch 'a'; now\n SUBSYSTEM=pci\n";
-        assert_eq!(
-            message(record).as_deref(),
-            Some("livepatch: enabling patch 'a'; now")
-        );
-        assert_eq!(message(b"no record"), None);
-    }
-
-    #[test]
-    fn what_the_kernel_complains_of_is_told_from_what_it_tells() {
-        for line in [
-            "livepatch: enabling patch 'est_slow'",
-            "est_slow: loading out-of-tree module taints kernel.",
-        ] {
-            assert!(!is_complaint(line), "{line}");
-        }
-        for line in [
-            "BUG: unable to handle page fault for address: ffffffffc0a51000",
-            "WARNING: CPU: 0 PID: 12 at kernel/livepatch/core.c:1234 klp_x+0x1/0x2",
-            "Oops: 0010 [#1] PREEMPT SMP NOPTI",
-            "watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [hold_spin:97]",
-        ] {
-            assert!(is_complaint(line), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_log_that_is_not_there_is_told_and_no_error() {
-        let mut log = KernelLog::from_now(Path::new("/nowhere"));
-        log.read();
-        assert!(log.lines().is_empty());
-        assert!(log.trouble().unwrap().contains("/dev/kmsg"));
-    }
-}
+pub mod tests;

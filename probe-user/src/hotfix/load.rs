@@ -102,11 +102,11 @@ fn carry_out(
         Ok(Some(ending)) => Ok(ending),
         Err(error) => Err(error),
     };
-    let ending = Ending::of(ended, &drive.name);
+    let ending = Ending::of(ended, &mut drive);
     change.end(&ending);
     ending.tell(&mut drive);
     report.take_log(&mut drive);
-    if matches!(ending, Ending::LeftToGuard(_)) {
+    if ending.is_left() {
         drive.leave_probes_behind();
     }
     Ok(ending)
@@ -197,7 +197,7 @@ pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<End
             };
             Some(unload::without_others(drive, ending))
         }
-        Ended::Stuck(waiting) => Some(Ending::LeftToGuard(unload::stuck(drive, &waiting))),
+        Ended::Stuck(waiting) => Some(unload::stuck(drive, &waiting)),
     })
 }
 

@@ -15,7 +15,7 @@ const CONTROLS: [&str; 2] = [
 
 const SOURCE: &str = "kernel/livepatch/transition.c";
 
-/// What begins each such line.
+/// What begins each such line, after the name of the subsystem.
 const LINE: &str = "klp_try_switch_task: ";
 
 /// The kernel's messages about tasks, switched on. Dropping it puts them back as they were.
@@ -102,17 +102,10 @@ fn lines_on(control: &str) -> Option<Vec<u32>> {
 pub struct Reasons(BTreeMap<u32, String>);
 
 impl Reasons {
-    /// Finds them among lines of the kernel's log: `klp_try_switch_task: COMM:PID is running`.
+    /// Finds them among lines of the kernel's log: `livepatch: klp_try_switch_task: COMM:PID is running`.
     pub fn parse(lines: &[String]) -> Self {
-        let told = lines.iter().filter_map(|line| {
-            let (_, said) = line.split_once(LINE)?;
-            let (at, why) = [" is ", " has "]
-                .iter()
-                .find_map(|verb| Some((said.rfind(verb)?, said.get(said.rfind(verb)? + 1..)?)))?;
-            let (_, tid) = said.get(..at)?.rsplit_once(':')?;
-            Some((tid.parse().ok()?, why.to_owned()))
-        });
-        Self(told.collect())
+        let told = lines.iter().filter_map(|line| reason(said(line)?));
+        Self(told.map(|(tid, why)| (tid, why.to_owned())).collect())
     }
 
     /// That of a task.
@@ -126,9 +119,53 @@ impl Reasons {
     }
 }
 
+/// What such a line says; `None` for any other. Who switched the messages on may have asked for more of them:
+/// `[12] livepatch:klp_try_switch_task:359: livepatch: klp_try_switch_task: ...`.
+fn said(line: &str) -> Option<&str> {
+    let (before, said) = line.split_once(LINE)?;
+    let before = before.strip_suffix("livepatch: ")?;
+    let in_brackets = |rest: &str| {
+        Some(
+            rest.split_once("] ")?
+                .0
+                .bytes()
+                .all(|byte| byte.is_ascii_digit()),
+        )
+    };
+    let context = before.strip_prefix("<intr> ").or_else(|| {
+        let rest = before.strip_prefix('[')?;
+        in_brackets(rest)?
+            .then(|| rest.split_once("] "))?
+            .map(|(_, rest)| rest)
+    });
+    let place = context.unwrap_or(before);
+    let is_place = |word: &str| {
+        matches!(
+            word,
+            "" | "livepatch" | "transition" | "klp_try_switch_task" | " "
+        ) || word.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    place.split(':').all(is_place).then_some(said)
+}
+
+/// The task, and the reason: `COMM:PID is running`, `COMM:PID has an unreliable stack` and `COMM:PID is sleeping on function
+/// NAME`. What comes before the number may hold any of these words; what comes after it is the kernel's alone.
+fn reason(said: &str) -> Option<(u32, &str)> {
+    let why = |ending: &str| said.strip_suffix(ending).map(str::len);
+    let end = why(" is running").or_else(|| why(" has an unreliable stack"));
+    let end = end.or_else(|| {
+        let (task, function) = said.rsplit_once(" is sleeping on function ")?;
+        (!function.contains(' ')).then_some(task.len())
+    })?;
+    let (task, why) = said.split_at_checked(end)?;
+    let (_, tid) = task.rsplit_once(':')?;
+    let is_number = tid.bytes().all(|byte| byte.is_ascii_digit());
+    Some((tid.parse().ok().filter(|_| is_number)?, why.trim_start()))
+}
+
 /// Whether a line of the log is there only because these messages were switched on.
 pub fn is_ours(line: &str) -> bool {
-    line.contains(LINE)
+    said(line).is_some()
 }
 
 #[cfg(test)]
@@ -174,5 +211,57 @@ kernel/livepatch/transition.c:363 [transition]klp_try_switch_task =pmf \"%s: x\\
         assert_eq!(reasons.of_idle_cpu(), Some("is running"));
         assert_eq!(reasons.of(8), None);
         assert!(is_ours(&lines[0]) && !is_ours(&lines[3]));
+    }
+
+    #[test]
+    fn no_name_of_a_task_passes_for_the_kernels_words() {
+        let names = [
+            "a:1 is running",
+            "x:1 is y",
+            ":1 has an unrel",
+            " is sleeping on",
+            "7:8 is b:9",
+            ":",
+            "",
+            "livepatch: klp_",
+        ];
+        for name in names {
+            for why in [
+                "is running",
+                "has an unreliable stack",
+                "is sleeping on function hold_nap",
+            ] {
+                let line = format!("livepatch: klp_try_switch_task: {name}:77 {why}");
+                let reasons = Reasons::parse(&[line]);
+                assert_eq!(reasons.0.len(), 1, "{name}: {reasons:?}");
+                assert_eq!(reasons.of(77), Some(why), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_kernels_own_line_gives_a_reason() {
+        let more = "livepatch: klp_try_switch_task: a:7 is running";
+        for before in [
+            "",
+            "[12] ",
+            "<intr> ",
+            "livepatch:klp_try_switch_task:359: ",
+            "[3] klp_try_switch_task:359: ",
+        ] {
+            let reasons = Reasons::parse(&[format!("{before}{more}")]);
+            assert_eq!(reasons.of(7), Some("is running"), "{before}");
+        }
+        for line in [
+            "a driver: klp_try_switch_task: a:7 is running",
+            "a: livepatch: klp_try_switch_task: a:7 is running",
+            "klp_try_switch_task: a:7 is running",
+            "livepatch: klp_try_switch_task: a:7 is asleep",
+            "livepatch: klp_try_switch_task: a:+7 is running",
+            "livepatch: klp_try_switch_task: a is running",
+            "livepatch: klp_try_switch_task: a:7 is sleeping on function f g",
+        ] {
+            assert_eq!(Reasons::parse(&[line.to_owned()]).of(7), None, "{line}");
+        }
     }
 }

@@ -2,90 +2,98 @@
 
 use nix::errno::Errno;
 
-use super::module::Module;
+use super::module::{Layout, Module};
 
-/// A line of the kernel's log tells the cause, whatever the errno. The words are those of Linux 4.15 to 6.12
-/// (`kernel/livepatch/`, `kernel/module/`, `kernel/trace/ftrace.c`).
+/// A line of the kernel's log tells the cause, whatever the errno: one that begins so, where `{module}` is the module's own
+/// name, `{symbol}` one that it may name, and `{number}` a number. So neither another module's load nor a name that a task
+/// gave itself passes for it. The words are those of Linux 4.15 to 6.12 (`kernel/livepatch/`, `kernel/module/`,
+/// `kernel/trace/ftrace.c`, `security/lockdown/`).
 const BY_LINE: [(&str, &str); 17] = [
     (
-        "not found in symbol table",
+        "livepatch: symbol '{symbol}' not found in symbol table",
         "the function that it replaces is not in that object: it was made for another kernel, or names the wrong object",
     ),
     (
-        "unresolvable ambiguity for symbol",
+        "livepatch: unresolvable ambiguity for symbol '{symbol}' in object '",
         "the object has several functions of that name, and it does not say which: give its position (sympos)",
     ),
     (
-        "livepatch: symbol position",
+        "livepatch: symbol position {number} for symbol '{symbol}' in object '",
         "the object has not that many functions of that name: correct its position (sympos)",
     ),
     (
-        "failed to find location for function",
+        "livepatch: failed to find location for function '{symbol}'",
         "ftrace cannot redirect that function: it is inlined or not traced, so replace the function that calls it",
     ),
     (
-        "failed to register ftrace handler",
+        "livepatch: failed to register ftrace handler for function '{symbol}'",
         "ftrace is off (kernel.ftrace_enabled=0), or something else redirects that function already: a kprobe with a \
          post handler, or on kernels before 6.0 a BPF program at its entry; end that first",
     ),
     (
-        "is not marked as a livepatch module",
+        "livepatch: module {module} is not marked as a livepatch module",
         "it lacks the mark of a livepatch: add MODULE_INFO(livepatch, \"Y\") and build it again",
     ),
     (
-        "livepatch support is disabled",
+        "{module}: module is marked as livepatch module, but livepatch support is disabled",
         "this kernel was built without CONFIG_LIVEPATCH: boot one that has it",
     ),
     (
-        "is not compatible with the already installed livepatches",
+        "livepatch: Livepatch patch ({module}) is not compatible with the already installed livepatches",
         "it does not go together with a livepatch that is in force (klp_state): take that one back first",
     ),
     (
-        "section size must match",
+        "module {module}: .gnu.linkonce.this_module section size must match",
         "it was built for another kernel, whose struct module has another size: build it with the headers of this one",
     ),
     (
-        "version magic",
+        "{module}: version magic '",
         "it was built for another kernel: build it with the headers of this one",
     ),
     (
-        "disagrees about version of symbol",
+        "{module}: disagrees about version of symbol ",
         "it was built for another kernel (a symbol's version differs): build it with the headers of this one",
     ),
     (
-        "Unknown symbol",
+        "{module}: Unknown symbol ",
         "it uses a function or variable that this kernel does not give to modules: correct it, or load the module that has it",
     ),
     (
-        "unsigned module loading is restricted",
+        "Lockdown: ipvs-latency: unsigned module loading is restricted",
         "the kernel is locked down (Secure Boot) and takes signed modules alone: sign it with a key that this kernel knows",
     ),
     (
-        "unsigned module is rejected",
+        "Loading of unsigned module is rejected",
         "this kernel insists on signatures (module.sig_enforce), and it has none: sign it with a key that this kernel \
          knows",
     ),
     (
-        "module with unavailable key is rejected",
+        "Loading of module with unavailable key is rejected",
         "this kernel insists on signatures (module.sig_enforce), and does not know the key of this one: sign it with \
          one that is enrolled here (see /proc/keys)",
     ),
     (
-        "module with unsupported crypto is rejected",
+        "Loading of module with unsupported crypto is rejected",
         "this kernel insists on signatures (module.sig_enforce), and cannot read one of this kind: sign it with the \
          scripts/sign-file of this kernel's headers",
     ),
     (
-        "is blacklisted",
+        "Module {module} is blacklisted",
         "this node was booted not to load a module of that name (module_blacklist on the kernel's command line): boot \
          without that, or build it under another name",
     ),
 ];
 
+/// Words of the kernel about signatures name no module: they count where its answer is that of a signature.
+const UNNAMED: &str = "Loading of ";
+
 /// The cause, and what to do about it.
 pub fn cause(errno: Errno, log: &[String], module: &Module) -> String {
-    let line = |words: &str| log.iter().any(|line| line.contains(words));
-    if let Some((_, cause)) = BY_LINE.iter().find(|(words, _)| line(words)) {
+    let is_told = |form: &str| {
+        let may_be = !form.starts_with(UNNAMED) || errno == Errno::EKEYREJECTED;
+        may_be && log.iter().any(|line| is_of(line, form, module))
+    };
+    if let Some((_, cause)) = BY_LINE.iter().find(|(form, _)| is_told(form)) {
         return (*cause).to_owned();
     }
     match errno {
@@ -121,10 +129,43 @@ pub fn cause(errno: Errno, log: &[String], module: &Module) -> String {
     }
 }
 
+/// Whether a line begins with that form, and is about that module.
+fn is_of(line: &str, form: &str, module: &Module) -> bool {
+    follow(line, form, module).is_some()
+}
+
+fn follow(line: &str, form: &str, module: &Module) -> Option<()> {
+    let mut rest = line;
+    for (index, part) in form.split(['{', '}']).enumerate() {
+        // Words and what they are about take turns.
+        rest = match (index % 2, part) {
+            (1, "module") => rest.strip_prefix(module.name.as_deref()?)?,
+            (1, "number") => rest.trim_start_matches(|one: char| one.is_ascii_digit()),
+            (1, _) => {
+                let (symbol, _) = rest.split_once('\'')?;
+                rest.get(symbol.len()..)
+                    .filter(|_| may_name(module, symbol))?
+            }
+            (_, words) => rest.strip_prefix(words)?,
+        };
+    }
+    Some(())
+}
+
+/// Whether a module may be the one that names a symbol. What kpatch-build makes also names symbols that it only uses.
+fn may_name(module: &Module, symbol: &str) -> bool {
+    let mut replaced = module.replaces.iter();
+    let is_all = module.layout == Layout::Headers && !module.replaces.is_empty();
+    !is_all || replaced.any(|one| one.function == symbol)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hotfix::module::tests::sample;
+    use crate::hotfix::{
+        kernel_log::tests::{OF_TASKS, hostile_names},
+        module::tests::sample,
+    };
 
     /// Errno, the lines of the log, and words of the cause.
     type Case<'a> = (Errno, &'a [&'a str], &'a str);
@@ -143,75 +184,81 @@ mod tests {
         are_told(&[
             (
                 Errno::EINVAL,
-                &["livepatch: symbol 'f' not found in symbol table"],
+                &["livepatch: symbol 'estimation_timer' not found in symbol table"],
                 "wrong object",
             ),
             (
                 Errno::EINVAL,
-                &["livepatch: symbol position 2 for symbol 'f' in object 'ip_vs' not found"],
+                &[
+                    "livepatch: symbol position 2 for symbol 'estimation_timer' in object 'ip_vs' not found",
+                ],
                 "sympos",
             ),
             (
                 Errno::EINVAL,
-                &["livepatch: unresolvable ambiguity for symbol 'f' in object 'ip_vs'"],
+                &[
+                    "livepatch: unresolvable ambiguity for symbol 'estimation_timer' in object 'ip_vs'",
+                ],
                 "several",
             ),
             (
                 Errno::EINVAL,
                 &[
                     "livepatch: enabling patch 'x'",
-                    "livepatch: failed to find location for function 'f'",
+                    "livepatch: failed to find location for function 'estimation_timer'",
                     "livepatch: 'x': unpatching complete",
                 ],
                 "inlined",
             ),
             (
                 Errno::EINVAL,
-                &["livepatch: module x is not marked as a livepatch module"],
+                &["livepatch: module made is not marked as a livepatch module"],
                 "MODULE_INFO",
             ),
             (
                 Errno::EBUSY,
-                &["livepatch: failed to register ftrace handler for function 'f' (-16)"],
+                &[
+                    "livepatch: failed to register ftrace handler for function 'estimation_timer' (-16)",
+                ],
                 "post handler",
             ),
             (Errno::EBUSY, &[], "transition"),
             (Errno::EEXIST, &[], "loaded already"),
             (
                 Errno::EPERM,
-                &["Module x is blacklisted"],
+                &["Module made is blacklisted"],
                 "module_blacklist",
             ),
             (Errno::EPERM, &[], "modules_disabled"),
             (
                 Errno::ENOEXEC,
-                &["x: version magic 'A' should be 'B'"],
+                &["made: version magic 'A' should be 'B'"],
                 "headers of this one",
             ),
             (
                 Errno::ENOEXEC,
                 &[
-                    "module x: .gnu.linkonce.this_module section size must match the kernel's built struct module size at run time",
+                    "module made: .gnu.linkonce.this_module section size must match the kernel's built struct module size at run time",
                 ],
                 "another size",
             ),
             (
                 Errno::ENOEXEC,
-                &["x: disagrees about version of symbol module_layout"],
+                &["made: disagrees about version of symbol module_layout"],
                 "version differs",
             ),
             // A symbol's version that differs is told by both lines.
             (
                 Errno::EINVAL,
                 &[
-                    "x: disagrees about version of symbol mod_timer",
-                    "x: Unknown symbol mod_timer (err -22)",
+                    "made: disagrees about version of symbol mod_timer",
+                    "made: Unknown symbol mod_timer (err -22)",
                 ],
                 "version differs",
             ),
             (
                 Errno::ENOENT,
-                &["x: Unknown symbol s (err -2)"],
+                &["made: Unknown symbol s (err -2)"],
                 "give to modules",
             ),
         ]);
@@ -239,7 +286,7 @@ mod tests {
             (Errno::ENOKEY, &[], "enrolled"),
             (
                 Errno::EPERM,
-                &["Lockdown: insmod: unsigned module loading is restricted"],
+                &["Lockdown: ipvs-latency: unsigned module loading is restricted"],
                 "Secure Boot",
             ),
             (Errno::EBADMSG, &[], "damaged"),
@@ -260,16 +307,57 @@ mod tests {
         are_told(&[
             (
                 Errno::ENOEXEC,
-                &["x: module is marked as livepatch module, but livepatch support is disabled"],
+                &["made: module is marked as livepatch module, but livepatch support is disabled"],
                 "CONFIG_LIVEPATCH",
             ),
             (
                 Errno::EINVAL,
                 &[
-                    "livepatch: Livepatch patch (x) is not compatible with the already installed livepatches.",
+                    "livepatch: Livepatch patch (made) is not compatible with the already installed livepatches.",
                 ],
                 "klp_state",
             ),
         ]);
+    }
+
+    /// Of each cause, the line with another module's name, or with a symbol of another's.
+    #[test]
+    fn a_line_about_another_module_is_no_cause() {
+        for (form, expected) in BY_LINE {
+            let filled = |module: &str, symbol: &str| {
+                let line = form.replace("{module}", module).replace("{symbol}", symbol);
+                line.replace("{number}", "2")
+            };
+            let told = |line: String| cause(Errno::EKEYREJECTED, &[line], &sample());
+            assert_eq!(told(filled("made", "estimation_timer")), expected, "{form}");
+            if form.contains('{') {
+                assert_ne!(told(filled("made2", "other")), expected, "{form}");
+                assert_ne!(told(filled("other", "other")), expected, "{form}");
+            }
+            let line = format!("other: {}", filled("made", "estimation_timer"));
+            assert_ne!(told(line), expected, "{form}: not at the beginning");
+        }
+        let lines = ["Loading of unsigned module is rejected".to_owned()];
+        let told = cause(Errno::EINVAL, &lines, &sample());
+        assert!(!told.contains("it has none"), "{told}");
+    }
+
+    #[test]
+    fn a_name_of_a_task_is_no_cause() {
+        let lines = BY_LINE.map(|(form, _)| {
+            let line = form.replace("{module}", "made");
+            line.replace("{symbol}", "estimation_timer")
+                .replace("{number}", "2")
+        });
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        for name in hostile_names(&lines) {
+            for form in OF_TASKS {
+                let line = form.replace('%', &name);
+                for errno in [Errno::EKEYREJECTED, Errno::EINVAL] {
+                    let told = cause(errno, std::slice::from_ref(&line), &sample());
+                    assert_eq!(told, cause(errno, &[], &sample()), "{line}");
+                }
+            }
+        }
     }
 }

@@ -225,6 +225,7 @@ mod tests {
             (Err(anyhow::anyhow!("so")), "refused", 2),
             (Ok(Ending::HalfDone(text())), "half_done", 3),
             (Ok(Ending::LeftToGuard(text())), "left_to_guard", 3),
+            (Ok(Ending::LeftAlone(text())), "half_done", 3),
             (Ok(Ending::Done(text())), "done", 0),
         ] {
             let report = report(ended);

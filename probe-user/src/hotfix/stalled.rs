@@ -110,12 +110,12 @@ fn running_on(stat: &str) -> Option<u32> {
     (*fields.first()? == "R").then(|| fields.get(PROCESSOR)?.parse().ok())?
 }
 
-/// `[<0>] msleep+0x2d/0x40`: the functions alone.
+/// `[<0>] msleep+0x2d/0x40`: the functions alone, as fit for a terminal, for a module names its own as it likes.
 fn stack(text: &str) -> Vec<String> {
     let functions = text.lines().filter_map(|line| {
         let (_, place) = line.split_once("] ")?;
         let name = place.split(['+', ' ']).next()?;
-        Some(name.to_owned())
+        Some(printable(name))
     });
     functions.take(FRAMES).collect()
 }

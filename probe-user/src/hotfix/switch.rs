@@ -3,12 +3,14 @@
 use std::{
     fs::{self, File},
     io,
-    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     process, thread,
 };
 
 use nix::sched::{CloneFlags, setns};
+
+use crate::kernel::netns;
 
 /// The switch of one namespace, which is held on to until this is dropped.
 #[derive(Debug)]
@@ -17,18 +19,21 @@ pub struct Switch {
     pub namespace: PathBuf,
     /// What it was set to when it was found.
     pub found: i32,
+    /// Inode number of the namespace: of what was opened, and so for as long as this is there.
+    netns: u32,
     opened: File,
     file: PathBuf,
 }
 
 impl Switch {
-    /// Finds it.
+    /// Finds that of the namespace with this inode number, behind a file that stands for it.
     ///
     /// # Errors
     ///
-    /// When the namespace cannot be entered, which needs `CAP_SYS_ADMIN`, or the kernel has no such switch.
-    pub fn find(root: &Path, namespace: &Path) -> io::Result<Self> {
-        let mut switch = Self::of(root, namespace, 0)?;
+    /// When the file stands for another namespace by now, when that cannot be entered, which needs `CAP_SYS_ADMIN`, or
+    /// when the kernel has no such switch.
+    pub fn find(root: &Path, namespace: &Path, netns: u32) -> io::Result<Self> {
+        let mut switch = Self::of(root, namespace, netns, 0)?;
         switch.found = switch.get()?;
         Ok(switch)
     }
@@ -37,19 +42,20 @@ impl Switch {
     ///
     /// # Errors
     ///
-    /// When there is no such namespace.
-    pub fn of(root: &Path, namespace: &Path, found: i32) -> io::Result<Self> {
+    /// When there is no such namespace, or the file stands for another one.
+    pub fn of(root: &Path, namespace: &Path, netns: u32, found: i32) -> io::Result<Self> {
         Ok(Self {
             namespace: namespace.to_owned(),
             found,
-            opened: File::open(namespace)?,
+            opened: netns::open(namespace, netns).map_err(io::Error::other)?,
+            netns,
             file: root.join("proc/sys/net/ipv4/vs/run_estimation"),
         })
     }
 
     /// Inode number of the namespace.
-    pub fn netns(&self) -> Option<u32> {
-        u32::try_from(self.opened.metadata().ok()?.ino()).ok()
+    pub fn netns(&self) -> u32 {
+        self.netns
     }
 
     /// A file by which another process can have the namespace, as long as this process has it.
@@ -114,4 +120,51 @@ pub fn set_back(switches: &[Switch]) -> io::Result<()> {
         first = first.and(done.or_else(|error| is_gone(&error).then_some(()).ok_or(error)));
     }
     first
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    fn inode(file: &str) -> u32 {
+        u32::try_from(fs::metadata(file).unwrap().ino()).unwrap()
+    }
+
+    #[test]
+    fn a_switch_is_of_the_namespace_that_is_meant_or_none() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("proc/7/ns");
+        fs::create_dir_all(&folder).unwrap();
+        let door = folder.join("net");
+        let own = inode("/proc/self/ns/net");
+        symlink("/proc/self/ns/net", &door).unwrap();
+        let switch = Switch::of(root.path(), &door, own, 1).unwrap();
+        assert_eq!((switch.netns(), switch.found), (own, 1));
+        // The process goes to another namespace, for which the stand-in is one of another kind.
+        fs::remove_file(&door).unwrap();
+        symlink("/proc/self/ns/uts", &door).unwrap();
+        let error = Switch::of(root.path(), &door, own, 1).unwrap_err();
+        let error = error.to_string();
+        for words in [own.to_string(), inode("/proc/self/ns/uts").to_string()] {
+            assert!(error.contains(&words), "no {words} in {error}");
+        }
+        // What was opened before is the namespace still.
+        let again = Switch::of(root.path(), &switch.held_as(), own, 1).unwrap();
+        assert_eq!(again.netns(), own);
+    }
+
+    #[test]
+    fn a_file_that_is_no_namespace_is_none_whatever_its_number() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("net");
+        fs::write(&file, "").unwrap();
+        let number = inode(file.to_str().unwrap());
+        let error = Switch::of(root.path(), &file, number, 1).unwrap_err();
+        assert!(
+            error.to_string().contains("is no network namespace"),
+            "{error}"
+        );
+    }
 }

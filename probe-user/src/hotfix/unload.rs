@@ -70,11 +70,12 @@ fn carry_out(
     let change = Change::of_loaded(root, state_dir, name)?;
     let mut drive = Drive::new(root.to_owned(), name.clone(), timeout)?;
     drive.guarded_by(change.guard())?;
-    let ending = Ending::of(take_back(&mut drive, true), &drive.name);
+    let ended = take_back(&mut drive, true);
+    let ending = Ending::of(ended, &mut drive);
     change.end(&ending);
     ending.tell(&mut drive);
     report.take_log(&mut drive);
-    if matches!(ending, Ending::LeftToGuard(_)) {
+    if ending.is_left() {
         drive.leave_probes_behind();
     }
     Ok(ending)
@@ -157,10 +158,11 @@ fn taken_back(drive: &mut Drive, asked_for: bool) -> anyhow::Result<Ending> {
         // What must go is not left in force because of a task that did not leave it in time.
         return Ok(match ending {
             Ending::GivenBack(why) | Ending::Refused(why) if !asked_for => {
-                Ending::LeftToGuard(format!(
-                    "{why}. Process {} stays behind and tries again until it is gone: see `ipvs-latency hotfix status`",
-                    drive.guard_pid()
-                ))
+                drive.left(&why, |pid| {
+                    format!(
+                        "Process {pid} stays behind and tries again until it is gone: see `ipvs-latency hotfix status`"
+                    )
+                })
             }
             ending => ending,
         });
@@ -221,7 +223,7 @@ pub fn out_of_force(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Opt
             "{name} is in force as before: not every task left its code. What kept it: {}",
             drive.kept_by()
         ))),
-        Ended::Stuck(waiting) => Some(Ending::LeftToGuard(stuck(drive, &waiting))),
+        Ended::Stuck(waiting) => Some(stuck(drive, &waiting)),
     })
 }
 
@@ -408,8 +410,8 @@ pub fn waits(estimators: &[(u32, Ran)], now_ns: u64) -> String {
 }
 
 /// What is to be told when the kernel goes neither way.
-pub fn stuck(drive: &Drive, waiting: &[u32]) -> String {
-    let name = &drive.name;
+pub fn stuck(drive: &mut Drive, waiting: &[u32]) -> Ending {
+    let name = drive.name.clone();
     let requests = match waiting {
         [] => "the transition is still under way".to_owned(),
         pids => {
@@ -420,12 +422,16 @@ pub fn stuck(drive: &Drive, waiting: &[u32]) -> String {
             )
         }
     };
-    format!(
-        "{name} is half way: {requests}. What kept it: {}. Process {} stays behind: once the kernel lets go, it takes \
-         {name} out of force and removes its module. Until then see `ipvs-latency hotfix status`",
-        drive.kept_by(),
-        drive.guard_pid()
-    )
+    let what = format!(
+        "{name} is half way: {requests}. What kept it: {}",
+        drive.kept_by()
+    );
+    drive.left(&what, |pid| {
+        format!(
+            "Process {pid} stays behind: once the kernel lets go, it takes {name} out of force and removes its module. \
+             Until then see `ipvs-latency hotfix status`"
+        )
+    })
 }
 
 #[cfg(test)]

@@ -218,6 +218,35 @@ fn netns_of(root: &Path, pid: u32) -> io::Result<Option<u32>> {
     Ok(inode.and_then(|inode| inode.parse().ok()))
 }
 
+/// Whether a process lives in that namespace now.
+#[must_use]
+pub fn lives_in(root: &Path, pid: u32, netns: u32) -> bool {
+    netns_of(root, pid).is_ok_and(|now| now == Some(netns))
+}
+
+/// Reads something of the namespace that a process lives in, which has to be this one before and after: a process may go
+/// elsewhere, and its number may be another's.
+///
+/// # Errors
+///
+/// When it lives elsewhere, or the reading fails.
+pub fn while_in<T>(
+    root: &Path,
+    pid: u32,
+    netns: u32,
+    read: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    let check = || match netns_of(root, pid)? {
+        Some(now) if now == netns => Ok(()),
+        _ => Err(io::Error::other(format!(
+            "process {pid} lives in another network namespace than {netns} by now"
+        ))),
+    };
+    check()?;
+    let done = read()?;
+    check().map(|()| done)
+}
+
 /// The names that `ip netns` has, by inode number. Those of files that stand for nothing are not among them.
 fn named(root: &Path) -> BTreeMap<u32, String> {
     let entries = fs::read_dir(root.join("run/netns")).into_iter().flatten();

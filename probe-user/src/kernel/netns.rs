@@ -1,13 +1,18 @@
 //! Network namespaces, as people name them.
 
 use std::{
-    fmt, fs, io,
-    os::unix::fs::MetadataExt as _,
+    fmt,
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use nix::sys::statfs::{FsType, statfs};
+use nix::{
+    fcntl::OFlag,
+    sys::statfs::{FsType, fstatfs},
+};
 use thiserror::Error;
 
 /// The file system of namespaces (`include/uapi/linux/magic.h`).
@@ -39,6 +44,16 @@ pub enum NetnsError {
     /// A file that stands for something else.
     #[error("{0} is no network namespace; accepted is {FORMS}")]
     NoNamespace(PathBuf),
+    /// A file that stands for another namespace than the one that is meant.
+    #[error("{path} stands for the namespace {found} now, and not for {meant}")]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// Inode number of what it stands for.
+        found: u64,
+        /// Inode number of what it should stand for.
+        meant: u32,
+    },
     /// A well-formed name of nothing.
     #[error("no network namespace is there ({path}: {source}); accepted is {FORMS}")]
     Missing {
@@ -112,15 +127,43 @@ pub fn own_inode(root: &Path) -> Option<u32> {
     inode_of(root.join("proc/self/ns/net")).ok()
 }
 
+/// Opens the namespace that is `meant`, by its inode number, behind a file that stands for it: it is what was opened, and
+/// stays so, whatever becomes of the file.
+///
+/// # Errors
+///
+/// When the file cannot be opened, or stands for something else by now.
+pub fn open(path: &Path, meant: u32) -> Result<File, NetnsError> {
+    let (file, found) = opened(path, OFlag::O_NONBLOCK)?;
+    if found != u64::from(meant) {
+        let path = path.to_owned();
+        return Err(NetnsError::Other { path, found, meant });
+    }
+    Ok(file)
+}
+
 fn inode_of(path: PathBuf) -> Result<u32, NetnsError> {
-    if statfs(&path).is_ok_and(|system| system.filesystem_type() != NSFS_MAGIC) {
-        return Err(NetnsError::NoNamespace(path));
+    // It is looked at and not opened: whatever a person names may be a pipe, or a device.
+    let (_, inode) = opened(&path, OFlag::O_PATH)?;
+    // Inode numbers of namespaces are 32 bits wide in the kernel (`ns_common.inum`).
+    u32::try_from(inode).map_err(|_| NetnsError::Form)
+}
+
+/// A namespace, and the inode number of what was opened.
+fn opened(path: &Path, how: OFlag) -> Result<(File, u64), NetnsError> {
+    let missing = |source| NetnsError::Missing {
+        path: path.to_owned(),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(how.bits());
+    let file = options.open(path).map_err(missing)?;
+    let system = fstatfs(&file).map_err(|errno| missing(errno.into()))?;
+    if system.filesystem_type() != NSFS_MAGIC {
+        return Err(NetnsError::NoNamespace(path.to_owned()));
     }
-    match fs::metadata(&path) {
-        // Inode numbers of namespaces are 32 bits wide in the kernel (`ns_common.inum`).
-        Ok(file) => u32::try_from(file.ino()).map_err(|_| NetnsError::Form),
-        Err(source) => Err(NetnsError::Missing { path, source }),
-    }
+    let inode = file.metadata().map_err(missing)?.ino();
+    Ok((file, inode))
 }
 
 #[cfg(test)]

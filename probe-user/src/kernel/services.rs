@@ -14,6 +14,8 @@ use std::{
 
 use nix::sched::{CloneFlags, setns};
 
+use super::{inhabitants, netns};
+
 /// How much a network namespace balances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counted {
@@ -28,13 +30,15 @@ pub struct Counted {
 /// No piece is smaller (`PAGE_SIZE`, to which `seq_read_iter` of `fs/seq_file.c` fills its buffer).
 const PIECE_BYTES: usize = 4096;
 
-/// Those of the namespace that process `pid` lives in. Needs no capability.
+/// Those of a namespace that process `pid` lives in. Needs no capability.
 ///
 /// # Errors
 ///
-/// When the process is gone, or the kernel has no IPVS.
-pub fn of_process(root: &Path, pid: u32) -> io::Result<Counted> {
-    read(&root.join(format!("proc/{pid}/net/ip_vs")))
+/// When the process is gone, there or elsewhere, or the kernel has no IPVS.
+pub fn of_process(root: &Path, pid: u32, netns: u32) -> io::Result<Counted> {
+    inhabitants::while_in(root, pid, netns, || {
+        read(&root.join(format!("proc/{pid}/net/ip_vs")))
+    })
 }
 
 /// Those of the namespace that a file of `ip netns` stands for. It is entered by a thread of its own, which
@@ -42,9 +46,10 @@ pub fn of_process(root: &Path, pid: u32) -> io::Result<Counted> {
 ///
 /// # Errors
 ///
-/// When it may not be entered, or the kernel has no IPVS.
-pub fn of_name(root: &Path, name: &str) -> io::Result<Counted> {
-    let namespace = File::open(root.join("run/netns").join(name))?;
+/// When the name is another namespace's by now, it may not be entered, or the kernel has no IPVS.
+pub fn of_name(root: &Path, name: &str, netns: u32) -> io::Result<Counted> {
+    let file = root.join("run/netns").join(name);
+    let namespace = netns::open(&file, netns).map_err(io::Error::other)?;
     let file = root.join("proc/thread-self/net/ip_vs");
     let reader = thread::Builder::new().spawn(move || {
         setns(&namespace, CloneFlags::CLONE_NEWNET)?;
@@ -121,8 +126,12 @@ FWM  00000001 rr
         let folder = root.path().join("proc/7/net");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("ip_vs"), format!("{TITLES}FWM  00000001 rr\n")).unwrap();
-        assert_eq!(of_process(root.path(), 7).unwrap().services, 1);
-        assert!(of_process(root.path(), 8).is_err());
-        assert!(of_name(root.path(), "nobody").is_err());
+        let link = root.path().join("proc/7/ns/net");
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink("net:[5]", link).unwrap();
+        assert_eq!(of_process(root.path(), 7, 5).unwrap().services, 1);
+        assert!(of_process(root.path(), 7, 6).is_err(), "it lives elsewhere");
+        assert!(of_process(root.path(), 8, 5).is_err());
+        assert!(of_name(root.path(), "nobody", 5).is_err());
     }
 }

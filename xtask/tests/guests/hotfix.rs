@@ -9,6 +9,7 @@ mod fixtures;
 mod functions;
 mod installed;
 mod kpatch;
+mod lost_guard;
 mod other_build;
 mod refused;
 mod signatures;

@@ -121,13 +121,15 @@ fn where_only_the_number_of_namespaces_stalls_no_switch_and_no_shorter_list_help
 fn another_namespace_is_entered_and_one_that_nobody_can_enter_is_left() {
     let measured = seen(3_000_000);
     let entered = Namespace {
-        enter: Some("nsenter --net=/run/netns/blue ".into()),
+        netns: 4_026_532_141,
+        enter: Some("/run/netns/blue".into()),
         ..busy()
     };
     let open_there = open(Kind::Timer, &[entered], Some(&measured));
     assert_eq!(
         open_there[0].command,
-        "nsenter --net=/run/netns/blue sysctl -w net.ipv4.vs.run_estimation=0"
+        "(exec 9< /run/netns/blue && [ \"$(readlink /proc/self/fd/9)\" = \"net:[4026532141]\" ] && \
+         nsenter --net=/proc/self/fd/9 sysctl -w net.ipv4.vs.run_estimation=0)"
     );
     for closed in [
         Namespace {

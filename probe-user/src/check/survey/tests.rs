@@ -141,12 +141,7 @@ fn namespaces_are_described_by_who_lives_there_and_what_is_balanced() {
         [
             (1, Some("host"), Some(1), Some("")),
             // A list of one needs no counting.
-            (
-                7,
-                Some("nginx"),
-                Some(0),
-                Some("nsenter --net=/proc/42/ns/net ")
-            ),
+            (7, Some("nginx"), Some(0), Some("/proc/42/ns/net")),
             (8, Some("no process"), None, None),
         ]
     );

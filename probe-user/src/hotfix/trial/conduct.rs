@@ -119,13 +119,26 @@ impl<'a> Conduct<'a> {
     pub fn carry_out(mut self) -> Document {
         let outcome = match self.measure("before") {
             Ok(Ok(before)) => {
+                let nothing = self.nothing_seen(&before);
                 self.before = Some(before);
-                self.changed()
+                nothing.map_or_else(|| self.changed(), Outcome::refused)
             }
             Ok(Err(Interrupted(reason))) => Outcome::aborted(reason, Host::Unchanged),
             Err(error) => Outcome::aborted(format!("{error:#}"), Host::Unchanged),
         };
         self.document(outcome)
+    }
+
+    /// Why the node as it was is nothing to compare with, if it is: nothing was changed yet.
+    fn nothing_seen(&self, before: &Side) -> Option<String> {
+        let changed = self.subject.changed();
+        (!judge::has_runs(&before.runs, changed.as_ref())).then(|| {
+            format!(
+                "{} is not applied: no run of an estimator was seen before it, so there is nothing to compare with: see \
+                 `ipvs-latency check`",
+                self.subject.name()
+            )
+        })
     }
 
     /// From the change on.
@@ -141,14 +154,14 @@ impl<'a> Conduct<'a> {
             .map_err(Into::into)
             .and_then(|()| self.tried(&change));
         let tried = tried.unwrap_or_else(|error| {
-            let ending = Ending::of(Err(error), &self.drive.name);
+            let ending = Ending::of(Err(error), &mut self.drive);
             (Outcome::left(&ending), ending)
         });
         self.end(change, tried)
     }
 
     fn end(&mut self, change: Change, (mut outcome, ending): (Outcome, Ending)) -> Outcome {
-        outcome.is_left_to_guard = matches!(ending, Ending::LeftToGuard(_));
+        outcome.is_left = ending.is_left();
         change.end(&ending);
         if self.plan.trial && outcome.host == Host::GivenBack {
             match self.measure("rolled back") {
@@ -259,7 +272,7 @@ impl<'a> Conduct<'a> {
     }
 
     fn document(mut self, outcome: Outcome) -> Document {
-        if outcome.is_left_to_guard {
+        if outcome.is_left {
             self.drive.leave_probes_behind();
         }
         if let Some(witness) = &mut self.drive.witness {

@@ -5,6 +5,8 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
+use crate::kernel::inhabitants;
+
 /// Both kinds at one moment: connections and packets together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counters {
@@ -23,12 +25,16 @@ pub enum Statistics {
 }
 
 impl Counters {
-    /// Those of the namespace that process `pid` lives in, where they can be read.
-    pub fn read(root: &Path, pid: u32) -> Option<Self> {
-        let read = |file| fs::read_to_string(root.join(format!("proc/{pid}/net/{file}"))).ok();
+    /// Those of a namespace that process `pid` lives in, where they can be read.
+    pub fn read(root: &Path, pid: u32, netns: u32) -> Option<Self> {
+        let read = |file| fs::read_to_string(root.join(format!("proc/{pid}/net/{file}")));
+        let texts = inhabitants::while_in(root, pid, netns, || {
+            Ok((read("ip_vs_stats")?, read("ip_vs_stats_percpu")?))
+        });
+        let (plain, of_cpus) = texts.ok()?;
         Some(Self {
-            plain: sum(&read("ip_vs_stats")?)?,
-            of_cpus: sum(&read("ip_vs_stats_percpu")?)?,
+            plain: sum(&plain)?,
+            of_cpus: sum(&of_cpus)?,
         })
     }
 
@@ -118,8 +124,16 @@ CPU    Conns  Packets  Packets            Bytes            Bytes
         let folder = root.path().join("proc/7/net");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("ip_vs_stats"), PLAIN).unwrap();
-        assert_eq!(Counters::read(root.path(), 7), None);
+        fs::create_dir_all(root.path().join("proc/7/ns")).unwrap();
+        let link = root.path().join("proc/7/ns/net");
+        std::os::unix::fs::symlink("net:[5]", link).unwrap();
+        assert_eq!(Counters::read(root.path(), 7, 5), None);
         fs::write(folder.join("ip_vs_stats_percpu"), OF_CPUS).unwrap();
-        assert!(Counters::read(root.path(), 7).is_some());
+        assert!(Counters::read(root.path(), 7, 5).is_some());
+        assert_eq!(
+            Counters::read(root.path(), 7, 6),
+            None,
+            "it lives elsewhere"
+        );
     }
 }

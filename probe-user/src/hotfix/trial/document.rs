@@ -34,9 +34,10 @@ impl Host {
     pub fn after(ending: &Ending) -> (Self, String) {
         match ending {
             Ending::Done(text) | Ending::GivenBack(text) => (Self::GivenBack, text.clone()),
-            Ending::Refused(text) | Ending::HalfDone(text) | Ending::LeftToGuard(text) => {
-                (Self::NeedsPerson, text.clone())
-            }
+            Ending::Refused(text)
+            | Ending::HalfDone(text)
+            | Ending::LeftToGuard(text)
+            | Ending::LeftAlone(text) => (Self::NeedsPerson, text.clone()),
         }
     }
 }
@@ -52,7 +53,7 @@ pub struct Outcome {
     /// How the way back went.
     back: Option<String>,
     /// The kernel has not let go yet.
-    pub is_left_to_guard: bool,
+    pub is_left: bool,
 }
 
 impl Outcome {
@@ -63,7 +64,7 @@ impl Outcome {
             warnings: Vec::new(),
             host,
             back,
-            is_left_to_guard: false,
+            is_left: false,
         }
     }
 
@@ -265,7 +266,7 @@ impl Document {
             warnings,
             host,
             back,
-            is_left_to_guard: _,
+            is_left: _,
         } = outcome;
         let [before, after, rolled_back] = sides;
         let netns = judged.netns;

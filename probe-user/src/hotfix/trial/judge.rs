@@ -1,6 +1,6 @@
 //! Two sides, as the verdict wants them, and what a reader of it should know besides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Namespace, Phase,
@@ -54,6 +54,12 @@ fn busiest(side: &Side, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
     let run_time = |runs: &[Run]| runs.iter().map(|run| run.duration_ns).sum::<u64>();
     let busiest = candidates.max_by_key(|(_, runs)| run_time(runs))?;
     Some(*busiest.0)
+}
+
+/// Whether a run was seen of the namespaces that are changed.
+pub fn has_runs(runs: &BTreeMap<u32, Vec<Run>>, changed: Option<&BTreeSet<u32>>) -> bool {
+    let mut seen = runs.iter().filter(|(_, runs)| !runs.is_empty());
+    seen.any(|(netns, _)| changed.is_none_or(|changed| changed.contains(netns)))
 }
 
 fn is_there(side: &Side, netns: u32) -> bool {
@@ -152,4 +158,24 @@ fn traffic_moved(before: &Side, after: &Side, netns: u32) -> Option<String> {
             "Traffic moved meanwhile: {before} connections and packets a second before, {after} after."
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_other_namespaces_are_nothing_to_compare_with() {
+        let run = Run {
+            start_ns: 1,
+            duration_ns: 2,
+            estimators: None,
+        };
+        let runs: BTreeMap<u32, Vec<Run>> = [(1, vec![run]), (2, Vec::new())].into();
+        assert!(has_runs(&runs, None));
+        assert!(has_runs(&runs, Some(&[1, 2].into())));
+        assert!(!has_runs(&runs, Some(&[2, 3].into())));
+        assert!(!has_runs(&[(2, Vec::new())].into(), None));
+        assert!(!has_runs(&BTreeMap::new(), None));
+    }
 }

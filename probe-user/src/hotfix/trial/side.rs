@@ -197,7 +197,7 @@ fn read_counters(drive: &Drive) -> BTreeMap<u32, Counters> {
     let inhabitants = witness.watcher().inhabitants();
     let counters = witness.namespaces().iter().filter_map(|view| {
         let pid = inhabitants.process(view.netns)?;
-        Some((view.netns, Counters::read(&drive.root, pid)?))
+        Some((view.netns, Counters::read(&drive.root, pid, view.netns)?))
     });
     counters.collect()
 }

@@ -80,9 +80,7 @@ impl Subject {
     pub fn changed(&self) -> Option<BTreeSet<u32>> {
         match &self.kind {
             Kind::Hotfix(_) => None,
-            Kind::Switches { switches, .. } => {
-                Some(switches.iter().filter_map(Switch::netns).collect())
-            }
+            Kind::Switches { switches, .. } => Some(switches.iter().map(Switch::netns).collect()),
         }
     }
 
@@ -224,7 +222,7 @@ impl Subject {
             Kind::Switches { switches, .. } => {
                 // As the last look at the estimators found them: that costs the side under test nothing.
                 let witness = drive.witness.as_ref()?;
-                let ours: Vec<u32> = switches.iter().filter_map(Switch::netns).collect();
+                let ours: Vec<u32> = switches.iter().map(Switch::netns).collect();
                 let mut views = witness.namespaces().iter();
                 let is_on = |view: &&NamespaceView| {
                     ours.contains(&view.netns)
@@ -292,7 +290,7 @@ fn find(
         }
         let found = file_of(view.netns, root, witness)
             .context("no process lives there, nor has `ip netns` a name for it")
-            .and_then(|file| Ok(Switch::find(root, &file)?));
+            .and_then(|file| Ok(Switch::find(root, &file, view.netns)?));
         match found {
             Ok(switch) => switches.push(switch),
             Err(error) if wanted.is_some() => {

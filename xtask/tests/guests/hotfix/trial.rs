@@ -5,6 +5,7 @@ mod alike;
 mod beside;
 mod cut_short;
 mod story;
+mod strangers;
 mod table;
 mod terminal;
 

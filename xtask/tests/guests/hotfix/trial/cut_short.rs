@@ -135,7 +135,7 @@ fn a_node_that_changes_under_a_trial_is_never_improved() {
          ipvs-latency hotfix unload est_hold 2> /dev/null; left unstacked; runs_of unstacked 6.1\n\
          during switched 'said \"measuring after\"' 'echo 0 > $V' est_skip.ko; echo 1 > $V\n\
          during doubled 'said \"measuring after\"' '{more}' est_skip.ko\n\
-         during warned 'said \"measuring after\"' 'echo general protection fault, in a test > /dev/kmsg' est_skip.ko\n\
+         during warned 'said \"measuring after\"' 'echo general protection fault, in a test > /sys/module/hold_task/parameters/say' est_skip.ko\n\
          ipvsadm -C; ip netns add busy\n\
          for i in $(seq 2000); do echo \"-A -t 198.18.$((i / 250)).$((i % 250)):81 -s rr\"; done | ip netns exec busy ipvsadm -R\n\
          during vanished 'said \"measuring after\"' 'ip netns del busy' est_copy.ko\n\

@@ -6,6 +6,33 @@ use super::big;
 use crate::hotfix::FOLDER;
 use crate::terminal::{self, Recording};
 
+/// The one run of five minutes comes while the question is open: what is measured then is a node that does nothing.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_node_on_which_no_run_was_seen_before_is_left_as_it_is() {
+    let mut spec = big();
+    spec.copies.push(terminal::script());
+    let script = format!(
+        ". {}\nipvs-latency hotfix load {FOLDER}/est_300s.ko > /dev/null 2>&1\n\
+         due() {{ ipvs-latency hotfix status --json | sed -n 's/.*\"next_run_in_ns\": \\([0-9]*\\).*/\\1/p'; }}\n\
+         until [ $(due) -lt 4000000000 ]; do sleep 1; done\n\
+         terminal_open 80 24\n\
+         type 'ipvs-latency hotfix apply {FOLDER}/est_copy.ko --runs 4 --max-wait 20s; echo left with $?\\r'\n\
+         sleep 6; mark asked; type 'y\\r'; sleep 30; mark told; terminal_shows refused\n\
+         echo == there; ls /sys/kernel/livepatch; echo == rest\n",
+        terminal::SCRIPT
+    );
+    let sections = scenario::run(spec, &script).unwrap();
+    let recording = Recording::of(&sections, "refused");
+    recording
+        .at("asked")
+        .shows(&["load the livepatch est_copy", "[y/N]"]);
+    recording
+        .at("told")
+        .shows(&["REFUSED", "no run of an estimator was seen", "left with 2"]);
+    assert_eq!(sections.text("there").unwrap(), "est_300s\n");
+}
+
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_trial_is_shown_as_it_goes_and_told_at_its_end() {

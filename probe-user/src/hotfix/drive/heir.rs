@@ -1,0 +1,144 @@
+//! Who finishes what this process leaves half way: looked at whenever it is said, for the guard may be killed like any
+//! other process.
+
+use std::path::Path;
+
+use super::{Drive, say};
+use crate::hotfix::{
+    ending::Ending,
+    guard::{Guard, Looked},
+    left_behind::{self, Awaited},
+    step::Step,
+};
+
+impl Drive {
+    /// The process that finishes what this one leaves half way. It is looked at now, and replaced where it is lost; for
+    /// the guard itself, its own.
+    ///
+    /// # Errors
+    ///
+    /// When no such process is there: why.
+    pub fn heir(&mut self) -> Result<u32, String> {
+        match self.look_at_guard(true) {
+            Some(Looked::Missing(why)) => Err(why),
+            Some(Looked::Dismissed) => Err("the change was over before".into()),
+            _ => Ok(self
+                .guarded
+                .as_ref()
+                .map_or_else(std::process::id, Guard::pid)),
+        }
+    }
+
+    /// Ends a change half way: what the guard does about it, or what a person does where no guard is there.
+    pub fn left(&mut self, what: &str, promise: impl FnOnce(u32) -> String) -> Ending {
+        match self.heir() {
+            Ok(pid) => Ending::LeftToGuard(format!("{what}. {}", promise(pid))),
+            Err(why) => {
+                let by_hand = self.guarded.as_ref().map(Guard::by_hand);
+                Ending::LeftAlone(format!(
+                    "{what}. No process is there to take it back: {why}. So {}",
+                    by_hand.unwrap_or_default()
+                ))
+            }
+        }
+    }
+
+    /// Has the probes end later and elsewhere, where the kernel does not yield: whoever ends them waits for every CPU,
+    /// and so would this process at its end.
+    pub fn leave_probes_behind(&mut self) {
+        // The guard must not take those who stay behind for us.
+        self.guarded = None;
+        let patch = livepatch::folder(&self.root, &self.name);
+        // Not under `root`: these are numbers as this process counts them.
+        let host = Path::new("/");
+        let asking = self.steps.iter().map(Step::pid);
+        let asking = asking.filter_map(|pid| Awaited::process(host, pid));
+        let awaited: Vec<Awaited> = asking.chain(Awaited::folder(patch)).collect();
+        if self.witness.is_some() {
+            left_behind::until_gone(&awaited);
+        }
+    }
+
+    /// Nobody may be there any more to take the change back if this process dies.
+    pub(super) fn look_at_guard(&mut self, at_once: bool) -> Option<Looked> {
+        let guard = self.guarded.as_ref()?;
+        if guard.is_lost() {
+            // The next guard puts them back to what it finds them at.
+            self.messages = None;
+        }
+        let looked = guard.look(at_once);
+        let told = match &looked {
+            Looked::There | Looked::Dismissed => "",
+            Looked::Replaced(told) | Looked::Missing(told) => told,
+        };
+        if !told.is_empty() && told != self.said_of_guard {
+            say(&format!("warning: {told}"));
+        }
+        told.clone_into(&mut self.said_of_guard);
+        Some(looked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotfix::guard::tests::{cannot_be_replaced, kill_guard, stand_in};
+
+    #[test]
+    fn nobody_is_promised_who_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let guard = stand_in(&folder.path().join("said"));
+        let mut drive = Drive::unattended(folder.path().to_owned(), "x".into());
+        let left =
+            |drive: &mut Drive| drive.left("x is half way", |pid| format!("Process {pid} acts"));
+        drive.guarded_by(&guard).unwrap();
+        let first = guard.pid();
+        let Ending::LeftToGuard(text) = left(&mut drive) else {
+            panic!("a guard is there");
+        };
+        assert_eq!(text, format!("x is half way. Process {first} acts"));
+        kill_guard(&guard);
+        let Ending::LeftToGuard(text) = left(&mut drive) else {
+            panic!("another can be posted");
+        };
+        assert_ne!(guard.pid(), first);
+        assert_eq!(text, format!("x is half way. Process {} acts", guard.pid()));
+        kill_guard(&guard);
+        cannot_be_replaced(&guard);
+        let ending = left(&mut drive);
+        assert_eq!((ending.word(), ending.code()), ("half_done", 3));
+        for words in [
+            "x is half way",
+            "No process is there",
+            "ended (signal: 9",
+            "type this",
+        ] {
+            assert!(ending.text().contains(words), "no {words:?} in {ending:?}");
+        }
+        assert!(!ending.text().contains("acts"), "{ending:?}");
+    }
+
+    #[test]
+    fn a_guard_that_is_lost_before_the_change_keeps_it_from_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let guard = stand_in(&folder.path().join("said"));
+        kill_guard(&guard);
+        cannot_be_replaced(&guard);
+        let mut drive = Drive::unattended(folder.path().to_owned(), "x".into());
+        let error = drive.guarded_by(&guard).unwrap_err().to_string();
+        assert!(error.contains("no other can be started"), "{error}");
+    }
+
+    #[test]
+    fn a_guard_that_is_lost_is_replaced_while_time_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let guard = stand_in(&folder.path().join("said"));
+        let mut drive = Drive::unattended(folder.path().to_owned(), "x".into());
+        drive.guarded_by(&guard).unwrap();
+        let first = guard.pid();
+        kill_guard(&guard);
+        drive.pause().unwrap();
+        assert_ne!(guard.pid(), first);
+        assert!(matches!(guard.look(false), Looked::There));
+    }
+}

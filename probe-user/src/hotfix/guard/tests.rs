@@ -1,0 +1,119 @@
+//! A shell stands in for the guard: it says that it is up, and waits at the end of the pipe.
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::*;
+
+/// Ends when it is dismissed, or nobody holds the other end of the pipe, and says which in a file.
+const STAND_IN: &str = "printf +; if read -r -n1 word || [ -n \"$word\" ]; then echo dismissed; else echo alone; fi > \"$0\"";
+
+/// A guard for tests, which writes into that file how it ended.
+pub fn stand_in(said: &Path) -> Guard {
+    Guard::of(orders(said)).unwrap()
+}
+
+fn orders(said: &Path) -> Orders {
+    Orders {
+        program: "/bin/bash".into(),
+        args: vec!["-c".into(), STAND_IN.into(), said.into()],
+        by_hand: "type this".into(),
+        lock: None,
+    }
+}
+
+/// Kills it, as anybody may.
+pub fn kill_guard(guard: &Guard) {
+    let pid = i32::try_from(guard.pid()).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    // Until the kernel has it.
+    while matches!(guard.0.borrow_mut().child.try_wait(), Ok(None)) {
+        sleep(Duration::from_millis(1));
+    }
+}
+
+/// Has no other started in its place.
+pub fn cannot_be_replaced(guard: &Guard) {
+    guard.0.borrow_mut().orders.program = "/nowhere".into();
+}
+
+/// Here `/proc/self/exe` is the test's own program, which ends at once with such arguments.
+#[test]
+fn a_guard_that_does_not_come_up_is_an_error_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let posted = Guard::post(folder.path(), folder.path(), Guarded::Hotfix(&"x".into()), None);
+    let error = posted.unwrap_err().to_string();
+    assert!(error.starts_with("it ended at once"), "{error}");
+}
+
+#[test]
+fn a_guard_that_is_lost_is_replaced_and_the_next_waits_for_the_same_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("said");
+    let guard = stand_in(&said);
+    assert!(matches!(guard.look(false), Looked::There));
+    let first = guard.pid();
+    // A call into the kernel that began under the first guard.
+    let call = guard.lifeline().unwrap();
+    kill_guard(&guard);
+    let Looked::Replaced(told) = guard.look(false) else {
+        panic!("it was not replaced");
+    };
+    let second = guard.pid();
+    assert_ne!(first, second);
+    for words in [
+        format!("process {first}, "),
+        "signal: 9".into(),
+        format!("process {second} guards it now"),
+    ] {
+        assert!(told.contains(&words), "no {words:?} in {told}");
+    }
+    // The tool dies: the call still lasts, and the second guard waits for it.
+    let mut child = {
+        let post = Rc::into_inner(guard.0).unwrap().into_inner();
+        post.child
+    };
+    sleep(Duration::from_millis(50));
+    assert!(matches!(child.try_wait(), Ok(None)), "it did not wait");
+    drop(call);
+    child.wait().unwrap();
+    assert_eq!(std::fs::read_to_string(&said).unwrap(), "alone\n");
+}
+
+#[test]
+fn a_guard_that_took_anothers_place_is_dismissed_as_the_first_would_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("said");
+    let guard = stand_in(&said);
+    kill_guard(&guard);
+    assert!(matches!(guard.look(true), Looked::Replaced(_)));
+    let kept = guard.clone();
+    guard.dismiss();
+    assert_eq!(std::fs::read_to_string(&said).unwrap(), "dismissed\n");
+    // Whoever still looks does not post another, which would take back what is to stay.
+    let last = kept.pid();
+    assert!(!kept.is_lost());
+    assert!(matches!(kept.look(true), Looked::Dismissed));
+    assert_eq!(kept.pid(), last);
+}
+
+#[test]
+fn where_no_guard_can_be_posted_that_is_said_until_one_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let guard = stand_in(&folder.path().join("said"));
+    let program = guard.0.borrow().orders.program.clone();
+    kill_guard(&guard);
+    cannot_be_replaced(&guard);
+    for at_once in [false, false, true] {
+        let Looked::Missing(why) = guard.look(at_once) else {
+            panic!("there is none");
+        };
+        assert!(why.contains("no other can be started"), "{why}");
+    }
+    guard.0.borrow_mut().orders.program = program;
+    assert!(matches!(guard.look(true), Looked::Replaced(_)));
+    assert!(matches!(guard.look(false), Looked::There));
+    guard.dismiss();
+}
