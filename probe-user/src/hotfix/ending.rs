@@ -1,7 +1,6 @@
 //! How a change of this node ended, and how that is told.
 
 use super::drive::{Drive, say};
-use crate::kernel::module::Name;
 
 /// The ends.
 #[derive(Debug)]

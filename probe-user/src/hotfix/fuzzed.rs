@@ -41,7 +41,7 @@ pub fn node(root: &Path, module: &[u8]) {
     let module = Module::parse(module).expect("a module of ours");
     let file = Digest::of(b"");
     black_box(Node::read(root, &root.join("nothing"), &module, &file).other_patches());
-    black_box(Counters::read(root, 7));
+    black_box(Counters::read(root, 7, 1));
 }
 
 /// Looks for a module's place in memory.

@@ -30,7 +30,7 @@ pub fn look(root: &Path, state_dir: &Path) {
             "warning: {error}; what the journal says of this node is out of date"
         ));
     };
-    let _lock = match Lock::take(state_dir) {
+    let _lock = match Lock::take(root, state_dir) {
         Ok(lock) => lock,
         // Who changes this node brings it up to date at the end.
         Err(LockError::Held(_)) => return,
@@ -182,7 +182,7 @@ mod tests {
         fs::rename(&modules, node.root().join("sys/hidden")).unwrap();
         assert_eq!(look_at(&node), before, "no sysfs");
         fs::rename(node.root().join("sys/hidden"), &modules).unwrap();
-        let lock = Lock::take(&node.state_dir()).unwrap();
+        let lock = Lock::take(node.root(), &node.state_dir()).unwrap();
         assert_eq!(look_at(&node), before, "somebody has the lock");
         drop(lock);
         fs::remove_file(node.root().join("proc/sys/kernel/random/boot_id")).unwrap();

@@ -17,7 +17,7 @@ pub fn cgroup(bytes: &[u8]) {
 /// Reads what the kernel says of its CPUs, devices and services under `root`.
 pub fn host(root: &Path) {
     let cpus = cpus::Cpus::read(root);
-    let services = services::of_process(root, 7);
+    let services = services::of_process(root, 7, 1);
     black_box((hostname::hostname(root), cpus, services.is_ok()));
     black_box(Steering::read(root));
     black_box(prerequisites::release(root));

@@ -4,11 +4,14 @@
 use std::path::Path;
 
 use super::{Drive, say};
-use crate::hotfix::{
-    ending::Ending,
-    guard::{Guard, Looked},
-    left_behind::{self, Awaited},
-    step::Step,
+use crate::{
+    hotfix::{
+        ending::Ending,
+        guard::{Guard, Looked},
+        left_behind::{self, Awaited},
+        step::Step,
+    },
+    kernel::livepatch,
 };
 
 impl Drive {
@@ -88,7 +91,7 @@ mod tests {
     fn nobody_is_promised_who_is_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let guard = stand_in(&folder.path().join("said"));
-        let mut drive = Drive::unattended(folder.path().to_owned(), "x".into());
+        let mut drive = Drive::unattended(folder.path().to_owned(), "x");
         let left =
             |drive: &mut Drive| drive.left("x is half way", |pid| format!("Process {pid} acts"));
         drive.guarded_by(&guard).unwrap();
@@ -124,7 +127,7 @@ mod tests {
         let guard = stand_in(&folder.path().join("said"));
         kill_guard(&guard);
         cannot_be_replaced(&guard);
-        let mut drive = Drive::unattended(folder.path().to_owned(), "x".into());
+        let mut drive = Drive::unattended(folder.path().to_owned(), "x");
         let error = drive.guarded_by(&guard).unwrap_err().to_string();
         assert!(error.contains("no other can be started"), "{error}");
     }
@@ -133,7 +136,7 @@ mod tests {
     fn a_guard_that_is_lost_is_replaced_while_time_passes() {
         let folder = tempfile::tempdir().unwrap();
         let guard = stand_in(&folder.path().join("said"));
-        let mut drive = Drive::unattended(folder.path().to_owned(), "x".into());
+        let mut drive = Drive::unattended(folder.path().to_owned(), "x");
         drive.guarded_by(&guard).unwrap();
         let first = guard.pid();
         kill_guard(&guard);
