@@ -217,7 +217,14 @@ fn under(files: &[(&str, &[u8])], read: impl FnOnce(&Path)) {
         static ROOT: OnceCell<TempDir> = const { OnceCell::new() };
     }
     ROOT.with(|root| {
-        let root = root.get_or_init(|| tempfile::tempdir().expect("a temporary folder"));
+        let root = root.get_or_init(|| {
+            let root = tempfile::tempdir().expect("a temporary folder");
+            let namespace = root.path().join("proc/7/ns");
+            fs::create_dir_all(&namespace)
+                .and_then(|()| symlink("net:[1]", namespace.join("net")))
+                .expect("a folder of our own");
+            root
+        });
         for (file, content) in files {
             put(&root.path().join(file), content);
         }

@@ -120,6 +120,8 @@ impl Grown {
             b"license=GPL\0livepatch=Y\0name=made\0vermagic=6.1.0-56-amd64 SMP mod_unload \0"
                 .to_vec();
         new.sections[THIS_MODULE - 1] = vec![0; 896];
+        // Where the kernel keeps the name in `struct module`.
+        new.sections[THIS_MODULE - 1][24..28].copy_from_slice(b"made");
         new.sections[NAMES - 1] = vec![0];
         new.symbol("", 0, 0, 0, 0);
         for section in [TEXT, DATA, FUNCTIONS, STRINGS, INFO] {
