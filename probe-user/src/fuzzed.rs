@@ -8,6 +8,7 @@ use std::{
     fs::{self, File, OpenOptions},
     hint::black_box,
     io::Write as _,
+    os::unix::fs::symlink,
     path::Path,
     sync::OnceLock,
 };
