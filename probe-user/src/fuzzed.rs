@@ -7,7 +7,7 @@ use std::{
     cell::OnceCell,
     fs::{self, File, OpenOptions},
     hint::black_box,
-    io::Write as _,
+    io::{self, Write as _},
     os::unix::fs::symlink,
     path::Path,
     sync::OnceLock,
@@ -118,7 +118,7 @@ pub fn process(bytes: &[u8]) {
             let folder = namespace.parent().unwrap_or(root);
             let linked = fs::create_dir_all(folder)
                 .and_then(|()| std::os::unix::fs::symlink("net:[4026531840]", &namespace));
-            linked.expect("a link in a folder of our own");
+            certain(linked);
         }
         let mut found = Inhabitants::read(root);
         found.read_again(root);
@@ -167,7 +167,7 @@ pub fn kernel_log(bytes: &[u8]) {
         hotfix::kernel_log(root, || {
             let opened = OpenOptions::new().append(true).open(root.join("dev/kmsg"));
             let written = opened.and_then(|mut file| file.write_all(bytes));
-            written.expect("a file in a folder of our own");
+            certain(written);
         });
     });
 }
@@ -239,7 +239,12 @@ fn put(file: &Path, content: &[u8]) {
         File::create(file)
     });
     let written = made.and_then(|mut file| file.write_all(content));
-    written.expect("a file in a folder of our own");
+    certain(written);
+}
+
+/// What does not work in a folder of our own is no reader's fault, and no input is to be blamed on it.
+fn certain(done: io::Result<()>) {
+    done.expect("a folder of our own can be written to");
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use cli::{Cli, Command};
 const CANNOT_TELL: u8 = 2;
 
 /// Runs the command that the command line names, and returns its exit code.
+#[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let level = if cli.verbose {

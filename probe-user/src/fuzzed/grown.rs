@@ -48,8 +48,11 @@ const R_X86_64_32S: u32 = 11;
 const FIRST_FOREIGN: u32 = 7;
 const FOREIGN: [&str; 4] = ["mod_timer", "__fentry__", "jiffies", "init_timer_key"];
 
+/// Bytes, and what is relocated in them.
+type Piece = (&'static [u8], Option<(usize, u32)>);
+
 /// Instructions, where in them a field is relocated, and how: against a foreign symbol, or a place in `.text`.
-const PIECES: [(&[u8], Option<(usize, u32)>); 12] = [
+const PIECES: [Piece; 12] = [
     (&[0x90], None),
     (&[0xc3], None),
     (&[0xe8, 0, 0, 0, 0], Some((1, R_X86_64_PLT32))),
@@ -180,7 +183,7 @@ impl Grown {
             let at = self.sections[TEXT - 1].len();
             self.sections[TEXT - 1].extend(piece);
             if let Some((offset, kind)) = field {
-                let (symbol, addend) = if command.other % 2 == 0 {
+                let (symbol, addend) = if command.other.is_multiple_of(2) {
                     (FIRST_FOREIGN + foreign(command.other / 2), 0)
                 } else {
                     (number_of(TEXT), number * command.step)
@@ -190,9 +193,14 @@ impl Grown {
         }
     }
 
-    /// Ends a function, which may have many names.
+    /// Ends a function, which may have many names; or cuts what was written into many.
     fn functions(&mut self, command: &Command) {
-        let size = self.sections[TEXT - 1].len() - self.begin;
+        let whole = self.sections[TEXT - 1].len() - self.begin;
+        let size = if command.which.is_multiple_of(2) {
+            whole
+        } else {
+            command.step
+        };
         for number in 0..self.fits(command.count.max(1), SYMBOL) {
             let name = if number == 0 { "new" } else { "" };
             self.symbol(name, 2, TEXT, self.begin + number * command.step, size);

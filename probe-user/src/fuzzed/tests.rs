@@ -63,6 +63,9 @@ fn a_few_bytes_grow_into_a_module_that_is_read() {
     ];
     let grown = grown::module(&[piece, end, entries].concat());
     assert_eq!(replaced_by(&grown), Some(3));
+    // By the parts of a `klp_patch`, as a module built from headers has them.
+    let patch = fs::read(fuzz().join("seeds/module_grown/patch")).unwrap();
+    assert_eq!(replaced_by(&grown::module(&patch)), Some(1));
     // 65,535 << 11 bytes are asked for.
     let largest = grown::module(&[1, 0, 0xff, 0xff, 11, 0, 0, 0]);
     assert!(

@@ -173,7 +173,7 @@ impl Walk {
             self.waiting.iter().all(|part| part != ".."),
             "{} does not exist, and the path goes on through it",
             self.place()
-                .join(self.waiting.last().map(Path::new).unwrap_or(Path::new("")))
+                .join(self.waiting.last().map_or(Path::new(""), Path::new))
                 .display()
         );
         let mut path = self.place().to_owned();

@@ -23,14 +23,12 @@ pub fn open_to_it(folder: &Path) -> Result<()> {
     if !geteuid().is_root() {
         return Ok(());
     }
-    match user().filter(|user| can_enter(*user, folder)) {
-        Some(user) => chown(folder, Some(user.as_raw()), None)
-            .with_context(|| format!("cannot give {} to the user {USER}", folder.display())),
-        None => {
-            say_so(folder);
-            Ok(())
-        }
-    }
+    let Some(user) = user().filter(|user| can_enter(*user, folder)) else {
+        say_so(folder);
+        return Ok(());
+    };
+    chown(folder, Some(user.as_raw()), None)
+        .with_context(|| format!("cannot give {} to the user {USER}", folder.display()))
 }
 
 fn user() -> Option<Uid> {
@@ -77,7 +75,10 @@ pub fn take(from: &Path, to: &Path, expected: &BTreeMap<String, String>) -> Resu
     let mut taken = Vec::new();
     for (name, hash) in expected {
         let copy = to.join(name);
-        let is_name = !name.contains('/') && name.ends_with(".deb");
+        let is_name = !name.contains('/')
+            && Path::new(name)
+                .extension()
+                .is_some_and(|extension| extension == "deb");
         ensure!(is_name, "apt names a file {name:?}, which is no package's");
         let source = from.join(name);
         let file = fs::symlink_metadata(&source)
