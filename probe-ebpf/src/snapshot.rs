@@ -80,10 +80,11 @@ pub enum Argument {
 }
 
 /// Records of one page: with the end, they fill the ring buffer.
-pub const PAGE_RECORDS: u32 = crate::SNAPSHOTS_BYTES / (size_of::<Snapshot>() as u32 + 8) - 1;
+pub const PAGE_RECORDS: u64 =
+    crate::SNAPSHOTS_BYTES as u64 / (size_of::<Snapshot>() as u64 + 8) - 1;
 
 /// Steps of one page, about 100 ns each: what bounds the time that tasks of the CPU wait for it.
-pub const PAGE_STEPS: u32 = 1 << 18;
+pub const PAGE_STEPS: u64 = 1 << 18;
 
 /// What a snapshot is asked to do, as its program's first argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,9 +137,9 @@ mod tests {
     #[test]
     fn a_page_and_the_end_fit_into_the_ring_buffer_and_one_record_more_would_not() {
         let header = 8;
-        let bytes = |records: u32| records as usize * (size_of::<Snapshot>() + header);
-        assert!(bytes(PAGE_RECORDS + 1) <= crate::SNAPSHOTS_BYTES as usize);
-        assert!(bytes(PAGE_RECORDS + 2) > crate::SNAPSHOTS_BYTES as usize);
+        let bytes = |records: u64| records * (size_of::<Snapshot>() as u64 + header);
+        assert!(bytes(PAGE_RECORDS + 1) <= crate::SNAPSHOTS_BYTES.into());
+        assert!(bytes(PAGE_RECORDS + 2) > crate::SNAPSHOTS_BYTES.into());
     }
 
     #[test]

@@ -1,9 +1,16 @@
 //! A session: everything from the attaching of the probes to their end.
 
+mod limits;
+mod look;
+
 use std::collections::{BTreeSet, HashMap};
 
-use probe_ebpf::{Event, EventKind, Snapshot, SnapshotKind, snapshot::LENGTH_UNKNOWN};
+use probe_ebpf::{Event, EventKind, Snapshot};
 
+use self::{
+    limits::Limits,
+    look::{Moment, correction, estimators_of, moment_of},
+};
 use super::{
     Blackout, Call, Clock, Histogram, LockWait, LockWaitSums, NETNS_UNKNOWN, NamespaceReport,
     Notice, Output, Overview, Report, State, StateChange, Topic,
@@ -12,7 +19,7 @@ use super::{
     cpus::Cpus,
     estimator::{Estimator, Unrecorded},
     lock_wait::{LockWaits, Wait},
-    namespaces::{KEPT_APART, Namespaces},
+    namespaces::Namespaces,
     tally::Tally,
 };
 
@@ -60,24 +67,6 @@ pub struct Session {
     costs: Costs,
     /// `ip_vs` is there, and the probes are in place.
     attached: bool,
-}
-
-/// When a snapshot ended.
-#[derive(Debug, Clone, Copy)]
-struct Moment {
-    /// In nanoseconds of `CLOCK_MONOTONIC`.
-    now_ns: u64,
-    /// It has every namespace.
-    is_whole: bool,
-}
-
-/// Which limits are reached.
-#[derive(Debug, Clone, Copy, Default)]
-struct Limits {
-    /// The probes have no room for all namespaces.
-    room: bool,
-    /// Nor have our sums.
-    sums: bool,
 }
 
 /// The sums over all namespaces watched.
@@ -265,7 +254,7 @@ impl Session {
         outputs.extend(changes.into_iter().map(Output::StateChange));
         let corrections = snapshot.iter().filter_map(correction);
         outputs.extend(corrections.map(|text| self.notice(now_ns, Topic::Length, text)));
-        let limits = self.new_limits(snapshot).into_iter();
+        let limits = self.limits.news(snapshot).into_iter();
         outputs.extend(limits.map(|text| self.notice(now_ns, Topic::Limit, text)));
         outputs.sort_by_key(Output::start_ns);
         outputs
@@ -427,35 +416,6 @@ impl Session {
         changes
     }
 
-    /// What there is to tell of limits that were not reached before.
-    fn new_limits(&mut self, snapshot: &[Snapshot]) -> Vec<String> {
-        let Some((end, there)) = snapshot
-            .split_last()
-            .filter(|(end, _)| is(end, SnapshotKind::End))
-        else {
-            return Vec::new();
-        };
-        let (unfollowed, there) = (end.runs, there.len());
-        let limits = Limits {
-            room: unfollowed > 0,
-            sums: there > KEPT_APART,
-        };
-        let before = std::mem::replace(&mut self.limits, limits);
-        let mut texts = Vec::new();
-        if limits.room && !before.room {
-            texts.push(format!(
-                "the probes have no room for {unfollowed} of {there} network namespaces: the length of their \
-                 est_list is unknown, and lost runs of them are not counted; a new start makes room"
-            ));
-        }
-        if limits.sums && !before.sums {
-            texts.push(format!(
-                "sums are kept for {KEPT_APART} of {there} network namespaces: runs of the others are in the sums over all"
-            ));
-        }
-        texts
-    }
-
     /// Whether the last look at the estimators had every namespace.
     #[must_use]
     pub fn has_seen_all(&self) -> bool {
@@ -525,36 +485,6 @@ impl Session {
             why: why(),
         })
     }
-}
-
-/// Where a walk found another length than the probes had kept. It should never happen: a probe was skipped by the
-/// kernel, and the walk's length is in force from here on.
-fn correction(found: &Snapshot) -> Option<String> {
-    let known = found.seeded == 1 && found.walked != LENGTH_UNKNOWN;
-    (known && found.walked != found.counted).then(|| {
-        let (netns, counted, walked) = (found.netns, found.counted, found.walked);
-        format!("est_list of netns {netns} was counted {counted} long and is {walked}: corrected")
-    })
-}
-
-fn is(record: &Snapshot, kind: SnapshotKind) -> bool {
-    record.kind == kind as u32
-}
-
-fn estimators_of(snapshot: &[Snapshot]) -> impl Iterator<Item = &Snapshot> {
-    snapshot
-        .iter()
-        .filter(|record| is(record, SnapshotKind::Estimator))
-}
-
-/// When a snapshot ended: as it says itself, and, if it was cut short, before `now_ns`.
-fn moment_of(snapshot: &[Snapshot], now_ns: u64) -> Option<Moment> {
-    let last = snapshot.last()?;
-    let is_whole = is(last, SnapshotKind::End);
-    Some(Moment {
-        now_ns: if is_whole { last.now_ns } else { now_ns },
-        is_whole,
-    })
 }
 
 #[cfg(test)]

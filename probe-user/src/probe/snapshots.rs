@@ -24,8 +24,8 @@ const PAGE: &str = "IPVS_LATENCY_PAGE";
 /// How much one page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Page {
-    records: u32,
-    steps: u32,
+    records: u64,
+    steps: u64,
 }
 
 impl Page {
@@ -39,8 +39,8 @@ impl Page {
         let (records, steps) = text.split_once(',')?;
         let usual = Self::WHOLE;
         Some(Self {
-            records: records.parse::<u32>().ok()?.clamp(1, usual.records),
-            steps: steps.parse::<u32>().ok()?.clamp(1, usual.steps),
+            records: records.parse::<u64>().ok()?.clamp(1, usual.records),
+            steps: steps.parse::<u64>().ok()?.clamp(1, usual.steps),
         })
     }
 }
@@ -90,8 +90,8 @@ impl Snapshots {
         for page in 0..MAX_PAGES {
             let mut options = RawTracePointRunOptions::new();
             options.args[Argument::Lists as usize] = lists as u64;
-            options.args[Argument::PageRecords as usize] = self.page.records.into();
-            options.args[Argument::PageSteps as usize] = self.page.steps.into();
+            options.args[Argument::PageRecords as usize] = self.page.records;
+            options.args[Argument::PageSteps as usize] = self.page.steps;
             options.args[Argument::Resume as usize] = u64::from(page > 0);
             let result = program
                 .test_run(options)

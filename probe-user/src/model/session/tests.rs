@@ -4,7 +4,10 @@ mod pages;
 mod states;
 mod unrecorded;
 
-use probe_ebpf::snapshot::{LENGTH_UNKNOWN, NO_SWITCH};
+use probe_ebpf::{
+    SnapshotKind,
+    snapshot::{LENGTH_UNKNOWN, NO_SWITCH},
+};
 
 use super::*;
 

@@ -1,6 +1,7 @@
 //! More network namespaces than the probes, or our sums, have room for.
 
 use super::*;
+use crate::model::namespaces::KEPT_APART;
 
 /// What is told of limits.
 fn limits(outputs: &[Output]) -> Vec<String> {
