@@ -21,6 +21,9 @@ pub fn parts(spec: &LabSpec, kernel: &Kernel) -> Result<Vec<PathBuf>> {
     if spec.bpftrace {
         parts.push(packed_folder(&userland::bpftrace_root()?)?);
     }
+    if spec.systemd {
+        parts.push(packed_folder(&userland::systemd_root()?)?);
+    }
     Ok(parts)
 }
 
@@ -69,7 +72,11 @@ fn packed_folder(folder: &Path) -> Result<PathBuf> {
 fn packed_modules(kernel: &Kernel) -> Result<PathBuf> {
     let place = cache::root()
         .join("lab")
-        .join(format!("modules-{}.cpio", kernel.release));
+        .join(format!(
+            "modules-{}-{:016x}.cpio",
+            kernel.release,
+            modules::recipe()
+        ));
     if !place.is_file() {
         keep(&place, |file| pack_modules(kernel, file))?;
     }

@@ -45,6 +45,7 @@ impl Session {
         spec.check()?;
         let mut needs = vec![Need::Qemu, Need::Userland, Need::Kernel(spec.kernel)];
         needs.extend(spec.bpftrace.then_some(Need::Bpftrace));
+        needs.extend(spec.systemd.then_some(Need::Systemd));
         setup::ensure(&needs)?;
         host.say("building ipvs-latency ...");
         let mut files: Vec<_> = build::product()?
@@ -111,6 +112,7 @@ impl Session {
             run: Some(Box::new(run)),
             started: Instant::now(),
             time_limit: self.spec.timeout,
+            shuts_down: self.spec.systemd,
         };
         conversation.hold(&receiver, host)
     }
@@ -136,6 +138,7 @@ impl Session {
             streams: streams.kinds,
             terminal: streams.terminal,
             disk: self.spec.disk.is_some(),
+            systemd: self.spec.systemd,
             now: i64::try_from(now.as_secs()).unwrap_or(0),
         }
     }
