@@ -66,9 +66,9 @@ pub struct LabSpec {
     pub kernel_parameters: Vec<String>,
     /// Whether bpftrace is to be had in the guest.
     pub bpftrace: bool,
-    /// Whether Debian's systemd is PID 1 while the command runs. The disk then keeps every change of the root, and ip_vs
-    /// is not loaded yet. Where the command ends, the machine loses its power, unless the command had systemd shut it down
-    /// or start it again: then the lab waits for that, and the exit code is 0.
+    /// Whether Debian's systemd is PID 1 while the command runs. The disk then keeps every change of the root, and
+    /// `ip_vs` is not loaded yet. Where the command ends, the machine loses its power, unless the command had systemd shut
+    /// it down or start it again: then the lab waits for that, and the exit code is 0.
     pub systemd: bool,
 }
 

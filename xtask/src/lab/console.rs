@@ -106,7 +106,10 @@ mod tests {
         for (console, shut_down) in [
             ("[   12.3] reboot: Restarting system\n", true),
             ("[   12.3] reboot: Power down\n", true),
-            ("[   12.3] systemd[1]: Reached target reboot.target\n", false),
+            (
+                "[   12.3] systemd[1]: Reached target reboot.target\n",
+                false,
+            ),
         ] {
             assert_eq!(has_shut_down(console), shut_down, "{console}");
         }

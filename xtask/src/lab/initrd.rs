@@ -70,13 +70,11 @@ fn packed_folder(folder: &Path) -> Result<PathBuf> {
 
 /// The archive of the modules that guests of this kernel get, with the indexes for `modprobe`.
 fn packed_modules(kernel: &Kernel) -> Result<PathBuf> {
-    let place = cache::root()
-        .join("lab")
-        .join(format!(
-            "modules-{}-{:016x}.cpio",
-            kernel.release,
-            modules::recipe()
-        ));
+    let place = cache::root().join("lab").join(format!(
+        "modules-{}-{:016x}.cpio",
+        kernel.release,
+        modules::recipe()
+    ));
     if !place.is_file() {
         keep(&place, |file| pack_modules(kernel, file))?;
     }

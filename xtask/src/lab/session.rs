@@ -165,6 +165,19 @@ struct Started {
 fn start(spec: &LabSpec, kernel: &Kernel, fill: Fill) -> Result<Started> {
     let image = image::unpacked(kernel)?;
     let (parts, init) = (initrd::parts(spec, kernel)?, build::init()?);
+    let cold = |snapshots| {
+        let initrd = initrd::assemble(&parts, &init)?;
+        let (machine, lines) = Machine::start(spec, &image, &Start::Cold(&initrd))?;
+        Ok(Started {
+            machine,
+            lines,
+            stage: Stage::Boot,
+            snapshots,
+        })
+    };
+    if spec.systemd {
+        return cold(Wanted::none());
+    }
     let common = Common {
         release: &kernel.release,
         qemu: &Emulator::of(spec).program()?,
@@ -192,17 +205,7 @@ fn start(spec: &LabSpec, kernel: &Kernel, fill: Fill) -> Result<Started> {
             Err(_) => kept.discard(),
         }
     }
-    let (machine, lines) = Machine::start(
-        spec,
-        &image,
-        &Start::Cold(&initrd::assemble(&parts, &init)?),
-    )?;
-    Ok(Started {
-        machine,
-        lines,
-        stage: Stage::Boot,
-        snapshots: Wanted::of(&common, fill)?,
-    })
+    cold(Wanted::of(&common, fill)?)
 }
 
 fn destination(copy: &crate::cli::Copy) -> Result<String> {

@@ -67,6 +67,8 @@ pub fn systemd_root() -> Result<PathBuf> {
 }
 
 fn finish(root: &Path) -> Result<()> {
+    // Where administrators put units; lost with what the base has too.
+    fs::create_dir_all(root.join("etc/systemd/system"))?;
     for (path, content) in FILES {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap_or(root))
