@@ -95,6 +95,9 @@ pub struct LabArgs {
     /// Storage that outlives the guest, mounted at /disk; created when it does not exist.
     #[arg(long, value_name = "FILE")]
     pub disk: Option<PathBuf>,
+    /// Make Debian's systemd PID 1 before the command starts; all that it changes is kept on the disk.
+    #[arg(long, requires = "disk", conflicts_with_all = ["services", "netns"])]
+    pub systemd: bool,
     /// Wall time after which the guest is stopped, in seconds.
     #[arg(long, value_name = "S", default_value_t = 600)]
     pub timeout: u64,

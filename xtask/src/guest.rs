@@ -8,6 +8,7 @@ mod namespaces;
 mod output;
 mod port;
 mod storage;
+mod systemd;
 mod terminal;
 
 use std::process::{Command, Stdio};
@@ -93,9 +94,22 @@ fn perform(run: &Run, host: &Arc<Host>) -> Result<u8> {
         modprobe(&["virtio_blk", "ext4"])?;
         storage::mount_disk()?;
     }
+    if run.systemd {
+        return under_systemd(run, host);
+    }
     let code = command::run(run, host)?;
     if run.disk {
         storage::unmount_disk()?;
+    }
+    Ok(code)
+}
+
+/// Makes systemd PID 1, and runs the command of `run` beside it. Where this machine is then shut down, that is awaited.
+fn under_systemd(run: &Run, host: &Arc<Host>) -> Result<u8> {
+    systemd::hand_over()?;
+    let code = command::run(run, host)?;
+    while code == 0 && systemd::is_shutting_down()? {
+        std::thread::park();
     }
     Ok(code)
 }

@@ -66,6 +66,10 @@ pub struct LabSpec {
     pub kernel_parameters: Vec<String>,
     /// Whether bpftrace is to be had in the guest.
     pub bpftrace: bool,
+    /// Whether Debian's systemd is PID 1 while the command runs. The disk then keeps every change of the root, and
+    /// `ip_vs` is not loaded yet. Where the command ends, the machine loses its power, unless the command had systemd shut
+    /// it down or start it again: then the lab waits for that, and the exit code is 0.
+    pub systemd: bool,
 }
 
 impl Default for LabSpec {
@@ -86,6 +90,7 @@ impl Default for LabSpec {
             timeout: Duration::from_mins(10),
             kernel_parameters: Vec::new(),
             bpftrace: false,
+            systemd: false,
         }
     }
 }
@@ -149,6 +154,14 @@ impl LabSpec {
             "{} destinations are more than a service can have here: 65536 are the most",
             self.destinations
         );
+        ensure!(
+            !self.systemd || self.disk.is_some(),
+            "--systemd needs a disk that keeps what it changes: add --disk FILE"
+        );
+        ensure!(
+            !self.systemd || (self.services == 0 && self.netns == 0),
+            "--systemd takes no services and no namespaces: ip_vs is for its units to load"
+        );
         Ok(())
     }
 }
@@ -169,6 +182,7 @@ impl From<LabArgs> for LabSpec {
             netns: args.netns,
             copies: args.copies,
             disk: args.disk,
+            systemd: args.systemd,
             timeout: Duration::from_secs(args.timeout),
             ..usual
         }

@@ -31,6 +31,8 @@ pub enum Need {
     Userland,
     /// bpftrace for the guest, to compare with.
     Bpftrace,
+    /// systemd for guests in which it is PID 1.
+    Systemd,
 }
 
 impl fmt::Display for Need {
@@ -43,6 +45,7 @@ impl fmt::Display for Need {
             Self::Headers(line) => write!(f, "headers of kernel {line}"),
             Self::Userland => f.write_str("the guest's programs"),
             Self::Bpftrace => f.write_str("bpftrace for the guest"),
+            Self::Systemd => f.write_str("systemd for the guest"),
         }
     }
 }
@@ -132,6 +135,7 @@ pub fn ensure(needs: &[Need]) -> Result<(), Error> {
             (Need::Headers(line), _) => drop(kernel::headers(line)?),
             (Need::Userland, _) => drop(userland::root()?),
             (Need::Bpftrace, _) => drop(userland::bpftrace_root()?),
+            (Need::Systemd, _) => drop(userland::systemd_root()?),
         }
     }
     Ok(())

@@ -94,6 +94,7 @@ fn fetch_for_guests() -> Result<(), setup::Error> {
         Need::Qemu,
         Need::Userland,
         Need::Bpftrace,
+        Need::Systemd,
         Need::Kernel(Line::V6_1),
         Need::Headers(Line::V6_1),
     ])?;

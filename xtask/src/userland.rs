@@ -1,6 +1,7 @@
 //! The guest's programs: Debian packages unpacked into a folder, never installed.
 
 mod kpatch;
+mod systemd;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,6 +14,7 @@ use crate::cache;
 use crate::packages::{Suite, tree};
 
 pub use kpatch::kpatch;
+pub use systemd::systemd_root;
 
 /// Raise it when anything in this file changes what the folders hold.
 const RECIPE: u32 = 3;
@@ -92,7 +94,7 @@ pub fn root() -> Result<PathBuf> {
     let place = base()?;
     tree::provide(&place, |lock, stage| {
         let suite = Suite::open(lock, SUITE)?;
-        unpack_all(&suite, &base_packages(&suite)?, stage)?;
+        unpack_all(&suite, &base_packages(&suite)?, LEAVE_OUT, stage)?;
         finish(&stage.join("root"))
     })?;
     Ok(place)
@@ -112,7 +114,7 @@ pub fn bpftrace_root() -> Result<PathBuf> {
             .difference(&base_packages(&suite)?)
             .cloned()
             .collect();
-        unpack_all(&suite, &packages, stage)?;
+        unpack_all(&suite, &packages, LEAVE_OUT, stage)?;
         remove_known(&stage.join("root"), &base)
     })?;
     Ok(place)
@@ -133,13 +135,18 @@ fn folder(name: &str) -> Result<PathBuf> {
     Ok(cache::root()?.join("userland").join(name))
 }
 
-fn unpack_all(suite: &Suite, packages: &BTreeSet<String>, stage: &Path) -> Result<()> {
+fn unpack_all(
+    suite: &Suite,
+    packages: &BTreeSet<String>,
+    leave_out: &[&str],
+    stage: &Path,
+) -> Result<()> {
     eprintln!(
         "fetching {} packages of {} for the guest",
         packages.len(),
         suite.name()
     );
-    tree::fill(suite, packages, LEAVE_OUT, stage)
+    tree::fill(suite, packages, leave_out, stage)
 }
 
 fn finish(root: &Path) -> Result<()> {

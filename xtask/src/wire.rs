@@ -81,6 +81,8 @@ pub struct Run {
     pub terminal: Option<Terminal>,
     /// Whether a disk is to be mounted.
     pub disk: bool,
+    /// Whether Debian's systemd is to become PID 1 before the command starts.
+    pub systemd: bool,
     /// The time of day on the host, in seconds since 1970.
     pub now: i64,
 }

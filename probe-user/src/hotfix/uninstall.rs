@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 
 use super::{
     drive::say,
-    installed::{Place, Store, name_of, units},
+    installed::{Place, Store, name_of, systemd, units},
     list,
     lock::Lock,
     report,
@@ -48,10 +48,11 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     }
     match tidy(&store, root) {
         Ok(removed) => {
-            for unit in removed {
+            for unit in &removed {
                 let unit = unit.display();
                 report::print(&format!("{unit} is removed, for nothing is left to load."));
             }
+            forget(&removed, root);
         }
         Err(error) => {
             say(&format!(
@@ -76,6 +77,28 @@ fn tidy(store: &Store, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(units::remove(root)?);
     }
     Ok(Vec::new())
+}
+
+/// Has systemd forget the units that were removed.
+fn forget(removed: &[PathBuf], root: &Path) {
+    let names = removed.iter().filter_map(|unit| unit.file_name()?.to_str());
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() {
+        return;
+    }
+    let by_hand = format!(
+        "`systemctl stop {}` and `systemctl daemon-reload`",
+        names.join(" ")
+    );
+    if !systemd::is_here(root) {
+        say(&format!(
+            "note: run {by_hand} on the host, or systemd remembers the units until it boots again."
+        ));
+    } else if let Err(error) = systemd::let_go(&names) {
+        say(&format!(
+            "warning: {error}; until {by_hand} succeed, systemd remembers the units."
+        ));
+    }
 }
 
 /// Where it is installed: for that kernel, or for all.

@@ -46,8 +46,10 @@ pub fn run(run: &Run, host: &Arc<Host>) -> Result<u8> {
     let pumps = listen(run, ends, master.as_ref(), host, &closed)?;
     obey(host, child, master, closed);
     let code = reap(child)?;
-    // The guest ends with its command: whatever that left behind would keep the pipes open.
-    let _ = signal::kill(Pid::from_raw(-1), Signal::SIGKILL);
+    // The guest ends with its command: whatever that left behind would keep the pipes open. Beside systemd, only what is
+    // the command's own may be killed.
+    let left = if run.systemd { -child.as_raw() } else { -1 };
+    let _ = signal::kill(Pid::from_raw(left), Signal::SIGKILL);
     for pump in pumps {
         let _ = pump.join();
     }

@@ -53,6 +53,13 @@ pub fn has_panicked(console: &str) -> bool {
     console.contains("Kernel panic - not syncing")
 }
 
+/// Whether the kernel says that it was shut down or started again in good order.
+pub fn has_shut_down(console: &str) -> bool {
+    ["reboot: Power down", "reboot: Restarting system"]
+        .iter()
+        .any(|words| console.contains(words))
+}
+
 /// The last lines; with a crash, from its beginning on.
 pub fn tail(console: &str) -> String {
     let lines: Vec<&str> = console.trim_end().lines().collect();
@@ -91,6 +98,20 @@ mod tests {
             }
             lines[at] = "Kernel panic - not syncing: test".into();
             assert_eq!(tail(&lines.join("\n")), lines[first..].join("\n"), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_machine_that_was_shut_down_is_told_from_one_that_only_stopped() {
+        for (console, shut_down) in [
+            ("[   12.3] reboot: Restarting system\n", true),
+            ("[   12.3] reboot: Power down\n", true),
+            (
+                "[   12.3] systemd[1]: Reached target reboot.target\n",
+                false,
+            ),
+        ] {
+            assert_eq!(has_shut_down(console), shut_down, "{console}");
         }
     }
 

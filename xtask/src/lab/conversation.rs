@@ -138,6 +138,8 @@ pub struct Conversation {
     pub started: Instant,
     /// How long all of it may take.
     pub time_limit: Duration,
+    /// Whether the command may have the machine shut down or start again.
+    pub shuts_down: bool,
 }
 
 /// Why the waiting is over.
@@ -185,6 +187,7 @@ impl Conversation {
                 KERNEL_PANIC,
                 Some(format!("the guest's kernel panicked\n{tail}")),
             ),
+            End::Gone if self.shuts_down && console::has_shut_down(&console) => (0, None),
             End::Gone => bail!(
                 "the guest stopped before its command did ({})\n{said}\n{tail}",
                 status?

@@ -21,6 +21,9 @@ pub fn parts(spec: &LabSpec, kernel: &Kernel) -> Result<Vec<PathBuf>> {
     if spec.bpftrace {
         parts.push(packed_folder(&userland::bpftrace_root()?)?);
     }
+    if spec.systemd {
+        parts.push(packed_folder(&userland::systemd_root()?)?);
+    }
     Ok(parts)
 }
 
@@ -67,9 +70,11 @@ fn packed_folder(folder: &Path) -> Result<PathBuf> {
 
 /// The archive of the modules that guests of this kernel get, with the indexes for `modprobe`.
 fn packed_modules(kernel: &Kernel) -> Result<PathBuf> {
-    let place = cache::root()?
-        .join("lab")
-        .join(format!("modules-{}.cpio", kernel.release));
+    let place = cache::root()?.join("lab").join(format!(
+        "modules-{}-{:016x}.cpio",
+        kernel.release,
+        modules::recipe()
+    ));
     if !cache::is_there(&place)? {
         keep(&place, |file| pack_modules(kernel, file))?;
     }

@@ -45,6 +45,7 @@ impl Session {
         spec.check()?;
         let mut needs = vec![Need::Qemu, Need::Userland, Need::Kernel(spec.kernel)];
         needs.extend(spec.bpftrace.then_some(Need::Bpftrace));
+        needs.extend(spec.systemd.then_some(Need::Systemd));
         setup::ensure(&needs)?;
         host.say("building ipvs-latency ...");
         let mut files: Vec<_> = build::product()?
@@ -111,6 +112,7 @@ impl Session {
             run: Some(Box::new(run)),
             started: Instant::now(),
             time_limit: self.spec.timeout,
+            shuts_down: self.spec.systemd,
         };
         conversation.hold(&receiver, host)
     }
@@ -136,6 +138,7 @@ impl Session {
             streams: streams.kinds,
             terminal: streams.terminal,
             disk: self.spec.disk.is_some(),
+            systemd: self.spec.systemd,
             now: i64::try_from(now.as_secs()).unwrap_or(0),
         }
     }
@@ -162,6 +165,19 @@ struct Started {
 fn start(spec: &LabSpec, kernel: &Kernel, fill: Fill) -> Result<Started> {
     let image = image::unpacked(kernel)?;
     let (parts, init) = (initrd::parts(spec, kernel)?, build::init()?);
+    let cold = |snapshots| {
+        let initrd = initrd::assemble(&parts, &init)?;
+        let (machine, lines) = Machine::start(spec, &image, &Start::Cold(&initrd))?;
+        Ok(Started {
+            machine,
+            lines,
+            stage: Stage::Boot,
+            snapshots,
+        })
+    };
+    if spec.systemd {
+        return cold(Wanted::none());
+    }
     let common = Common {
         release: &kernel.release,
         qemu: &Emulator::of(spec).program()?,
@@ -189,17 +205,7 @@ fn start(spec: &LabSpec, kernel: &Kernel, fill: Fill) -> Result<Started> {
             Err(_) => kept.discard(),
         }
     }
-    let (machine, lines) = Machine::start(
-        spec,
-        &image,
-        &Start::Cold(&initrd::assemble(&parts, &init)?),
-    )?;
-    Ok(Started {
-        machine,
-        lines,
-        stage: Stage::Boot,
-        snapshots: Wanted::of(&common, fill)?,
-    })
+    cold(Wanted::of(&common, fill)?)
 }
 
 fn destination(copy: &crate::cli::Copy) -> Result<String> {

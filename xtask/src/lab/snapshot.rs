@@ -72,6 +72,14 @@ impl Wanted {
         })
     }
 
+    /// Those of a guest that is to boot each time, as another boot with another boot id.
+    pub fn none() -> Self {
+        Self {
+            booted: None,
+            filled: None,
+        }
+    }
+
     /// Takes out the snapshot of a guest that is about to enter `stage`.
     pub fn take(&mut self, stage: Stage) -> Option<Snapshot> {
         match stage {

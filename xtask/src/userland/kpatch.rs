@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{SUITE, folder, unpack_all};
+use super::{LEAVE_OUT, SUITE, folder, unpack_all};
 use crate::cli::Copy;
 use crate::packages::{Suite, tree};
 
@@ -44,7 +44,7 @@ pub fn kpatch() -> Result<Vec<Copy>> {
             let suite = Suite::open(lock, suite)?;
             let packages = packages.iter().map(|name| (*name).to_owned()).collect();
             let part = unpacked.join(suite.name());
-            unpack_all(&suite, &packages, &part)?;
+            unpack_all(&suite, &packages, LEAVE_OUT, &part)?;
             keep(&part.join("root"), &stage.join("root"))?;
         }
         Ok(())

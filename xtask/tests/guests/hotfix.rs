@@ -27,10 +27,10 @@ use xtask::lab::LabSpec;
 use xtask::scenario::Sections;
 
 /// Where the modules are in the guest.
-const FOLDER: &str = "/root/hotfixes";
+pub(crate) const FOLDER: &str = "/root/hotfixes";
 
 /// A guest that has the modules.
-fn with_modules(spec: LabSpec) -> LabSpec {
+pub(crate) fn with_modules(spec: LabSpec) -> LabSpec {
     let source = hotfix_modules::folder(Line::V6_1).unwrap();
     let destination = Some(FOLDER.into());
     let mut spec = spec;
@@ -43,7 +43,7 @@ fn with_modules(spec: LabSpec) -> LabSpec {
 
 /// Runs a command as `try NAME 'COMMAND'`: its output in section `NAME`, its exit code in `NAME code`, and what it
 /// said on standard error in `NAME err`.
-const TRY: &str = r#"
+pub(crate) const TRY: &str = r#"
 try() {
     echo "== $1"; sh -c "$2" 2> /tmp/err; code=$?
     echo; echo "== $1 code"; echo $code; echo "== $1 err"; cat /tmp/err; echo "== rest"
@@ -95,7 +95,7 @@ fn refused(sections: &Sections, name: &str, words: &[&str]) {
 }
 
 /// Whether a command that `try` ran ended with that code, and said these words on either output.
-fn ended(sections: &Sections, name: &str, code: &str, words: &[&str]) {
+pub(crate) fn ended(sections: &Sections, name: &str, code: &str, words: &[&str]) {
     let text = |section: &str| sections.text(section).unwrap();
     let said = format!("{}{}", text(name), text(&format!("{name} err")));
     assert_eq!(text(&format!("{name} code")).trim(), code, "{name}: {said}");

@@ -5,6 +5,7 @@ mod check;
 mod container;
 mod hotfix;
 mod lab;
+mod systemd;
 mod terminal;
 mod tui;
 mod watch;

@@ -28,6 +28,9 @@ pub enum SystemdError {
     Failed(String, String),
 }
 
+/// The exit code of `systemctl stop` for a unit that is not in systemd's memory.
+const NOT_LOADED: i32 = 5;
+
 /// Whether this process can reach it: not from a container.
 pub fn is_here(root: &Path) -> bool {
     root == Path::new("/") && root.join("run/systemd/system").exists()
@@ -48,6 +51,29 @@ pub fn state() -> Result<String, SystemdError> {
         return Err(failed(&words, &output));
     }
     Ok(word)
+}
+
+/// Has units stopped and forgotten whose files are gone: no trace of them is left, not even that one has failed.
+///
+/// # Errors
+///
+/// When systemd does not do so.
+pub fn let_go(units: &[&str]) -> Result<(), SystemdError> {
+    for unit in units {
+        let words = ["stop", unit];
+        let output = ask(&words)?;
+        if !output.status.success() && output.status.code() != Some(NOT_LOADED) {
+            return Err(failed(&words, &output));
+        }
+        // Fails where the unit did not: there is then nothing to forget.
+        ask(&["reset-failed", unit])?;
+    }
+    let words = ["daemon-reload"];
+    let output = ask(&words)?;
+    if !output.status.success() {
+        return Err(failed(&words, &output));
+    }
+    Ok(())
 }
 
 /// Has the units read, and the one started that acts at shutdown: so that the shutdown of this boot is noted too.

@@ -44,6 +44,26 @@ const MARK: &str =
 /// Keeps what is installed from being loaded, for a boot (`kernel-command-line(7)`).
 pub const KILL_SWITCH: &str = "ipvs_latency.hotfix=0";
 
+/// What makes IPVS services: a hotfix is loaded before them. Nothing is wrong with naming what a host does not have.
+const CONSUMERS: &str = "kubelet.service kube-proxy.service k3s.service k3s-agent.service rke2-server.service \
+    rke2-agent.service k0scontroller.service k0sworker.service snap.microk8s.daemon-kubelite.service \
+    keepalived.service ipvsadm.service";
+
+/// Longer than a load takes that waits for every one of its time limits: what would wait for ever is ended, so that the
+/// node's services start.
+const LIMIT: &str = "10min";
+
+/// What neither a load nor the note of a shutdown has a use for. Nothing here gives the unit mounts of its own
+/// (`ProtectSystem=` and the like): what a load leaves behind is to see the node's.
+const CONFINED: &str = "\
+NoNewPrivileges=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RestrictAddressFamilies=AF_UNIX AF_NETLINK
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native";
+
 /// Where `modprobe` may be.
 const MODPROBE: [&str; 4] = [
     "/usr/sbin/modprobe",
@@ -157,11 +177,15 @@ fn load(command: &str, state_dir: &str, modprobe: Option<&&str>) -> String {
 [Unit]
 Description=Load the installed hotfixes of the IPVS estimator
 ConditionKernelCommandLine=!{KILL_SWITCH}
+IgnoreOnIsolate=yes
 RequiresMountsFor={state_dir}
 After=local-fs.target systemd-modules-load.service
+Before={CONSUMERS}
 
 [Service]
 Type=oneshot
+TimeoutStartSec={LIMIT}
+{CONFINED}
 RemainAfterExit=yes
 KillMode=process
 {before}ExecStart={command} load --all
@@ -173,15 +197,18 @@ WantedBy=multi-user.target
 }
 
 fn shut_down(command: &str, state_dir: &str) -> String {
+    // It outlives `systemctl rescue`, after which the node may be shut down, too (IgnoreOnIsolate).
     format!(
         "{MARK}
 [Unit]
 Description=Note in the journal of ipvs-latency that this node is shut down in good order
+IgnoreOnIsolate=yes
 RequiresMountsFor={state_dir}
 After=local-fs.target
 
 [Service]
 Type=oneshot
+{CONFINED}
 RemainAfterExit=yes
 ExecStop={command} shut-down
 
@@ -283,6 +310,7 @@ mod tests {
         let text = fs::read_to_string(folder.join(LOAD)).unwrap();
         for line in [
             "ConditionKernelCommandLine=!ipvs_latency.hotfix=0",
+            "NoNewPrivileges=yes",
             "ExecStartPre=-/usr/sbin/modprobe ip_vs",
             "ExecStart=/usr/sbin/tool --root / --state-dir /var/lib/state hotfix load --all",
         ] {
