@@ -10,6 +10,7 @@ mod functions;
 mod installed;
 mod kpatch;
 mod other_build;
+mod other_users;
 mod refused;
 mod signatures;
 mod stalled;
