@@ -267,6 +267,7 @@ mod tests {
 
     /// A host with systemd and a program.
     fn host() -> tempfile::TempDir {
+        nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
         let root = tempfile::tempdir().unwrap();
         for folder in ["run/systemd/system", "usr/sbin", "var/lib"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
