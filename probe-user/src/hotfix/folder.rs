@@ -54,9 +54,8 @@ impl Folder {
         for _ in &missing {
             walked.path.pop();
         }
-        let (first, rest) = match missing.split_first() {
-            None => return Self::of(top, walked),
-            Some(parts) => parts,
+        let Some((first, rest)) = missing.split_first() else {
+            return Self::of(top, walked);
         };
         // The last that is there may be a folder like /tmp.
         refuse(walked.objection.take())?;
@@ -119,12 +118,12 @@ impl Folder {
     /// As [`Self::folder`], and when it cannot be made.
     pub fn make_in(&self, name: impl AsRef<OsStr>, mode: Mode) -> io::Result<Self> {
         let name = name.as_ref();
-        let made = match mkdirat(&self.opened, name, mode) {
+        let is_new = match mkdirat(&self.opened, name, mode) {
             Err(Errno::EEXIST) => false,
-            made => made.map(|()| true)?,
+            result => result.map(|()| true)?,
         };
         let folder = self.folder(name)?.ok_or(Errno::ENOENT)?;
-        if made {
+        if is_new {
             // A list of the folder above may give more, and the umask less.
             fchmod(&folder.opened, mode)?;
             self.sync()?;

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::sys::stat::{Mode, umask};
+
 use super::{
     digest::Digest,
     journal::{Entry, Journal, Mark, Phase},
@@ -20,6 +22,8 @@ pub struct MadeNode(tempfile::TempDir);
 impl MadeNode {
     /// With nothing loaded or installed.
     pub fn new() -> Self {
+        // What a group may write to is not trusted, and some people's umask lets theirs.
+        umask(Mode::S_IWGRP | Mode::S_IWOTH);
         let node = Self(tempfile::tempdir().unwrap());
         node.write("proc/sys/kernel/osrelease", RELEASE);
         node.write("proc/sys/kernel/random/boot_id", "this");

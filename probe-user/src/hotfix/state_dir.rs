@@ -30,7 +30,8 @@ const OURS: [&str; 5] = ["lock", "lock.past", "journal.json", "hotfixes", "built
 const DEPTH: u32 = 3;
 
 /// The folder's path with its links followed, as the host under `root` follows them: what is written down, and opened
-/// at each use. Where that cannot be told, the path as it is: each use then says why.
+/// at each use. Where that cannot be told, or others could change a part of the way, the path as it is: each use then
+/// meets the same, and says so.
 pub fn resolved(root: &Path, state_dir: &Path) -> PathBuf {
     let Ok(state_dir) = std::path::absolute(state_dir) else {
         return state_dir.to_owned();
@@ -40,8 +41,8 @@ pub fn resolved(root: &Path, state_dir: &Path) -> PathBuf {
         Err(_) => (Path::new("/"), state_dir.as_path()),
     };
     match walk(top, inside) {
-        Ok(walked) => folder::shown(top, &walked.path),
-        Err(_) => state_dir,
+        Ok(walked) if walked.lasting.is_none() => folder::shown(top, &walked.path),
+        _ => state_dir,
     }
 }
 

@@ -11,6 +11,7 @@ mod installed;
 mod kpatch;
 mod lost_guard;
 mod other_build;
+mod other_users;
 mod refused;
 mod signatures;
 mod stalled;

@@ -16,7 +16,10 @@ use nix::{
 use thiserror::Error;
 
 use super::trusted;
-use crate::hotfix::{folder::Folder, walk::kind};
+use crate::hotfix::{
+    folder::Folder,
+    walk::{kind, walk},
+};
 
 /// Loads at boot.
 pub const LOAD: &str = "ipvs-latency-hotfix.service";
@@ -84,6 +87,8 @@ pub enum UnitError {
         "root would load modules out of {0} at every boot, which {1}: name another folder with --state-dir"
     )]
     StateDir(PathBuf, String),
+    #[error("systemd would read units out of {0} at every boot, which {1}: take that right away")]
+    Folder(PathBuf, String),
     #[error("the unit {0} cannot be written ({1}): make room there")]
     Write(PathBuf, io::Error),
     #[error("the unit {0} cannot be removed ({1}): remove it by hand")]
@@ -121,6 +126,11 @@ impl Units {
             return Ok(None);
         }
         let refused = |why| UnitError::Program(program.to_owned(), why);
+        // One that cannot be looked at cannot be written to either.
+        let units = walk(root, Path::new(FOLDER)).ok();
+        if let Some(why) = units.and_then(|walked| walked.lasting) {
+            return Err(UnitError::Folder(root.join(FOLDER), why.to_string()));
+        }
         // What was looked at, and not a link that leads elsewhere at the next boot.
         let own = trusted::file(root, program)
             .and_then(namable)
@@ -284,6 +294,7 @@ mod tests {
 
     /// A host with systemd and a program.
     fn host() -> tempfile::TempDir {
+        nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
         let root = tempfile::tempdir().unwrap();
         for folder in ["run/systemd/system", "usr/sbin", "var/lib"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
@@ -364,6 +375,32 @@ mod tests {
         let state = Path::new("/tmp/state");
         let error = Units::plan(root.path(), Path::new("/usr/sbin/tool"), state).unwrap_err();
         assert!(error.to_string().contains("--state-dir"), "{error}");
+    }
+
+    #[test]
+    fn a_unit_names_what_a_link_leads_to_and_a_program_only_if_it_is_roots() {
+        let root = host();
+        symlink("/var/lib", root.path().join("link")).unwrap();
+        let tool = Path::new("/usr/sbin/tool");
+        let units = Units::plan(root.path(), tool, Path::new("/link/state"));
+        let load = units.unwrap().unwrap().load;
+        assert!(load.contains("--state-dir /var/lib/state hotfix"), "{load}");
+        let modprobe = root.path().join("usr/sbin/modprobe");
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o775);
+        fs::set_permissions(modprobe, open).unwrap();
+        let units = plan(root.path(), "/usr/sbin/tool").unwrap().unwrap();
+        assert!(!units.load.contains("modprobe"), "{}", units.load);
+    }
+
+    #[test]
+    fn units_are_not_written_where_others_could_change_them() {
+        let root = host();
+        let folder = root.path().join(FOLDER);
+        fs::create_dir_all(&folder).unwrap();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o775);
+        fs::set_permissions(&folder, open).unwrap();
+        let error = plan(root.path(), "/usr/sbin/tool").unwrap_err().to_string();
+        assert!(error.contains("can be changed by group "), "{error}");
     }
 
     #[test]
