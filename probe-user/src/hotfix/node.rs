@@ -46,8 +46,8 @@ pub struct Node {
     pub absent_objects: Vec<String>,
     /// Whether a module of its name is loaded.
     pub name_taken: bool,
-    /// Whether that is one of a livepatch that is out of force: it can be removed first.
-    pub left_behind: bool,
+    /// That module, where it is one of a livepatch that is out of force: it can be removed first.
+    pub left_behind: Option<Name>,
     /// Livepatches that are in force, or on their way.
     pub patches: Vec<Livepatch>,
     /// Why it cannot be told which livepatches there are, or whether the name is taken.
@@ -135,7 +135,7 @@ impl Node {
 #[derive(Debug, Default)]
 struct Loaded {
     name_taken: bool,
-    left_behind: bool,
+    left_behind: Option<Name>,
     patches: Vec<Livepatch>,
     unknown: Option<String>,
 }
@@ -157,8 +157,8 @@ impl Loaded {
         if let Some(name) = name {
             loaded.name_taken = module::look(root, name)?.is_some();
             let has_folder = loaded.patches.iter().any(|patch| patch.name == *name);
-            loaded.left_behind =
-                loaded.name_taken && !has_folder && module::is_livepatch(root, name)?;
+            let is_left = loaded.name_taken && !has_folder && module::is_livepatch(root, name)?;
+            loaded.left_behind = is_left.then(|| name.clone());
         }
         Ok(loaded)
     }

@@ -69,10 +69,10 @@ fn changes(journal: &Journal, root: &Path, boot: &Boot) -> Vec<(Digest, Phase)> 
 /// What becomes of what was noted, after a look that found `seen`; `None` where it stays.
 fn next(noted: Phase, seen: Phase) -> Option<Phase> {
     match (noted, seen) {
-        // One that is gone does not come back: what is there now, somebody else loaded.
-        (Phase::Gone | Phase::ShutDown, _) => None,
-        // A change that was cut off stays one for as long as something is left of it.
-        (Phase::Loading | Phase::Unloading, Phase::InForce | Phase::Left) => None,
+        // One that is gone does not come back: what is there now, somebody else loaded. And a change that was cut off
+        // stays one for as long as something is left of it.
+        (Phase::Gone | Phase::ShutDown, _)
+        | (Phase::Loading | Phase::Unloading, Phase::InForce | Phase::Left) => None,
         (noted, seen) => (noted != seen).then_some(seen),
     }
 }
@@ -193,7 +193,7 @@ mod tests {
     fn another_module_of_that_name_is_told_by_its_build_and_by_its_loading() {
         let node = MadeNode::new();
         node.put_in_force("one_", "ip_vs");
-        let note = "sys/module/one_/notes/.note.gnu.build-id";
+        let build_id = "sys/module/one_/notes/.note.gnu.build-id";
         let number = |node: &MadeNode| {
             let found = module::look(node.root(), &"one_".into()).unwrap();
             found.unwrap().number()
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(told(None, Some(own)), Phase::InForce);
         assert_eq!(told(None, Some(own + 1)), Phase::Gone);
         assert_eq!(told(Some(b"\x01\xab"), Some(own)), Phase::InForce);
-        node.write(note, b"\x01\xab");
+        node.write(build_id, b"\x01\xab");
         assert_eq!(told(Some(b"\x01\xab"), Some(own + 1)), Phase::InForce);
         assert_eq!(told(Some(b"\x01\xac"), Some(own)), Phase::Gone);
         assert_eq!(told(None, Some(own)), Phase::InForce);

@@ -8,8 +8,10 @@ mod cycles;
 mod fixtures;
 mod functions;
 mod installed;
+mod journal;
 mod kpatch;
 mod lost_guard;
+mod names;
 mod other_build;
 mod other_users;
 mod refused;
@@ -49,6 +51,13 @@ try() {
     echo "== $1"; sh -c "$2" 2> /tmp/err; code=$?
     echo; echo "== $1 code"; echo $code; echo "== $1 err"; cat /tmp/err; echo "== rest"
 }
+"#;
+
+/// `renamed FROM TO` makes `/tmp/TO.ko` of a module, whose name it changes wherever it stands; `TO`, of as many bytes,
+/// may have escapes of `sed`. `named FROM TO FILE` says where.
+const RENAMED: &str = r#"
+named() { LC_ALL=C sed "s/$1/$2/g" $F/$1.ko > $3; }
+renamed() { named $1 $2 /tmp/$2.ko; }
 "#;
 
 /// What is there of livepatches, by the kernel's own files: `left NAME`, a section.

@@ -4,7 +4,7 @@ use super::{Finding, Module, Node};
 
 /// EEXIST, whatever the content of the other module.
 pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
-    let is_in_the_way = node.name_taken && !node.left_behind;
+    let is_in_the_way = node.name_taken && node.left_behind.is_none();
     let name = module.name.as_ref().filter(|_| is_in_the_way)?;
     Some(Finding::new(
         "already-loaded",
@@ -16,8 +16,8 @@ pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
 }
 
 /// What a replacement leaves behind is in nobody's way: no task runs its code.
-pub fn note(module: &Module, node: &Node) -> Option<Finding> {
-    let name = module.name.as_ref().filter(|_| node.left_behind)?;
+pub fn note(_: &Module, node: &Node) -> Option<Finding> {
+    let name = node.left_behind.as_ref()?;
     Some(Finding::new(
         "left-behind",
         format!(

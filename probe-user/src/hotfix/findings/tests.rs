@@ -63,7 +63,13 @@ fn nothing_speaks_against_a_good_hotfix_on_a_good_node() {
 
 #[test]
 fn each_blocker_is_told_alone() {
-    let table: [(&str, Change); 22] = [
+    let table: [(&str, Change); 24] = [
+        ("name-unusable", |module, _| {
+            module.name_trouble = Some("is empty");
+        }),
+        ("livepatches-unknown", |_, node| {
+            node.livepatches_unknown = Some("EIO".into());
+        }),
         ("address-escapes", |module, _| {
             module.address_escapes = Answer::Yes;
         }),
@@ -134,7 +140,11 @@ fn each_blocker_is_told_alone() {
 
 #[test]
 fn what_looks_like_a_blocker_and_is_none() {
-    let table: [(&str, Change); 7] = [
+    let table: [(&str, Change); 8] = [
+        ("a module left behind", |_, node| {
+            node.name_taken = true;
+            node.left_behind = Some("made".into());
+        }),
         ("signed under lockdown", |module, node| {
             (module.signed, node.lockdown) = (true, Some("integrity".into()));
         }),

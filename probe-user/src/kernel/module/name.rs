@@ -184,7 +184,7 @@ mod tests {
         let long = "a".repeat(MOST + 1);
         for (bytes, trouble) in [
             (&b"est_skip"[..], None),
-            (long[..MOST].as_bytes(), None),
+            (&long.as_bytes()[..MOST], None),
             (b"est-5.10", None),
             (b"", Some("is empty")),
             (long.as_bytes(), Some("is longer than the 55 bytes")),

@@ -215,11 +215,11 @@ fn told(sections: &Sections) {
 }
 
 fn taken_back(sections: &Sections) {
-    ended(sections, "twice", "2", &["error: ", "already-loaded"]);
+    ended(sections, "twice", "0", &["is enabled already"]);
     let twice = document(sections, "twice");
     assert_eq!(
         (&twice["name"], &twice["outcome"]),
-        (&json!("est_skip"), &json!("refused"))
+        (&json!("est_skip"), &json!("done"))
     );
     ended(
         sections,

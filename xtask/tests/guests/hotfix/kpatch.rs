@@ -4,14 +4,15 @@ use xtask::lab::LabSpec;
 use xtask::scenario;
 use xtask::userland;
 
-use super::{FOLDER, HOLD, LEFT, TRY, ended, with_modules};
+use super::{FOLDER, HOLD, LEFT, RENAMED, TRY, ended, with_modules};
 
 const SCRIPT: &str = r"
 try theirs 'kpatch load $F/est_skip.ko'
 try list 'ipvs-latency hotfix list'
 try status 'ipvs-latency hotfix status'
 try twice 'ipvs-latency hotfix load $F/est_skip.ko'
-try unload 'ipvs-latency hotfix unload est_skip'; left unload
+renamed est_copy est_skip; try another 'ipvs-latency hotfix load /tmp/est_skip.ko'
+try unload 'ipvs-latency hotfix unload $F/est-skip.ko'; left unload
 try 'no more' 'kpatch list'
 
 try ours 'ipvs-latency hotfix load $F/est_skip.ko'
@@ -20,6 +21,10 @@ try 'their load' 'kpatch load $F/est_skip.ko'
 try 'their unload' 'kpatch unload est_skip'; left 'their unload'
 try after 'ipvs-latency hotfix status'
 try again 'ipvs-latency hotfix load $F/est_skip.ko'
+
+try replaced 'kpatch load $F/est_replace.ko'; try them 'ipvs-latency hotfix list'
+try anew 'ipvs-latency hotfix load $F/est_skip.ko'; try 'both anew' 'ipvs-latency hotfix list'
+try replacement 'ipvs-latency hotfix unload livepatch/est-replace.ko'
 
 try beneath 'kpatch load $F/est_same_name.ko'
 try both 'ipvs-latency hotfix list'
@@ -43,7 +48,7 @@ fn what_kpatch_loads_is_seen_and_taken_back_and_what_we_load_kpatch_sees_and_tak
     };
     let mut spec = with_modules(LabSpec::deterministic());
     spec.copies.extend(programs);
-    let script = format!("{TRY}{LEFT}{HOLD}export F={FOLDER}\n{SCRIPT}");
+    let script = format!("{TRY}{LEFT}{HOLD}{RENAMED}export F={FOLDER}\n{SCRIPT}");
     let sections = scenario::run(spec, &script).unwrap();
     let done = |name: &str, words: &[&str]| ended(&sections, name, "0", words);
     let nothing_left = |name: &str| {
@@ -56,7 +61,11 @@ fn what_kpatch_loads_is_seen_and_taken_back_and_what_we_load_kpatch_sees_and_tak
         "status",
         &["est_skip: in force", "estimation_timer of ip_vs: patched"],
     );
-    ended(&sections, "twice", "2", &["blocker already-loaded: "]);
+    done(
+        "twice",
+        &["est_skip is enabled already, from this very file"],
+    );
+    ended(&sections, "another", "2", &["blocker already-loaded: "]);
     done("unload", &["est_skip is gone", "every estimator ran since"]);
     nothing_left("unload");
     done("no more", &["Loaded patch modules:\n\n"]);
@@ -68,6 +77,21 @@ fn what_kpatch_loads_is_seen_and_taken_back_and_what_we_load_kpatch_sees_and_tak
     // What the journal has of it does not outlive that.
     done("after", &["no livepatch is loaded"]);
     done("again", &["est_skip is in force"]);
+    // A replacement leaves the module behind, and "load them again" works all the same.
+    done("replaced", &["loading patch module: "]);
+    done(
+        "them",
+        &[
+            "est_replace [in force]",
+            "est_skip [out of force, module loaded]",
+        ],
+    );
+    done("anew", &["note left-behind: ", "est_skip is in force"]);
+    done(
+        "both anew",
+        &["est_replace [in force]", "est_skip [in force]"],
+    );
+    done("replacement", &["est_replace is gone"]);
     done("beneath", &["loading patch module: "]);
     done("both", &["est_same_name [in force]", "est_skip [in force]"]);
     done("upper", &["est_same_name is gone"]);

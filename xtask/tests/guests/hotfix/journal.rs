@@ -1,0 +1,116 @@
+//! The journal accuses what was there when the node went down, and nothing else.
+
+use serde_json::{Value, json};
+use xtask::lab::{KERNEL_PANIC, LabSpec};
+use xtask::scenario::{self, Sections};
+use xtask::userland;
+
+use super::{FOLDER, LEFT, RENAMED, TRY, ended, with_modules};
+
+/// Ours: one unloaded by kpatch, one replaced by kpatch's, one whose name another file took, and one in force. Each was
+/// looked at in between by another command; then, after an hour, the node goes down.
+const BEFORE: &str = r"
+set -e
+$H load $F/est_5s.ko; kpatch unload est_5s; $H status
+$H load $F/est_same_name.ko; kpatch load $F/est_replace.ko; $H list; rmmod est_same_name
+$H unload est_replace
+$H load $F/est_skip.ko; kpatch unload est_skip; renamed est_slow est_skip; insmod /tmp/est_skip.ko; sleep 3
+$H info est_skip
+$H load $F/est_copy.ko
+cat /disk/state/journal.json > /disk/before
+sleep 3600; sync; echo == crashing; echo c > /proc/sysrq-trigger
+";
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_crash_is_put_down_to_what_was_there_and_to_nothing_that_somebody_else_took_out() {
+    let programs = match userland::kpatch() {
+        Ok(programs) => programs,
+        Err(error) => return scenario::skip(&format!("kpatch cannot be had: {error:#}")),
+    };
+    let place = tempfile::tempdir().unwrap();
+    let mut spec = with_modules(LabSpec {
+        disk: Some(place.path().join("disk")),
+        ..LabSpec::deterministic()
+    });
+    spec.copies.extend(programs);
+    let common = format!(
+        "{TRY}{LEFT}{RENAMED}export F={FOLDER} H='ipvs-latency --state-dir /disk/state hotfix'\n"
+    );
+    let outcome = spec
+        .run(&["sh", "-c", &format!("{common}{BEFORE}")])
+        .unwrap();
+    let said = String::from_utf8_lossy(&outcome.stdout);
+    assert!(said.contains("== crashing"), "{said}\n{}", outcome.console);
+    assert_eq!(outcome.code, KERNEL_PANIC, "{}", outcome.console);
+
+    let mut script = format!("{common}echo == before; cat /disk/before; echo == rest\n");
+    for name in [
+        "est_5s",
+        "est_same_name",
+        "est_skip",
+        "est_slow",
+        "est_copy",
+    ] {
+        script += &format!("try {name} '$H inspect --json $F/{name}.ko'\n");
+    }
+    let sections = scenario::run(spec, &script).unwrap();
+    let phases = phases(&sections);
+    assert_eq!(phases["est_5s"], "gone", "{phases}");
+    assert_eq!(phases["est_skip"], "gone", "{phases}");
+    assert_eq!(phases["est_copy"], "in-force", "{phases}");
+    for name in ["est_5s", "est_same_name", "est_skip", "est_slow"] {
+        ended(&sections, name, "0", &["\"warnings\": []"]);
+    }
+    ended(&sections, "est_copy", "1", &["crashed-here-before"]);
+}
+
+/// What the journal said before the crash, by name.
+fn phases(sections: &Sections) -> Value {
+    let journal: Value = serde_json::from_str(sections.text("before").unwrap()).unwrap();
+    let entries = journal["entries"].as_array().unwrap().iter();
+    let phases = entries.map(|entry| {
+        let name = entry["name"].as_str().unwrap().to_owned();
+        (name, entry["phase"].clone())
+    });
+    json!(phases.collect::<serde_json::Map<_, _>>())
+}
+
+/// What no program of ours wrote.
+const ABSURD: [&str; 5] = [
+    r#"{"schema":1,"entries":[{"sha256":"S","name":"est_skip","file":"/a","boot_id":"x","pid":1,"phase":"gone","since_s":18446744073709551615}]}"#,
+    r#"{"schema":1,"entries":[{"sha256":"S","name":"a\u001b[2J","file":"/a","boot_id":"x","pid":1,"phase":"gone","since_s":1}]}"#,
+    r#"{"schema":1,"entries":7}"#,
+    r#"{"schema":2,"entries":[]}"#,
+    "",
+];
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn an_absurd_journal_is_told_and_neither_a_panic_nor_overwritten() {
+    let mut script = format!(
+        "{TRY}{LEFT}F={FOLDER}\nJ=/var/lib/ipvs-latency/journal.json; mkdir -p ${{J%/*}}\n"
+    );
+    for (index, text) in ABSURD.iter().enumerate() {
+        let text = text.replace("\"S\"", &format!("\"{}\"", "a".repeat(64)));
+        script += &format!(
+            "cat > $J <<'END'\n{text}\nEND\ncp $J /tmp/journal\n\
+             try 'load {index}' 'ipvs-latency hotfix load {FOLDER}/est_skip.ko'; left {index}\n\
+             try 'status {index}' 'ipvs-latency hotfix status'; cmp $J /tmp/journal && echo == same {index}\n"
+        );
+    }
+    script += "truncate -s 1T $J; try huge 'ipvs-latency hotfix status'\n";
+    let sections = scenario::run(with_modules(LabSpec::deterministic()), &script).unwrap();
+    for (index, text) in ABSURD.iter().enumerate() {
+        let words = if text.contains("schema\":2") {
+            "is of schema 2"
+        } else {
+            "is damaged"
+        };
+        ended(&sections, &format!("load {index}"), "2", &[words]);
+        ended(&sections, &format!("status {index}"), "2", &[words]);
+        assert_eq!(sections.text(&format!("left {index}")).unwrap(), "");
+        assert!(sections.text(&format!("same {index}")).is_ok(), "{text}");
+    }
+    ended(&sections, "huge", "2", &["is damaged"]);
+}
