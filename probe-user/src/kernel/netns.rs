@@ -104,9 +104,9 @@ impl NetnsName {
     pub fn inode(&self, root: &Path) -> Result<u32, NetnsError> {
         match self {
             Self::Inode(inode) => Ok(*inode),
-            Self::Path(path) => inode_of(path.clone()),
-            Self::Name(name) => inode_of(root.join("run/netns").join(name)),
-            Self::Pid(pid) => inode_of(root.join(format!("proc/{pid}/ns/net"))),
+            Self::Path(path) => inode_of(path),
+            Self::Name(name) => inode_of(&root.join("run/netns").join(name)),
+            Self::Pid(pid) => inode_of(&root.join(format!("proc/{pid}/ns/net"))),
         }
     }
 }
@@ -124,7 +124,7 @@ pub fn root_inode(root: &Path) -> Result<u32, NetnsError> {
 /// The namespace of this process; `None` where it may not be looked at.
 #[must_use]
 pub fn own_inode(root: &Path) -> Option<u32> {
-    inode_of(root.join("proc/self/ns/net")).ok()
+    inode_of(&root.join("proc/self/ns/net")).ok()
 }
 
 /// Opens the namespace that is `meant`, by its inode number, behind a file that stands for it: it is what was opened, and
@@ -142,9 +142,9 @@ pub fn open(path: &Path, meant: u32) -> Result<File, NetnsError> {
     Ok(file)
 }
 
-fn inode_of(path: PathBuf) -> Result<u32, NetnsError> {
+fn inode_of(path: &Path) -> Result<u32, NetnsError> {
     // It is looked at and not opened: whatever a person names may be a pipe, or a device.
-    let (_, inode) = opened(&path, OFlag::O_PATH)?;
+    let (_, inode) = opened(path, OFlag::O_PATH)?;
     // Inode numbers of namespaces are 32 bits wide in the kernel (`ns_common.inum`).
     u32::try_from(inode).map_err(|_| NetnsError::Form)
 }

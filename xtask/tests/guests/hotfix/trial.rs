@@ -4,6 +4,7 @@
 mod alike;
 mod beside;
 mod cut_short;
+mod hopping;
 mod story;
 mod strangers;
 mod table;
