@@ -3,6 +3,7 @@
 mod absent_object;
 mod already_loaded;
 mod blacklisted;
+mod callbacks;
 mod crashed;
 mod escape;
 mod estimator_threads;
@@ -76,13 +77,14 @@ const BLOCKERS: [Check; 18] = [
 const WARNINGS: [Check; 3] = [rearm::warning, replaces_others::warning, crashed::warning];
 
 /// They refuse nothing.
-const NOTES: [Check; 13] = [
+const NOTES: [Check; 14] = [
     side_effects::unsigned,
     side_effects::signature_not_checked,
     side_effects::taint,
     side_effects::statistics,
     side_effects::long_period,
     side_effects::run_estimation,
+    callbacks::note,
     replaces_others::note,
     escape::note,
     rearm::note,

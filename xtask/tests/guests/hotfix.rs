@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod blockers;
+mod bounds;
 mod callers;
 mod cut_off;
 mod cycles;
@@ -9,7 +10,9 @@ mod fixtures;
 mod functions;
 mod installed;
 mod kpatch;
+mod kpatch_build;
 mod other_build;
+mod paths;
 mod refused;
 mod signatures;
 mod stalled;
