@@ -35,7 +35,7 @@ fn a_timer_that_is_set_on_some_paths_is_accepted_by_name_and_dies_where_it_was_s
     }
     refused(&sections, "delegated", &["--accept rearm-some-paths"]);
     ended(&sections, "accepted", "0", &["est_some_paths is in force"]);
-    ended(&sections, "alive", "0", &["ACTIVE"]);
+    ended(&sections, "alive", "0", &["the estimator is due within"]);
     for name in ["dead", "still"] {
         ended(&sections, name, "1", &["\"state\": \"DEAD\""]);
     }
