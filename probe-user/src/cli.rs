@@ -75,8 +75,9 @@ pub enum Command {
 }
 
 /// The warnings of `hotfix inspect`, each of which can be accepted.
-const WARNINGS: [&str; 4] = [
+const WARNINGS: [&str; 5] = [
     "no-rearm",
+    "rearm-some-paths",
     "rearm-unknown",
     "replaces-others",
     "crashed-here-before",

@@ -64,12 +64,16 @@ fn regular(file: File) -> Result<Vec<u8>, FileError> {
     if let Some((_, what)) = refused.into_iter().find(|(is, _)| *is) {
         return Err(FileError::Kind(what));
     }
-    match meta.len() {
+    let size = match meta.len() {
         0 => return Err(FileError::Empty),
         size if size > MOST => return Err(FileError::Size(size)),
-        _ => {}
-    }
+        size => usize::try_from(size).unwrap_or_default(),
+    };
     let mut bytes = Vec::new();
+    // Room for a byte more keeps the vector from growing to twice its length at the end.
+    bytes
+        .try_reserve_exact(size + 1)
+        .map_err(|error| FileError::Read(io::Error::other(error)))?;
     // It may grow while it is read.
     let read = file.take(MOST).read_to_end(&mut bytes);
     read.map_err(FileError::Read)?;

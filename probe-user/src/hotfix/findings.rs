@@ -3,6 +3,7 @@
 mod absent_object;
 mod already_loaded;
 mod blacklisted;
+mod callbacks;
 mod crashed;
 mod escape;
 mod estimator_threads;
@@ -86,6 +87,7 @@ const NOTES: [Check; 14] = [
     side_effects::statistics,
     side_effects::long_period,
     side_effects::run_estimation,
+    callbacks::note,
     replaces_others::note,
     already_loaded::note,
     escape::note,

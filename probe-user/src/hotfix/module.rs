@@ -1,21 +1,36 @@
 //! What a kernel module says and does, read from its file alone.
 
+mod branches;
+mod budget;
+mod callees;
 mod code;
+mod elf;
 mod escape;
+mod flow;
 mod image;
+mod keepers;
 mod kpatch;
 mod livepatch;
 mod modinfo;
-mod period;
+mod operands;
 mod rearm;
+mod step;
+mod switches;
 #[cfg(test)]
 pub mod tests;
+mod value;
 
+use std::collections::HashSet;
+
+use flow::Flow;
+pub use flow::Reason;
 pub use image::ImageError;
 use image::{Image, Place};
-use livepatch::Replacement;
-pub use rearm::Answer;
+pub use livepatch::When;
+use livepatch::{Callback, Replacement};
 use rearm::Rearm;
+pub use rearm::{Answer, Rearms};
+use switches::Switches;
 
 use crate::kernel::printable::printable;
 
@@ -24,6 +39,10 @@ pub const ESTIMATOR: &str = "estimation_timer";
 
 /// What ends the file of a signed module (`MODULE_SIG_STRING`, `include/linux/module_signature.h`).
 const SIGNATURE: &[u8] = b"~Module signature appended~\n";
+
+/// More than any module says of itself, and more than a note that tells builds apart holds.
+const MOST_INFORMATION: usize = 1 << 20;
+const LONGEST_NOTE: usize = 1 << 10;
 
 /// How a module is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -67,13 +86,19 @@ pub struct Module {
     /// What it replaces; nothing where that cannot be read.
     pub replaces: Vec<Replaced>,
     /// Whether what replaces the estimator sets the timer again.
-    pub rearms: Answer,
+    pub rearms: Rearms,
+    /// What decides that it does not, where it does so on some ways alone.
+    pub unset_when: Vec<Reason>,
     /// After how many jiffies.
     pub period_jiffies: Option<u64>,
     /// Whether an address of new code may be left behind.
     pub address_escapes: Answer,
+    /// When code of it runs besides the new functions.
+    pub callbacks: Vec<When>,
+    /// Whether it is too big to be read as a whole.
+    pub too_big: bool,
     /// The bytes of its `klp_patch`.
-    patch: Vec<u8>,
+    switches: Switches,
     /// Its note that tells builds apart.
     pub build_id: Option<Vec<u8>>,
 }
@@ -89,9 +114,13 @@ impl Module {
         let required = |name: &'static str| image.section(name).ok_or(ImageError::Section(name));
         let this_module = required(livepatch::THIS_MODULE)?.bytes;
         let info = required(".modinfo")?.bytes;
+        if info.len() > MOST_INFORMATION {
+            return Err(ImageError::TooMany("bytes in .modinfo"));
+        }
         let say = |key: &str| modinfo::value(info, key).map(printable);
         let build_id = image
             .section(".note.gnu.build-id")
+            .filter(|note| note.bytes.len() <= LONGEST_NOTE)
             .map(|note| note.bytes.to_vec());
         let name = modinfo::kept_name(this_module);
         if let Some(told) = modinfo::name(info).filter(|told| *told != name) {
@@ -105,22 +134,30 @@ impl Module {
             marked: say("livepatch").is_some(),
             layout: Layout::Unknown,
             replaces: Vec::new(),
-            rearms: Answer::Unknown,
+            rearms: Rearms::Unknown,
+            unset_when: Vec::new(),
             period_jiffies: None,
             address_escapes: Answer::Unknown,
-            patch: Vec::new(),
+            callbacks: Vec::new(),
+            too_big: false,
+            switches: Switches::default(),
             build_id,
         };
-        Ok(module.with_patch(&image))
+        let module = module.with_patch(&image);
+        Ok(Self {
+            too_big: image.budget.is_spent(),
+            ..module
+        })
     }
 
     fn with_patch(self, image: &Image<'_>) -> Self {
         if kpatch::is_one(image) {
             let layout = Layout::KpatchBuild;
+            let callbacks = kpatch::callbacks(image);
             return match kpatch::replacements(image) {
                 Some(found) => Self {
                     layout,
-                    ..self.with_replacements(image, &found, &[])
+                    ..self.with_code(image, &found, &[], &callbacks)
                 },
                 None => Self { layout, ..self },
             };
@@ -128,38 +165,59 @@ impl Module {
         let Some(patch) = livepatch::find(image) else {
             return self;
         };
-        let start = usize::try_from(patch.place.offset).unwrap_or(usize::MAX);
-        let section = image.section_of(patch.place).map(|section| section.bytes);
-        let bytes = section
-            .and_then(|bytes| bytes.get(start..))
-            .unwrap_or_default();
-        let length = image
-            .variable_at(patch.place)
-            .map_or(0, |extent| extent.size);
-        let length = usize::try_from(length)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
+        let switches = Switches::in_data(image, patch.place);
         Self {
             layout: Layout::Headers,
-            patch: bytes.get(..length).unwrap_or_default().to_vec(),
-            ..self.with_replacements(image, &patch.replacements, &patch.slots)
+            switches,
+            ..self
         }
+        .with_code(image, &patch.replacements, &patch.slots, &patch.callbacks)
     }
 
-    fn with_replacements(self, image: &Image<'_>, found: &[Replacement], slots: &[Place]) -> Self {
-        let code: Vec<Place> = found.iter().map(|one| one.code).collect();
-        let estimator = found.iter().find(|one| one.function == ESTIMATOR);
-        let rearm = estimator.map_or(Rearm::UNKNOWN, |one| rearm::of(image, one.code));
+    /// Adds what the code does; what is too much work stays unknown.
+    fn with_code(
+        mut self,
+        image: &Image<'_>,
+        found: &[Replacement],
+        slots: &[Place],
+        callbacks: &[Callback],
+    ) -> Self {
         let replaced = found.iter().map(|one| Replaced {
             object: one.object.clone(),
             function: one.function.clone(),
             position: one.position,
         });
+        self.replaces = replaced.collect();
+        self.callbacks = callbacks.iter().map(|one| one.when).collect();
+        self.callbacks.sort_unstable();
+        self.callbacks.dedup();
+        let new: HashSet<Place> = found.iter().map(|one| one.code).collect();
+        let slots: HashSet<Place> = slots.iter().copied().collect();
+        self.address_escapes = escape::in_data(image, &new, &slots);
+        let Some(mut flow) = Flow::new(image) else {
+            return self.unread();
+        };
+        let estimator = found.iter().find(|one| one.function == ESTIMATOR);
+        let rearm = match estimator.map(|one| flow.of(one.code, false)) {
+            Some(Some(outcome)) => Rearm::of(&outcome),
+            Some(None) | None => Rearm::UNKNOWN,
+        };
+        self.rearms = rearm.rearms;
+        self.period_jiffies = rearm.jiffies;
+        self.unset_when = rearm.reasons;
+        if follow_all(image, &mut flow, found, callbacks).is_none() {
+            return self.unread();
+        }
+        self.switches.written_by(image, &flow);
+        self.address_escapes = escape::worse(self.address_escapes, escape::by_code(image, &flow));
+        self
+    }
+
+    /// Nothing that was found to be fine is, where not all was read.
+    fn unread(self) -> Self {
         Self {
-            replaces: replaced.collect(),
-            rearms: rearm.rearms,
-            period_jiffies: rearm.jiffies,
-            address_escapes: escape::of(image, &code, slots),
+            address_escapes: escape::worse(self.address_escapes, Answer::Unknown),
+            switches: Switches::default(),
             ..self
         }
     }
@@ -176,10 +234,33 @@ impl Module {
 
     /// The switch at an offset into its `klp_patch`, as the kernel that it was built for has it.
     pub fn switch(&self, offset: u32) -> Option<bool> {
-        match self.patch.get(usize::try_from(offset).ok()?)? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
+        self.switches.at(offset)
+    }
+}
+
+/// Follows all code: the new functions, what runs when the module goes, and then what was not met yet. `None` where that
+/// is too much work.
+fn follow_all<'a>(
+    image: &'a Image<'a>,
+    flow: &mut Flow<'a>,
+    found: &[Replacement],
+    callbacks: &[Callback],
+) -> Option<()> {
+    for one in found {
+        flow.of(one.code, false)?;
+    }
+    for callback in callbacks {
+        flow.of(callback.code, callback.when.leaves())?;
+    }
+    if let Some(last) = livepatch::exit(image) {
+        flow.of(last, true)?;
+    }
+    for function in image.functions() {
+        if !flow.knows(function.place) {
+            flow.of(function.place, false)?;
         }
     }
+    let mut sections = image.sections.iter().enumerate();
+    flow.broken |= !sections.all(|(number, one)| !one.code || code::is_whole(image, number));
+    (!image.budget.is_spent()).then_some(())
 }

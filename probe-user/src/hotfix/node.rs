@@ -60,6 +60,8 @@ pub struct Node {
     pub on_disk: OnDisk,
     /// Where the switch `replace` lies in the kernel's `klp_patch`.
     pub replace_offset: Option<u32>,
+    /// Where `run_estimation` lies in memory, from the estimator's timer on.
+    pub run_estimation_from_timer: Option<i64>,
     /// Whether the estimator can be switched off by a sysctl.
     pub run_estimation: bool,
     /// The length of a jiffy, in nanoseconds.
@@ -87,6 +89,7 @@ impl Node {
         absent_objects.dedup();
         let name = module.name.as_deref().map(Name::from);
         let loaded = Loaded::read(root, name.as_ref());
+        let (replace_offset, run_estimation_from_timer) = offsets(root);
         Self {
             capabilities: text("proc/self/status").as_deref().and_then(capabilities),
             confined: text("proc/self/uid_map").map(|map| is_confined(&map)),
@@ -108,7 +111,8 @@ impl Node {
             symbols: Symbols::read(root, module).ok(),
             traced: Traced::read(root, module),
             on_disk: OnDisk::read(root, &release),
-            replace_offset: replace_offset(root),
+            replace_offset,
+            run_estimation_from_timer,
             run_estimation: there("proc/sys/net/ipv4/vs/run_estimation"),
             jiffy_ns: time::jiffy_ns().ok(),
             addresses_hidden: text("proc/sys/kernel/kptr_restrict")
@@ -191,10 +195,20 @@ fn level(levels: &str) -> Option<String> {
     Some(rest.split_once(']')?.0.to_owned())
 }
 
-fn replace_offset(root: &Path) -> Option<u32> {
-    let kernel = fs::read(root.join("sys/kernel/btf/vmlinux")).ok()?;
-    let fields = btf::fields(&kernel, None, &["klp_patch"]).ok()?;
-    fields.offset("klp_patch", "replace")
+/// Where `replace` lies in `klp_patch`, and `sysctl_run_estimation` from the timer on in `netns_ipvs`.
+fn offsets(root: &Path) -> (Option<u32>, Option<i64>) {
+    let Ok(kernel) = fs::read(root.join("sys/kernel/btf/vmlinux")) else {
+        return (None, None);
+    };
+    let replace = btf::fields(&kernel, None, &["klp_patch"]).ok();
+    let replace = replace.and_then(|fields| fields.offset("klp_patch", "replace"));
+    let module = fs::read(root.join("sys/kernel/btf/ip_vs")).ok();
+    let fields = btf::fields(&kernel, module.as_deref(), &["netns_ipvs"]).ok();
+    let distance = fields.and_then(|fields| {
+        let at = |field| fields.offset("netns_ipvs", field).map(i64::from);
+        Some(at("sysctl_run_estimation")? - at("est_timer")?)
+    });
+    (replace, distance)
 }
 
 #[cfg(test)]

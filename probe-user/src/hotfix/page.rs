@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     digest::Digest,
     findings::{Finding, Findings, replaces_atomically},
-    module::{Answer, Layout, Module, Replaced},
+    module::{Answer, Layout, Module, Rearms, Replaced},
     node::Node,
     period,
 };
@@ -33,7 +33,7 @@ pub struct Facts {
     livepatch: bool,
     layout: Layout,
     replaces: Vec<Replaced>,
-    rearms: Answer,
+    rearms: Rearms,
     period_ns: Option<u64>,
     address_escapes: Answer,
     atomic_replace: Option<bool>,
@@ -148,10 +148,15 @@ impl Facts {
             Layout::KpatchBuild => "by kpatch-build",
             Layout::Unknown => "unknown",
         };
-        let sets = match (self.rearms, self.period_ns) {
-            (Answer::Yes, Some(period_ns)) => format!("yes, for {}", period::shown(period_ns)),
-            (Answer::Yes, None) => "yes, for an unknown time".into(),
-            (answer, _) => word(answer).into(),
+        let period = self.period_ns.map_or_else(
+            || "for an unknown time".into(),
+            |period_ns| format!("for {}", period::shown(period_ns)),
+        );
+        let sets = match self.rearms {
+            Rearms::Yes => format!("yes, {period}"),
+            Rearms::SomePaths => format!("on some paths, {period}"),
+            Rearms::No => "no".into(),
+            Rearms::Unknown => unknown(),
         };
         vec![
             ("name", self.name.clone().unwrap_or_else(unknown)),

@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod blockers;
+mod bounds;
 mod callers;
 mod cut_off;
 mod cycles;
@@ -10,10 +11,12 @@ mod functions;
 mod installed;
 mod journal;
 mod kpatch;
+mod kpatch_build;
 mod lost_guard;
 mod names;
 mod other_build;
 mod other_users;
+mod paths;
 mod refused;
 mod signatures;
 mod stalled;

@@ -10,9 +10,10 @@ pub fn blocker(module: &Module, _: &Node) -> Option<Finding> {
     }
     Some(Finding::new(
         "address-escapes",
-        "the new function's own address is stored where the kernel keeps it (as a timer's function, say): \
-         once the module is removed, the kernel jumps to where it was and crashes. Leave the pointer to the \
-         kernel's function alone",
+        "the address of its code, or one of its own timers, is stored where the kernel keeps it (as a timer's \
+         function, work, an RCU callback), and nothing takes it out again before the module is removed: the kernel \
+         then jumps to where the code was and crashes. Leave the kernel's own pointers alone, or cancel what was \
+         started (del_timer_sync, cancel_work_sync, rcu_barrier) in a post_unpatch callback or the exit function",
     ))
 }
 

@@ -36,17 +36,23 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
             .any(|patch| patch.replaces_in(&one.object, &one.function))
     };
     let shared = module.replaces.iter().find(shared);
-    Some(Finding::new(
-        "other-patches",
-        match shared {
-            Some(one) => format!(
-                "{others} in force here, and {} is among what is replaced already: taking this hotfix back \
+    let text = match (replace(module, node), shared) {
+        (Some(true), _) => format!(
+            "{others} in force here, whose place this hotfix takes: unloading it brings the kernel's own functions \
+             back, and none of these, which have to be loaded again"
+        ),
+        (None, Some(_)) => format!(
+            "{others} in force here: whether unloading this hotfix brings them back hangs on whether it takes \
+             their place"
+        ),
+        (Some(false), Some(one)) => format!(
+            "{others} in force here, and {} is among what is replaced already: taking this hotfix back \
                  brings that replacement back, and not the kernel's function",
-                one.function
-            ),
-            None => format!("{others} in force here, on other functions"),
-        },
-    ))
+            one.function
+        ),
+        (_, None) => format!("{others} in force here, on other functions"),
+    };
+    Some(Finding::new("other-patches", text))
 }
 
 /// The livepatches whose place it takes, or may take.

@@ -1,6 +1,6 @@
 //! What else comes with a hotfix.
 
-use super::{Finding, Module, Node};
+use super::{Finding, Module, Node, rearm::forbids_run_estimation};
 use crate::hotfix::period;
 
 /// Refused where `sig_enforce` or lockdown is told as a blocker; elsewhere a matter of taint.
@@ -61,9 +61,12 @@ pub fn run_estimation(module: &Module, node: &Node) -> Option<Finding> {
     if !(node.run_estimation && module.replaces_estimator()) {
         return None;
     }
-    Some(Finding::new(
-        "run-estimation",
-        "this kernel can do without the estimator's work and without any hotfix: `sysctl -w \
-         net.ipv4.vs.run_estimation=0`, for each network namespace, and 1 to undo it",
-    ))
+    let text = "this kernel can do without the estimator's work and without any hotfix: `sysctl -w \
+                net.ipv4.vs.run_estimation=0`, for each network namespace, and 1 to undo it";
+    let instead = if forbids_run_estimation(module) {
+        ". Do that instead of loading this hotfix, and never while it is loaded: see rearm-some-paths"
+    } else {
+        ""
+    };
+    Some(Finding::new("run-estimation", format!("{text}{instead}")))
 }

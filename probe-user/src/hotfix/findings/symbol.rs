@@ -8,17 +8,19 @@ pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
     let present = |object: &String| !node.absent_objects.contains(object);
     module.replaces.iter().filter(|one| present(&one.object)).find_map(|one| {
         let (object, function) = (one.object.as_str(), one.function.as_str());
-        let elsewhere = symbols.elsewhere(object, function);
-        let place = if elsewhere.is_empty() {
-            String::new()
-        } else {
-            format!(" (it is in {})", joined(&elsewhere))
+        let place = || {
+            let elsewhere = symbols.elsewhere(object, function);
+            if elsewhere.is_empty() {
+                String::new()
+            } else {
+                format!(" (it is in {})", joined(&elsewhere))
+            }
         };
         let build = "build it for this kernel, and name the right object";
         match (symbols.count(object, function), one.position) {
             (0, _) => Some(Finding::new(
                 "symbol-missing",
-                format!("{object} has no function {function} on this kernel{place}: {build}"),
+                format!("{object} has no function {function} on this kernel{}: {build}", place()),
             )),
             (count, 0) if count > 1 => Some(Finding::new(
                 "symbol-ambiguous",

@@ -1,6 +1,6 @@
 use super::*;
 use crate::hotfix::{
-    module::{Answer, Replaced, tests::sample},
+    module::{Answer, Rearms, Reason, Replaced, When, tests::sample},
     node::{OnDisk, Symbols, Traced},
 };
 use crate::kernel::livepatch::{Livepatch, Object};
@@ -207,18 +207,21 @@ fn a_kernel_that_has_ip_vs_in_itself_is_told_by_where_the_function_is() {
 
 #[test]
 fn each_warning_has_its_conditions() {
-    let table: [(&[&str], Change); 8] = [
-        (&["no-rearm"], |module, _| module.rearms = Answer::No),
+    let table: [(&[&str], Change); 9] = [
+        (&["no-rearm"], |module, _| module.rearms = Rearms::No),
+        (&["rearm-some-paths"], |module, _| {
+            module.rearms = Rearms::SomePaths;
+        }),
         (&["rearm-unknown"], |module, _| {
-            module.rearms = Answer::Unknown;
+            module.rearms = Rearms::Unknown;
         }),
         (&["rearm-unknown"], |module, _| {
             module.replaces.clear();
-            module.rearms = Answer::Unknown;
+            module.rearms = Rearms::Unknown;
         }),
         (&[], |module, node| {
             module.replaces[0].function = "ip_vs_in".into();
-            module.rearms = Answer::Unknown;
+            module.rearms = Rearms::Unknown;
             let kallsyms = "0000000000000000 t ip_vs_in\t[ip_vs]\n";
             node.symbols = Some(Symbols::parse(kallsyms, &["ip_vs_in"]));
         }),
@@ -246,7 +249,36 @@ fn each_warning_has_its_conditions() {
 
 #[test]
 fn notes_tell_what_else_comes_with_it() {
-    let table: [(&str, &str, Change); 8] = [
+    let table: [(&str, &str, Change); 13] = [
+        (
+            "callbacks",
+            "pre_patch) and after it is disabled",
+            |module, _| {
+                module.callbacks = vec![When::PrePatch, When::PostUnpatch];
+            },
+        ),
+        ("not-checked", "more than any livepatch has", |module, _| {
+            module.too_big = true;
+        }),
+        (
+            "run-estimation",
+            "never while it is loaded",
+            |module, node| {
+                (module.rearms, node.run_estimation) = (Rearms::SomePaths, true);
+            },
+        ),
+        (
+            "other-patches",
+            "have to be loaded again",
+            |module, node| {
+                module.set_switch(24);
+                node.patches = vec![patch("a", "estimation_timer")];
+            },
+        ),
+        ("other-patches", "hangs on whether", |_, node| {
+            node.replace_offset = None;
+            node.patches = vec![patch("a", "estimation_timer")];
+        }),
         ("addresses-hidden", "kptr_restrict=1", |_, node| {
             node.addresses_hidden = Some(true);
         }),
@@ -289,9 +321,55 @@ fn notes_tell_what_else_comes_with_it() {
 }
 
 #[test]
+fn what_makes_the_estimator_dead_is_named_as_far_as_it_is_known() {
+    let field = |offset, number, equal| Reason::Field {
+        offset,
+        number,
+        equal,
+    };
+    for (reasons, words) in [
+        (
+            vec![field(-72, 0, true)],
+            "where run_estimation is 0 (`sysctl",
+        ),
+        (
+            vec![field(-72, 1, false)],
+            "where run_estimation is 0 (`sysctl",
+        ),
+        (
+            vec![field(-72, 0, false)],
+            "where run_estimation is 1 (as it is",
+        ),
+        (vec![field(-72, 3, true)], "where run_estimation is 3, the"),
+        (
+            vec![field(8, 2, false)],
+            "where the number 8 bytes behind the timer is not 2, the",
+        ),
+        (vec![], "where a condition holds that cannot be named"),
+        (
+            vec![field(-72, 0, true), Reason::Other],
+            "recommend), and where a condition holds that cannot",
+        ),
+        (
+            (0..9).map(|offset| field(offset, 0, true)).collect(),
+            "the number 2 bytes behind the timer is 0, and where a condition",
+        ),
+    ] {
+        let mut module = sample();
+        (module.rearms, module.unset_when) = (Rearms::SomePaths, reasons);
+        let mut node = node();
+        node.run_estimation_from_timer = Some(-72);
+        let found = Findings::of(&module, &node);
+        assert_eq!(names(&found.warnings), ["rearm-some-paths"]);
+        let text = &found.warnings[0].text;
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
 fn every_text_is_prose_that_the_page_can_close_with_a_full_stop() {
     let mut module = sample();
-    (module.marked, module.rearms, module.address_escapes) = (false, Answer::No, Answer::Yes);
+    (module.marked, module.rearms, module.address_escapes) = (false, Rearms::No, Answer::Yes);
     let found = Findings::of(&module, &Node::default());
     for finding in found
         .blockers

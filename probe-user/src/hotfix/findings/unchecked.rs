@@ -40,6 +40,10 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
             "/sys/kernel/tracing/available_filter_functions",
         ),
         (module.replaces.is_empty(), "what it replaces"),
+        (
+            module.too_big,
+            "a part of its code, which is more than any livepatch has,",
+        ),
     ];
     let unread: Vec<&str> = listed
         .iter()

@@ -1,27 +1,26 @@
 //! Instructions with what their fields refer to.
 
+use std::ops::{ControlFlow, Range};
+
 use iced_x86::{
-    ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register,
+    ConstantOffsets, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, Register,
 };
 
 use super::image::{Extent, Image, Place, Reference, Relocation, Section, Target};
 
-/// More code than any livepatch has in one section.
-const MOST_BYTES: usize = 1 << 20;
-
 /// One instruction. Its address is its offset in its section.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
     /// As decoded.
     pub instruction: Instruction,
     /// What the field for a displacement or a branch's target refers to.
-    pub displacement: Option<&'a Relocation>,
+    pub displacement: Option<&'a Relocation<'a>>,
     /// What the field for an immediate operand refers to.
-    pub immediate: Option<&'a Relocation>,
+    pub immediate: Option<&'a Relocation<'a>>,
 }
 
 /// Where an instruction may lead to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way<'a> {
     /// To code of the module.
     Own(Place),
@@ -31,43 +30,50 @@ pub enum Way<'a> {
     Hidden,
 }
 
-/// The code in `range` of a section; `None` where something in it is no instruction, or where a field is
-/// relocated that no instruction has.
-pub fn decode<'a>(section: &'a Section<'_>, range: std::ops::Range<u64>) -> Option<Vec<Line<'a>>> {
+/// Reads the code in `range` of a section, an instruction at a time, for as long as `each` wants; `None` where
+/// something in it is no instruction, where a field is relocated that no instruction has, or where the file has made
+/// more work than it may.
+pub fn read<'a>(
+    image: &'a Image<'_>,
+    section: &'a Section<'a>,
+    range: Range<u64>,
+    mut each: impl FnMut(Line<'a>) -> ControlFlow<()>,
+) -> Option<()> {
     let (start, end) = (
         usize::try_from(range.start).ok()?,
         usize::try_from(range.end).ok()?,
     );
-    let bytes = section
-        .bytes
-        .get(start..end)
-        .filter(|bytes| bytes.len() <= MOST_BYTES)?;
+    let bytes = section.bytes.get(start..end)?;
     let mut decoder = Decoder::with_ip(64, bytes, range.start, DecoderOptions::NONE);
-    let mut lines = Vec::new();
-    let mut fields = section.relocations_in(range).len();
+    let mut fields = section.relocations_in(range);
     while decoder.can_decode() {
+        image.budget.spend(1)?;
         let instruction = decoder.decode();
         if instruction.is_invalid() {
             return None;
         }
-        let line = line(
-            section,
-            instruction,
-            decoder.get_constant_offsets(&instruction),
-        )?;
-        fields -= usize::from(line.displacement.is_some()) + usize::from(line.immediate.is_some());
-        lines.push(line);
+        let next = instruction.next_ip();
+        let own = fields.iter().take_while(|field| field.offset < next);
+        let (own, rest) = fields.split_at(own.count());
+        fields = rest;
+        let offsets = decoder.get_constant_offsets(&instruction);
+        if each(line(instruction, own, offsets)?).is_break() {
+            return Some(());
+        }
     }
-    (fields == 0).then_some(lines)
+    fields.is_empty().then_some(())
 }
 
 fn line<'a>(
-    section: &'a Section<'_>,
     instruction: Instruction,
+    inside: &'a [Relocation<'a>],
     offsets: ConstantOffsets,
 ) -> Option<Line<'a>> {
     let start = instruction.ip();
-    let inside = section.relocations_in(start..instruction.next_ip());
+    // No instruction has more fields.
+    if inside.len() > 2 {
+        return None;
+    }
     let at = |offset: usize| {
         inside
             .iter()
@@ -114,7 +120,7 @@ impl<'a> Line<'a> {
                     section,
                     offset: self.instruction.near_branch_target(),
                 }),
-                Some(field) => match &field.target {
+                Some(field) => match field.target {
                     Target::Foreign(name) => Way::Foreign(name),
                     Target::Own(_) => match self.place_of(field) {
                         Some(place) => Way::Own(place),
@@ -124,7 +130,7 @@ impl<'a> Line<'a> {
             }),
             FlowControl::IndirectCall | FlowControl::IndirectBranch => {
                 // A call through a variable of the kernel goes by the variable's name.
-                let variable = self.displacement.map(|field| &field.target);
+                let variable = self.displacement.map(|field| field.target);
                 Some(match variable {
                     Some(Target::Foreign(name)) if self.is_plain_variable() => Way::Foreign(name),
                     _ => Way::Hidden,
@@ -134,41 +140,38 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn is_plain_variable(&self) -> bool {
+    /// Whether its operand in memory is a variable, and no part of an array.
+    pub fn is_plain_variable(&self) -> bool {
         matches!(
             self.instruction.memory_base(),
             Register::None | Register::RIP
         ) && self.instruction.memory_index() == Register::None
     }
 
-    /// Code of the module whose address this instruction takes, rather than going there.
-    pub fn takes(&self, image: &Image<'_>, section: usize) -> Option<Place> {
-        if let Some(place) = self.immediate.and_then(|field| self.place_of(field)) {
-            return Some(place).filter(|place| image.is_code(*place));
-        }
-        if self.way(section).is_some() {
-            return None;
-        }
-        let place = match self.displacement {
-            Some(field) => self.place_of(field)?,
+    /// Where a variable lies that its operand in memory names: in the module, or a symbol of the kernel.
+    pub fn variable(&self, section: usize) -> Option<Target<'a>> {
+        let Some(field) = self.displacement else {
             // A distance inside a section needs no relocation.
-            None if self.instruction.is_ip_rel_memory_operand() => Place {
-                section,
-                offset: self.instruction.ip_rel_memory_address(),
-            },
-            None => return None,
+            return self.instruction.is_ip_rel_memory_operand().then(|| {
+                Target::Own(Place {
+                    section,
+                    offset: self.instruction.ip_rel_memory_address(),
+                })
+            });
         };
-        Some(place).filter(|place| image.is_code(*place))
+        Some(match field.target {
+            Target::Own(_) => Target::Own(self.place_of(field)?),
+            foreign @ Target::Foreign(_) => foreign,
+        })
     }
 
-    /// Whether what it takes goes straight into memory that is neither the stack nor the module's own.
-    pub fn stores(&self) -> bool {
-        self.immediate.is_some()
-            && self.instruction.op0_kind() == OpKind::Memory
-            && !matches!(
-                self.instruction.memory_base(),
-                Register::None | Register::RIP | Register::RSP | Register::RBP
-            )
+    /// What the field for an immediate operand holds the address of.
+    pub fn address(&self) -> Option<Target<'a>> {
+        let field = self.immediate?;
+        Some(match field.target {
+            Target::Own(_) => Target::Own(self.place_of(field)?),
+            foreign @ Target::Foreign(_) => foreign,
+        })
     }
 
     /// Whether it reads the kernel's variable of that name.
@@ -182,10 +185,10 @@ impl<'a> Line<'a> {
             Reference::Relative => field.addend.checked_add_unsigned(distance) == Some(0),
             Reference::Unknown => false,
         };
-        whole && self.is_plain_variable() && field.target == Target::Foreign(name.to_owned())
+        whole && self.is_plain_variable() && field.target == Target::Foreign(name)
     }
 
-    fn place_of(&self, field: &Relocation) -> Option<Place> {
+    fn place_of(&self, field: &Relocation<'_>) -> Option<Place> {
         let place = field.place()?;
         match field.reference {
             Reference::Absolute => Some(place),
@@ -198,37 +201,45 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn distance(&self, field: &Relocation) -> u64 {
+    fn distance(&self, field: &Relocation<'_>) -> u64 {
         self.instruction.next_ip().wrapping_sub(field.offset)
     }
 }
 
-/// The code of a function.
+/// The code of a function; it counts against what may be kept.
 pub fn body<'a>(image: &'a Image<'_>, function: Extent) -> Option<Vec<Line<'a>>> {
-    decode(image.section_of(function.place)?, function.range())
+    let section = image.section_of(function.place)?;
+    let mut lines = Vec::new();
+    let mut room = Some(());
+    read(image, section, function.range(), |line| {
+        room = image.budget.keep(1);
+        lines.push(line);
+        match room {
+            Some(()) => ControlFlow::Continue(()),
+            None => ControlFlow::Break(()),
+        }
+    })?;
+    room.map(|()| lines)
 }
 
-/// All code of a section, function by function; `None` where what lies between functions is more than
-/// filling, or where something is no instruction.
-pub fn all<'a>(image: &'a Image<'_>, number: usize) -> Option<Vec<Line<'a>>> {
-    let section = image.sections.get(number)?;
+/// Whether all code of a section lies in functions, but for filling between them.
+pub fn is_whole(image: &Image<'_>, number: usize) -> bool {
+    let Some(section) = image.sections.get(number) else {
+        return false;
+    };
     let length = section.bytes.len() as u64;
-    let mut lines = Vec::new();
     let mut reached = 0;
     for function in image.functions_in(number) {
         let range = function.range();
-        if range.end <= reached {
-            // Another name of the same function.
-            continue;
+        if range.start > reached && !is_filling(image, section, reached..range.start) {
+            return false;
         }
-        is_filling(section, reached..range.start).then_some(())?;
-        reached = range.end;
-        lines.extend(decode(section, range)?);
+        reached = reached.max(range.end);
     }
-    is_filling(section, reached..length).then_some(lines)
+    reached >= length || is_filling(image, section, reached..length)
 }
 
-fn is_filling(section: &Section<'_>, range: std::ops::Range<u64>) -> bool {
+fn is_filling(image: &Image<'_>, section: &Section<'_>, range: Range<u64>) -> bool {
     let bounds = (usize::try_from(range.start), usize::try_from(range.end));
     let (Ok(start), Ok(end)) = bounds else {
         return false;
@@ -236,9 +247,17 @@ fn is_filling(section: &Section<'_>, range: std::ops::Range<u64>) -> bool {
     let Some(bytes) = section.bytes.get(start..end) else {
         return false;
     };
-    let idle =
-        |line: &Line<'_>| matches!(line.instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3);
-    section.relocations_in(range.clone()).is_empty()
-        && (bytes.iter().all(|byte| *byte == 0)
-            || decode(section, range).is_some_and(|lines| lines.iter().all(idle)))
+    if !section.relocations_in(range.clone()).is_empty() {
+        return false;
+    }
+    let mut idle = true;
+    let each = |line: Line<'_>| {
+        idle = matches!(line.instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3);
+        if idle {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    };
+    bytes.iter().all(|byte| *byte == 0) || (read(image, section, range, each).is_some() && idle)
 }

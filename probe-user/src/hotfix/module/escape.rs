@@ -1,10 +1,18 @@
-//! Whether the address of new code gets to where it outlives the module: in a timer, a list, a queue of
-//! work. The kernel then jumps to it after the module is gone, and crashes.
+//! Whether something of the module stays with the kernel when the module goes: an address of its code, or one of its own
+//! timers, in a list or a queue. The kernel then jumps to it, and crashes.
+
+use std::collections::HashSet;
 
 use super::{
-    code::{self, Line},
-    image::{Extent, Image, Place, Reference, Target},
-    rearm::{Answer, reachable},
+    callees::{self, Effect},
+    flow::{Call, Event, Flow},
+    image::{Image, Place, Reference, Target},
+    keepers::{self, Keeper},
+    livepatch::THIS_MODULE,
+    operands::{Region, holds_code},
+    rearm::Answer,
+    step::Store,
+    value::Value,
 };
 
 /// Sections in which a build lists places in code, for the loader to work on.
@@ -33,28 +41,8 @@ const LISTS: [&str; 22] = [
     ".static_call_sites",
 ];
 
-/// Judges new functions, whose addresses rightly stand in `slots`.
-///
-/// - yes: an address of theirs stands in other data or is taken by code, or code writes the address of any
-///   function of the module into memory that is not its own;
-/// - unknown: code that they reach takes the address of a function, to hand it to somebody; or not all can
-///   be read.
-pub fn of(image: &Image<'_>, new: &[Place], slots: &[Place]) -> Answer {
-    let verdicts = [
-        in_data(image, new, slots),
-        taken_by_code(image, new),
-        handed_on(image, new),
-    ];
-    if verdicts.contains(&Answer::Yes) {
-        Answer::Yes
-    } else if verdicts.contains(&Answer::Unknown) {
-        Answer::Unknown
-    } else {
-        Answer::No
-    }
-}
-
-fn in_data(image: &Image<'_>, new: &[Place], slots: &[Place]) -> Answer {
+/// Whether an address of a new function, which rightly stands in `slots`, stands in other data, too.
+pub fn in_data(image: &Image<'_>, new: &HashSet<Place>, slots: &HashSet<Place>) -> Answer {
     let mut answer = Answer::No;
     for (section, content) in image.sections.iter().enumerate() {
         if content.code || LISTS.iter().any(|list| content.name.starts_with(list)) {
@@ -79,42 +67,229 @@ fn in_data(image: &Image<'_>, new: &[Place], slots: &[Place]) -> Answer {
     answer
 }
 
-fn taken_by_code(image: &Image<'_>, new: &[Place]) -> Answer {
-    let mut answer = Answer::No;
-    for (section, _) in image
-        .sections
-        .iter()
-        .enumerate()
-        .filter(|(_, one)| one.code)
-    {
-        let Some(lines) = code::all(image, section) else {
-            answer = Answer::Unknown;
-            continue;
-        };
-        let left_behind = |line: &Line<'_>| {
-            line.takes(image, section).is_some_and(|place| {
-                new.contains(&place) || (line.stores() && image.function_at(place).is_some())
-            })
-        };
-        if lines.iter().any(left_behind) {
-            return Answer::Yes;
-        }
+/// What is left of two answers.
+pub fn worse(one: Answer, other: Answer) -> Answer {
+    match (one, other) {
+        (Answer::Yes, _) | (_, Answer::Yes) => Answer::Yes,
+        (Answer::No, Answer::No) => Answer::No,
+        _ => Answer::Unknown,
     }
-    answer
 }
 
-fn handed_on(image: &Image<'_>, new: &[Place]) -> Answer {
-    for place in new {
-        let (functions, whole) = reachable(image, *place);
-        let hands_on = |function: &Extent| {
-            let lines = code::body(image, *function).unwrap_or_default();
-            lines
-                .iter()
-                .any(|line| line.takes(image, function.place.section).is_some())
+/// Judges all that the module's code does.
+pub fn by_code(image: &Image<'_>, flow: &Flow<'_>) -> Answer {
+    let judge = Judge::new(image, flow);
+    let begins = if flow.broken {
+        Answer::Unknown
+    } else {
+        Answer::No
+    };
+    flow.events.iter().fold(begins, |answer, (_, event)| {
+        worse(answer, judge.event(event))
+    })
+}
+
+struct Judge<'f, 'a> {
+    image: &'f Image<'a>,
+    flow: &'f Flow<'a>,
+    /// What is called before the module goes.
+    last_calls: Vec<&'f Call<'a>>,
+    /// Variables of the module into which code writes an address of code.
+    holders: HashSet<Place>,
+    /// Whether something of the module's own was made ready for the kernel.
+    prepared: bool,
+}
+
+impl<'f, 'a> Judge<'f, 'a> {
+    fn new(image: &'f Image<'a>, flow: &'f Flow<'a>) -> Self {
+        let mut judge = Self {
+            image,
+            flow,
+            last_calls: Vec::new(),
+            holders: HashSet::new(),
+            prepared: false,
         };
-        if !whole || functions.iter().any(hands_on) {
-            return Answer::Unknown;
+        for (leaving, event) in &flow.events {
+            match event {
+                Event::Call(call) if *leaving => judge.last_calls.push(call),
+                Event::Store(Store {
+                    region: Region::Own(place),
+                    value,
+                    ..
+                }) if value.may_be_code(image) => drop(judge.holders.insert(*place)),
+                _ => {}
+            }
+        }
+        judge.prepared = flow.events.iter().any(|(_, event)| match event {
+            Event::Call(call) => {
+                let keeper = call.name.and_then(keepers::keeper);
+                keeper.is_some_and(|keeper| keeper.prepares && judge.own(keeper, call).is_some())
+            }
+            _ => false,
+        });
+        judge
+    }
+
+    fn event(&self, event: &Event<'a>) -> Answer {
+        match event {
+            Event::Call(call) => self.call(call),
+            Event::Store(store) => self.store(store),
+            // A caller that is given an address may keep it.
+            Event::Gives => Answer::Unknown,
         }
     }
-    Answer::No
+
+    fn is_code(&self, value: &Value<'a>) -> bool {
+        match value {
+            Value::Loaded(place) if self.holders.contains(place) => true,
+            other => other.may_be_code(self.image),
+        }
+    }
+
+    /// A variable of the module, but for what describes the module itself.
+    fn is_object(&self, value: &Value<'a>) -> bool {
+        let Value::Own(place) = value else {
+            return false;
+        };
+        let section = self.image.section_of(*place);
+        section.is_some_and(|section| !section.code && section.name != THIS_MODULE)
+    }
+
+    /// The variable of the module that a call hands to a keeper.
+    fn own(&self, keeper: &Keeper, call: &Call<'a>) -> Option<Value<'a>> {
+        let object = call.arguments[keeper.object?];
+        self.is_object(&object).then_some(object)
+    }
+
+    fn call(&self, call: &Call<'a>) -> Answer {
+        let code = call.arguments.iter().any(|value| self.is_code(value));
+        let Some(name) = call
+            .name
+            .filter(|name| !name.starts_with("__x86_indirect_"))
+        else {
+            return told(code || call.stack);
+        };
+        if keepers::borrows(name) || (!code && keepers::lets_go(name)) {
+            return Answer::No;
+        }
+        if let Some(keeper) = keepers::keeper(name) {
+            return self.keeps(keeper, call);
+        }
+        let holds = |value: &Value<'a>| match value {
+            Value::Own(place) if self.is_object(value) => {
+                holds_code(self.image, *place) || self.holders.contains(place)
+            }
+            _ => false,
+        };
+        let objects = call.arguments.iter().filter(|value| holds(value));
+        let objects: Vec<&Value<'a>> = objects.collect();
+        if keepers::registers(name) && (code || !objects.is_empty()) {
+            return self.registered(name, &objects);
+        }
+        // What only looks at an object, or locks it, keeps nothing of it.
+        let looks = callees::effect(name) == Effect::Nothing && !name.starts_with("mem");
+        told(code || call.stack || (!looks && !objects.is_empty()))
+    }
+
+    fn keeps(&self, keeper: &Keeper, call: &Call<'a>) -> Answer {
+        let function = keeper.code.map(|number| call.arguments[number]);
+        let code = function.is_some_and(|value| self.is_code(&value));
+        let own = self.own(keeper, call);
+        let object = keeper.object.map(|number| call.arguments[number]);
+        if keeper.prepares {
+            // What the module's own object does is for the call that hands it over to tell.
+            return match (code, own) {
+                (false, _) => told(function == Some(Value::Any)),
+                (true, Some(_)) => Answer::No,
+                (true, None) => self.unless_undone(keeper, object),
+            };
+        }
+        if code || own.is_some() {
+            return self.unless_undone(keeper, object);
+        }
+        // It may be one of the module's own after all.
+        let hidden = function == Some(Value::Any)
+            || match object {
+                Some(Value::Any) => self.prepared,
+                Some(Value::Loaded(place)) => {
+                    self.prepared || self.image.relocation(place).is_some()
+                }
+                _ => false,
+            };
+        told(hidden)
+    }
+
+    /// Yes, unless what was handed over is taken back before the module goes.
+    fn unless_undone(&self, keeper: &Keeper, object: Option<Value<'a>>) -> Answer {
+        let calls = |names: &'static [&'static str]| {
+            self.last_calls.iter().filter(move |call| {
+                call.name
+                    .is_some_and(|name| names.contains(&super::kpatch::plain_name(name)))
+            })
+        };
+        if calls(keeper.all_undone_by).next().is_some() {
+            return Answer::No;
+        }
+        let mut undone = calls(keeper.undone_by).peekable();
+        if undone.peek().is_none() {
+            return Answer::Yes;
+        }
+        let same = |call: &&&Call<'a>| {
+            matches!(object, Some(Value::Own(_))) && Some(call.arguments[0]) == object
+        };
+        if undone.any(|call| same(&call)) {
+            Answer::No
+        } else {
+            Answer::Unknown
+        }
+    }
+
+    fn registered(&self, name: &str, objects: &[&Value<'a>]) -> Answer {
+        let calls = self.last_calls.iter();
+        let undone = calls.filter(|call| {
+            let last = call.name;
+            last.is_some_and(|last| keepers::unregisters(last, name))
+        });
+        let mut undone = undone.peekable();
+        if undone.peek().is_none() {
+            return Answer::Yes;
+        }
+        let same = |call: &&Call<'a>| objects.iter().any(|object| call.arguments.contains(object));
+        if undone.any(same) {
+            Answer::No
+        } else {
+            Answer::Unknown
+        }
+    }
+
+    fn store(&self, store: &Store<'a>) -> Answer {
+        if !self.is_code(&store.value) {
+            return Answer::No;
+        }
+        let put_back = self.flow.events.iter().any(|(leaving, event)| match event {
+            Event::Store(other) => {
+                *leaving && other.region == store.region && !self.is_code(&other.value)
+            }
+            _ => false,
+        });
+        match store.region {
+            // The module's own memory goes with it, and a stack before it.
+            Region::Own(_) | Region::OwnArray(_) | Region::Stack(_) => Answer::No,
+            Region::Foreign(_) if put_back => Answer::No,
+            Region::Foreign(_) => Answer::Yes,
+            _ => {
+                let lets_go = |call: &&Call<'a>| call.name.is_some_and(keepers::lets_go);
+                if put_back || self.last_calls.iter().any(lets_go) {
+                    Answer::Unknown
+                } else {
+                    Answer::Yes
+                }
+            }
+        }
+    }
+}
+
+/// Unknown where something is amiss.
+fn told(amiss: bool) -> Answer {
+    if amiss { Answer::Unknown } else { Answer::No }
 }

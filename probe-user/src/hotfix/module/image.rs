@@ -3,16 +3,13 @@
 //!
 //! Sections that the kernel does not keep (debug information, 99 % of a module) are left out.
 
-use std::collections::BTreeMap;
-
-use object::{
-    Architecture, Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _, RelocationFlags,
-    RelocationTarget, SectionFlags, SymbolKind, elf,
-};
+use object::elf;
 use thiserror::Error;
 
-/// More than any module has: the file then lies about itself.
-const MOST_RELOCATIONS: usize = 1 << 20;
+use super::{
+    budget::Budget,
+    elf::{Elf, Rela},
+};
 
 /// Why a file is not a module that can be read.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -37,10 +34,12 @@ pub enum ImageError {
     Names(String, String),
     #[error("is damaged: its sections overlap, or there are too many of them")]
     Overlap,
+    #[error("has more {0} than any kernel module, so it is not read")]
+    TooMany(&'static str),
 }
 
 /// A place in a section.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Index into [`Image::sections`].
     pub section: usize,
@@ -49,12 +48,12 @@ pub struct Place {
 }
 
 /// What a relocation refers to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
     /// Something in the module itself.
     Own(Place),
     /// A symbol that the kernel or another module provides.
-    Foreign(String),
+    Foreign(&'a str),
 }
 
 /// How a relocated field refers to its target.
@@ -69,19 +68,19 @@ pub enum Reference {
 }
 
 /// A field that is filled in when the module is loaded.
-#[derive(Debug, Clone)]
-pub struct Relocation {
+#[derive(Debug, Clone, Copy)]
+pub struct Relocation<'a> {
     /// Where in its section the field lies.
     pub offset: u64,
     /// How it refers to its target.
     pub reference: Reference,
     /// What it refers to, before `addend`.
-    pub target: Target,
+    pub target: Target<'a>,
     /// Bytes to add.
     pub addend: i64,
 }
 
-impl Relocation {
+impl Relocation<'_> {
     /// The place in the module that is meant by a field outside of code; `None` for another's symbol.
     pub fn place(&self) -> Option<Place> {
         match &self.target {
@@ -98,18 +97,18 @@ impl Relocation {
 #[derive(Debug)]
 pub struct Section<'a> {
     /// Its name.
-    pub name: String,
+    pub name: &'a str,
     /// Whether it holds code.
     pub code: bool,
     /// Its bytes; none where it begins as zeros.
     pub bytes: &'a [u8],
     /// Its relocations, by offset.
-    pub relocations: Vec<Relocation>,
+    pub relocations: Vec<Relocation<'a>>,
 }
 
-impl Section<'_> {
+impl<'a> Section<'a> {
     /// The relocations of fields that begin in `range`.
-    pub fn relocations_in(&self, range: std::ops::Range<u64>) -> &[Relocation] {
+    pub fn relocations_in(&self, range: std::ops::Range<u64>) -> &[Relocation<'a>] {
         let first = self
             .relocations
             .partition_point(|field| field.offset < range.start);
@@ -120,7 +119,7 @@ impl Section<'_> {
     }
 
     /// The relocation of the field at `offset`.
-    pub fn relocation(&self, offset: u64) -> Option<&Relocation> {
+    pub fn relocation(&self, offset: u64) -> Option<&Relocation<'a>> {
         self.relocations_in(offset..offset.checked_add(1)?).first()
     }
 }
@@ -146,8 +145,11 @@ impl Extent {
 pub struct Image<'a> {
     /// What stays in memory.
     pub sections: Vec<Section<'a>>,
-    functions: BTreeMap<Place, Extent>,
-    variables: BTreeMap<Place, Extent>,
+    /// By where they begin; of several that begin at one place, the last.
+    functions: Vec<Extent>,
+    variables: Vec<Extent>,
+    /// What is left of the work that this file may make.
+    pub budget: Budget,
 }
 
 impl<'a> Image<'a> {
@@ -157,23 +159,12 @@ impl<'a> Image<'a> {
     ///
     /// When it is not a whole relocatable ELF file for x86-64.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ImageError> {
-        let elf = |error: object::Error| ImageError::Elf(error.to_string());
-        let file = object::File::parse(bytes).map_err(elf)?;
-        match file.kind() {
-            ObjectKind::Relocatable => {}
-            ObjectKind::Executable | ObjectKind::Dynamic => return Err(ImageError::Kind("linked")),
-            _ => return Err(ImageError::Kind("strange")),
-        }
-        if file.architecture() != Architecture::X86_64 {
-            return Err(ImageError::Architecture(format!(
-                "{:?}",
-                file.architecture()
-            )));
-        }
+        let file = Elf::parse(bytes)?;
         let mut image = Self {
             sections: Vec::new(),
-            functions: BTreeMap::new(),
-            variables: BTreeMap::new(),
+            functions: Vec::new(),
+            variables: Vec::new(),
+            budget: Budget::default(),
         };
         let kept = image.keep_sections(&file, bytes.len())?;
         image.keep_relocations(&file, &kept)?;
@@ -184,29 +175,27 @@ impl<'a> Image<'a> {
     /// Notes the sections that stay; returns their new numbers by the file's.
     fn keep_sections(
         &mut self,
-        file: &object::File<'a>,
+        file: &Elf<'a>,
         length: usize,
-    ) -> Result<BTreeMap<usize, usize>, ImageError> {
-        let mut kept = BTreeMap::new();
+    ) -> Result<Vec<Option<usize>>, ImageError> {
+        let mut kept = Vec::new();
         let mut sum = 0;
-        for section in file.sections() {
-            let damaged = |error: object::Error| ImageError::Elf(error.to_string());
-            // Of all sections: a table of relocations that cannot be read would pass for an empty one.
-            let bytes = section.data().map_err(damaged)?;
-            let SectionFlags::Elf { sh_flags } = section.flags() else {
-                continue;
-            };
-            if sh_flags & u64::from(elf::SHF_ALLOC) == 0 {
+        for number in 0..file.count() {
+            // Of all sections: what reaches beyond the file was cut off.
+            let bytes = file.data(number)?;
+            let flags = file.flags(number);
+            if flags & u64::from(elf::SHF_ALLOC) == 0 {
+                kept.push(None);
                 continue;
             }
             sum += bytes.len();
             if sum > length {
                 return Err(ImageError::Overlap);
             }
-            kept.insert(section.index().0, self.sections.len());
+            kept.push(Some(self.sections.len()));
             self.sections.push(Section {
-                name: section.name().map_err(damaged)?.to_owned(),
-                code: sh_flags & u64::from(elf::SHF_EXECINSTR) != 0,
+                name: file.name(number),
+                code: flags & u64::from(elf::SHF_EXECINSTR) != 0,
                 bytes,
                 relocations: Vec::new(),
             });
@@ -216,53 +205,49 @@ impl<'a> Image<'a> {
 
     fn keep_relocations(
         &mut self,
-        file: &object::File<'a>,
-        kept: &BTreeMap<usize, usize>,
+        file: &Elf<'a>,
+        kept: &[Option<usize>],
     ) -> Result<(), ImageError> {
-        let mut count = 0;
-        for section in file.sections() {
-            let Some(&own) = kept.get(&section.index().0) else {
-                continue;
-            };
-            let mut relocations = Vec::new();
-            for (offset, field) in section.relocations() {
-                count += 1;
-                if count > MOST_RELOCATIONS {
-                    return Err(ImageError::Overlap);
-                }
-                relocations.push(Relocation {
-                    offset,
-                    reference: reference(field.flags()),
-                    target: target(file, field.target(), kept),
-                    addend: field.addend(),
-                });
+        for (number, fields) in file.relocations()? {
+            let own = kept.get(number).copied().flatten();
+            if let Some(section) = own.and_then(|own| self.sections.get_mut(own)) {
+                let fields = fields.map(|field| relocation(file, field, kept));
+                section.relocations.extend(fields);
             }
-            relocations.sort_by_key(|field| field.offset);
-            if let Some(section) = self.sections.get_mut(own) {
-                section.relocations = relocations;
-            }
+        }
+        for section in &mut self.sections {
+            section
+                .relocations
+                .sort_unstable_by_key(|field| field.offset);
         }
         Ok(())
     }
 
-    fn keep_symbols(&mut self, file: &object::File<'a>, kept: &BTreeMap<usize, usize>) {
+    fn keep_symbols(&mut self, file: &Elf<'_>, kept: &[Option<usize>]) {
         for symbol in file.symbols() {
-            let Some(&section) = symbol.section_index().and_then(|index| kept.get(&index.0)) else {
+            let section = symbol.section().and_then(|number| *kept.get(number)?);
+            let Some(section) = section.filter(|_| symbol.size() > 0) else {
                 continue;
             };
-            let place = Place {
-                section,
-                offset: symbol.address(),
-            };
             let extent = Extent {
-                place,
+                place: Place {
+                    section,
+                    offset: symbol.value(),
+                },
                 size: symbol.size(),
             };
             match symbol.kind() {
-                SymbolKind::Text if extent.size > 0 => drop(self.functions.insert(place, extent)),
-                SymbolKind::Data if extent.size > 0 => drop(self.variables.insert(place, extent)),
+                elf::STT_FUNC => self.functions.push(extent),
+                elf::STT_OBJECT => self.variables.push(extent),
                 _ => {}
             }
+        }
+        for list in [&mut self.functions, &mut self.variables] {
+            list.sort_by_key(|extent| extent.place);
+            list.reverse();
+            list.dedup_by_key(|extent| extent.place);
+            list.reverse();
+            list.shrink_to_fit();
         }
     }
 
@@ -283,32 +268,38 @@ impl<'a> Image<'a> {
 
     /// The function that a place lies in.
     pub fn function(&self, place: Place) -> Option<Extent> {
-        let (_, extent) = self.functions.range(..=place).next_back()?;
-        let inside =
-            extent.place.section == place.section && extent.range().contains(&place.offset);
-        inside.then_some(*extent)
+        inside(&self.functions, place)
     }
 
-    /// The function that begins at a place.
-    pub fn function_at(&self, place: Place) -> Option<Extent> {
-        self.functions.get(&place).copied()
+    /// All functions, in order.
+    pub fn functions(&self) -> &[Extent] {
+        &self.functions
     }
 
     /// The functions of a section, in order.
-    pub fn functions_in(&self, section: usize) -> impl Iterator<Item = Extent> + use<'_> {
-        let first = Place { section, offset: 0 };
-        let last = Place {
-            section,
-            offset: u64::MAX,
+    pub fn functions_in(&self, section: usize) -> &[Extent] {
+        let begin = |number| {
+            self.functions
+                .partition_point(|extent| extent.place.section < number)
         };
         self.functions
-            .range(first..=last)
-            .map(|(_, extent)| *extent)
+            .get(begin(section)..begin(section + 1))
+            .unwrap_or_default()
     }
 
     /// The variable that begins at a place.
     pub fn variable_at(&self, place: Place) -> Option<Extent> {
-        self.variables.get(&place).copied()
+        self.variable(place).filter(|extent| extent.place == place)
+    }
+
+    /// The variable that a place lies in.
+    pub fn variable(&self, place: Place) -> Option<Extent> {
+        inside(&self.variables, place)
+    }
+
+    /// The relocation of the field at a place.
+    pub fn relocation(&self, place: Place) -> Option<&Relocation<'a>> {
+        self.section_of(place)?.relocation(place.offset)
     }
 
     /// The text at a place, up to its closing zero; `None` where there is none, or none that could be a
@@ -333,35 +324,36 @@ impl<'a> Image<'a> {
     }
 }
 
-fn reference(flags: RelocationFlags) -> Reference {
-    match flags {
-        RelocationFlags::Elf {
-            r_type: elf::R_X86_64_64 | elf::R_X86_64_32 | elf::R_X86_64_32S,
-        } => Reference::Absolute,
-        RelocationFlags::Elf {
-            r_type: elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 | elf::R_X86_64_PC64,
-        } => Reference::Relative,
-        _ => Reference::Unknown,
+/// The extent that a place lies in, of a list in order.
+fn inside(list: &[Extent], place: Place) -> Option<Extent> {
+    let after = list.partition_point(|extent| extent.place <= place);
+    let extent = list.get(after.checked_sub(1)?)?;
+    let inside = extent.place.section == place.section && extent.range().contains(&place.offset);
+    inside.then_some(*extent)
+}
+
+fn relocation<'a>(file: &Elf<'a>, field: Rela<'_>, kept: &[Option<usize>]) -> Relocation<'a> {
+    let symbol = file.symbol(field);
+    let section = symbol.and_then(|symbol| *kept.get(symbol.section()?)?);
+    Relocation {
+        offset: field.offset(),
+        reference: reference(field.kind()),
+        target: match (symbol, section) {
+            (Some(symbol), Some(section)) => Target::Own(Place {
+                section,
+                offset: symbol.value(),
+            }),
+            (Some(symbol), None) => Target::Foreign(file.symbol_name(symbol)),
+            (None, _) => Target::Foreign(""),
+        },
+        addend: field.addend(),
     }
 }
 
-fn target(
-    file: &object::File<'_>,
-    target: RelocationTarget,
-    kept: &BTreeMap<usize, usize>,
-) -> Target {
-    let foreign = |name: &str| Target::Foreign(name.to_owned());
-    let RelocationTarget::Symbol(index) = target else {
-        return foreign("");
-    };
-    let Ok(symbol) = file.symbol_by_index(index) else {
-        return foreign("");
-    };
-    match symbol.section_index().and_then(|index| kept.get(&index.0)) {
-        Some(&section) => Target::Own(Place {
-            section,
-            offset: symbol.address(),
-        }),
-        None => foreign(symbol.name().unwrap_or_default()),
+fn reference(kind: u32) -> Reference {
+    match kind {
+        elf::R_X86_64_64 | elf::R_X86_64_32 | elf::R_X86_64_32S => Reference::Absolute,
+        elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 | elf::R_X86_64_PC64 => Reference::Relative,
+        _ => Reference::Unknown,
     }
 }

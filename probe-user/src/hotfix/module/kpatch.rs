@@ -1,14 +1,16 @@
 //! What a module of kpatch-build replaces. It makes its `klp_patch` while it is loaded, from an array in
-//! the section `.kpatch.funcs`; each entry begins with the new function's address, and names first the
-//! function and then its object (`struct kpatch_patch_func`, `kmod/patch/kpatch-patch.h`). What lies
-//! between has changed with kpatch's versions, and is not needed.
+//! the section `.kpatch.funcs` (`struct kpatch_patch_func`, `kmod/patch/kpatch-patch.h` of kpatch 0.9):
+//! ```text
+//! 0 new_addr   8 new_size   16 old_addr   24 old_size   32 sympos   40 name   48 objname
+//! ```
 
 use super::{
     image::{Image, Place, Relocation, Target},
-    livepatch::Replacement,
+    livepatch::{Callback, Replacement, When},
 };
 
 const FUNCTIONS: &str = ".kpatch.funcs";
+const CALLBACKS: &str = ".kpatch.callbacks.";
 
 /// What stands in the name of a symbol that is not exported, before its object and name:
 /// `.klp.sym.OBJECT.NAME,POSITION` (`Documentation/livepatch/module-elf-format.rst`).
@@ -16,35 +18,75 @@ const HIDDEN_SYMBOL: &str = ".klp.sym.";
 
 /// Whether a module is of kpatch-build's making.
 pub fn is_one(image: &Image<'_>) -> bool {
-    let mut names = image.sections.iter().map(|section| &section.name);
+    let mut names = image.sections.iter().map(|section| section.name);
     names.any(|name| name.starts_with(".kpatch."))
 }
 
+/// An entry, and its fields that are needed.
+const ENTRY: u64 = 56;
+const POSITION: u64 = 32;
+const NAME: u64 = 40;
+const OBJECT: u64 = 48;
+
+/// More functions than any livepatch replaces.
+const MOST: usize = 4096;
+
 /// What it replaces; `None` where that cannot be read.
 pub fn replacements(image: &Image<'_>) -> Option<Vec<Replacement>> {
-    let mut entries: Vec<(Place, Vec<&str>)> = Vec::new();
-    for field in &image.section(FUNCTIONS)?.relocations {
-        let place = own(field)?;
-        if image.is_code(place) {
-            entries.push((place, Vec::new()));
-        } else {
-            entries.last_mut()?.1.push(image.text(place)?);
-        }
+    let (section, functions) = image
+        .sections
+        .iter()
+        .enumerate()
+        .find(|(_, section)| section.name == FUNCTIONS)?;
+    let length = functions.bytes.len() as u64;
+    let count = usize::try_from(length / ENTRY).ok()?;
+    // Each field of an entry that is relocated, and no other, is one of these three.
+    if !length.is_multiple_of(ENTRY) || count == 0 || count > MOST {
+        return None;
     }
-    let replacement = |(code, names): (Place, Vec<&str>)| match names.as_slice() {
-        [function, object] => Some(Replacement {
-            object: (*object).to_owned(),
-            function: (*function).to_owned(),
-            position: 0,
-            code,
-        }),
-        _ => None,
+    if functions.relocations.len() != 3 * count {
+        return None;
+    }
+    let entry = |number: u64| {
+        let start = number * ENTRY;
+        let at = |field| own(functions.relocation(start + field)?);
+        image.budget.spend(64)?;
+        Some(Replacement {
+            object: image.text(at(OBJECT)?)?.to_owned(),
+            function: image.text(at(NAME)?)?.to_owned(),
+            position: image.word(Place {
+                section,
+                offset: start + POSITION,
+            })?,
+            code: at(0).filter(|code| image.is_code(*code))?,
+        })
     };
-    let found: Option<Vec<_>> = entries.into_iter().map(replacement).collect();
-    found.filter(|found| !found.is_empty())
+    (0..length / ENTRY).map(entry).collect()
 }
 
-fn own(field: &Relocation) -> Option<Place> {
+/// The code that runs when it is loaded and unloaded: entries of a function and its object's name
+/// (`struct kpatch_pre_patch_callback` and so on).
+pub fn callbacks(image: &Image<'_>) -> Vec<Callback> {
+    let mut found = Vec::new();
+    for section in &image.sections {
+        let Some(kind) = section.name.strip_prefix(CALLBACKS) else {
+            continue;
+        };
+        let when = match kind {
+            "pre_patch" => When::PrePatch,
+            "post_patch" => When::PostPatch,
+            "pre_unpatch" => When::PreUnpatch,
+            "post_unpatch" => When::PostUnpatch,
+            _ => continue,
+        };
+        let code = section.relocations.iter().filter_map(own);
+        let code = code.filter(|place| image.is_code(*place)).take(MOST);
+        found.extend(code.map(|code| Callback { when, code }));
+    }
+    found
+}
+
+fn own(field: &Relocation<'_>) -> Option<Place> {
     match field.target {
         Target::Own(_) => field.place(),
         Target::Foreign(_) => None,

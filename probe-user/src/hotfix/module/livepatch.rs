@@ -13,6 +13,9 @@ use super::image::{Image, Place, Reference, Relocation, Target};
 /// The section of `THIS_MODULE`.
 pub const THIS_MODULE: &str = ".gnu.linkonce.this_module";
 
+/// What is run once, when the module is loaded.
+const INIT: &str = ".init.text";
+
 const POINTER: u64 = 8;
 
 /// More than any livepatch has, of each thing.
@@ -31,6 +34,43 @@ pub struct Replacement {
     pub code: Place,
 }
 
+/// When a callback runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// Before the functions are replaced.
+    PrePatch,
+    /// Once they are.
+    PostPatch,
+    /// Before the kernel's own come back.
+    PreUnpatch,
+    /// Once they have.
+    PostUnpatch,
+}
+
+impl When {
+    /// Whether the livepatch is on its way out then.
+    pub fn leaves(self) -> bool {
+        matches!(self, Self::PreUnpatch | Self::PostUnpatch)
+    }
+}
+
+/// Code of a module that the kernel runs besides the new functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Callback {
+    /// When.
+    pub when: When,
+    /// Where it begins.
+    pub code: Place,
+}
+
+/// Where the callbacks are in a `klp_object`, behind name and functions (Linux 4.15 to 6.12).
+const CALLBACKS: [(u64, When); 4] = [
+    (16, When::PrePatch),
+    (24, When::PostPatch),
+    (32, When::PreUnpatch),
+    (40, When::PostUnpatch),
+];
+
 /// A module's `klp_patch`.
 #[derive(Debug)]
 pub struct Patch {
@@ -40,6 +80,8 @@ pub struct Patch {
     pub replacements: Vec<Replacement>,
     /// The fields that hold the addresses of the new functions.
     pub slots: Vec<Place>,
+    /// What else runs.
+    pub callbacks: Vec<Callback>,
 }
 
 /// The one `klp_patch` of a module; `None` where none is found, or more than one.
@@ -64,12 +106,24 @@ pub fn find(image: &Image<'_>) -> Option<Patch> {
     found.pop().filter(|_| found.is_empty())
 }
 
-fn is_this_module(image: &Image<'_>, field: &Relocation) -> bool {
+fn is_this_module(image: &Image<'_>, field: &Relocation<'_>) -> bool {
     let at_start = |place: Place| {
         let section = image.section_of(place);
         place.offset == 0 && section.is_some_and(|section| section.name == THIS_MODULE)
     };
     field.reference == Reference::Absolute && field.place().is_some_and(at_start)
+}
+
+/// The module's exit function, which is the last that its structure names: the first is for its beginning.
+pub fn exit(image: &Image<'_>) -> Option<Place> {
+    let section = image.section(THIS_MODULE)?;
+    let named = section.relocations.iter().filter_map(Relocation::place);
+    let mut code = named.filter(|place| image.is_code(*place));
+    let (first, last) = (code.next()?, code.last());
+    last.or_else(|| {
+        let section = image.section_of(first)?;
+        (section.name != INIT).then_some(first)
+    })
 }
 
 fn patch_at(image: &Image<'_>, place: Place) -> Option<Patch> {
@@ -78,6 +132,7 @@ fn patch_at(image: &Image<'_>, place: Place) -> Option<Patch> {
         place,
         replacements: Vec::new(),
         slots: Vec::new(),
+        callbacks: Vec::new(),
     };
     for field in fields(image, objects)? {
         // A name is followed by the address of the array of functions.
@@ -90,6 +145,13 @@ fn patch_at(image: &Image<'_>, place: Place) -> Option<Patch> {
             Some(name) => image.text(name.place()?)?,
             None => "vmlinux",
         };
+        for (offset, when) in CALLBACKS {
+            let slot = after(entry, offset)?;
+            if let Some(code) = pointer(image, slot).filter(|code| image.is_code(*code)) {
+                patch.slots.push(slot);
+                patch.callbacks.push(Callback { when, code });
+            }
+        }
         for (function, position, slot, code) in replaced {
             patch.slots.push(slot);
             patch.replacements.push(Replacement {
@@ -109,6 +171,7 @@ type Function = (String, u64, Place, Place);
 fn functions_at(image: &Image<'_>, array: Place) -> Option<Vec<Function>> {
     let mut functions = Vec::new();
     for field in fields(image, array)? {
+        image.budget.spend(16)?;
         let name = data(image, field).and_then(|name| image.text(name))?;
         functions.push((name.to_owned(), field));
     }
@@ -124,13 +187,14 @@ fn functions_at(image: &Image<'_>, array: Place) -> Option<Vec<Function>> {
 
 /// The relocated fields of the variable that begins at `place`, but for those that point at code.
 fn fields(image: &Image<'_>, place: Place) -> Option<Vec<Place>> {
+    image.budget.spend(16)?;
     let extent = image.variable_at(place)?;
     let section = image.section_of(place)?;
     let relocations = section.relocations_in(extent.range());
     if relocations.len() > MOST {
         return None;
     }
-    let at = |field: &Relocation| Place {
+    let at = |field: &Relocation<'_>| Place {
         section: place.section,
         offset: field.offset,
     };

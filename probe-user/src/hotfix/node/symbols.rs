@@ -1,7 +1,7 @@
 //! The functions of the names that a module replaces, from `/proc/kallsyms`.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, BufRead, BufReader},
     path::Path,
@@ -63,6 +63,7 @@ impl Symbols {
 }
 
 fn find(lines: impl BufRead, wanted: &[&str]) -> io::Result<Symbols> {
+    let wanted: HashSet<&str> = wanted.iter().copied().collect();
     let mut symbols = Symbols::default();
     // A module may name its functions in bytes that are no text.
     for line in lines.split(b'\n') {
@@ -71,7 +72,7 @@ fn find(lines: impl BufRead, wanted: &[&str]) -> io::Result<Symbols> {
         let mut words = line.split_ascii_whitespace().skip(2);
         let Some(name) = words.next() else { continue };
         symbols.threads |= name == THREAD;
-        if wanted.contains(&name) {
+        if wanted.contains(name) {
             let module = words
                 .next()
                 .and_then(|word| word.strip_prefix('[')?.strip_suffix(']'));

@@ -1,7 +1,11 @@
 //! What ftrace, by which a livepatch takes a function's place, says of functions
 //! (`Documentation/trace/ftrace.rst`: `available_filter_functions`, `enabled_functions`).
 
-use std::{fs, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+};
 
 use crate::hotfix::module::{Module, Replaced};
 
@@ -25,54 +29,51 @@ impl Traced {
                 .iter()
                 .find_map(|mount| fs::read_to_string(root.join(mount).join(file)).ok())
         };
-        let chosen = |file: &str, is: &dyn Fn(&str, &Replaced) -> bool| {
+        let chosen = |file: &str, is: &dyn Fn(Option<bool>) -> bool| {
             let text = read(file)?;
-            Some(
-                module
-                    .replaces
-                    .iter()
-                    .filter(|one| is(&text, one))
-                    .cloned()
-                    .collect(),
-            )
+            let said = said(&text, &module.replaces);
+            let wanted = module.replaces.iter();
+            let chosen = wanted.filter(|one| is(said.get(&key(one)).copied()));
+            Some(chosen.cloned().collect())
         };
         Self {
-            untraceable: chosen("available_filter_functions", &|text, one| {
-                !is_listed(text, one)
-            }),
-            redirected: chosen("enabled_functions", &is_redirected),
+            untraceable: chosen("available_filter_functions", &|said| said.is_none()),
+            redirected: chosen("enabled_functions", &|said| said == Some(true)),
         }
     }
 }
 
-fn is_listed(functions: &str, wanted: &Replaced) -> bool {
-    functions.lines().any(|line| names(line, wanted).is_some())
+/// Object and name of a function.
+type Key<'a> = (&'a str, &'a str);
+
+fn key(one: &Replaced) -> Key<'_> {
+    (&one.object, &one.function)
 }
 
-/// Whether the flag I, for a changed instruction pointer, is set:
-/// `estimation_timer [ip_vs] (1) R I     ->...` (`t_show`, `kernel/trace/ftrace.c` of Linux 6.1).
-fn is_redirected(functions: &str, wanted: &Replaced) -> bool {
-    let flags = functions.lines().filter_map(|line| {
-        let (_, rest) = names(line, wanted)?.split_once(')')?;
-        Some(
-            rest.split_ascii_whitespace()
-                .take_while(|word| word.len() == 1)
-                .any(|flag| flag == "I"),
-        )
-    });
-    flags.into_iter().any(|redirected| redirected)
-}
-
-/// What follows the name of the function, if the line is of the wanted one.
-fn names<'a>(line: &'a str, wanted: &Replaced) -> Option<&'a str> {
-    let rest = line.strip_prefix(wanted.function.as_str())?;
-    if wanted.object == "vmlinux" {
-        let own = rest.is_empty() || (rest.starts_with(' ') && !rest.starts_with(" ["));
-        return own.then_some(rest);
+/// Which of the wanted functions ftrace lists, and whether the flag I, for a changed instruction pointer, is set:
+/// `estimation_timer [ip_vs] (1) R I     ->...` (`t_show`, `kernel/trace/ftrace.c` of Linux 6.1). In one pass, however
+/// many are wanted.
+fn said<'a>(functions: &'a str, wanted: &'a [Replaced]) -> HashMap<Key<'a>, bool> {
+    let wanted: HashSet<Key<'_>> = wanted.iter().map(key).collect();
+    let mut said = HashMap::new();
+    for line in functions.lines() {
+        let (function, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let module = rest.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let (object, rest) = module.unwrap_or(("vmlinux", rest));
+        if wanted.contains(&(object, function)) {
+            *said.entry((object, function)).or_insert(false) |= is_redirected(rest);
+        }
     }
-    rest.strip_prefix(" [")?
-        .strip_prefix(wanted.object.as_str())?
-        .strip_prefix(']')
+    said
+}
+
+fn is_redirected(flags: &str) -> bool {
+    let flags = flags.split_once(')').map(|(_, rest)| rest);
+    let mut flags = flags
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .take_while(|word| word.len() == 1);
+    flags.any(|flag| flag == "I")
 }
 
 #[cfg(test)]
@@ -99,7 +100,7 @@ mod tests {
             ("vmlinux", "do_one", false),
         ] {
             assert_eq!(
-                is_listed(functions, &wanted(object, function)),
+                said(functions, &[wanted(object, function)]).len() == 1,
                 listed,
                 "{object}:{function}"
             );
@@ -119,7 +120,9 @@ mod tests {
             ("estimation_timer [ip_vs] (1) R", false),
             ("ip_vs_in [ip_vs] (1) R I", false),
         ] {
-            assert_eq!(is_redirected(line, &estimator), redirected, "{line}");
+            let wanted = [estimator.clone()];
+            let told = said(line, &wanted).values().any(|is| *is);
+            assert_eq!(told, redirected, "{line}");
         }
     }
 }

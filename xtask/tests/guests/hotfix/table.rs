@@ -17,7 +17,7 @@ type Row = (
     &'static [&'static str],
 );
 
-const TABLE: [Row; 18] = [
+const TABLE: [Row; 25] = [
     ("est_no_rearm", "no", None, "no", false, &[], &["no-rearm"]),
     (
         "est_300s",
@@ -156,6 +156,69 @@ const TABLE: [Row; 18] = [
         &["no-livepatch-mark"],
         &[],
     ),
+    (
+        "est_some_paths",
+        "some_paths",
+        Some(2_000_000_000),
+        "no",
+        false,
+        &[],
+        &["rearm-some-paths"],
+    ),
+    (
+        "est_helper_paths",
+        "some_paths",
+        Some(2_000_000_000),
+        "no",
+        false,
+        &[],
+        &["rearm-some-paths"],
+    ),
+    (
+        "est_timer_setup",
+        "yes",
+        Some(2_000_000_000),
+        "yes",
+        false,
+        &["address-escapes"],
+        &[],
+    ),
+    (
+        "est_forgotten_timer",
+        "yes",
+        Some(2_000_000_000),
+        "yes",
+        false,
+        &["address-escapes"],
+        &[],
+    ),
+    (
+        "est_work",
+        "yes",
+        Some(2_000_000_000),
+        "yes",
+        false,
+        &["address-escapes"],
+        &[],
+    ),
+    (
+        "est_cancelled_timer",
+        "yes",
+        Some(2_000_000_000),
+        "no",
+        false,
+        &[],
+        &[],
+    ),
+    (
+        "est_own_timer",
+        "yes",
+        Some(2_000_000_000),
+        "unknown",
+        false,
+        &[],
+        &[],
+    ),
 ];
 
 #[test]
@@ -200,6 +263,17 @@ fn every_module_is_told_for_what_it_is() {
         long.text("notes", "long-period").contains("316.4 s"),
         "{}",
         long.document
+    );
+    let some_paths = Inspected::of(&sections, "est_some_paths");
+    let text = some_paths.text("warnings", "rearm-some-paths");
+    assert!(text.contains("where run_estimation is 0 ("), "{text}");
+    let advice = some_paths.text("notes", "run-estimation");
+    assert!(advice.contains("never while it is loaded"), "{advice}");
+    let cancelled = Inspected::of(&sections, "est_cancelled_timer");
+    let text = cancelled.text("notes", "callbacks");
+    assert!(
+        text.contains("after it is disabled (post_unpatch)"),
+        "{text}"
     );
     let ordinary = Inspected::of(&sections, "ordinary");
     assert_eq!(ordinary.document["layout"], "unknown");

@@ -90,6 +90,13 @@ impl Piece {
         self.fields.last_mut().unwrap().3 += bytes;
     }
 
+    /// Makes each field refer to so many bytes further on.
+    pub fn shift_fields(&mut self, bytes: &[i64]) {
+        for (field, bytes) in self.fields.iter_mut().zip(bytes) {
+            field.3 += bytes;
+        }
+    }
+
     /// Puts a byte at an offset of data.
     pub fn set(&mut self, offset: usize, byte: u8) {
         self.bytes[offset] = byte;
@@ -155,6 +162,16 @@ impl Made {
     /// Adds a piece to a section, under a name.
     pub fn with(mut self, section: &'static str, name: &str, piece: Piece) -> Self {
         self.pieces.push((section, name.to_owned(), piece));
+        self
+    }
+
+    /// Makes a function the one that runs when the module goes.
+    pub fn leaving(mut self, function: &str) -> Self {
+        for (_, name, piece) in &mut self.pieces {
+            if name == "__this_module" {
+                *piece = piece.clone().pointer(832, function);
+            }
+        }
         self
     }
 

@@ -56,14 +56,34 @@ fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
             500,
         ),
         (
+            "the last of two",
+            code()
+                .when(750)
+                .call("mod_timer")
+                .when(500)
+                .jump("mod_timer"),
+            500,
+        ),
+        (
+            "another timer's is another's",
+            code()
+                .when(500)
+                .call("mod_timer")
+                .absolute(&[0x48, 0xc7, 0xc7], "own")
+                .when(750)
+                .call("mod_timer")
+                .back(),
+            500,
+        ),
+        (
             "not exported",
             code().when(500).jump(".klp.sym.vmlinux.mod_timer,0"),
             500,
         ),
     ];
     for (what, code, jiffies) in table {
-        let module = read(&Made::livepatch(code));
-        assert_eq!(module.rearms, Answer::Yes, "{what}");
+        let module = read(&Made::livepatch(code).with(".data", "own", Piece::zeros(40)));
+        assert_eq!(module.rearms, Rearms::Yes, "{what}");
         assert_eq!(module.period_jiffies, Some(jiffies), "{what}");
     }
 }
@@ -99,10 +119,11 @@ fn a_period_that_is_no_constant_on_every_way_is_not_guessed() {
             code().field_after("jiffies").jump("mod_timer"),
         ),
         (
-            "two periods",
+            "two periods on two ways: je over a jump",
             code()
+                .then(&[0x74, 19])
                 .when(500)
-                .call("mod_timer")
+                .jump("mod_timer")
                 .when(750)
                 .jump("mod_timer"),
         ),
@@ -111,7 +132,7 @@ fn a_period_that_is_no_constant_on_every_way_is_not_guessed() {
         let module = read(&Made::livepatch(code));
         assert_eq!(
             (module.rearms, module.period_jiffies),
-            (Answer::Yes, None),
+            (Rearms::Yes, None),
             "{what}"
         );
     }
@@ -119,7 +140,7 @@ fn a_period_that_is_no_constant_on_every_way_is_not_guessed() {
 
 #[test]
 fn a_timer_that_is_never_set_is_told_from_one_that_cannot_be_seen() {
-    use Answer::{No, Unknown};
+    use Rearms::{No, Unknown};
     let table = [
         ("nothing", code().back(), No),
         (
@@ -196,11 +217,13 @@ fn calls_inside_the_module_are_followed() {
         ),
         (
             "a part that is seldom needed: je",
-            Made::livepatch(code().relative(&[0x0f, 0x84], "cold").back()).with(
-                ".text.unlikely",
-                "cold",
-                again(),
-            ),
+            Made::livepatch(
+                code()
+                    .relative(&[0x0f, 0x84], "cold")
+                    .when(500)
+                    .jump("mod_timer"),
+            )
+            .with(".text.unlikely", "cold", again()),
         ),
         (
             "two levels",
@@ -213,13 +236,13 @@ fn calls_inside_the_module_are_followed() {
         let module = read(&made);
         assert_eq!(
             (module.rearms, module.period_jiffies),
-            (Answer::Yes, Some(500)),
+            (Rearms::Yes, Some(500)),
             "{what}"
         );
         assert_eq!(module.address_escapes, Answer::No, "{what}");
     }
     let elsewhere = Made::livepatch(code().back()).with(".text", "again", again());
-    assert_eq!(read(&elsewhere).rearms, Answer::No, "nobody calls it");
+    assert_eq!(read(&elsewhere).rearms, Rearms::No, "nobody calls it");
     let in_circles = Made::livepatch(code().near(&[0xe8], "new").back());
-    assert_eq!(read(&in_circles).rearms, Answer::No);
+    assert_eq!(read(&in_circles).rearms, Rearms::No);
 }

@@ -1,0 +1,253 @@
+//! Code followed along all its ways, from a function's beginning to its returns, through what it calls in the module.
+//!
+//! What is known where two ways meet is what holds on both; how the timer stands is kept apart, so that a way on which
+//! it is set is never mixed up with one on which it is not. A jump to another function is a jump: that is how a compiler
+//! ends a function with a call, and leaves for the part of one that is seldom needed.
+
+mod graph;
+mod walk;
+
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+
+use super::{
+    branches::Branches,
+    code::{self, Line, Way},
+    image::{Image, Place},
+    step::{Stepper, Store},
+    value::Value,
+};
+pub use graph::Reason;
+
+/// How deep calls are followed: deeper than a kernel's stack is.
+const DEPTH: usize = 24;
+
+/// How the estimator's timer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Status {
+    /// It was not set.
+    Unset,
+    /// It is set.
+    Set,
+    /// Something was called that may have set it.
+    Hidden,
+}
+
+/// A call out of the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Call<'a> {
+    /// The function; `None` where a register or a variable says which.
+    pub name: Option<&'a str>,
+    /// What it is given.
+    pub arguments: [Value<'a>; 6],
+    /// Whether it is given a place on the stack, on which an address of code lies.
+    pub stack: bool,
+}
+
+/// Something that code does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Event<'a> {
+    /// It calls.
+    Call(Call<'a>),
+    /// It writes into memory.
+    Store(Store<'a>),
+    /// It gives its caller an address of code.
+    Gives,
+}
+
+/// A function as it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Context<'a> {
+    place: Place,
+    status: Status,
+    /// In how many jiffies the timer is due, where it is set and that is known.
+    period: Option<u64>,
+    arguments: [Value<'a>; 6],
+    leaving: bool,
+}
+
+/// How a function returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit<'a> {
+    /// What it returns.
+    pub result: Value<'a>,
+    /// In how many jiffies the timer is due, where that is known.
+    pub period: Option<u64>,
+}
+
+/// What comes of a function.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome<'a> {
+    exits: [Option<Exit<'a>>; 3],
+    /// What decides that the timer is not set.
+    pub reasons: Vec<Reason>,
+}
+
+impl<'a> Outcome<'a> {
+    /// How it returns where the timer stands so then; `None` where it never does.
+    pub fn exit(&self, status: Status) -> Option<Exit<'a>> {
+        self.exits[status as usize]
+    }
+
+    fn only(status: Status, period: Option<u64>) -> Self {
+        let mut outcome = Self::default();
+        outcome.exits[status as usize] = Some(Exit {
+            result: Value::Any,
+            period,
+        });
+        outcome
+    }
+}
+
+/// The code of one function.
+#[derive(Debug)]
+struct Body<'a> {
+    lines: Vec<Line<'a>>,
+    /// Where jumps inside it lead, in order.
+    leaders: Vec<u64>,
+}
+
+impl<'a> Body<'a> {
+    fn line(&self, offset: u64) -> Option<&Line<'a>> {
+        let lines = &self.lines;
+        let found = lines.binary_search_by_key(&offset, |line| line.instruction.ip());
+        lines.get(found.ok()?)
+    }
+
+    fn is_leader(&self, offset: u64) -> bool {
+        self.leaders.binary_search(&offset).is_ok()
+    }
+}
+
+/// Follows code, and notes what it does.
+pub struct Flow<'a> {
+    image: &'a Image<'a>,
+    branches: Branches,
+    stepper: Stepper<'a>,
+    bodies: HashMap<Place, Option<Rc<Body<'a>>>>,
+    outcomes: HashMap<Context<'a>, Rc<Outcome<'a>>>,
+    open: Vec<Context<'a>>,
+    /// Whether what is followed runs before the module goes.
+    leaving: bool,
+    /// What was done, and whether before the module goes.
+    pub events: HashSet<(bool, Event<'a>)>,
+    /// Whether some of it could not be followed.
+    pub broken: bool,
+}
+
+impl<'a> Flow<'a> {
+    /// One that has followed nothing yet; `None` where the module makes too much work of it.
+    pub fn new(image: &'a Image<'a>) -> Option<Self> {
+        Some(Self {
+            image,
+            branches: Branches::of(image)?,
+            stepper: Stepper::new(image),
+            bodies: HashMap::new(),
+            outcomes: HashMap::new(),
+            open: Vec::new(),
+            leaving: false,
+            events: HashSet::new(),
+            broken: false,
+        })
+    }
+
+    /// Follows a function that the kernel calls, `leaving` when it does so before the module goes; `None` where that is
+    /// too much work.
+    pub fn of(&mut self, place: Place, leaving: bool) -> Option<Rc<Outcome<'a>>> {
+        self.leaving = leaving;
+        let mut arguments = [Value::Any; 6];
+        arguments[0] = Value::Argument(0);
+        let outcome = self.follow(place, Status::Unset, None, arguments)?;
+        let given = |exit: &Exit<'_>| exit.result.may_be_code(self.image);
+        if outcome.exits.iter().flatten().any(given) {
+            self.note(Event::Gives)?;
+        }
+        Some(outcome)
+    }
+
+    /// Whether a function was followed already.
+    pub fn knows(&self, place: Place) -> bool {
+        self.bodies.contains_key(&place)
+    }
+
+    /// What comes of a function that is called with `arguments` while the timer stands so.
+    fn follow(
+        &mut self,
+        place: Place,
+        status: Status,
+        period: Option<u64>,
+        arguments: [Value<'a>; 6],
+    ) -> Option<Rc<Outcome<'a>>> {
+        // The places of one stack are not those of another.
+        let arguments = arguments.map(|value| match value {
+            Value::Stack(_) => Value::Frame,
+            other => other,
+        });
+        let context = Context {
+            place,
+            status,
+            period,
+            arguments,
+            leaving: self.leaving,
+        };
+        if let Some(known) = self.outcomes.get(&context) {
+            return Some(Rc::clone(known));
+        }
+        // A function that calls itself adds nothing to what it does otherwise.
+        if self.open.iter().any(|open| open.place == place) {
+            return Some(Rc::new(Outcome::only(status, period)));
+        }
+        if self.open.len() >= DEPTH {
+            self.broken = true;
+            return Some(Rc::new(Outcome::only(Status::Hidden, None)));
+        }
+        self.image.budget.spend(32)?;
+        self.open.push(context);
+        let outcome = walk::function(self, &context);
+        self.open.pop();
+        let outcome = Rc::new(outcome?);
+        self.outcomes.insert(context, Rc::clone(&outcome));
+        Some(outcome)
+    }
+
+    fn note(&mut self, event: Event<'a>) -> Option<()> {
+        if self.events.insert((self.leaving, event)) {
+            self.image.budget.spend(16)?;
+        }
+        Some(())
+    }
+
+    /// The code around a place; `None` where it cannot be read.
+    fn body(&mut self, place: Place) -> Option<Rc<Body<'a>>> {
+        let image = self.image;
+        let function = image.function(place)?;
+        let entry = self.bodies.entry(function.place).or_insert_with(|| {
+            let lines = code::body(image, function)?;
+            Some(Rc::new(Body {
+                leaders: leaders(&lines, function.place.section, &self.branches),
+                lines,
+            }))
+        });
+        entry.clone()
+    }
+}
+
+fn leaders(lines: &[Line<'_>], section: usize, branches: &Branches) -> Vec<u64> {
+    let mut leaders = Vec::new();
+    for line in lines {
+        let at = Place {
+            section,
+            offset: line.instruction.ip(),
+        };
+        let jump = match line.way(section) {
+            Some(Way::Own(to)) if !line.instruction.is_call_near() => Some(to),
+            _ => branches.label(at),
+        };
+        leaders.extend(jump.filter(|to| to.section == section).map(|to| to.offset));
+    }
+    leaders.sort_unstable();
+    leaders.dedup();
+    leaders
+}

@@ -1,0 +1,323 @@
+//! One function followed along all its ways.
+
+use iced_x86::{ConditionCode, FlowControl};
+
+use super::super::{
+    branches::cases,
+    callees::{self, Effect},
+    code::{Line, Way},
+    image::Place,
+    operands::Region,
+    step::Store,
+    value::{Registers, Value},
+};
+use super::{
+    Call, Context, Event, Exit, Flow, Outcome, Status,
+    graph::{Graph, Node, Reason, decided},
+};
+
+/// Whether a way goes on behind an instruction.
+enum Then {
+    On,
+    Ends,
+}
+
+/// A way that is being followed.
+struct Walk<'a> {
+    /// Where it was last led to.
+    from: Node,
+    status: Status,
+    registers: Registers<'a>,
+}
+
+/// What comes of a function as it is called; `None` where that is too much work.
+pub fn function<'a>(flow: &mut Flow<'a>, context: &Context<'a>) -> Option<Outcome<'a>> {
+    let entry = (context.place, context.status);
+    let mut registers = Registers::new(context.arguments);
+    registers.period = context.period;
+    let mut graph = Graph::new(flow.image, entry, registers);
+    while let Some((from, registers)) = graph.next() {
+        let status = from.1;
+        let mut walk = Walk {
+            from,
+            status,
+            registers,
+        };
+        walk.follow(flow, &mut graph)?;
+    }
+    Some(graph.outcome())
+}
+
+impl<'a> Walk<'a> {
+    fn follow(&mut self, flow: &mut Flow<'a>, graph: &mut Graph<'a>) -> Option<()> {
+        let mut place = self.from.0;
+        let Some(body) = flow.body(place) else {
+            self.lost(flow, graph);
+            return flow.image.budget.spend(1);
+        };
+        loop {
+            flow.image.budget.spend(1)?;
+            let Some(line) = body.line(place.offset).copied() else {
+                // Behind its last instruction, a function has called what does not return.
+                if body
+                    .lines
+                    .last()
+                    .is_none_or(|last| last.instruction.next_ip() != place.offset)
+                {
+                    self.lost(flow, graph);
+                }
+                return Some(());
+            };
+            if place != self.from.0 && body.is_leader(place.offset) {
+                return self.lead(graph, place, None);
+            }
+            if let Some(target) = flow.branches.label(place) {
+                self.lead(graph, target, Some(Reason::Other))?;
+            }
+            if let Then::Ends = self.line(flow, graph, &line, place)? {
+                return Some(());
+            }
+            place.offset = line.instruction.next_ip();
+        }
+    }
+
+    fn lead(&self, graph: &mut Graph<'a>, to: Place, reason: Option<Reason>) -> Option<()> {
+        graph.lead(self.from, (to, self.status), &self.registers, reason)
+    }
+
+    /// Nobody knows where this way leads.
+    fn lost(&self, flow: &mut Flow<'a>, graph: &mut Graph<'a>) {
+        flow.broken = true;
+        let status = match self.status {
+            Status::Unset => Status::Hidden,
+            other => other,
+        };
+        let exit = Exit {
+            result: Value::Any,
+            period: None,
+        };
+        graph.end(self.from, status, exit, None);
+    }
+
+    fn returns(&self, graph: &mut Graph<'a>, reason: Option<Reason>) {
+        let exit = Exit {
+            result: self.registers.get(iced_x86::Register::RAX),
+            period: self.registers.period,
+        };
+        graph.end(self.from, self.status, exit, reason);
+    }
+
+    fn line(
+        &mut self,
+        flow: &mut Flow<'a>,
+        graph: &mut Graph<'a>,
+        line: &Line<'a>,
+        place: Place,
+    ) -> Option<Then> {
+        let way = line.way(place.section);
+        match line.instruction.flow_control() {
+            FlowControl::UnconditionalBranch => self.jump(flow, graph, way?, None)?,
+            FlowControl::ConditionalBranch => {
+                self.branch(flow, graph, line, place, way?)?;
+            }
+            FlowControl::Call | FlowControl::IndirectCall => {
+                return self.call(flow, graph, line, place, way?);
+            }
+            FlowControl::IndirectBranch => {
+                if let Some(cases) = cases(flow.image, line, place.section) {
+                    for case in cases {
+                        self.lead(graph, case, Some(Reason::Other))?;
+                    }
+                } else {
+                    flow.broken |= matches!(way, Some(Way::Hidden));
+                    self.jump(flow, graph, way?, None)?;
+                }
+            }
+            FlowControl::Return => self.returns(graph, None),
+            FlowControl::Exception if flow.branches.goes_on(place) => return Some(Then::On),
+            FlowControl::Exception | FlowControl::Interrupt => {}
+            FlowControl::Next | FlowControl::XbeginXabortXend => {
+                flow.stepper.step(line, place.section, &mut self.registers);
+                if let Some(stored) = flow.stepper.stored {
+                    written(flow, stored)?;
+                }
+                return Some(Then::On);
+            }
+        }
+        Some(Then::Ends)
+    }
+
+    /// Follows both sides of a branch, as far as both are possible.
+    fn branch(
+        &mut self,
+        flow: &mut Flow<'a>,
+        graph: &mut Graph<'a>,
+        line: &Line<'a>,
+        place: Place,
+        way: Way<'a>,
+    ) -> Option<()> {
+        let instruction = &line.instruction;
+        let on = Place {
+            offset: instruction.next_ip(),
+            ..place
+        };
+        let compared = self.registers.compared;
+        let ((taken, why), (passed, why_not)) = match instruction.condition_code() {
+            ConditionCode::e => (decided(compared, true), decided(compared, false)),
+            ConditionCode::ne => (decided(compared, false), decided(compared, true)),
+            _ => ((true, Reason::Other), (true, Reason::Other)),
+        };
+        if passed {
+            self.lead(graph, on, Some(why_not))?;
+        }
+        if taken {
+            self.jump(flow, graph, way, Some(why))?;
+        }
+        Some(())
+    }
+
+    fn jump(
+        &mut self,
+        flow: &mut Flow<'a>,
+        graph: &mut Graph<'a>,
+        way: Way<'a>,
+        reason: Option<Reason>,
+    ) -> Option<()> {
+        match way {
+            Way::Own(to) => self.lead(graph, to, reason),
+            Way::Foreign(name) => {
+                if self.outside(flow, Some(name))? {
+                    self.returns(graph, reason);
+                }
+                Some(())
+            }
+            Way::Hidden => {
+                self.outside(flow, None)?;
+                self.returns(graph, reason);
+                Some(())
+            }
+        }
+    }
+
+    fn call(
+        &mut self,
+        flow: &mut Flow<'a>,
+        graph: &mut Graph<'a>,
+        line: &Line<'a>,
+        place: Place,
+        way: Way<'a>,
+    ) -> Option<Then> {
+        let to = match way {
+            Way::Own(to) => to,
+            Way::Foreign(name) => {
+                return Some(if self.outside(flow, Some(name))? {
+                    Then::On
+                } else {
+                    Then::Ends
+                });
+            }
+            Way::Hidden => {
+                self.outside(flow, None)?;
+                return Some(Then::On);
+            }
+        };
+        let on = Place {
+            offset: line.instruction.next_ip(),
+            ..place
+        };
+        let (period, arguments) = (self.registers.period, self.registers.arguments());
+        let outcome = flow.follow(to, self.status, period, arguments)?;
+        graph.take_in(&outcome.reasons);
+        for status in [Status::Unset, Status::Set, Status::Hidden] {
+            let Some(exit) = outcome.exit(status) else {
+                continue;
+            };
+            let mut after = Self {
+                from: self.from,
+                status,
+                registers: self.registers.clone(),
+            };
+            after.registers.called(exit.result);
+            after.registers.period = exit.period;
+            after.lead(graph, on, None)?;
+        }
+        Some(Then::Ends)
+    }
+
+    /// Calls a function that is not the module's; whether it returns.
+    fn outside(&mut self, flow: &mut Flow<'a>, name: Option<&'a str>) -> Option<bool> {
+        let effect = name.map_or(Effect::Unknown, callees::effect);
+        // What traces a function's beginning leaves its arguments alone.
+        if effect == Effect::Returns || name == Some("__fentry__") {
+            return Some(true);
+        }
+        let arguments = self.registers.arguments();
+        let image = flow.image;
+        let on_stack = arguments
+            .iter()
+            .any(|value| matches!(value, Value::Stack(_)));
+        flow.note(Event::Call(Call {
+            name,
+            arguments,
+            stack: on_stack && self.registers.keeps_code(image),
+        }))?;
+        // Code that is handed on may be called by whom it is handed to.
+        let hands_on = arguments.iter().any(|value| value.may_be_code(image));
+        match effect {
+            Effect::Ends => return Some(false),
+            Effect::Starts { .. } | Effect::Reduces | Effect::Moves | Effect::Stops
+                if is_another(arguments[0]) => {}
+            Effect::Starts { when } => self.set(arguments[1], when),
+            Effect::Reduces => {
+                let sooner = self.registers.period;
+                let set = self.status == Status::Set;
+                self.set(arguments[1], true);
+                if set && sooner != self.registers.period {
+                    self.registers.period = None;
+                }
+            }
+            Effect::Moves if self.status == Status::Set => self.set(arguments[1], true),
+            Effect::Moves => {}
+            Effect::Stops => (self.status, self.registers.period) = (Status::Unset, None),
+            Effect::Nothing if !hands_on => {}
+            _ => {
+                if self.status == Status::Unset {
+                    self.status = Status::Hidden;
+                }
+                self.registers.period = None;
+            }
+        }
+        self.registers.called(Value::Any);
+        Some(true)
+    }
+
+    fn set(&mut self, when: Value<'a>, known: bool) {
+        self.status = Status::Set;
+        self.registers.period = match when {
+            Value::Now(jiffies) if known => u64::try_from(jiffies).ok().filter(|some| *some > 0),
+            _ => None,
+        };
+    }
+}
+
+/// Whether what is given to a function is certainly not the timer that the estimator was called with.
+fn is_another(timer: Value<'_>) -> bool {
+    match timer {
+        Value::Own(_) | Value::Stack(_) | Value::Frame | Value::Foreign(_) => true,
+        Value::Argument(offset) => offset != 0,
+        _ => false,
+    }
+}
+
+/// Notes what is written where it may matter.
+fn written<'a>(flow: &mut Flow<'a>, stored: Store<'a>) -> Option<()> {
+    let matters = match stored.region {
+        Region::Behind(..) | Region::Foreign(_) | Region::Own(_) => true,
+        Region::Stack(_) => false,
+        _ => stored.value.may_be_code(flow.image),
+    };
+    if matters {
+        flow.note(Event::Store(stored))?;
+    }
+    Some(())
+}

@@ -1,0 +1,169 @@
+//! What one instruction does to what is followed.
+
+use iced_x86::{InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+
+use super::{
+    code::Line,
+    image::Image,
+    operands::{Now, Region},
+    value::{Comparison, Registers, Value},
+};
+
+/// Something that is written into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Store<'a> {
+    /// Where to.
+    pub region: Region<'a>,
+    /// How many bytes.
+    pub size: usize,
+    /// What.
+    pub value: Value<'a>,
+}
+
+/// Follows instructions.
+pub struct Stepper<'a> {
+    image: &'a Image<'a>,
+    factory: InstructionInfoFactory,
+    /// What the last instruction wrote.
+    pub stored: Option<Store<'a>>,
+}
+
+impl<'a> Stepper<'a> {
+    /// One that has followed nothing yet.
+    pub fn new(image: &'a Image<'a>) -> Self {
+        Self {
+            image,
+            factory: InstructionInfoFactory::new(),
+            stored: None,
+        }
+    }
+
+    /// Follows an instruction that is no jump and no call.
+    pub fn step(&mut self, line: &Line<'a>, section: usize, registers: &mut Registers<'a>) {
+        self.stored = None;
+        let now = Now {
+            image: self.image,
+            line,
+            section,
+        };
+        let instruction = &line.instruction;
+        if let Mnemonic::Cmp | Mnemonic::Test = instruction.mnemonic() {
+            registers.compared = Some(Comparison {
+                left: now.operand(0, registers),
+                right: now.operand(1, registers),
+                bits: instruction.mnemonic() == Mnemonic::Test,
+                size: now.size(0),
+            });
+            return;
+        }
+        if instruction.rflags_modified() != 0 {
+            registers.compared = None;
+        }
+        match instruction.mnemonic() {
+            Mnemonic::Push => {
+                let value = now.operand(0, registers);
+                let top = registers.get(Register::RSP).plus(-8, self.image);
+                registers.set(Register::RSP, top);
+                write_stack(top, value, registers);
+            }
+            Mnemonic::Pop => {
+                let top = registers.get(Register::RSP);
+                let value = match top {
+                    Value::Stack(offset) => registers.slot(offset),
+                    _ => Value::Any,
+                };
+                registers.set(Register::RSP, top.plus(8, self.image));
+                self.put(&now, value, registers);
+            }
+            Mnemonic::Leave => {
+                let frame = registers.get(Register::RBP);
+                let value = match frame {
+                    Value::Stack(offset) => registers.slot(offset),
+                    _ => Value::Any,
+                };
+                registers.set(Register::RSP, frame.plus(8, self.image));
+                registers.set(Register::RBP, value);
+            }
+            _ => match now.result(registers) {
+                Some(value) => self.put(&now, value, registers),
+                None => self.anything_else(&now, registers),
+            },
+        }
+    }
+
+    /// Puts the result of an instruction into its first operand.
+    fn put(&mut self, now: &Now<'_, 'a>, value: Value<'a>, registers: &mut Registers<'a>) {
+        let instruction = &now.line.instruction;
+        if instruction.op0_kind() != OpKind::Memory {
+            let value = now.cut(value, now.size(0));
+            registers.set(instruction.op0_register(), value);
+            return;
+        }
+        let (region, size) = (now.region(registers), now.size(0));
+        match region {
+            Region::Stack(Some(offset)) => registers.keep(offset, size, value),
+            Region::Stack(None) => registers.forget_slots(),
+            _ => {}
+        }
+        self.stored = Some(Store {
+            region,
+            size,
+            value,
+        });
+        // The variable and the register hold the same from here on.
+        if let (Region::Own(place), 8, Value::Any) = (region, size, value)
+            && instruction.mnemonic() == Mnemonic::Mov
+            && instruction.op1_kind() == OpKind::Register
+        {
+            registers.set(instruction.op1_register(), Value::Loaded(place));
+        }
+    }
+
+    /// Forgets what an instruction changes that is not followed in more detail.
+    fn anything_else(&mut self, now: &Now<'_, 'a>, registers: &mut Registers<'a>) {
+        let instruction = &now.line.instruction;
+        let reads_code = (0..instruction.op_count())
+            .any(|operand| now.operand(operand, registers).may_be_code(self.image));
+        let left = if reads_code { Value::Code } else { Value::Any };
+        let info = self.factory.info(instruction);
+        let writes = |access: OpAccess| {
+            matches!(
+                access,
+                OpAccess::Write
+                    | OpAccess::CondWrite
+                    | OpAccess::ReadWrite
+                    | OpAccess::ReadCondWrite
+            )
+        };
+        let writes_memory = info.used_memory().iter().any(|used| writes(used.access()));
+        let regions = writes_memory.then(|| now.region(registers));
+        for used in info.used_registers() {
+            if writes(used.access()) {
+                let shared = matches!(registers.get(used.register()), Value::Stack(_));
+                let left = if shared && !reads_code {
+                    Value::Frame
+                } else {
+                    left
+                };
+                registers.set(used.register(), left);
+            }
+        }
+        if let Some(region) = regions {
+            if let Region::Stack(_) = region {
+                registers.forget_slots();
+            }
+            self.stored = Some(Store {
+                region,
+                size: 0,
+                value: left,
+            });
+        }
+    }
+}
+
+fn write_stack<'a>(top: Value<'a>, value: Value<'a>, registers: &mut Registers<'a>) {
+    match top {
+        Value::Stack(offset) => registers.keep(offset, 8, value),
+        _ => registers.forget_slots(),
+    }
+}

@@ -1,0 +1,108 @@
+//! Files that make as much work as they can: what is too much is unknown, or refused, and never waited for.
+
+use super::*;
+
+/// A hotfix whose new function is `piece`.
+fn big(piece: Piece) -> Module {
+    read(&Made::livepatch(piece))
+}
+
+#[test]
+fn code_beyond_all_measure_is_unknown() {
+    // A jump behind every second instruction, calls with an argument of their own each, and nothing at all.
+    let branches = |count: usize| code().then(&[0x85, 0xc0, 0x74, 0].repeat(count)).back();
+    let calls = |count: u32| {
+        let each = |piece: Piece, number: u32| {
+            piece
+                .then(&[0xbf])
+                .then(&number.to_le_bytes())
+                .call("somewhere")
+        };
+        (0..count).fold(code(), each).back()
+    };
+    for (what, small, huge) in [
+        (
+            "filling",
+            code().then(&[0x90; 1000]),
+            code().then(&vec![0x90; 4 << 20]),
+        ),
+        ("branches", branches(100), branches(200_000)),
+        ("calls", calls(100), calls(150_000)),
+    ] {
+        assert!(!big(small).too_big, "{what}");
+        let module = big(huge);
+        assert!(module.too_big, "{what}");
+        assert_eq!(module.rearms, Rearms::Unknown, "{what}");
+        assert_eq!(module.address_escapes, Answer::Unknown, "{what}");
+        assert_eq!(module.switch(24), None, "{what}");
+    }
+}
+
+#[test]
+fn two_thousand_functions_are_read_once_each() {
+    let names: Vec<String> = (0..2000)
+        .map(|number| format!("function_{number}"))
+        .collect();
+    let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names[7] = ESTIMATOR;
+    let module = read(&kpatch(
+        &names,
+        code().then(&[0x90; 5000]).when(500).jump("mod_timer"),
+    ));
+    assert_eq!(module.replaces.len(), 2000);
+    assert!(!module.too_big);
+    assert_eq!(
+        (module.rearms, module.period_jiffies),
+        (Rearms::Yes, Some(500))
+    );
+    assert_eq!(module.address_escapes, Answer::No);
+}
+
+#[test]
+fn more_entries_than_any_livepatch_has_are_not_read() {
+    let names = vec![ESTIMATOR; 4097];
+    let module = read(&kpatch(&names, code().back()));
+    assert!(module.replaces.is_empty());
+    assert_eq!(module.rearms, Rearms::Unknown);
+}
+
+#[test]
+fn functions_that_call_each_other_in_every_way_come_to_an_end() {
+    // Each calls the next two times, with another argument: ways double from function to function.
+    let names: Vec<String> = (0..40).map(|number| format!("level_{number}")).collect();
+    let mut made = Made::livepatch(code().near(&[0xe8], "level_0").back());
+    for (number, name) in names.iter().enumerate() {
+        let next = names.get(number + 1).map_or("new", String::as_str);
+        let pass = |piece: Piece, value: u8| {
+            piece
+                .then(&[0xbe, value, number.to_le_bytes()[0], 0, 0])
+                .near(&[0xe8], next)
+        };
+        made = made.with(".text", name, pass(pass(code(), 1), 2).back());
+    }
+    let module = read(&made);
+    // Deeper than a stack is, nobody follows; what is reached sets nothing.
+    assert_eq!(module.rearms, Rearms::Unknown);
+    assert!(!module.too_big);
+}
+
+#[test]
+fn a_file_that_says_too_much_of_itself_is_refused() {
+    let info = Piece::default().then(&vec![b'x'; 1 << 21]);
+    let made = Made::default().with(".modinfo", "info", info).with(
+        ".gnu.linkonce.this_module",
+        "__this_module",
+        Piece::zeros(896),
+    );
+    let error = Module::parse(&made.bytes()).unwrap_err().to_string();
+    assert!(
+        error.contains("more bytes in .modinfo than any kernel module"),
+        "{error}"
+    );
+    let mut noted =
+        Made::livepatch(code().back()).with(".note.gnu.build-id", "note", Piece::zeros(36));
+    assert!(read(&noted).build_id.is_some());
+    noted =
+        Made::livepatch(code().back()).with(".note.gnu.build-id", "note", Piece::zeros(1 << 20));
+    assert!(read(&noted).build_id.is_none());
+}

@@ -1,0 +1,191 @@
+//! Modules that the real kpatch-build made, where they lie beside the checkout: for the kernel of the lab that they were
+//! made for, they are loaded, too.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use xtask::cli::Copy;
+use xtask::kernel::{self, Line};
+use xtask::lab::LabSpec;
+use xtask::scenario;
+
+use super::{BLIND, FOLDER, Inspected, LEFT, TRY, ended, inspect, refused, with_modules};
+
+/// Where they are in the guest.
+const MADE: &str = "/root/kpatch-build";
+
+/// What they were made for.
+const RELEASE: &str = "6.1.0-56-amd64";
+
+/// Module, `rearms`, `period_ns`, `address_escapes`, blockers, warnings.
+type Row = (
+    &'static str,
+    &'static str,
+    Option<u64>,
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const TABLE: [Row; 6] = [
+    ("v2", "no", None, "no", &[], &["no-rearm"]),
+    ("v3b", "yes", Some(5_000_000_000), "no", &[], &[]),
+    ("same", "yes", Some(2_000_000_000), "no", &[], &[]),
+    ("dup_name", "yes", Some(5_000_000_000), "no", &[], &[]),
+    (
+        "one_path",
+        "some_paths",
+        Some(2_000_000_000),
+        "no",
+        &[],
+        &["rearm-some-paths"],
+    ),
+    (
+        "escape",
+        "yes",
+        Some(5_000_000_000),
+        "yes",
+        &["address-escapes"],
+        &[],
+    ),
+];
+
+fn file(name: &str) -> String {
+    format!("{MADE}/livepatch-ip_vs_timer_{name}.ko")
+}
+
+/// A guest that has them; `None` where there are none, or none for its kernel.
+fn with_made(spec: LabSpec) -> Option<LabSpec> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/kpatch-build");
+    let folder: PathBuf = match folder.canonicalize() {
+        Ok(folder) => folder,
+        Err(_) => {
+            scenario::skip("there are no modules made by kpatch-build beside the checkout");
+            return None;
+        }
+    };
+    let release = kernel::fetch(&Line::V6_1).unwrap().release;
+    if release != RELEASE {
+        scenario::skip(&format!(
+            "the modules made by kpatch-build are for {RELEASE}, and the lab boots {release}"
+        ));
+        return None;
+    }
+    let mut spec = with_modules(spec);
+    spec.copies.push(Copy {
+        source: folder,
+        destination: Some(MADE.into()),
+    });
+    Some(spec)
+}
+
+/// One that replaces no others differs from one that does by the byte that is written to `klp_patch.replace`.
+const WITHOUT_REPLACE: &str = r"
+stay() { # from, to
+    at=$(grep -abo -P '\xc6\x40\x18\x01' $1 | cut -d: -f1); [ $(echo $at | wc -w) = 1 ] || exit 1
+    cp $1 $2; printf '\000' | dd of=$2 bs=1 seek=$((at + 3)) conv=notrunc status=none
+}
+";
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn what_kpatch_build_made_is_told_for_what_it_is() {
+    let Some(spec) = with_made(LabSpec::deterministic()) else {
+        return;
+    };
+    let files: Vec<(&str, String)> = TABLE.iter().map(|row| (row.0, file(row.0))).collect();
+    let cases: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, file)| (*name, file.as_str()))
+        .collect();
+    let beside = [
+        ("replacing", file("v3b")),
+        ("staying", "/tmp/stay.ko".to_owned()),
+    ];
+    let beside: Vec<(&str, &str)> = beside
+        .iter()
+        .map(|(name, file)| (*name, file.as_str()))
+        .collect();
+    let script = format!(
+        "{WITHOUT_REPLACE}{}stay {} /tmp/stay.ko\nipvs-latency hotfix load {FOLDER}/est_skip.ko > /dev/null\n{}",
+        inspect(&cases),
+        file("v3b"),
+        inspect(&beside)
+    );
+    let sections = scenario::run(spec, &script).unwrap();
+    for (name, rearms, period_ns, escapes, blockers, warnings) in TABLE {
+        let told = Inspected::of(&sections, name);
+        let document = &told.document;
+        assert_eq!(document["layout"], "kpatch-build", "{name}");
+        assert_eq!(document["rearms"], rearms, "{name}");
+        assert_eq!(document["period_ns"], json!(period_ns), "{name}");
+        assert_eq!(document["address_escapes"], escapes, "{name}");
+        assert_eq!(document["atomic_replace"], true, "{name}");
+        assert_eq!(told.names("blockers"), blockers, "{name}");
+        assert_eq!(told.names("warnings"), warnings, "{name}");
+        assert!(!told.names("notes").contains(&"callbacks"), "{name}");
+        let clean = blockers.is_empty() && warnings.is_empty();
+        assert_eq!(told.code, u8::from(!clean), "{name}");
+    }
+    let one_path = Inspected::of(&sections, "one_path");
+    let text = one_path.text("warnings", "rearm-some-paths");
+    assert!(text.contains("where run_estimation is 0 ("), "{text}");
+    let replacing = Inspected::of(&sections, "replacing");
+    assert_eq!(replacing.names("warnings"), ["replaces-others"]);
+    let text = replacing.text("notes", "other-patches");
+    assert!(text.contains("have to be loaded again"), "{text}");
+    let staying = Inspected::of(&sections, "staying");
+    assert_eq!(staying.document["atomic_replace"], false);
+    assert_eq!(staying.names("warnings"), [""; 0]);
+    let text = staying.text("notes", "other-patches");
+    assert!(text.contains("brings that replacement back"), "{text}");
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn what_kpatch_build_made_is_loaded_and_unloaded_by_what_was_found() {
+    let Some(spec) = with_made(LabSpec::deterministic()) else {
+        return;
+    };
+    let load = |section: &str, name: &str, more: &str| {
+        format!(
+            "try {section} 'ipvs-latency hotfix load {} {more}'\n",
+            file(name)
+        )
+    };
+    let unload = |section: &str, name: &str| {
+        format!("try {section} 'ipvs-latency hotfix unload livepatch_ip_vs_timer_{name}'\n")
+    };
+    let script = [
+        format!("{TRY}{LEFT}{BLIND}{WITHOUT_REPLACE}"),
+        format!("load escape {}\nload one_path {}\nload v2 {}\n", file("escape"), file("one_path"), file("v2")),
+        format!("try apply 'ipvs-latency hotfix apply {} --yes'; left apply\n", file("one_path")),
+        load("dup_name", "dup_name", ""),
+        "ls -d /sys/kernel/livepatch/*/*/* > /tmp/replaced; echo == replaced; cat /tmp/replaced; echo == rest\n".into(),
+        unload("dup_name away", "dup_name"),
+        "sleep 6\n".into(),
+        format!("try below 'ipvs-latency hotfix load {FOLDER}/est_copy.ko'\n"),
+        load("unasked", "same", ""),
+        format!("stay {} /tmp/stay.ko\n", file("same")),
+        "try stay 'ipvs-latency hotfix load /tmp/stay.ko'\n".into(),
+        unload("stay away", "same"),
+        "try below_still 'ipvs-latency hotfix list'\n".into(),
+    ]
+    .concat()
+    .replace("try dup_name away ", "try 'dup_name away' ")
+    .replace("try stay away ", "try 'stay away' ");
+    let sections = scenario::run(spec, &script).unwrap();
+    refused(&sections, "escape", &["blocker address-escapes"]);
+    refused(&sections, "one_path", &["--accept rearm-some-paths"]);
+    refused(&sections, "v2", &["--accept no-rearm"]);
+    refused(&sections, "apply", &["--accept rearm-some-paths"]);
+    ended(&sections, "dup_name", "0", &["is in force"]);
+    let replaced = sections.text("replaced").unwrap();
+    assert!(replaced.contains("vmlinux/seq_show,2"), "{replaced}");
+    ended(&sections, "dup_name away", "0", &["is gone"]);
+    ended(&sections, "below", "0", &["est_copy is in force"]);
+    ended(&sections, "unasked", "2", &["--accept replaces-others"]);
+    ended(&sections, "stay", "0", &["is in force"]);
+    ended(&sections, "stay away", "0", &[]);
+    ended(&sections, "below_still", "0", &["est_copy [in force]"]);
+}
