@@ -80,7 +80,7 @@ const BLOCKERS: [Check; 20] = [
 const WARNINGS: [Check; 3] = [rearm::warning, replaces_others::warning, crashed::warning];
 
 /// They refuse nothing.
-const NOTES: [Check; 14] = [
+const NOTES: [Check; 15] = [
     side_effects::unsigned,
     side_effects::signature_not_checked,
     side_effects::taint,
