@@ -96,18 +96,14 @@ pub struct Phase {
     pub period_ns: Option<u64>,
     /// Its timer was not pending at the end: it will not run again by itself.
     pub dead: bool,
+    /// Its runs skip the walk of the list.
+    pub skips: bool,
 }
 
 impl Phase {
     /// How long its runs took, in nanoseconds.
     fn durations_ns(&self) -> Vec<u64> {
         self.runs.iter().map(|run| run.duration_ns).collect()
-    }
-
-    /// Time spent in its runs, in nanoseconds.
-    fn run_time_ns(&self) -> u64 {
-        let durations = self.runs.iter().map(|run| run.duration_ns);
-        durations.fold(0, u64::saturating_add)
     }
 
     /// Neither a run, nor a timer that is set for one.

@@ -6,12 +6,9 @@ use super::{
     Namespace, Phase,
     plan::Plan,
     side::Side,
-    verdict::{Evidence, Judgement, Verdict},
+    verdict::{Evidence, Judgement, Runs, Verdict},
 };
-use crate::{
-    hotfix::witness::Run,
-    model::{NamespaceView, State},
-};
+use crate::model::{NamespaceView, State};
 
 /// Traffic that is so many times what it was, or the other way round, is told.
 const TRAFFIC_MOVED: u64 = 2;
@@ -37,23 +34,37 @@ pub fn judge(
     }
     .judge();
     let is_bad = matches!(judged.verdict, Verdict::Disabled | Verdict::Regressed);
-    match busiest(before, changed).filter(|netns| !is_bad && !is_there(after, *netns)) {
+    match costliest(before, changed).filter(|netns| !is_bad && !is_there(after, *netns)) {
         Some(netns) => Judgement::inconclusive(format!(
-            "The network namespace whose runs took the most time before, {netns}, is gone."
+            "The network namespace whose runs cost most before, {netns}, is gone."
         )),
         None => judged,
     }
 }
 
-/// The namespace whose runs take the most time, of those that are changed.
-fn busiest(side: &Side, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
+/// The namespace whose runs cost most, of those that are changed.
+fn costliest(side: &Side, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
     let candidates = side
         .runs
         .iter()
         .filter(|(netns, _)| changed.is_none_or(|changed| changed.contains(netns)));
-    let run_time = |runs: &[Run]| runs.iter().map(|run| run.duration_ns).sum::<u64>();
-    let busiest = candidates.max_by_key(|(_, runs)| run_time(runs))?;
-    Some(*busiest.0)
+    let (netns, runs): (Vec<u32>, Vec<Runs>) = candidates
+        .filter_map(|(netns, runs)| {
+            let phase = Phase {
+                runs: runs.clone(),
+                // Of a single run, the phase is the period as far as is known.
+                period_ns: Some(side.report.observed_ns),
+                skips: side.namespaces.iter().any(|view| {
+                    view.netns == *netns && view.state == Some(State::Skipping)
+                }),
+                ..Phase::default()
+            };
+            Some((*netns, Runs::of(&phase)?))
+        })
+        .unzip();
+    let costs = netns.into_iter().zip(Runs::costs(&runs));
+    let costliest = costs.max_by(|(_, one), (_, other)| one.total_cmp(other))?;
+    Some(costliest.0)
 }
 
 /// Whether a run was seen of the namespaces that are changed.
@@ -98,6 +109,7 @@ fn phase(side: &Side, view: &NamespaceView, plan: &Plan) -> Phase {
         length_ns: side.report.observed_ns,
         period_ns: view.period_ns.or_else(ahead_ns),
         dead: view.state == Some(State::Dead),
+        skips: view.state == Some(State::Skipping),
     }
 }
 

@@ -12,6 +12,7 @@
 //! or, of fewer than five runs a side, the lowest p that so many can reach.
 
 mod comparison;
+mod costliest;
 mod selection;
 mod why;
 
@@ -22,6 +23,7 @@ use serde::Serialize;
 use super::Namespace;
 use comparison::Comparison;
 pub use comparison::Tests;
+pub use costliest::Runs;
 use selection::Selection;
 
 /// That the namespace that is judged costs more is told at this level.

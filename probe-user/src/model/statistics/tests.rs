@@ -11,8 +11,8 @@ struct Case {
     after: Side,
     p_value: f64,
     cliffs_delta: f64,
-    shift_ns: f64,
-    interval_ns: Option<[f64; 2]>,
+    shift_ratio: f64,
+    interval_ratio: Option<[f64; 2]>,
     stall_ratio: Option<f64>,
     /// By factor: the chances of `Tails`.
     stall_tails: Option<BTreeMap<String, [f64; 2]>>,
@@ -57,9 +57,17 @@ fn two_hundred_cases_with_ties_are_as_scipy_has_them() {
         let shift = Shift::of(before, after).unwrap();
         assert_close(ranks.p_value, case.p_value, &format!("p of case {index}"));
         assert_close(ranks.cliffs_delta, case.cliffs_delta, "Cliff's delta");
-        assert_close(shift.median_ns, case.shift_ns, "the shift");
-        let told = shift.interval.map(|told| [told.low_ns, told.high_ns]);
-        assert_eq!(told, case.interval_ns, "interval of case {index}");
+        assert_close(shift.ratio, case.shift_ratio, "the shift");
+        let interval = shift.interval.map(|interval| [interval.low, interval.high]);
+        assert_eq!(
+            interval.is_some(),
+            case.interval_ratio.is_some(),
+            "interval of case {index}"
+        );
+        let pairs = interval.into_iter().flatten();
+        for (bound, expected) in pairs.zip(case.interval_ratio.into_iter().flatten()) {
+            assert_close(bound, expected, &format!("interval of case {index}"));
+        }
     }
 }
 
@@ -139,14 +147,16 @@ fn the_p_value_counts_every_split() {
 }
 
 #[test]
-fn six_against_six_give_the_sixth_and_the_thirty_first_difference() {
-    let before: Vec<u64> = (0..6).collect();
-    let after: Vec<u64> = (0..6).map(|index| 100 + 6 * index).collect();
+fn six_against_six_give_the_sixth_and_the_thirty_first_ratio() {
+    let before: Vec<u64> = (0..6).map(|index| 1 << index).collect();
+    let after: Vec<u64> = (0..6).map(|index| 1 << (10 + 6 * index)).collect();
     let shift = Shift::of(&before, &after).unwrap();
-    // All 36 differences are different, 95 to 130.
+    // All 36 ratios are different: 2 to the power of 5 to 40.
     let interval = shift.interval.unwrap();
-    assert_eq!((interval.low_ns, interval.high_ns), (100.0, 125.0));
-    assert_close(shift.median_ns, 112.5, "the median of 36");
+    let power = |exponent: f64| exponent.exp2();
+    assert_close(interval.low, power(10.0), "the 6th");
+    assert_close(interval.high, power(35.0), "the 31st");
+    assert_close(shift.ratio, power(22.5), "the median of 36");
     assert_close(interval.confidence, 1.0 - 2.0 * 19.0 / 924.0, "95.9 %");
 }
 
@@ -170,9 +180,10 @@ fn one_run_against_hundreds_is_ranked_exactly() {
     let many: Vec<u64> = (1..=300).collect();
     let ranks = RankSum::of(&many, &[0]).unwrap();
     assert_close(ranks.p_value, 2.0 / 301.0, "below 300");
-    // Of 301 places, the seven lowest are 2.3 %.
+    // Of 301 places, the seven lowest are 2.3 %. A duration of 0 is one below the clock's resolution of 1 ns.
     let interval = Shift::of(&many, &[0]).unwrap().interval.unwrap();
-    assert_eq!((interval.low_ns, interval.high_ns), (-294.0, -7.0));
+    assert_close(interval.low, 1.0 / 294.0, "the 7th");
+    assert_close(interval.high, 1.0 / 7.0, "the 294th");
     assert_close(interval.confidence, 1.0 - 14.0 / 301.0, "95.3 %");
 }
 
@@ -184,7 +195,8 @@ fn runs_that_are_all_alike_say_nothing() {
         assert_close(ranks.p_value, 1.0, "p");
         assert_close(ranks.cliffs_delta, 0.0, "Cliff's delta");
         let interval = Shift::of(&runs, &runs).unwrap().interval.unwrap();
-        assert_eq!((interval.low_ns, interval.high_ns), (0.0, 0.0));
+        assert_close(interval.low, 1.0, "the least ratio");
+        assert_close(interval.high, 1.0, "the largest ratio");
         assert!(interval.confidence >= 0.95);
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::{Namespace, Phase, Run};
-use crate::model::statistics::{Longest, Pace, RankSum, Shift, Tails, median, real};
+use crate::model::statistics::{Longest, Pace, RankSum, Shift, Tails, real};
 
 /// The numbers, as `--json` tells them. What cannot be told is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -14,9 +14,9 @@ pub struct Tests {
     pub stall_p: Option<f64>,
     /// The longest run, after / before.
     pub longest_ratio: Option<f64>,
-    /// By how much runs became longer, in percent of the median before.
+    /// By how much runs became longer, in percent: 100 x (after / before - 1), never under -100.
     pub shift_percent: Option<f64>,
-    /// Where that lies, in percent.
+    /// Where that lies, in percent: never under -100 either.
     pub shift_interval_percent: Option<[f64; 2]>,
     /// The chance of durations as far off where nothing changed.
     pub p_value: Option<f64>,
@@ -30,7 +30,6 @@ pub struct Comparison<'a> {
     namespace: &'a Namespace,
     effect: f64,
     paces: Sides<Pace>,
-    median_before_ns: Option<f64>,
     shift: Option<Shift>,
     ranks: Option<RankSum>,
     longest: Option<Longest>,
@@ -58,7 +57,6 @@ impl<'a> Comparison<'a> {
             namespace,
             effect,
             paces,
-            median_before_ns: median(&before).filter(|median_ns| *median_ns > 0.0),
             shift: Shift::of(&before, &after),
             ranks: RankSum::of(&before, &after),
             longest: Longest::of(&before, &after),
@@ -92,23 +90,16 @@ impl<'a> Comparison<'a> {
             stall_ratio: self.stall_ratio(),
             stall_p: self.stall_p,
             longest_ratio: self.longest.and_then(|longest| longest.ratio()),
-            shift_percent: self.shift.and_then(|shift| self.percent(shift.median_ns)),
+            shift_percent: self.shift.map(|shift| percent(shift.ratio)),
             shift_interval_percent: self.interval_percent(),
             p_value: self.ranks.map(|ranks| ranks.p_value),
             cliffs_delta: self.ranks.map(|ranks| ranks.cliffs_delta),
         }
     }
 
-    fn percent(&self, shift_ns: f64) -> Option<f64> {
-        Some(100.0 * shift_ns / self.median_before_ns?)
-    }
-
     fn interval_percent(&self) -> Option<[f64; 2]> {
         let interval = self.shift?.interval?;
-        Some([
-            self.percent(interval.low_ns)?,
-            self.percent(interval.high_ns)?,
-        ])
+        Some([percent(interval.low), percent(interval.high)])
     }
 
     /// How sure the interval of the shift is.
@@ -226,6 +217,11 @@ impl<'a> Comparison<'a> {
         };
         self.interval_percent().is_some_and(inside) && self.periods_ns().is_none_or(steady)
     }
+}
+
+/// A ratio as a change in percent.
+fn percent(ratio: f64) -> f64 {
+    100.0 * (ratio - 1.0)
 }
 
 pub fn pace(phase: &Phase) -> Pace {

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    super::Namespace,
-    comparison::{self, Comparison},
-    why,
-};
-use crate::model::statistics::real;
+use super::{super::Namespace, comparison::Comparison, costliest::Runs, why};
+use crate::model::statistics::{median, real};
 
-/// A namespace that stalls at least this share of the most before may be the one that is judged.
+/// A namespace whose runs cost at least this share of the most before may be the one that is judged.
 const CLOSE: f64 = 0.5;
 
-/// Runs of other namespaces count that take at least this share of the time that those of the judged one take. One
+/// Runs of other namespaces count that typically take at least this share of what those of the judged one take. One
 /// below that may become twice as slow, and the node loses a hundredth of what it loses anyway.
 const MATTERS: f64 = 0.01;
 
@@ -40,10 +36,10 @@ impl<'a> Selection<'a> {
         changed: Option<&BTreeSet<u32>>,
     ) -> Option<Self> {
         let judged = judged(namespaces, changed)?;
-        let least = MATTERS * run_time(judged);
+        let least = MATTERS * typical_ns(judged);
         let others = namespaces
             .iter()
-            .filter(|other| other.netns != judged.netns && run_time(other) >= least)
+            .filter(|other| other.netns != judged.netns && typical_ns(other) >= least)
             .map(|other| Comparison::of(other, effect))
             // Over other lists, their runs say nothing.
             .filter(|other| other.moved().is_none());
@@ -61,30 +57,31 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// Of those that were changed, the one with the largest stall before. Of those that are close to it, the one whose runs take the most time in both
-/// phases together: by the phase before alone, of many alike the one that happened to be slow would be chosen, and be
-/// faster afterwards whatever was done. Both phases together do not know which is which.
+/// Of those that were changed, the one whose runs cost most before. Of those that are close to it, the one whose runs
+/// typically take longest in both phases together: by the phase before alone, of many alike the one that happened to be
+/// slow would be chosen, and be faster afterwards whatever was done. Both phases together do not know which is which.
 fn judged<'a>(
     namespaces: &'a [Namespace],
     changed: Option<&BTreeSet<u32>>,
 ) -> Option<&'a Namespace> {
-    let candidates = || {
-        let all = namespaces.iter();
-        all.filter(|one| changed.is_none_or(|changed| changed.contains(&one.netns)))
-    };
-    let largest = candidates()
-        .filter_map(stall_before)
-        .max_by(f64::total_cmp)?;
-    let close = candidates()
-        .filter(|namespace| stall_before(namespace).is_some_and(|stall| stall >= CLOSE * largest));
-    close.max_by(|one, other| run_time(one).total_cmp(&run_time(other)))
+    let (candidates, before): (Vec<&Namespace>, Vec<Runs>) = namespaces
+        .iter()
+        .filter(|one| changed.is_none_or(|changed| changed.contains(&one.netns)))
+        .filter_map(|one| Some((one, Runs::of(&one.before)?)))
+        .unzip();
+    let costs = Runs::costs(&before);
+    let largest = costs.iter().copied().max_by(f64::total_cmp)?;
+    let close = candidates
+        .into_iter()
+        .zip(costs)
+        .filter(|(_, cost)| *cost >= CLOSE * largest);
+    close
+        .map(|(namespace, _)| namespace)
+        .max_by(|one, other| typical_ns(one).total_cmp(&typical_ns(other)))
 }
 
-fn stall_before(namespace: &Namespace) -> Option<f64> {
-    comparison::stall(&comparison::pace(&namespace.before), &namespace.before)
-}
-
-/// Time spent in runs in both phases, in nanoseconds.
-fn run_time(namespace: &Namespace) -> f64 {
-    real(namespace.before.run_time_ns()) + real(namespace.after.run_time_ns())
+/// The median of the runs of both phases, in nanoseconds: whichever run came in which phase, it is the same.
+fn typical_ns(namespace: &Namespace) -> f64 {
+    let (before, after) = (&namespace.before, &namespace.after);
+    median(&[before.durations_ns(), after.durations_ns()].concat()).unwrap_or(0.0)
 }

@@ -17,6 +17,7 @@ fn phase(durations_us: &[f64], period_ns: u64) -> Phase {
         length_ns: period_ns * runs.len() as u64,
         period_ns: Some(period_ns),
         dead: false,
+        skips: false,
         runs,
     }
 }

@@ -119,8 +119,8 @@ fn durations(of: &Comparison<'_>) -> String {
     let shift = tests.shift_percent.unwrap_or_default();
     let direction = if shift < 0.0 { "shorter" } else { "longer" };
     format!(
-        "runs are {:.1} % {direction} ({}, {}; {})",
-        shift.abs(),
+        "runs are {} % {direction} ({}, {}; {})",
+        percent(shift).trim_start_matches(['+', '-']),
         interval(of),
         chance(tests.p_value),
         counts(of)
@@ -131,8 +131,18 @@ fn interval(of: &Comparison<'_>) -> String {
     let told = of.tests().shift_interval_percent.zip(of.confidence());
     told.map_or_else(String::new, |([low, high], confidence)| {
         let sure = 100.0 * confidence;
-        format!("{low:+.1} % to {high:+.1} % with {sure:.1} % confidence")
+        let (low, high) = (percent(low), percent(high));
+        format!("{low} % to {high} % with {sure:.1} % confidence")
     })
+}
+
+/// A change with its sign. A run that is there takes time: one that became shorter by nearly all is not rounded to 100 %.
+fn percent(change: f64) -> String {
+    if change < -99.9 {
+        let rounded_up = (100.0 * change).ceil() / 100.0;
+        return format!("{:.2}", rounded_up.max(-99.99));
+    }
+    format!("{change:+.1}")
 }
 
 fn stall(of: &Comparison<'_>) -> String {

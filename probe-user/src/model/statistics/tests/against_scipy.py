@@ -104,15 +104,15 @@ def case(index):
     before = side(n, level, max(1, grid), 2_016_000_000)
     after = side(m, level * factor, max(1, grid), int(rng.choice([2_016_000_000, 1_000_000_000, 5_120_000_000])))
     b, a = np.array(before["durations"]), np.array(after["durations"])
-    differences = np.sort((a[:, None] - b[None, :]).ravel())
+    logarithms = np.sort((np.log(a)[:, None] - np.log(b)[None, :]).ravel())
     rank = interval_rank(b, a)
     result = {
         "before": before,
         "after": after,
         "p_value": float(rank_sum_p(b, a)),
         "cliffs_delta": float(np.sign(a[:, None] - b[None, :]).mean()),
-        "shift_ns": float(np.median(differences)),
-        "interval_ns": rank and [float(differences[rank - 1]), float(differences[-rank])],
+        "shift_ratio": float(np.exp(np.median(logarithms))),
+        "interval_ratio": rank and [float(np.exp(logarithms[rank - 1])), float(np.exp(logarithms[-rank]))],
     }
     if index < 150 and min(n, m) > 1 and n + m <= 12:
         stalls = [np.mean(side["durations"]) / np.diff(side["starts"]).mean() for side in (before, after)]

@@ -6,6 +6,7 @@ use super::{
     super::{Evidence, Verdict},
     *,
 };
+use crate::model::statistics::{RankSum, Shift, median, real};
 
 /// A side.
 const RUNS: usize = 6;
@@ -32,6 +33,22 @@ enum Shape {
     TwoModes,
     /// One run in twenty is interrupted and takes three times as long.
     Outliers,
+    /// One run in ten takes ten times as long.
+    HeavyTail,
+}
+
+impl Shape {
+    const ALL: [Self; 4] = [
+        Self::LogNormal,
+        Self::TwoModes,
+        Self::Outliers,
+        Self::HeavyTail,
+    ];
+
+    /// Whether no single run hides a change.
+    fn is_plain(self) -> bool {
+        matches!(self, Self::LogNormal | Self::TwoModes)
+    }
 }
 
 impl Shape {
@@ -46,6 +63,10 @@ impl Shape {
                 }
                 Self::Outliers => {
                     let interrupted = if random.f64() < 0.05 { 3.0 } else { 1.0 };
+                    scatter(random, noise) * interrupted
+                }
+                Self::HeavyTail => {
+                    let interrupted = if random.f64() < 0.1 { 10.0 } else { 1.0 };
                     scatter(random, noise) * interrupted
                 }
             }
@@ -143,6 +164,11 @@ fn nor_where_some_runs_are_far_out() {
     nothing_changed(Shape::Outliers);
 }
 
+#[test]
+fn nor_where_one_run_in_ten_is_ten_times_as_long() {
+    nothing_changed(Shape::HeavyTail);
+}
+
 /// One busy namespace and others, each so large a share of it, under a change that changes nothing.
 fn nothing_changed_beside(others: u32, share: f64, trials: u32) {
     let mut random = fastrand::Rng::with_seed(2);
@@ -179,9 +205,105 @@ fn of_many_alike_none_is_judged_for_having_been_slow_before() {
     nothing_changed_beside(50, 1.0, TRIALS_OF_MANY / 10);
 }
 
+/// A busy namespace beside 600 idle ones whose runs are cheap, but for one in five, which is interrupted for longer than
+/// the busy one runs.
+#[test]
+fn a_verdict_rests_on_the_busy_one_of_six_hundred_whatever_interrupts_the_idle_ones() {
+    let mut random = fastrand::Rng::with_seed(6);
+    for _ in 0..50 {
+        let mut side = |estimators: u32, usual_us: f64| {
+            let us: Vec<f64> = (0..4)
+                .map(|_| {
+                    let interrupted = random.f64() < 0.2;
+                    let extra_us = if interrupted { 5_000.0 * random.f64() } else { 0.0 };
+                    usual_us * (0.3 * normal(&mut random)).exp() + extra_us
+                })
+                .collect();
+            let mut side = phase(&us, PERIOD_NS);
+            for run in &mut side.runs {
+                run.estimators = Some(estimators);
+            }
+            side
+        };
+        let mut all: Vec<Namespace> = (0..600)
+            .map(|index| Namespace {
+                netns: 1_000 + index,
+                before: side(1, 3.0),
+                after: side(1, 3.0),
+            })
+            .collect();
+        all.insert(
+            300,
+            Namespace {
+                netns: 1,
+                before: side(601, 300.0),
+                after: side(601, 3.0),
+            },
+        );
+        let judgement = Evidence {
+            namespaces: &all,
+            changed: None,
+            root_netns: None,
+            runs: 4,
+            min_effect_percent: 5.0,
+        }
+        .judge();
+        assert_eq!(judgement.netns, Some(1), "{}", judgement.why);
+        let [low, _] = judgement.tests.shift_interval_percent.unwrap();
+        assert!(low > -100.0, "{}", judgement.why);
+    }
+}
+
+/// How often the durations alone say so, of a hundred trials: by ratios, and by differences as a share of the median
+/// before, which is how the shift was taken formerly.
+fn found_by_durations(shape: Shape, noise: f64, factor: f64) -> [f64; 2] {
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut found = [0, 0];
+    for _ in 0..TRIALS_OF_POWER {
+        let all = alone(&mut random, shape, noise, factor);
+        let [before, after] = [&all[0].before, &all[0].after].map(Phase::durations_ns);
+        if RankSum::of(&before, &after).is_none_or(|ranks| ranks.p_value >= 0.01) {
+            continue;
+        }
+        let beyond = |low: f64, high: f64| low > 0.05 || high < -0.05;
+        let ratios = Shift::of(&before, &after).unwrap().interval.unwrap();
+        found[0] += u32::from(beyond(ratios.low - 1.0, ratios.high - 1.0));
+        let mut differences: Vec<f64> = after
+            .iter()
+            .flat_map(|after| before.iter().map(|before| real(*after) - real(*before)))
+            .collect();
+        differences.sort_unstable_by(f64::total_cmp);
+        let middle = median(&before).unwrap();
+        found[1] += u32::from(beyond(differences[5] / middle, differences[30] / middle));
+    }
+    found.map(|count| 100.0 * f64::from(count) / f64::from(TRIALS_OF_POWER))
+}
+
+#[test]
+fn ratios_find_about_as_much_as_differences_did() {
+    let (mut by_ratios, mut by_differences) = (0.0, 0.0);
+    for shape in Shape::ALL {
+        println!("{shape:?}: percent found by durations at p < 0.01, ratios | differences");
+        for noise in NOISES {
+            let row = [0.5, 0.8, 1.2, 1.5].map(|factor| {
+                let [ratios, differences] = found_by_durations(shape, noise, factor);
+                by_ratios += ratios;
+                by_differences += differences;
+                let change = 100.0 * (factor - 1.0);
+                format!("{change:+3.0} %: {ratios:5.1} | {differences:5.1}")
+            });
+            println!("noise {:4.1} %   {}", 100.0 * noise, row.join("   "));
+        }
+    }
+    assert!(
+        by_ratios > 0.95 * by_differences,
+        "{by_ratios} against {by_differences}"
+    );
+}
+
 #[test]
 fn what_did_change_is_found_where_the_noise_is_smaller() {
-    for shape in [Shape::LogNormal, Shape::TwoModes, Shape::Outliers] {
+    for shape in Shape::ALL {
         println!(
             "{shape:?}: percent of trials called improved and regressed, of {RUNS} runs a side"
         );
@@ -209,8 +331,7 @@ fn what_did_change_is_found_where_the_noise_is_smaller() {
                     "{shape:?}, {noise}, {factor}: {wrong} %"
                 );
                 // An outlier can hide a change; nothing else may, where it is ten times the noise beyond 5 %.
-                let plain = !matches!(shape, Shape::Outliers);
-                if plain && (factor - 1.0_f64).abs() > 0.05 + 5.0 * noise {
+                if shape.is_plain() && (factor - 1.0_f64).abs() > 0.05 + 5.0 * noise {
                     assert!(right > 99.0, "{shape:?}, {noise}, {factor}: {right} %");
                 }
             }
@@ -221,7 +342,7 @@ fn what_did_change_is_found_where_the_noise_is_smaller() {
 /// As a hotfix makes them that arms the timer for 5 s, and changes nothing else.
 #[test]
 fn runs_that_are_rarer_are_found_where_the_noise_is_smaller() {
-    for shape in [Shape::LogNormal, Shape::TwoModes, Shape::Outliers] {
+    for shape in Shape::ALL {
         for noise in [0.01, 0.1, 0.2, 0.3] {
             let mut random = fastrand::Rng::with_seed(4);
             let [improved, regressed] = shares(TRIALS_OF_POWER, || {
@@ -239,7 +360,7 @@ fn runs_that_are_rarer_are_found_where_the_noise_is_smaller() {
                 regressed < MOST_PERCENT,
                 "{shape:?}, {noise} %: {regressed} %"
             );
-            if !matches!(shape, Shape::Outliers) && noise < 15.0 {
+            if shape.is_plain() && noise < 15.0 {
                 assert!(improved > 95.0, "{shape:?}, {noise} %: {improved} %");
             }
         }
