@@ -49,7 +49,7 @@ const FILES: &[(&str, &str)] = &[
 /// When the packages cannot be fetched or unpacked.
 pub fn systemd_root() -> Result<PathBuf> {
     let base = root()?;
-    let place = folder("systemd");
+    let place = folder("systemd")?;
     tree::provide(&place, |lock, stage| {
         let suite = Suite::open(lock, SUITE)?;
         let packages = suite

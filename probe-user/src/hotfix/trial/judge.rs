@@ -8,7 +8,10 @@ use super::{
     side::Side,
     verdict::{Evidence, Judgement, Runs, Verdict},
 };
-use crate::model::{NamespaceView, State};
+use crate::{
+    hotfix::witness::Run,
+    model::{NamespaceView, State},
+};
 
 /// Traffic that is so many times what it was, or the other way round, is told.
 const TRAFFIC_MOVED: u64 = 2;
