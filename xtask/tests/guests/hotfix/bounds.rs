@@ -158,12 +158,14 @@ impl Hostile {
         let mut parts = vec![(head(at, self.sections.len(), last), 1)];
         parts.extend(self.sections.into_iter().flat_map(|section| section.parts));
         parts.push((headers, 1));
-        let mut script = format!("rm -f /tmp/{name}.ko\n");
+        let mut lines = vec![format!("rm -f /tmp/{name}.ko\n")];
         for (number, (bytes, times)) in parts.iter().enumerate() {
             fs::write(folder.join(format!("{name}.{number}")), bytes).unwrap();
-            script += &format!("repeat /root/parts/{name}.{number} {times} >> /tmp/{name}.ko\n");
+            lines.push(format!(
+                "repeat /root/parts/{name}.{number} {times} >> /tmp/{name}.ko\n"
+            ));
         }
-        script
+        lines.concat()
     }
 }
 
@@ -290,7 +292,7 @@ fn no_file_takes_more_than_five_billion_instructions_or_256_mib() {
     let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
     for (name, hostile) in files {
         script += &hostile.script(folder.path(), name);
-        script += &format!("judge {name}\n");
+        script.extend(["judge ", name, "\n"]);
     }
     let mut spec = LabSpec::deterministic();
     spec.copies.push(Copy {

@@ -1,7 +1,7 @@
 //! Modules that the real kpatch-build made, where they lie beside the checkout: for the kernel of the lab that they were
 //! made for, they are loaded, too.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 use xtask::cli::Copy;
@@ -57,12 +57,9 @@ fn file(name: &str) -> String {
 /// A guest that has them; `None` where there are none, or none for its kernel.
 fn with_made(spec: LabSpec) -> Option<LabSpec> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/kpatch-build");
-    let folder: PathBuf = match folder.canonicalize() {
-        Ok(folder) => folder,
-        Err(_) => {
-            scenario::skip("there are no modules made by kpatch-build beside the checkout");
-            return None;
-        }
+    let Ok(folder) = folder.canonicalize() else {
+        scenario::skip("there are no modules made by kpatch-build beside the checkout");
+        return None;
     };
     let release = kernel::fetch(&Line::V6_1).unwrap().release;
     if release != RELEASE {
