@@ -106,7 +106,7 @@ mod tests {
         let name = Name::from("est_skip");
         let why = of(root.path(), &name).unwrap();
         assert!(why.contains("whether ip_vs is loaded"), "no sysfs: {why}");
-        fs::create_dir_all(root.path().join("sys/module")).unwrap();
+        fs::create_dir_all(root.path().join("sys/module/kernel")).unwrap();
         assert_eq!(of(root.path(), &name), None);
         fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
         let why = of(root.path(), &name).unwrap();
