@@ -125,7 +125,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         unknown(root.path(), "whether ip_vs is loaded");
-        fs::create_dir_all(root.path().join("sys/module")).unwrap();
+        fs::create_dir_all(root.path().join("sys/module/kernel")).unwrap();
         assert_eq!(of(root.path(), &name), Callers::None);
         fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
         unknown(root.path(), "/proc/modules");

@@ -48,8 +48,7 @@ pub fn look(root: &Path, name: &Name) -> io::Result<Option<Loading>> {
         Ok(found) => Ok(Some(Loading(found.ino()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Without sysfs no module is found, however many are loaded.
-            fs::read_dir(root.join(FOLDER))?;
-            Ok(None)
+            all(root).map(|_| None)
         }
         Err(error) => Err(error),
     }
@@ -64,6 +63,10 @@ pub fn all(root: &Path) -> io::Result<Vec<Name>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(root.join(FOLDER))? {
         names.push(Name::from(entry?.file_name()));
+    }
+    if names.is_empty() {
+        // Every kernel has parts of its own there.
+        return Err(io::Error::other("it is empty: is sysfs mounted there?"));
     }
     names.sort_unstable();
     Ok(names)
@@ -145,6 +148,8 @@ mod tests {
         let error = look(root.path(), &name).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound, "no sysfs");
         assert!(all(root.path()).is_err());
+        fs::create_dir_all(root.path().join("sys/module")).unwrap();
+        assert!(look(root.path(), &name).is_err(), "something in its place");
         fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
         assert_eq!(look(root.path(), &name).unwrap(), None);
         assert!(!is_livepatch(root.path(), &name).unwrap());

@@ -11,7 +11,7 @@ use super::{FOLDER, LEFT, RENAMED, TRY, ended, with_modules};
 /// looked at in between by another command; then, after an hour, the node goes down.
 const BEFORE: &str = r"
 set -e
-$H load $F/est_5s.ko; kpatch unload est_5s; $H status
+$H load $F/est_5s.ko; kpatch unload est_5s; $H status || true
 $H load $F/est_same_name.ko; kpatch load $F/est_replace.ko; $H list; rmmod est_same_name
 $H unload est_replace
 $H load $F/est_skip.ko; kpatch unload est_skip; renamed est_slow est_skip; insmod /tmp/est_skip.ko; sleep 3

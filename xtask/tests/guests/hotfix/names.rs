@@ -100,6 +100,14 @@ fn a_livepatch_that_cannot_be_seen_is_not_said_to_be_gone() {
         &["cannot list the loaded modules"],
     );
     ended(&sections, "status", "2", &[]);
+    ended(
+        &sections,
+        "modules",
+        "2",
+        &["cannot tell which livepatches"],
+    );
+    ended(&sections, "list", "2", &["cannot tell which livepatches"]);
+    ended(&sections, "loads", "2", &["blocker livepatches-unknown: "]);
     assert!(sections.text("same").is_ok());
     let left = sections.text("left there").unwrap();
     assert_eq!(left, "est_skip\n/sys/module/est_skip/taint\n");
