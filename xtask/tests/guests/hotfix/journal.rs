@@ -18,7 +18,7 @@ $H load $F/est_skip.ko; kpatch unload est_skip; renamed est_slow est_skip; insmo
 $H info est_skip
 $H load $F/est_copy.ko
 cat /disk/state/journal.json > /disk/before
-sleep 3600; sync; echo == crashing; echo c > /proc/sysrq-trigger
+sleep 3600; sync; echo c > /proc/sysrq-trigger
 ";
 
 #[test]
@@ -41,7 +41,11 @@ fn a_crash_is_put_down_to_what_was_there_and_to_nothing_that_somebody_else_took_
         .run(&["sh", "-c", &format!("{common}{BEFORE}")])
         .unwrap();
     let said = String::from_utf8_lossy(&outcome.stdout);
-    assert!(said.contains("== crashing"), "{said}\n{}", outcome.console);
+    assert!(
+        said.contains("est_copy is in force"),
+        "{said}\n{}",
+        outcome.console
+    );
     assert_eq!(outcome.code, KERNEL_PANIC, "{}", outcome.console);
 
     let mut script = format!("{common}echo == before; cat /disk/before; echo == rest\n");
