@@ -13,11 +13,11 @@ use nix::{
     dir::Dir,
     errno::Errno,
     fcntl::{AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat, renameat2},
-    sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat},
+    sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat},
     unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat},
 };
 
-use super::walk::{self, Objection, Walked, kind, walk};
+use super::walk::{self, Objection, Walked, is_regular, walk};
 
 /// Files that are not in place yet begin so.
 pub const NEW: &str = ".new-";
@@ -387,20 +387,4 @@ fn refuse(objection: Option<Objection>) -> io::Result<()> {
             Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
         }
     }
-}
-
-fn is_regular(stat: &FileStat, path: &Path) -> io::Result<()> {
-    let what = match kind(stat) {
-        SFlag::S_IFREG => return Ok(()),
-        SFlag::S_IFDIR => "a directory",
-        SFlag::S_IFIFO => "a pipe",
-        SFlag::S_IFLNK => "a link",
-        SFlag::S_IFSOCK => "a socket",
-        _ => "a device",
-    };
-    let text = format!(
-        "{} is {what} and no regular file: remove it",
-        path.display()
-    );
-    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }

@@ -222,6 +222,27 @@ pub fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
+/// Makes sure that it is a regular file.
+///
+/// # Errors
+///
+/// When it is something else: a sentence that says what.
+pub fn is_regular(stat: &FileStat, path: &Path) -> io::Result<()> {
+    let what = match kind(stat) {
+        SFlag::S_IFREG => return Ok(()),
+        SFlag::S_IFDIR => "a directory",
+        SFlag::S_IFIFO => "a pipe",
+        SFlag::S_IFLNK => "a link",
+        SFlag::S_IFSOCK => "a socket",
+        _ => "a device",
+    };
+    let text = format!(
+        "{} is {what} and no regular file: remove it",
+        path.display()
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
 /// Whether it is another user's.
 pub fn theirs(stat: &FileStat, at: impl Fn() -> PathBuf) -> Option<Objection> {
     let owner = Uid::from_raw(stat.st_uid);

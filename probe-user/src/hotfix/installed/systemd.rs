@@ -20,9 +20,9 @@ const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("PATH", "/usr/sbin:/us
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "each variant's sentence says what it is")]
 pub enum SystemdError {
-    #[error("cannot run `systemctl {0}`: {1}\nhint: run this on the host itself")]
+    #[error("cannot run `systemctl {0}`: {1}: run this on the host itself")]
     Run(String, io::Error),
-    #[error("cannot run `systemctl {0}`: {1}\nhint: systemd's package installs it as {first}, for root alone to change", first = PROGRAM[0])]
+    #[error("cannot run `systemctl {0}`: {1}")]
     Untrusted(String, String),
     #[error("`systemctl {0}` failed ({1}): run it by hand")]
     Failed(String, String),
@@ -104,14 +104,16 @@ fn ask(words: &[&str]) -> Result<Output, SystemdError> {
 
 /// The first that is there, if nobody but root can change it.
 fn program() -> Result<&'static str, String> {
-    let mut why = String::new();
+    let mut first = None;
     for path in PROGRAM {
         match trusted::file(Path::new("/"), Path::new(path)) {
             Ok(_) => return Ok(path),
-            Err(objection) => why = format!("{path} {objection}"),
+            Err(why) => {
+                first.get_or_insert(format!("{path} {why}"));
+            }
         }
     }
-    Err(why)
+    Err(first.unwrap_or_default())
 }
 
 fn failed(words: &[&str], output: &Output) -> SystemdError {

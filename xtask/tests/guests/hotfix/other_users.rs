@@ -29,11 +29,9 @@ type Try = (
 
 /// A script of tries, and what follows them.
 fn script(before: &str, tries: &[Try], after: &str) -> String {
-    let mut script = format!("{TRY}{LEFT}{HOLD}{USERS}F={FOLDER}; export F\n{before}\n");
-    for (name, command, ..) in tries {
-        script += &format!("try {name} '{command}'\n");
-    }
-    script + after
+    let run = |(name, command, ..): &Try| format!("try {name} '{command}'\n");
+    let run: String = tries.iter().map(run).collect();
+    format!("{TRY}{LEFT}{HOLD}{USERS}F={FOLDER}; export F\n{before}\n{run}{after}")
 }
 
 fn check(sections: &Sections, tries: &[Try]) {
@@ -203,7 +201,7 @@ const PATHS: &[Try] = &[
          ipvs-latency hotfix uninstall est_skip; chown 0 /usr/bin/systemctl",
         "0",
         &[
-            "/usr/bin/systemctl can be changed by user 1001",
+            "can be changed by user 1001, whose /usr/bin/systemctl is",
             "cat: /root/systemctl",
         ],
     ),
@@ -246,6 +244,14 @@ const PATHS: &[Try] = &[
          code=$?; rm /var/lib/kept/journal.json; exit $code",
         "2",
         &["journal.json is a pipe and no regular file"],
+    ),
+    (
+        "pipe-unload",
+        "insmod $F/est_skip.ko; sleep 5; mkfifo /var/lib/kept/journal.json; \
+         timeout 60 ipvs-latency --state-dir /var/lib/kept hotfix unload est_skip; code=$?; \
+         rm /var/lib/kept/journal.json; exit $code",
+        "0",
+        &["going on without", "est_skip is gone"],
     ),
     (
         "device",
