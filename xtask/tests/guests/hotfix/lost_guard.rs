@@ -1,6 +1,8 @@
 //! The guard of a change is killed, alone or before the tool: another takes its place, and what is said of a process is true
 //! when it is said.
 
+use std::fmt::Write as _;
+
 use xtask::lab::LabSpec;
 use xtask::scenario::{self, Sections};
 
@@ -159,10 +161,12 @@ fn script(what: &str) -> String {
         ..
     } in PHASES
     {
-        script += &format!(
+        writeln!(
+            script,
             "{prepare}; lost {name} '{moment}' '{what}' {hotfix} '{command}'; wait\n\
-             [ -d /sys/module/{hotfix} ] && ipvs-latency hotfix unload {hotfix} > /dev/null 2>&1\n"
-        );
+             [ -d /sys/module/{hotfix} ] && ipvs-latency hotfix unload {hotfix} > /dev/null 2>&1"
+        )
+        .unwrap();
     }
     script + "echo == value; cat /proc/sys/net/ipv4/vs/run_estimation; echo == rest\n"
 }
