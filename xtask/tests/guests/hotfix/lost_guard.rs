@@ -1,6 +1,8 @@
 //! The guard of a change is killed, alone or before the tool: another takes its place, and what is said of a process is true
 //! when it is said.
 
+use std::fmt::Write as _;
+
 use xtask::lab::LabSpec;
 use xtask::scenario::{self, Sections};
 
@@ -140,15 +142,21 @@ const PHASES: [Phase; 9] = [
     },
 ];
 
-fn deterministic() -> LabSpec {
+/// Phases of a trial, which needs runs that are long enough to tell by.
+const OF_TRIALS: std::ops::RangeFrom<usize> = 7..;
+
+/// Those of loads and unloads.
+const OF_LOADS: std::ops::RangeTo<usize> = ..7;
+
+fn deterministic(services: u32) -> LabSpec {
     with_modules(LabSpec {
-        services: 4_000,
+        services,
         destinations: 2,
         ..LabSpec::deterministic()
     })
 }
 
-fn script(what: &str) -> String {
+fn script(what: &str, phases: &[Phase]) -> String {
     let mut script = format!("{TRY}{LEFT}{HOLD}{LOST}cd {FOLDER}; insmod hold_task.ko\n");
     for Phase {
         name,
@@ -157,12 +165,14 @@ fn script(what: &str) -> String {
         hotfix,
         moment,
         ..
-    } in PHASES
+    } in phases
     {
-        script += &format!(
+        writeln!(
+            script,
             "{prepare}; lost {name} '{moment}' '{what}' {hotfix} '{command}'; wait\n\
-             [ -d /sys/module/{hotfix} ] && ipvs-latency hotfix unload {hotfix} > /dev/null 2>&1\n"
-        );
+             [ -d /sys/module/{hotfix} ] && ipvs-latency hotfix unload {hotfix} > /dev/null 2>&1"
+        )
+        .unwrap();
     }
     script + "echo == value; cat /proc/sys/net/ipv4/vs/run_estimation; echo == rest\n"
 }
@@ -173,11 +183,10 @@ fn guards_lost(sections: &Sections, name: &str) -> usize {
     lost.matches("lost a guard").count()
 }
 
-#[test]
-#[ignore = "boots a kernel; run by cargo xtask test"]
-fn a_change_whose_guard_is_killed_has_another_and_ends_as_ever() {
-    let sections = scenario::run(deterministic(), &script("lose_both")).unwrap();
-    for phase in PHASES {
+/// Kills guards, twice in each phase.
+fn kill_guards(services: u32, phases: &[Phase]) {
+    let sections = scenario::run(deterministic(services), &script("lose_both", phases)).unwrap();
+    for phase in phases {
         let name = phase.name;
         let lost = guards_lost(&sections, name);
         assert!(phase.is_short || lost == 2, "{name}: {lost} lost");
@@ -193,12 +202,11 @@ fn a_change_whose_guard_is_killed_has_another_and_ends_as_ever() {
     assert_eq!(sections.text("value").unwrap(), "1\n");
 }
 
-#[test]
-#[ignore = "boots a kernel; run by cargo xtask test"]
-fn a_guard_that_took_anothers_place_takes_the_change_back_when_the_tool_is_killed() {
-    let script = script("lose; another; kill -9 $pid");
-    let sections = scenario::run(deterministic(), &script).unwrap();
-    for phase in PHASES.iter().filter(|phase| !phase.is_short) {
+/// Kills the guard, and once another is there, the tool.
+fn kill_guard_and_tool(services: u32, phases: &[Phase]) {
+    let script = script("lose; another; kill -9 $pid", phases);
+    let sections = scenario::run(deterministic(services), &script).unwrap();
+    for phase in phases.iter().filter(|phase| !phase.is_short) {
         let name = phase.name;
         assert_eq!(guards_lost(&sections, name), 1, "{name}");
         let code = sections.text(&format!("{name} code")).unwrap();
@@ -215,6 +223,30 @@ fn a_guard_that_took_anothers_place_takes_the_change_back_when_the_tool_is_kille
     assert_eq!(sections.text("value").unwrap(), "1\n");
 }
 
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_change_whose_guard_is_killed_has_another_and_ends_as_ever() {
+    kill_guards(200, &PHASES[OF_LOADS]);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_trial_whose_guard_is_killed_has_another_and_ends_as_ever() {
+    kill_guards(4_000, &PHASES[OF_TRIALS]);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_guard_that_took_anothers_place_takes_the_change_back_when_the_tool_is_killed() {
+    kill_guard_and_tool(200, &PHASES[OF_LOADS]);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_guard_that_took_anothers_place_takes_a_trial_back_when_the_tool_is_killed() {
+    kill_guard_and_tool(4_000, &PHASES[OF_TRIALS]);
+}
+
 /// Nobody is left to act; what is left is told, with what takes it away.
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
@@ -224,7 +256,7 @@ fn a_change_whose_tool_and_guard_are_killed_is_told_as_cut_off() {
          nap 6; lost both moving 'kill -9 $pid $(guard)' est_hold '{LOAD}'; wait\n\
          try clear 'ipvs-latency hotfix unload est_hold'; left clear\n"
     );
-    let sections = scenario::run(deterministic(), &script).unwrap();
+    let sections = scenario::run(deterministic(200), &script).unwrap();
     let status = sections.text("both status").unwrap();
     for words in [
         "est_hold: its load",
