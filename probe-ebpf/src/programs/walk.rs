@@ -11,7 +11,7 @@
 //! a check that the namespace at which the one before ended is the same, and still in the circle. New namespaces
 //! join at the end of the kernel's list, so that none that was there from the first page to the last is left out.
 
-mod page;
+mod pages;
 
 use core::{
     ffi::c_void,
@@ -20,7 +20,7 @@ use core::{
 
 use aya_ebpf::{
     helpers::{bpf_get_current_task, bpf_ktime_get_ns, bpf_loop, generated::bpf_jiffies64},
-    macros::{map, raw_tracepoint},
+    macros::map,
     maps::Array,
     programs::RawTracePointContext,
 };
@@ -30,7 +30,7 @@ use probe_ebpf::{
     snapshot::{Argument, LENGTH_UNKNOWN, NO_SWITCH, Outcome, WalkLists},
 };
 
-use self::page::resumed;
+use self::pages::resumed;
 use super::kernel_memory::{entry, read, read_or_zero};
 use crate::maps::{ESTIMATORS, Estimator, OFFSETS, OPERATIONS_LOST, SNAPSHOTS};
 
@@ -86,8 +86,16 @@ struct Walk {
 #[map]
 static WALK: Array<Walk> = Array::with_max_entries(1, 0);
 
-#[raw_tracepoint]
-fn snapshot(ctx: RawTracePointContext) -> i32 {
+/// Not by aya's macro: what that makes returns 0, whatever this returns.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn snapshot(ctx: *mut c_void) -> i32 {
+    page(&RawTracePointContext::new(ctx))
+}
+
+/// Takes a page. Returns an [`Outcome`].
+#[inline(always)]
+fn page(ctx: &RawTracePointContext) -> i32 {
     let offsets = OFFSETS.load();
     // SAFETY: no precondition.
     let task = unsafe { bpf_get_current_task() };

@@ -38,31 +38,31 @@ fn nothing_is_without_a_record(summary: &Value) {
 fn in_small_pages_and_while_namespaces_come_and_go_every_run_is_seen() {
     let sections = scenario::run(
         spec(),
-        r#"truth_begin 16384
+        r"truth_begin 16384
         churn() {
             for round in $(seq 1000); do
                 for i in $(seq 8); do ip netns add new$i; done
                 ip netns delete lab$((round % 20 * 10 + 1)); ip netns add lab$((round % 20 * 10 + 1))
-                sleep 0.3
+                sleep 1
                 for i in $(seq 8); do ip netns delete new$i; done
             done
         }
         churn & churn=$!
-        echo == watch; IPVS_LATENCY_PAGE=8,16 ipvs-latency watch --json --duration 25s
+        echo == watch; IPVS_LATENCY_PAGE=8,16 ipvs-latency watch --json --duration 15s
         kill $churn
         echo == truth; truth_runs
-        echo == stays; for i in 2 3 4 5; do stat -Lc %i /run/netns/lab$i; done"#,
+        echo == stays; for i in 2 3 4 5; do stat -Lc %i /run/netns/lab$i; done",
     )
     .unwrap();
     let watched = sections.watched("watch").unwrap();
     let pairs = watched.matched(&sections.truth("truth").unwrap()).unwrap();
-    assert!(pairs.len() >= 180 * 11, "{} calls", pairs.len());
+    assert!(pairs.len() >= 180 * 7, "{} calls", pairs.len());
     nothing_is_without_a_record(watched.only("summary").unwrap());
     let root = |call: &&Value| call["netns"] == 4_026_531_840_u64;
     let mut lengths = watched.of("call").filter(root);
     assert!(lengths.all(|call| call["estimators"] == 61));
     assert!(
-        watched.of("call").filter(root).count() >= 11,
+        watched.of("call").filter(root).count() >= 7,
         "the root namespace is there all the time"
     );
     let seen = namespaces(&watched);
