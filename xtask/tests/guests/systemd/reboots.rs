@@ -16,6 +16,10 @@ after() {
 }
 "#;
 
+/// A node that keeps no `wtmp`: only the unit can say then that a shutdown was one in good order.
+const NO_WTMP: &str =
+    "mkdir -p /etc/tmpfiles.d; : > /etc/tmpfiles.d/var.conf; rm -f /var/log/wtmp\n";
+
 fn run(spec: LabSpec, script: &str) -> Sections {
     scenario::run(spec, &boot(&format!("{AFTER}{script}"))).unwrap()
 }
@@ -65,7 +69,7 @@ fn soak_a_node_keeps_its_hotfix_over_reboots_and_refuses_the_one_that_it_went_do
     run(
         guest(&disk),
         &format!(
-            "{CONSUMERS}put_tool; systemctl -q enable kubelet kube-proxy\n\
+            "{CONSUMERS}{NO_WTMP}put_tool; systemctl -q enable kubelet kube-proxy\n\
              $TOOL hotfix install $F/est_skip.ko || exit\nsystemctl reboot\n"
         ),
     );
