@@ -14,9 +14,9 @@ mod drive;
 mod ending;
 mod file;
 mod findings;
+mod folder;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
-mod folder;
 mod guard;
 mod info;
 mod install;

@@ -77,7 +77,10 @@ impl Guarded<'_> {
     fn by_hand(self) -> String {
         match self {
             Self::Hotfix(name) => {
-                format!("once the kernel lets go, type `ipvs-latency hotfix unload {}`", name.typed())
+                format!(
+                    "once the kernel lets go, type `ipvs-latency hotfix unload {}`",
+                    name.typed()
+                )
             }
             Self::Switches(switches) => {
                 let one =

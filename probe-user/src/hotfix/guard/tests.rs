@@ -43,7 +43,12 @@ pub fn cannot_be_replaced(guard: &Guard) {
 #[test]
 fn a_guard_that_does_not_come_up_is_an_error_and_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let posted = Guard::post(folder.path(), folder.path(), Guarded::Hotfix(&"x".into()), None);
+    let posted = Guard::post(
+        folder.path(),
+        folder.path(),
+        Guarded::Hotfix(&"x".into()),
+        None,
+    );
     let error = posted.unwrap_err().to_string();
     assert!(error.starts_with("it ended at once"), "{error}");
 }

@@ -57,9 +57,10 @@ fn costliest(side: &Side, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
                 runs: runs.clone(),
                 // Of a single run, the phase is the period as far as is known.
                 period_ns: Some(side.report.observed_ns),
-                skips: side.namespaces.iter().any(|view| {
-                    view.netns == *netns && view.state == Some(State::Skipping)
-                }),
+                skips: side
+                    .namespaces
+                    .iter()
+                    .any(|view| view.netns == *netns && view.state == Some(State::Skipping)),
                 ..Phase::default()
             };
             Some((*netns, Runs::of(&phase)?))

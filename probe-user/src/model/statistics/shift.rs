@@ -32,7 +32,11 @@ impl Shift {
         let duration = |ns: &u64| real(*ns).max(1.0);
         let mut ratios: Vec<f64> = after
             .iter()
-            .flat_map(|after| before.iter().map(|before| duration(after) / duration(before)))
+            .flat_map(|after| {
+                before
+                    .iter()
+                    .map(|before| duration(after) / duration(before))
+            })
             .collect();
         // Ratios are in the order of their logarithms.
         ratios.sort_unstable_by(f64::total_cmp);

@@ -215,7 +215,11 @@ fn a_verdict_rests_on_the_busy_one_of_six_hundred_whatever_interrupts_the_idle_o
             let us: Vec<f64> = (0..4)
                 .map(|_| {
                     let interrupted = random.f64() < 0.2;
-                    let extra_us = if interrupted { 5_000.0 * random.f64() } else { 0.0 };
+                    let extra_us = if interrupted {
+                        5_000.0 * random.f64()
+                    } else {
+                        0.0
+                    };
                     usual_us * (0.3 * normal(&mut random)).exp() + extra_us
                 })
                 .collect();
