@@ -1,5 +1,7 @@
 //! The journal accuses what was there when the node went down, and nothing else.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 use xtask::lab::{KERNEL_PANIC, LabSpec};
 use xtask::scenario::{self, Sections};
@@ -60,7 +62,7 @@ fn a_crash_is_put_down_to_what_was_there_and_to_nothing_that_somebody_else_took_
         "est_slow",
         "est_copy",
     ] {
-        script += &format!("try {name} '$H inspect --json $F/{name}.ko'\n");
+        let _ = writeln!(script, "try {name} '$H inspect --json $F/{name}.ko'");
     }
     let sections = scenario::run(spec, &script).unwrap();
     let phases = phases(&sections);
@@ -101,7 +103,8 @@ fn an_absurd_journal_is_told_and_neither_a_panic_nor_overwritten() {
     );
     for (index, text) in ABSURD.iter().enumerate() {
         let text = text.replace("\"S\"", &format!("\"{}\"", "a".repeat(64)));
-        script += &format!(
+        let _ = write!(
+            script,
             "cat > $J <<'END'\n{text}\nEND\ncp $J /tmp/journal\n\
              try 'load {index}' 'ipvs-latency hotfix load {FOLDER}/est_skip.ko'; left {index}\n\
              try 'status {index}' 'ipvs-latency hotfix status'; cmp $J /tmp/journal && echo == same {index}\n"

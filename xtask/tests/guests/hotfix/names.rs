@@ -1,5 +1,7 @@
 //! Names of modules that cannot be addressed: refused where we would load them, and found where somebody else did.
 
+use std::fmt::Write as _;
+
 use xtask::lab::LabSpec;
 use xtask::scenario;
 
@@ -46,7 +48,10 @@ const NAMES: [(&str, &str, &str, &str); 5] = [
 fn a_name_that_cannot_be_addressed_is_refused_and_one_that_somebody_loaded_is_found() {
     let mut script = format!("{TRY}{LEFT}{HOLD}{RENAMED}{ODD}export F={FOLDER}\n");
     for (file, name, _, typed) in NAMES {
-        script += &format!("odd {file} \"{name}\"; export T={typed}; foreign {file}\n");
+        let _ = writeln!(
+            script,
+            "odd {file} \"{name}\"; export T={typed}; foreign {file}"
+        );
     }
     // The tool and its guard know it by the same bytes.
     script += "insmod /tmp/umlaut.ko; sleep 3\n\
