@@ -1,8 +1,6 @@
 //! Modules that the real kpatch-build made, where they lie beside the checkout: for the kernel of the lab that they were
 //! made for, they are loaded, too.
 
-use std::path::Path;
-
 use serde_json::json;
 use xtask::cli::Copy;
 use xtask::kernel::{self, Line};
@@ -56,7 +54,9 @@ fn file(name: &str) -> String {
 
 /// A guest that has them; `None` where there are none, or none for its kernel.
 fn with_made(spec: LabSpec) -> Option<LabSpec> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/kpatch-build");
+    let folder = xtask::checkout::folder()
+        .unwrap()
+        .join("../shared/kpatch-build");
     let Ok(folder) = folder.canonicalize() else {
         scenario::skip("there are no modules made by kpatch-build beside the checkout");
         return None;

@@ -63,7 +63,12 @@ const REPLACE: u32 = 24;
 
 fn file(name: &str) -> Option<Vec<u8>> {
     let folder = env::var_os("IPVS_LATENCY_KPATCH_MODULES").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/kpatch-build"),
+        || {
+            // Asked for at run time: a copied checkout looks beside itself.
+            let package =
+                env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package's folder");
+            PathBuf::from(package).join("../../shared/kpatch-build")
+        },
         PathBuf::from,
     );
     fs::read(folder.join(format!("livepatch-ip_vs_timer_{name}.ko"))).ok()
