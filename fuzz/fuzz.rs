@@ -8,13 +8,13 @@ use std::{
     sync::atomic::{AtomicIsize, Ordering::Relaxed},
 };
 
-/// A reader may take so much at a time, the input not counted.
+/// The bytes that a reader may hold at a time, without the input.
 const MOST: isize = 256 << 20;
 
-/// Bytes that are allocated now.
+/// Counts the bytes that are allocated now.
 static TAKEN: AtomicIsize = AtomicIsize::new(0);
 
-/// How many there may be.
+/// The limit of these bytes for the present input.
 static LIMIT: AtomicIsize = AtomicIsize::new(isize::MAX);
 
 /// The system's allocator, with a count.

@@ -71,11 +71,11 @@ pub struct Snapshot {
 pub enum Argument {
     /// A [`WalkLists`].
     Lists = 0,
-    /// How many records a page may have. It must leave room for the record of the end in the ring buffer.
+    /// The most records of a page. They must leave room for the record of the end in the ring buffer.
     PageRecords = 1,
-    /// After how many steps a page ends: namespaces, and entries of their lists.
+    /// The most steps of a page: namespaces, and entries of their lists.
     PageSteps = 2,
-    /// 0: begin; 1: go on where the page before ended.
+    /// 0: begin; 1: continue where the last page ended.
     Resume = 3,
 }
 
@@ -83,7 +83,7 @@ pub enum Argument {
 pub const PAGE_RECORDS: u64 =
     crate::SNAPSHOTS_BYTES as u64 / (size_of::<Snapshot>() as u64 + 8) - 1;
 
-/// Steps of one page, about 100 ns each: what bounds the time that tasks of the CPU wait for it.
+/// Steps of one page, about 100 ns each. They limit how long a page keeps tasks of its CPU waiting.
 pub const PAGE_STEPS: u64 = 1 << 18;
 
 /// What a snapshot is asked to do, as its program's first argument.
@@ -115,7 +115,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome that this number stands for, if any.
+    /// Returns the outcome that this number stands for, if any.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
         [

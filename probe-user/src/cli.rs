@@ -35,7 +35,7 @@ pub struct Cli {
 impl Cli {
     /// The folder that the host's `proc`, `sys` and `run` are under.
     pub fn root(&self) -> PathBuf {
-        // A user whose folder it is could show a host that is none.
+        // Another user who owns the folder could present a false host.
         let is_host = |path: &PathBuf| path.join("proc/1").exists() && hotfix::is_trusted(path);
         let mounted = || Some(PathBuf::from("/host")).filter(is_host);
         self.root

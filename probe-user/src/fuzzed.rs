@@ -63,7 +63,7 @@ pub fn grow(bytes: &[u8]) -> Vec<u8> {
 /// Feeds the kernel's BTF, and a module's behind it, to the reader of BTF.
 pub fn btf(bytes: &[u8]) {
     let wanted = ["net", "netns_ipvs", "klp_patch"];
-    // A module's offsets go on where the kernel's end, so that a boundary anywhere makes sense.
+    // A module's offsets continue where the kernel's end, so that the boundary may be anywhere.
     let middle = bytes
         .first()
         .map_or(0, |first| usize::from(*first) * bytes.len() / 256);
@@ -194,7 +194,7 @@ pub fn record(bytes: &[u8]) {
     under(&[("state/hotfixes/6.1/est.json", bytes)], hotfix::installed);
 }
 
-/// A module, where it does not matter which.
+/// Returns a module, where it does not matter which.
 fn any_module() -> &'static [u8] {
     static MODULE: OnceLock<Vec<u8>> = OnceLock::new();
     MODULE.get_or_init(|| grow(&[]))
@@ -205,7 +205,7 @@ fn lines(bytes: &[u8]) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The files of an input, in order; those that it does not have are empty.
+/// Returns the files of an input, in order; those that it does not have are empty.
 fn parts<const N: usize>(bytes: &[u8]) -> [&[u8]; N] {
     let mut rest = bytes.split(|byte| *byte == SEPARATOR);
     std::array::from_fn(|_| rest.next().unwrap_or_default())
@@ -242,7 +242,7 @@ fn put(file: &Path, content: &[u8]) {
     certain(written);
 }
 
-/// What does not work in a folder of our own is no reader's fault, and no input is to be blamed on it.
+/// Panics where our own folder fails: that is no fault of a reader or an input.
 fn certain(done: io::Result<()>) {
     done.expect("a folder of our own can be written to");
 }

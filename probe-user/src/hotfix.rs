@@ -104,7 +104,7 @@ pub fn run(
     }
 }
 
-/// Whether nobody but root, or this process's user, could have put there what is at a path.
+/// Returns whether only root or this process's user could have put there what is at a path.
 pub fn is_trusted(path: &Path) -> bool {
     let walked = walk::walk(Path::new("/"), path);
     walked.is_ok_and(|walked| walked.missing.is_empty() && walked.lasting.is_none())

@@ -19,14 +19,14 @@ use ownership::Owners;
 /// Returns the cache folder, without links: `$IPVS_LATENCY_CACHE`, else `$XDG_CACHE_HOME/ipvs-latency`, else
 /// `~/.cache/ipvs-latency`. It need not exist yet.
 ///
-/// Programs of it are run, by root too: so neither it nor a folder above it may be another's, or be changed by others.
+/// Its programs are run, also by root. So another user may neither own nor change it or a folder above it.
 ///
 /// # Errors
 /// When there is no such folder, or a stranger could put something there.
 pub fn root() -> Result<PathBuf> {
     static ROOT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = ROOT.get_or_init(|| {
-        // What is written there from now on is nobody else's to write.
+        // From now on, no other user may write there.
         umask(umask(Mode::all()) | Mode::S_IWGRP | Mode::S_IWOTH);
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         checked_root(set, home).map_err(|error| format!("{error:#}"))
@@ -47,7 +47,7 @@ fn checked_root(
     Ok(found.map_err(|error| anyhow!("{error:#}\n{HINT}"))?.path)
 }
 
-/// What to do where the folder is not to be had.
+/// The hint for a folder that cannot be used.
 const HINT: &str = "hint: set IPVS_LATENCY_CACHE to a folder that you alone may change";
 
 fn root_from(
@@ -68,7 +68,7 @@ fn root_from(
     Ok(home.join(".cache/ipvs-latency"))
 }
 
-/// The home of whoever runs this, by the list of users.
+/// Returns the home of whoever runs this, by the list of users.
 fn home() -> Result<PathBuf> {
     let user = Uid::effective();
     let entry = User::from_uid(user).ok().flatten().map(|entry| entry.dir);
@@ -249,7 +249,7 @@ mod tests {
     fn without_any_home_no_folder_is_made_up() {
         let error = root_from(variables(&[]), || Err(anyhow!("no home"))).unwrap_err();
         assert_eq!(error.to_string(), "no home");
-        // Whoever runs this test is in the list, or is told what to do.
+        // The user who runs this test is in the list, or the error has a hint.
         match home() {
             Ok(home) => assert!(home.is_absolute()),
             Err(error) => assert!(

@@ -70,7 +70,7 @@ pub fn run(args: &FuzzArgs) -> Result<Outcome> {
     }
     let time = Duration::from_secs(args.minutes * 60);
     for (index, target) in targets.iter().enumerate() {
-        // What to type to go on where this was interrupted.
+        // What to type to continue after an interruption.
         let rest = targets.get(index..).unwrap_or_default().join(" ");
         eprintln!(
             "fuzzing {target} for {} minutes; to begin here: cargo xtask fuzz {rest}",
@@ -85,7 +85,7 @@ pub fn run(args: &FuzzArgs) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// The targets there are, by name.
+/// Returns the targets there are, by name.
 fn all(folder: &Path) -> Result<Vec<String>> {
     let folder = folder.join("fuzz_targets");
     let mut targets = Vec::new();
@@ -122,7 +122,7 @@ fn chosen(all: &[String], named: &[String]) -> Result<Vec<String>> {
     Ok(named.to_owned())
 }
 
-/// What is not there, if something is not.
+/// Returns what is not there, if something is not.
 fn missing() -> Option<String> {
     if output_of("rustup", &["run", "nightly", "rustc", "--version"]).is_err() {
         return Some("there is no nightly compiler: run `rustup toolchain install nightly`".into());
@@ -140,7 +140,7 @@ fn missing() -> Option<String> {
 /// Fuzzes one target. Returns whether it found nothing.
 fn fuzz(folder: &Path, target: &str, time: Duration) -> Result<bool> {
     let (corpus, seeds) = (format!("corpus/{target}"), format!("seeds/{target}"));
-    fs::create_dir_all(folder.join(&corpus)).context("cannot make the folder for what is found")?;
+    fs::create_dir_all(folder.join(&corpus)).context("cannot make the folder for findings")?;
     let bounds = Bounds::of(target);
     let mut command = Command::new("rustup");
     command

@@ -218,7 +218,7 @@ fn note_of(line: Line) -> AnyResult<PathBuf> {
     Ok(folder()?.join(format!("{line}.line")))
 }
 
-/// Whether a line's release is still believed to be the newest.
+/// Returns whether a line's release is still believed to be the newest.
 fn is_fresh(line: Line) -> AnyResult<bool> {
     Ok(cache::fresh(&note_of(line)?, DAY))
 }

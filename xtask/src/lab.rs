@@ -160,7 +160,7 @@ impl LabSpec {
         );
         ensure!(
             !self.systemd || (self.services == 0 && self.netns == 0),
-            "--systemd takes no services and no namespaces: ip_vs is for its units to load"
+            "--systemd takes no services and no namespaces: its units load ip_vs"
         );
         Ok(())
     }

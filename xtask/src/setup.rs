@@ -211,8 +211,8 @@ pub fn command_path() -> OsString {
     std::env::join_paths(folders).unwrap_or_default()
 }
 
-/// The folders of a `PATH`. An empty part, and the whole where it is not set, means the working folder: whoever else
-/// writes there would have a program of theirs run.
+/// Returns the folders of a `PATH`. An empty part, and the whole where it is not set, means the working folder: whoever
+/// else writes there would have a program of theirs run.
 fn folders_of(path: Option<OsString>) -> Vec<PathBuf> {
     let path = path.unwrap_or_default();
     std::env::split_paths(&path)

@@ -34,8 +34,8 @@ use self::pages::resumed;
 use super::kernel_memory::{entry, read, read_or_zero};
 use crate::maps::{ESTIMATORS, Estimator, OFFSETS, OPERATIONS_LOST, SNAPSHOTS};
 
-/// A page ends after the steps that user space asks for, where the walk can be taken up again; this bounds them where
-/// it cannot.
+/// A page ends after the steps that user space asks for, where the walk can be resumed. This bounds the steps where it
+/// cannot.
 const MAX_STEPS: u32 = 1 << 20;
 
 /// A start or stop not back after this long will not come back: its return was not seen.
@@ -86,7 +86,7 @@ struct Walk {
 #[map]
 static WALK: Array<Walk> = Array::with_max_entries(1, 0);
 
-/// Not by aya's macro: what that makes returns 0, whatever this returns.
+/// Without aya's macro: a function that it makes always returns 0.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn snapshot(ctx: *mut c_void) -> i32 {

@@ -113,9 +113,9 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
     })
 }
 
-/// A command for a shell that runs another in a namespace. The file that stands for it is opened once, and what was opened
-/// has to be the namespace that is meant: by the time somebody types this, a process may have ended or gone elsewhere, its
-/// number may be another's, and a name may have been given anew.
+/// Returns a command for a shell that runs another in a namespace. The command opens the file of the namespace once,
+/// and checks that it opened the intended namespace: by the time a person types this, a process may have ended or
+/// moved, its number may belong to another, and a name may be in use again.
 fn inside(file: &str, netns: u32, command: String) -> String {
     if file.is_empty() {
         return command;

@@ -165,8 +165,8 @@ pub struct Namespace {
     /// Its services were told in pieces, and some may have been left out between them.
     #[serde(skip)]
     pub pieces: bool,
-    /// The file that stands for it: empty for the root namespace, where nothing is to be entered. `None` where nobody
-    /// can enter.
+    /// The file of the namespace: empty for the root namespace, which needs no entering; `None` if it cannot be
+    /// entered.
     #[serde(skip)]
     pub enter: Option<String>,
 }

@@ -156,7 +156,7 @@ impl Grown {
         }
     }
 
-    /// How many of the wanted ones, each of so many bytes, there is room for.
+    /// Returns how many of the wanted ones, each of so many bytes, there is room for.
     fn fits(&mut self, wanted: usize, bytes: usize) -> usize {
         let count = wanted.min(self.room / bytes);
         self.room -= count * bytes;
@@ -287,7 +287,7 @@ impl Grown {
         table.extend(addend.to_le_bytes());
     }
 
-    /// The file: header, contents, and the table of sections.
+    /// Returns the file: header, contents, and the table of sections.
     fn file(mut self) -> Vec<u8> {
         let mut headers = vec![0; 64];
         // Without entries it is a module built from headers.
@@ -371,17 +371,17 @@ fn header(
     table.extend(entry.to_le_bytes());
 }
 
-/// The symbol of a section.
+/// Returns the symbol of a section.
 fn number_of(section: usize) -> u32 {
     u32::try_from(section).unwrap_or_default()
 }
 
-/// One of the symbols of others.
+/// Returns one of the symbols of others.
 fn foreign(number: usize) -> u32 {
     u32::try_from(number % FOREIGN.len()).unwrap_or_default()
 }
 
-/// The lower four bytes.
+/// Returns the lower four bytes.
 fn word(number: usize) -> [u8; 4] {
     let mut word = [0; 4];
     word.copy_from_slice(&number.to_le_bytes()[..4]);

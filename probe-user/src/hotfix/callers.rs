@@ -10,9 +10,9 @@ use crate::kernel::module::{self, Name};
 pub enum Callers {
     /// No timer calls it.
     None,
-    /// One does, and its removal would be a crash: why it has to stay.
+    /// A timer calls it, and removing the module would crash the node: the reason why it has to stay.
     Proven(String),
-    /// Whether one does cannot be told: why it stays where a person is there to decide.
+    /// It is unknown whether one does: the reason why `unload` keeps the module.
     CannotTell(String),
 }
 
@@ -20,7 +20,7 @@ pub enum Callers {
 pub fn of(root: &Path, module: &Name) -> Callers {
     let unknown = |why: String| {
         Callers::CannotTell(format!(
-            "its module stays loaded, for {why}: remove it with `rmmod {}` if you know better",
+            "its module stays loaded, because {why}: if you are sure that no timer calls it, remove it with `rmmod {}`",
             module.typed()
         ))
     };
@@ -29,14 +29,14 @@ pub fn of(root: &Path, module: &Name) -> Callers {
         Ok(None) => return Callers::None,
         Ok(Some(_)) => {}
         Err(error) => {
-            return unknown(format!("whether ip_vs is loaded cannot be seen ({error})"));
+            return unknown(format!("whether ip_vs is loaded is unknown ({error})"));
         }
     }
     let code = match code_of(root, module) {
         Ok(code) => code,
         Err(error) => {
             return unknown(format!(
-                "where it lies in memory cannot be read (/proc/modules: {error})"
+                "its place in memory cannot be read (/proc/modules: {error})"
             ));
         }
     };
@@ -80,8 +80,8 @@ pub fn code_of(root: &Path, module: &Name) -> io::Result<Range<u64>> {
     place(&modules, module).ok_or_else(|| io::Error::other("it gives no address of the module"))
 }
 
-/// Where a module lies in memory: `est_skip 16384 1 - Live 0xffffffffc0a00000 (OEK)`. The kernel's own name may be
-/// of any bytes.
+/// Finds where a module lies in memory: `est_skip 16384 1 - Live 0xffffffffc0a00000 (OEK)`. The kernel's own name may
+/// be of any bytes.
 pub(super) fn place(modules: &[u8], name: &Name) -> Option<Range<u64>> {
     let mut lines = modules.split(|byte| *byte == b'\n');
     let line = lines.find_map(|line| {

@@ -188,7 +188,7 @@ fn try_settle(root: &Path, state_dir: &Path, name: &Name) -> anyhow::Result<()> 
         return Ok(());
     }
     if entry.phase == Phase::Loading {
-        // Ours for sure: nobody else could have had this name meanwhile.
+        // Certainly ours: no other module can have had this name meanwhile.
         let loading = module::look(root, name)?;
         entry.module.loading = loading.map(Loading::number);
     }
@@ -216,7 +216,7 @@ fn advance(
     Ok(before)
 }
 
-/// Whether what is loaded is the entry's, as far as can be seen.
+/// Returns whether what is loaded is the entry's, as far as can be seen.
 fn is_its(root: &Path, entry: &Entry) -> bool {
     entry.phase != Phase::Gone && !matches!(settled::phase(root, entry), Ok(Phase::Gone))
 }

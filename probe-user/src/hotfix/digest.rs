@@ -21,7 +21,7 @@ impl Digest {
         Self(hex)
     }
 
-    /// Whether it is one, wherever it was read.
+    /// Returns whether it is a whole SHA-256, wherever it was read.
     pub fn is_whole(&self) -> bool {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         self.0.len() == 64 && self.0.bytes().all(is_digit)

@@ -84,9 +84,9 @@ pub struct Drive {
     stop: Arc<AtomicBool>,
     /// Somebody waits for it, and reads what it tells.
     is_attended: bool,
-    /// The guard, which every call into the kernel holds a line to; the guard itself has none.
+    /// The guard, to which every call into the kernel holds a pipe; `None` in the guard itself.
     guarded: Option<Guard>,
-    /// What was said last of a guard that is lost.
+    /// The last message about a guard that is lost.
     said_of_guard: String,
     began: Instant,
     steps: Vec<Step>,
@@ -120,7 +120,7 @@ impl Drive {
     ///
     /// # Errors
     ///
-    /// When it is gone, and no other can be posted.
+    /// When the guard has ended, and no other can be started.
     pub fn guarded_by(&mut self, guard: &Guard) -> io::Result<()> {
         self.guarded = Some(guard.clone());
         self.heir().map(|_| ()).map_err(io::Error::other)
@@ -153,11 +153,11 @@ impl Drive {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// What the kernel says of the livepatch now; `None` where it has none of that name.
+    /// Returns what the kernel says of the livepatch now; `None` where it has none of that name.
     ///
     /// # Errors
     ///
-    /// When that cannot be told.
+    /// When that is unknown.
     pub fn patch(&self) -> io::Result<Option<Livepatch>> {
         livepatch::look(&self.root, &self.name)
     }
@@ -166,7 +166,7 @@ impl Drive {
     ///
     /// # Errors
     ///
-    /// When that cannot be told.
+    /// When that is unknown.
     pub fn is_loaded(&self) -> io::Result<bool> {
         Ok(module::look(&self.root, &self.name)?.is_some())
     }
@@ -237,7 +237,7 @@ impl Drive {
         !self.steps.is_empty()
     }
 
-    /// The processes that wait for the kernel's answer: looked at now, for one may have ended since.
+    /// Returns the processes that wait for the kernel's answer: looked at now, for one may have ended since.
     fn still_asking(&mut self) -> Vec<u32> {
         let open = self.steps.iter_mut().filter_map(|step| {
             let is_open = matches!(step.answer(), Ok(None));
@@ -334,7 +334,7 @@ impl Drive {
     ///
     /// # Errors
     ///
-    /// When that cannot be told.
+    /// When that is unknown.
     pub fn replaced(&self) -> io::Result<Vec<String>> {
         if self.may_replace.is_empty() {
             return Ok(Vec::new());

@@ -26,13 +26,14 @@ impl Ending {
             let what = format!("{} was left half way ({error:#})", drive.name);
             drive.left(&what, |pid| {
                 format!(
-                    "Process {pid} outlives this one and takes it back: see `ipvs-latency hotfix status`"
+                    "Process {pid} outlives this one and rolls it back: see `ipvs-latency hotfix status`"
                 )
             })
         })
     }
 
-    /// The node is left half way, and not for this process to finish: whoever holds probes must not wait for the kernel.
+    /// Returns whether the change is half way and this process does not finish it. A process that holds probes must not
+    /// wait for the kernel then.
     pub fn is_left(&self) -> bool {
         matches!(self, Self::LeftToGuard(_) | Self::LeftAlone(_))
     }

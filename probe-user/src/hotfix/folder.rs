@@ -19,10 +19,10 @@ use nix::{
 
 use super::walk::{self, Objection, Walked, is_regular, walk};
 
-/// Files that are not in place yet begin so.
+/// The first letters of a file that is not in place yet.
 pub const NEW: &str = ".new-";
 
-/// A folder into which nobody but root, or this process's user, writes.
+/// An open folder to which only root or this process's user can write.
 #[derive(Debug)]
 pub struct Folder {
     opened: OwnedFd,
@@ -57,7 +57,7 @@ impl Folder {
         let Some((first, rest)) = missing.split_first() else {
             return Self::of(top, walked);
         };
-        // The last that is there may be a folder like /tmp.
+        // The last existing folder may be sticky, like /tmp.
         refuse(walked.objection.take())?;
         let above = Self {
             opened: listable(&walked.opened)?,
@@ -80,12 +80,12 @@ impl Folder {
         })
     }
 
-    /// Where it is.
+    /// Returns where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes every right away that this mode does not give.
+    /// Removes every right that this mode does not include.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Folder {
         Ok(file)
     }
 
-    /// As [`Self::file`], whoever could change what is in it.
+    /// Opens a file as [`Self::file`] does, also one that others could change.
     ///
     /// # Errors
     ///
@@ -158,7 +158,7 @@ impl Folder {
     ) -> io::Result<Option<File>> {
         let name = name.as_ref();
         let path = self.path.join(name);
-        // To open a device may do something.
+        // Opening a device may have an effect.
         match fstatat(&self.opened, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Err(Errno::ENOENT) if flags.contains(OFlag::O_CREAT) => {}
             Err(Errno::ENOENT) => return Ok(None),
@@ -174,7 +174,7 @@ impl Folder {
         Ok(Some(opened.into()))
     }
 
-    /// The content of a file in it; `None` where there is none.
+    /// Returns the content of a file in it; `None` where there is none.
     ///
     /// # Errors
     ///
@@ -193,7 +193,8 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    /// Puts a file in its place, over an older one too: it is there whole or not at all, and on disk when this returns.
+    /// Writes a file, over an older one too: the whole file is there or none of it, and it is on disk when this
+    /// returns.
     ///
     /// # Errors
     ///
@@ -214,7 +215,7 @@ impl Folder {
         put
     }
 
-    /// Makes a file under a name that no other has.
+    /// Makes a file with a name that is not in use.
     ///
     /// # Errors
     ///
@@ -232,7 +233,7 @@ impl Folder {
         }
     }
 
-    /// Gives a file in it another name, over a file that has it already; on disk when this returns.
+    /// Renames a file in it, over a file of that name too. The change is on disk when this returns.
     ///
     /// # Errors
     ///
@@ -242,7 +243,7 @@ impl Folder {
         self.sync()
     }
 
-    /// Lets two files in it have each other's name.
+    /// Exchanges the names of two files in it.
     ///
     /// # Errors
     ///
@@ -297,7 +298,7 @@ impl Folder {
         self.sync()
     }
 
-    /// Where a link in it leads; `None` for what is no link, or not there.
+    /// Returns where a link in it leads; `None` for what is no link, or not there.
     ///
     /// # Errors
     ///
@@ -309,7 +310,7 @@ impl Folder {
         }
     }
 
-    /// What is under a name in it; `None` where nothing is.
+    /// Returns what is under a name in it; `None` where nothing is.
     ///
     /// # Errors
     ///
@@ -321,13 +322,13 @@ impl Folder {
         }
     }
 
-    /// The names in it, sorted.
+    /// Returns the names in it, sorted.
     ///
     /// # Errors
     ///
     /// When it cannot be read.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
-        // An open folder remembers how far it was read: so by one of its own.
+        // An open folder keeps its read position: so the list has a descriptor of its own.
         let mut names = Vec::new();
         for entry in Dir::from_fd(listable(&self.opened)?)?.iter() {
             let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
@@ -339,7 +340,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// Has the names in it on disk.
+    /// Syncs the names in it to disk.
     ///
     /// # Errors
     ///
@@ -349,7 +350,7 @@ impl Folder {
     }
 }
 
-/// Takes every right away from an open file that this mode does not give.
+/// Removes every right of an open file that this mode does not include.
 ///
 /// # Errors
 ///
@@ -363,13 +364,13 @@ pub fn tighten(opened: impl std::os::fd::AsFd, mode: Mode) -> io::Result<()> {
     Ok(())
 }
 
-/// The same folder, opened for listing and syncing.
+/// Returns the same folder, opened for listing and syncing.
 fn listable(opened: &OwnedFd) -> io::Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     Ok(openat(opened, ".", flags, Mode::empty())?)
 }
 
-/// How a path under `top` is named here.
+/// Returns how a path under `top` is named here.
 pub fn shown(top: &Path, path: &Path) -> PathBuf {
     top.join(path.strip_prefix("/").unwrap_or(path))
 }
@@ -383,7 +384,7 @@ fn refuse(objection: Option<Objection>) -> io::Result<()> {
     match objection {
         None => Ok(()),
         Some(objection) => {
-            let text = format!("it {objection}: take that right away, or name another folder");
+            let text = format!("it {objection}: remove that right, or name another folder");
             Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
         }
     }

@@ -1,4 +1,4 @@
-//! The readers of `hotfix`, opened to [`crate::fuzzed`].
+//! The readers of `hotfix`, made public to [`crate::fuzzed`].
 
 use std::{hint::black_box, path::Path};
 

@@ -73,7 +73,7 @@ impl Guarded<'_> {
         }
     }
 
-    /// What a person does where no guard is there.
+    /// Says what a person has to do if no guard is there.
     fn by_hand(self) -> String {
         match self {
             Self::Hotfix(name) => {
@@ -98,7 +98,7 @@ struct Orders {
     program: PathBuf,
     args: Vec<OsString>,
     by_hand: String,
-    /// Handed on to each that is posted.
+    /// Passed on to each guard that is started.
     lock: Option<File>,
 }
 
@@ -107,28 +107,28 @@ struct Orders {
 pub enum Looked {
     /// It is there.
     There,
-    /// It was not, and another is now: a sentence.
+    /// It was lost, and another was started: a sentence.
     Replaced(String),
-    /// No guard is there, for the reason given.
+    /// No guard is there, for this reason.
     Missing(String),
-    /// It was let go: there is nothing to guard any more.
+    /// It was dismissed: there is nothing left to guard.
     Dismissed,
 }
 
-/// The guard, as seen by the process that it watches. Clones share it, and one that takes its place.
+/// The guard, as seen by the process that it watches. Clones share it, and share a guard that replaces it.
 #[derive(Debug, Clone)]
 pub struct Guard(Rc<RefCell<Post>>);
 
-/// The place of a guard, and who is there.
+/// The place of a guard, and the guard in it.
 #[derive(Debug)]
 struct Post {
     orders: Orders,
     child: Child,
     lifeline: PipeWriter,
-    /// Kept, so that the next guard waits for the very calls that the lost one waited for.
+    /// Kept open, so that the next guard waits for the same calls as the lost one.
     reader: PipeReader,
     is_dismissed: bool,
-    /// When one was started last, and what came of it.
+    /// The last start of a guard, and its result.
     tried: Instant,
     failed: Option<String>,
 }
@@ -180,13 +180,13 @@ impl Guard {
         Ok(self.0.borrow().lifeline.try_clone()?.into())
     }
 
-    /// Looks whether it is there, and posts another where it is not: at once where the answer is told to a person, else
-    /// once a second at most.
+    /// Checks that the guard is there, and starts another if it is not: at once if a person sees the answer, otherwise
+    /// at most once a second.
     pub fn look(&self, at_once: bool) -> Looked {
         self.0.borrow_mut().look(at_once)
     }
 
-    /// Whether it ended without being let go.
+    /// Returns whether it ended without being dismissed.
     pub fn is_lost(&self) -> bool {
         let mut post = self.0.borrow_mut();
         !post.is_dismissed && !matches!(post.child.try_wait(), Ok(None))
@@ -197,7 +197,7 @@ impl Guard {
         self.0.borrow().child.id()
     }
 
-    /// What a person does where no guard is there: a clause.
+    /// Says in a clause what a person has to do if no guard is there.
     pub fn by_hand(&self) -> String {
         self.0.borrow().orders.by_hand.clone()
     }
@@ -248,7 +248,7 @@ impl Post {
         if self.is_dismissed {
             return Looked::Dismissed;
         }
-        // Not by its number, which may be another process's by now: by what the kernel says of our child.
+        // Asks for our child, not for its number, which another process may have by now.
         let ended = match self.child.try_wait() {
             Ok(None) => return Looked::There,
             Ok(Some(status)) => status.to_string(),

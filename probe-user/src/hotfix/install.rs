@@ -86,7 +86,7 @@ fn install(
 ) -> anyhow::Result<ExitCode> {
     let shown = args.file.display();
     let refused = || format!("{shown} is not installed");
-    // What is looked at now is what is written down: a link may lead elsewhere later.
+    // The path that was checked is recorded: a link may lead elsewhere later.
     let state_dir = state_dir::resolved(root, state_dir);
     let candidate = candidate(args, root, &state_dir)?;
     let units = units(root, &state_dir, program).with_context(refused)?;
@@ -182,7 +182,7 @@ fn on_host(root: &Path, path: &Path) -> Option<PathBuf> {
 fn is_the_hosts(root: &Path, hosts: &Path, program: &Program) -> anyhow::Result<()> {
     let own = fs::read(program.file);
     ensure!(
-        content(root, hosts).context("the host's copy of this program cannot be read")?
+        content(root, hosts).context("cannot read the host's copy of this program")?
             == own.context("this program cannot be read")?,
         "{} of the host is another program than this one: copy this one there, or run that one",
         program.path.display()
@@ -190,7 +190,7 @@ fn is_the_hosts(root: &Path, hosts: &Path, program: &Program) -> anyhow::Result<
     Ok(())
 }
 
-/// What is in a file of the host's, in a folder that nobody but root changes.
+/// Returns the content of a file of the host, in a folder that only root can change.
 fn content(root: &Path, file: &Path) -> io::Result<Vec<u8>> {
     let missing = || io::Error::from(io::ErrorKind::NotFound);
     let (folder, name) = file.parent().zip(file.file_name()).ok_or_else(missing)?;

@@ -178,7 +178,7 @@ impl Store {
         }
     }
 
-    /// The bytes of the module: what is loaded is what is looked at, and not what the name stands for later.
+    /// Reads the bytes of the module: what was checked is loaded, not what the name may mean later.
     ///
     /// # Errors
     ///
@@ -242,7 +242,7 @@ impl Store {
     }
 }
 
-/// The names in a folder that are text.
+/// Returns the names in a folder that are text.
 fn entries(folder: &Folder) -> Result<Vec<String>, StoreError> {
     let names = folder.names();
     let names = names.map_err(|error| StoreError::Read(folder.path().to_owned(), error))?;

@@ -29,7 +29,7 @@ const MOST_BYTES: u64 = 1 << 20;
 /// The last second that RFC 3339 has a form for.
 const LAST_S: u64 = 253_402_300_799;
 
-/// Longer than any name of a boot.
+/// The most bytes of a boot's name: more than any has.
 const LONGEST_BOOT_ID: usize = 64;
 
 /// A crash so soon after a hotfix was removed is put down to it: code of it may have been called that was gone.
@@ -128,7 +128,7 @@ impl Entry {
         humantime::format_rfc3339_seconds(at).to_string()
     }
 
-    /// What no program of ours would have written, if there is something.
+    /// Returns what none of our programs would have written, if an entry has that.
     fn flaw(&self) -> Option<&'static str> {
         let name = Name::from(self.name.as_str());
         let is_boot_id = |id: &str| {
@@ -136,9 +136,9 @@ impl Entry {
         };
         match () {
             () if !self.sha256.is_whole() => Some("an entry has no SHA-256"),
-            () if name.trouble().is_some() => Some("an entry's name is none of a module"),
-            () if !is_boot_id(&self.boot_id) => Some("an entry's boot is none"),
-            () if self.since_s > LAST_S => Some("an entry is of after the year 9999"),
+            () if name.trouble().is_some() => Some("an entry's name is not the name of a module"),
+            () if !is_boot_id(&self.boot_id) => Some("an entry's boot id is not one"),
+            () if self.since_s > LAST_S => Some("an entry's time is after the year 9999"),
             () => None,
         }
     }
@@ -220,7 +220,7 @@ impl Journal {
         entries.find(|entry| entry.name == name && entry.boot_id == boot.id && !boot.id.is_empty())
     }
 
-    /// The files that were loaded under that name in this boot, and are not noted as gone.
+    /// Returns the files that were loaded under that name in this boot, and are not noted as gone.
     pub fn loaded_as(&self, name: &str, boot: &Boot) -> Vec<Digest> {
         let entries = self.entries.iter().filter(|entry| {
             entry.name == name && entry.boot_id == boot.id && entry.phase != Phase::Gone
@@ -271,7 +271,7 @@ impl Journal {
     }
 }
 
-/// Takes nothing on trust: what no program of ours would have written is damage.
+/// Checks every entry: what none of our programs would have written is damage.
 fn entries(file: &Path, bytes: &[u8]) -> Result<Vec<Entry>, JournalError> {
     let damaged = |why: String| JournalError::Damaged(file.to_owned(), why);
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MOST_BYTES {
@@ -396,7 +396,7 @@ mod tests {
         assert!(journal.of(&Digest::of(b"crash")).is_some());
     }
 
-    /// The journal of one entry, with a value of that entry, or of the document, replaced.
+    /// Returns the journal of one entry, with a value of that entry, or of the document, replaced.
     fn made(key: &str, value: &serde_json::Value) -> Result<Vec<Entry>, JournalError> {
         let mut document = serde_json::json!({
             "schema": SCHEMA,

@@ -68,7 +68,7 @@ impl KernelLog {
     }
 
     fn keep(&mut self, message: Option<Message>) {
-        // What a process wrote is nothing that the kernel says.
+        // The kernel did not write this record: a process did.
         let Some(message) = message.filter(|message| message.is_kernels) else {
             return;
         };
@@ -98,7 +98,8 @@ impl KernelLog {
     }
 }
 
-/// The text of a record that the kernel wrote: `prefix,fields;text`, and lines that begin with a space for its dictionary.
+/// Returns the text of a record that the kernel wrote: `prefix,fields;text`, and lines that begin with a space for its
+/// dictionary.
 ///
 /// The prefix is facility and level (`facility << 3 | level`). A process that writes to `/dev/kmsg` gets a facility of
 /// users: it cannot name 0, which is the kernel's (`devkmsg_write`, `kernel/printk/printk.c` of Linux 6.1). Bytes that
@@ -108,7 +109,7 @@ fn message(record: &[u8]) -> Option<Message> {
     let (fields, rest) = record.split_once(';')?;
     let mut fields = fields.split(',');
     let priority: u32 = fields.next()?.parse().ok()?;
-    // `-`, or `c` and `+` for what goes on with a line that began elsewhere.
+    // `-`, or `c` and `+` for a record that continues a line.
     let is_whole = fields.nth(2) == Some("-");
     Some(Message {
         is_kernels: priority >> 3 == 0,

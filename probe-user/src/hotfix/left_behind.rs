@@ -20,7 +20,7 @@ use super::drive::say;
 
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
-/// Something whose end is waited for. Its name may soon stand for something else, so that it is known by more.
+/// Something whose end a process waits for. Its name alone does not identify it: it may soon mean something else.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Awaited {
     /// A process, by its folder in `/proc`, and when it began.
@@ -30,20 +30,20 @@ pub enum Awaited {
 }
 
 impl Awaited {
-    /// A process of this host; `None` where it has ended already.
+    /// Returns a process of this host; `None` where it has ended already.
     pub fn process(root: &Path, pid: u32) -> Option<Self> {
         let folder = root.join(format!("proc/{pid}"));
         let began = began(&folder).ok().flatten()?;
         Some(Self::Process(folder, began))
     }
 
-    /// A folder of sysfs; `None` where it is gone already.
+    /// Returns a folder of sysfs; `None` where it is gone already.
     pub fn folder(path: PathBuf) -> Option<Self> {
         let inode = fs::metadata(&path).ok()?.ino();
         Some(Self::Folder(path, inode))
     }
 
-    /// Whether it is there still. What cannot be seen may be.
+    /// Returns whether it is still there. What cannot be seen may still be there.
     fn is_there(&self) -> bool {
         let seen = match self {
             Self::Process(folder, began) => {
@@ -62,7 +62,7 @@ fn began(folder: &Path) -> io::Result<Option<String>> {
     let stat = String::from_utf8_lossy(&stat);
     // The second field is a name that may hold anything.
     let Some((_, rest)) = stat.rsplit_once(") ") else {
-        return Err(io::Error::other("it is no stat of a process"));
+        return Err(io::Error::other("it is not the stat of a process"));
     };
     let mut fields = rest.split_ascii_whitespace();
     let has_ended = fields.next().is_none_or(|state| matches!(state, "Z" | "X"));
@@ -129,7 +129,7 @@ mod tests {
         assert!(!awaited.is_there(), "it has ended");
         assert_eq!(Awaited::process(root.path(), 7), None);
         fs::write(folder.join("stat"), "7\n").unwrap();
-        assert!(awaited.is_there(), "that cannot be told");
+        assert!(awaited.is_there(), "that is unknown");
         fs::remove_dir_all(&folder).unwrap();
         assert!(!awaited.is_there());
     }
@@ -142,7 +142,7 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         let awaited = Awaited::folder(folder.clone()).unwrap();
         assert!(awaited.is_there());
-        // Made before the first one goes, so that it cannot get its number.
+        // Made before the first one is removed, so that it cannot get its number.
         let next = root.path().join("next");
         fs::create_dir(&next).unwrap();
         fs::remove_dir(&folder).unwrap();

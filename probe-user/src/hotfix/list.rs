@@ -36,7 +36,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Returns what is said of a livepatch.
+    /// Returns the text about a livepatch.
     pub fn of(patch: &Livepatch) -> Self {
         let state = match (patch.enabled, patch.transition) {
             (Some(true), Some(false))
@@ -67,17 +67,17 @@ impl Entry {
 ///
 /// # Errors
 ///
-/// When this kernel has no livepatching, or that cannot be told.
+/// When this kernel has no livepatching, or that is unknown.
 pub fn entries(root: &Path) -> anyhow::Result<Vec<Entry>> {
     let unseen = "cannot tell which livepatches are loaded";
     let patches = livepatch::read(root)
-        .context("/sys/kernel/livepatch cannot be read")
+        .context("cannot read /sys/kernel/livepatch")
         .context(unseen)?;
     let patches = patches.context(
         "this kernel has no livepatching (/sys/kernel/livepatch is not there): boot one built with CONFIG_LIVEPATCH=y",
     )?;
     let left_behind = left_behind(root, &patches)
-        .context("/sys/module cannot be read")
+        .context("cannot read /sys/module")
         .context(unseen)?;
     let mut entries: Vec<Entry> = patches.iter().map(Entry::of).collect();
     entries.extend(left_behind.into_iter().map(|name| Entry {
@@ -104,7 +104,7 @@ fn left_behind(root: &Path, patches: &[Livepatch]) -> io::Result<Vec<Name>> {
 #[derive(Debug, Serialize)]
 struct List {
     schema: u32,
-    /// `None` where this kernel has no livepatching, or that cannot be told.
+    /// `None` where this kernel has no livepatching, or that is unknown.
     livepatches: Option<Vec<Entry>>,
     #[serde(skip)]
     is_unknown: bool,
@@ -122,7 +122,7 @@ pub struct Kept {
     pub sha256: Option<Digest>,
     /// Whether that kernel runs.
     pub for_this_kernel: bool,
-    /// Whether it is what is in force under its name; `None` where that cannot be seen.
+    /// Whether it is the enabled livepatch of its name; `None` if that is unknown.
     pub in_force: Option<bool>,
 }
 
@@ -152,7 +152,8 @@ pub fn run(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode
     trouble.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-/// All that are installed, beside what is loaded as far as that could be seen. A damaged one is told on standard error.
+/// Returns all installed hotfixes, beside the loaded ones as far as these could be read. Reports a damaged one on
+/// standard error.
 fn kept(root: &Path, state_dir: &Path, loaded: Option<&[Entry]>) -> anyhow::Result<Vec<Kept>> {
     let store = Store::of(state_dir);
     let release = prerequisites::release(root);

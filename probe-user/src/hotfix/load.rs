@@ -112,7 +112,7 @@ fn carry_out(
     Ok(ending)
 }
 
-/// The end of a load that has nothing to do: this very file is what is enabled.
+/// Returns the result of a load that has nothing to do, because this very file is enabled.
 fn enabled_already(file: &File, root: &Path, state_dir: &Path) -> Option<Ending> {
     let name = Name::from(file.module.name.as_deref()?);
     let patch = livepatch::look(root, &name).ok()??;
@@ -134,8 +134,8 @@ fn enabled_already(file: &File, root: &Path, state_dir: &Path) -> Option<Ending>
     })
 }
 
-/// Asks the kernel to load it: nothing when that is asked, and else that is how it ended. A module of this name that
-/// a replacement, or somebody's way back, left behind is removed first, for the kernel takes no name twice.
+/// Asks the kernel to load the module. Returns `None` if it was asked, and otherwise how the load ended. Removes first
+/// a disabled module of this name that a replacement or a rollback left behind, because the kernel takes no name twice.
 ///
 /// # Errors
 ///
@@ -143,14 +143,14 @@ fn enabled_already(file: &File, root: &Path, state_dir: &Path) -> Option<Ending>
 pub fn insert(drive: &mut Drive, bytes: &[u8]) -> anyhow::Result<Option<Ending>> {
     let is_taken = drive.is_loaded().with_context(|| {
         let name = &drive.name;
-        format!("whether a module named {name} is loaded cannot be told")
+        format!("cannot tell whether a module named {name} is loaded")
     })?;
     if is_taken {
         let removed = unload::remove(drive)?;
         if let Removed::NotYet(why) | Removed::Kept(why) = removed {
             let name = &drive.name;
             return Ok(Some(Ending::Refused(format!(
-                "{name} is not loaded, for a disabled livepatch of that name is still there: {why}"
+                "{name} is not loaded, because a disabled livepatch of that name is still there: {why}"
             ))));
         }
     }
@@ -220,7 +220,7 @@ fn doubted(drive: &Drive, module: &Module) -> Option<Ending> {
     let doubts = proof::doubts(&drive.root, module, &patch);
     (!doubts.is_empty()).then(|| {
         Ending::HalfDone(format!(
-            "{name} is loaded, but {}: take it back with `ipvs-latency hotfix unload {}`",
+            "{name} is loaded, but {}: roll it back with `ipvs-latency hotfix unload {}`",
             doubts.join(", and "),
             name.typed()
         ))

@@ -13,8 +13,7 @@ use crate::kernel::{
     module::{self, Name},
 };
 
-/// By the journal where it names this very file, or else by the notes that tell builds apart; `None` where neither
-/// says.
+/// Decides by the journal where it names this very file, or else by the build-ids; `None` if neither decides.
 pub fn is_of(
     root: &Path,
     state_dir: &Path,

@@ -23,7 +23,7 @@ pub use holders::Holders;
 
 const FILE: &str = "lock";
 
-/// Held by who goes past a lock: one at a time.
+/// The file that a process locks while it replaces a lock: one process at a time.
 const PAST: &str = "lock.past";
 
 const TRIES: u32 = 5;
@@ -53,7 +53,7 @@ impl Lock {
         Self::taken(root, folder, false)
     }
 
-    /// Takes it, in spite of processes that hold it and are proven to be no `ipvs-latency`.
+    /// Takes the lock, also if processes hold it that are proven to be no `ipvs-latency`.
     ///
     /// # Errors
     ///
@@ -74,7 +74,8 @@ impl Lock {
                 Ok(()) if is_in_place(&folder, &file).map_err(unavailable)? => {
                     return own(&folder, file).map(Self).map_err(unavailable);
                 }
-                // Another was put in its place meanwhile; or whoever only asks who has it holds it for a moment.
+                // Another lock replaced it meanwhile; or a process that only asks who holds the lock holds it for a
+                // moment.
                 Ok(()) | Err(TryLockError::WouldBlock) if left > 0 => sleep(BETWEEN_TRIES),
                 Err(TryLockError::Error(error)) => return Err(unavailable(error)),
                 Ok(()) | Err(TryLockError::WouldBlock) => {
@@ -112,8 +113,8 @@ impl Lock {
     }
 }
 
-/// The process that changes this node now, or takes back what another left; `None` where none does, or that cannot be
-/// told.
+/// Returns the process that changes this node now, or rolls back what another left; `None` if there is none, or that is
+/// unknown.
 pub fn held_by(root: &Path, folder: &Path) -> Option<String> {
     let folder = state_dir::open(folder).ok()??;
     let file = folder
@@ -131,7 +132,7 @@ fn opened(folder: &Folder, name: &str) -> io::Result<File> {
     file.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Whether the file is still what its name stands for.
+/// Returns whether the file is still what its name stands for.
 fn is_in_place(folder: &Folder, file: &File) -> io::Result<bool> {
     let there = folder.look(FILE)?;
     let own = file.metadata()?;
@@ -139,7 +140,7 @@ fn is_in_place(folder: &Folder, file: &File) -> io::Result<bool> {
     Ok(there.is_some_and(is_own))
 }
 
-/// One that nobody else could have open: an earlier version let everybody read it, and so lock it.
+/// Returns a lock that no other user can have open: an earlier version let everybody read the file, and so lock it.
 fn own(folder: &Folder, file: File) -> io::Result<File> {
     let meta = file.metadata()?;
     let loose = Mode::from_bits_truncate(meta.mode()) & !state_dir::FILE;
@@ -154,7 +155,7 @@ fn own(folder: &Folder, file: File) -> io::Result<File> {
     Ok(fresh)
 }
 
-/// Puts another lock in the place of one that strangers hold, and takes that; `None` where one of ours came first.
+/// Replaces a lock that strangers hold, and takes the new one; `None` if one of ours came first.
 fn pass(root: &Path, folder: &Folder, file: &File) -> io::Result<Option<File>> {
     let turn = opened(folder, PAST)?;
     if turn.try_lock().is_err() || !is_in_place(folder, file)? {
@@ -163,7 +164,7 @@ fn pass(root: &Path, folder: &Folder, file: &File) -> io::Result<Option<File>> {
     let (name, fresh) = folder.new_file(state_dir::FILE)?;
     fresh.try_lock()?;
     folder.exchange(&name, OsStr::new(FILE))?;
-    // A stranger may have let go just before that, and one of ours have taken it.
+    // A stranger may have released the lock just before, and one of ours taken it.
     let is_ours = file.try_lock().is_err() && !Holders::of(root, file)?.are_strangers();
     if is_ours {
         folder.exchange(&name, OsStr::new(FILE))?;

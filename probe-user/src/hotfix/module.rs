@@ -73,7 +73,7 @@ pub struct Replaced {
 pub struct Module {
     /// What it will be called when loaded, in the form for people; `None` where it has no name.
     pub name: Option<String>,
-    /// Why it could not be addressed by that name once it is loaded: a clause.
+    /// A clause that says why the loaded module could not be addressed by that name.
     pub name_trouble: Option<&'static str>,
     /// The kernel it was built for, and that kernel's options.
     pub vermagic: Option<String>,
@@ -87,7 +87,7 @@ pub struct Module {
     pub replaces: Vec<Replaced>,
     /// Whether what replaces the estimator sets the timer again.
     pub rearms: Rearms,
-    /// What decides that it does not, where it does so on some ways alone.
+    /// The conditions under which it does not, if it does so only on some paths.
     pub unset_when: Vec<Reason>,
     /// After how many jiffies.
     pub period_jiffies: Option<u64>,
@@ -174,7 +174,7 @@ impl Module {
         .with_code(image, &patch.replacements, &patch.slots, &patch.callbacks)
     }
 
-    /// Adds what the code does; what is too much work stays unknown.
+    /// Adds what the code does. What would take too much work stays unknown.
     fn with_code(
         mut self,
         image: &Image<'_>,
@@ -213,7 +213,7 @@ impl Module {
         self
     }
 
-    /// Nothing that was found to be fine is, where not all was read.
+    /// Turns good answers into unknown ones if not all code was read.
     fn unread(self) -> Self {
         Self {
             address_escapes: escape::worse(self.address_escapes, Answer::Unknown),

@@ -50,7 +50,7 @@ pub struct Node {
     pub left_behind: Option<Name>,
     /// Livepatches that are in force, or on their way.
     pub patches: Vec<Livepatch>,
-    /// Why it cannot be told which livepatches there are, or whether the name is taken.
+    /// Why it is unknown which livepatches there are, or whether the name is in use.
     pub livepatches_unknown: Option<String>,
     /// Functions of the names that the module replaces.
     pub symbols: Option<Symbols>,
@@ -127,7 +127,7 @@ impl Node {
         module.built_for() == Some(self.release.as_str())
     }
 
-    /// Other livepatches that are in force, by the form of their names for people.
+    /// Other livepatches that are enabled, by their printable names.
     pub fn other_patches(&self) -> Vec<String> {
         let in_force = |patch: &&Livepatch| patch.enabled != Some(false);
         let patches = self.patches.iter().filter(in_force);
@@ -195,7 +195,7 @@ fn level(levels: &str) -> Option<String> {
     Some(rest.split_once(']')?.0.to_owned())
 }
 
-/// Where `replace` lies in `klp_patch`, and `sysctl_run_estimation` from the timer on in `netns_ipvs`.
+/// Returns where `replace` lies in `klp_patch`, and `sysctl_run_estimation` from the timer on in `netns_ipvs`.
 fn offsets(root: &Path) -> (Option<u32>, Option<i64>) {
     let Ok(kernel) = fs::read(root.join("sys/kernel/btf/vmlinux")) else {
         return (None, None);

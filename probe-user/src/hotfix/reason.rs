@@ -119,7 +119,7 @@ impl Reasons {
     }
 }
 
-/// What such a line says; `None` for any other. Who switched the messages on may have asked for more of them:
+/// Returns what such a line says; `None` for any other. Who switched the messages on may have asked for more of them:
 /// `[12] livepatch:klp_try_switch_task:359: livepatch: klp_try_switch_task: ...`.
 fn said(line: &str) -> Option<&str> {
     let (before, said) = line.split_once(LINE)?;
@@ -148,8 +148,9 @@ fn said(line: &str) -> Option<&str> {
     place.split(':').all(is_place).then_some(said)
 }
 
-/// The task, and the reason: `COMM:PID is running`, `COMM:PID has an unreliable stack` and `COMM:PID is sleeping on function
-/// NAME`. What comes before the number may hold any of these words; what comes after it is the kernel's alone.
+/// Returns the task, and the reason: `COMM:PID is running`, `COMM:PID has an unreliable stack` and
+/// `COMM:PID is sleeping on function NAME`. What comes before the number may hold any of these words; what comes after it is
+/// the kernel's alone.
 fn reason(said: &str) -> Option<(u32, &str)> {
     let why = |ending: &str| said.strip_suffix(ending).map(str::len);
     let end = why(" is running").or_else(|| why(" has an unreliable stack"));

@@ -129,7 +129,7 @@ pub fn cause(errno: Errno, log: &[String], module: &Module) -> String {
     }
 }
 
-/// Whether a line begins with that form, and is about that module.
+/// Returns whether a line begins with that form, and is about that module.
 fn is_of(line: &str, form: &str, module: &Module) -> bool {
     follow(line, form, module).is_some()
 }
@@ -152,7 +152,8 @@ fn follow(line: &str, form: &str, module: &Module) -> Option<()> {
     Some(())
 }
 
-/// Whether a module may be the one that names a symbol. What kpatch-build makes also names symbols that it only uses.
+/// Returns whether a module may be the one that names a symbol. What kpatch-build makes also names symbols that it only
+/// uses.
 fn may_name(module: &Module, symbol: &str) -> bool {
     let mut replaced = module.replaces.iter();
     let is_all = module.layout == Layout::Headers && !module.replaces.is_empty();

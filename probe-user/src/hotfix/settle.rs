@@ -1,5 +1,5 @@
-//! The journal held against the node as it is: what somebody else unloaded, or replaced, is not put down to a hotfix
-//! hours later.
+//! Compares the journal with the node, so that a hotfix that was unloaded or replaced by other means is not blamed for
+//! a later crash.
 
 use std::{io, path::Path};
 
@@ -15,8 +15,8 @@ use crate::kernel::{
     module::{self, Loading, Name},
 };
 
-/// Brings the journal up to date, as far as that can be: a journal that cannot be read is told by who needs it, and a
-/// user who may not write it need not.
+/// Brings the journal up to date, if that is possible. A command that needs the journal reports one that cannot be
+/// read, and a user who may not write it need not.
 pub fn look(root: &Path, state_dir: &Path) {
     let Ok(journal) = Journal::read(state_dir) else {
         return;
@@ -32,7 +32,7 @@ pub fn look(root: &Path, state_dir: &Path) {
     };
     let _lock = match Lock::take(root, state_dir) {
         Ok(lock) => lock,
-        // Who changes this node brings it up to date at the end.
+        // The process that changes this node brings it up to date at the end.
         Err(LockError::Held(_)) => return,
         Err(LockError::Unavailable(_, error))
             if error.kind() == io::ErrorKind::PermissionDenied =>
@@ -46,7 +46,7 @@ pub fn look(root: &Path, state_dir: &Path) {
     }
 }
 
-/// Reads the journal once more, now that nobody else writes it.
+/// Reads the journal once more, now that no other process writes it.
 fn write(root: &Path, state_dir: &Path, boot: &Boot) -> Result<(), JournalError> {
     let mut journal = Journal::read(state_dir)?;
     for (file, phase) in changes(&journal, root, boot) {
@@ -55,7 +55,7 @@ fn write(root: &Path, state_dir: &Path, boot: &Boot) -> Result<(), JournalError>
     Ok(())
 }
 
-/// The files of this boot that are no longer as far as the journal says.
+/// Returns the files of this boot that are no longer as far as the journal says.
 fn changes(journal: &Journal, root: &Path, boot: &Boot) -> Vec<(Digest, Phase)> {
     let entries = journal.entries().iter();
     let open = entries.filter(|entry| !boot.id.is_empty() && entry.boot_id == boot.id);
@@ -66,11 +66,11 @@ fn changes(journal: &Journal, root: &Path, boot: &Boot) -> Vec<(Digest, Phase)> 
     changed.collect()
 }
 
-/// What becomes of what was noted, after a look that found `seen`; `None` where it stays.
+/// Returns the new phase of an entry, after a look that found `seen`; `None` if it stays.
 fn next(noted: Phase, seen: Phase) -> Option<Phase> {
     match (noted, seen) {
-        // One that is gone does not come back: what is there now, somebody else loaded. And a change that was cut off
-        // stays one for as long as something is left of it.
+        // An entry that is gone stays gone: another process loaded what is there now. And a change that was cut off
+        // stays one as long as something is left of it.
         (Phase::Gone | Phase::ShutDown, _)
         | (Phase::Loading | Phase::Unloading, Phase::InForce | Phase::Left) => None,
         (noted, seen) => (noted != seen).then_some(seen),
@@ -81,7 +81,7 @@ fn next(noted: Phase, seen: Phase) -> Option<Phase> {
 ///
 /// # Errors
 ///
-/// When that cannot be told.
+/// When that is unknown.
 pub fn phase(root: &Path, entry: &Entry) -> io::Result<Phase> {
     let name = Name::from(entry.name.as_str());
     let Some(loading) = module::look(root, &name)? else {
@@ -96,11 +96,11 @@ pub fn phase(root: &Path, entry: &Entry) -> io::Result<Phase> {
     })
 }
 
-/// Whether the module that is loaded under an entry's name is the entry's.
+/// Returns whether the module that is loaded under an entry's name is the entry's.
 ///
 /// # Errors
 ///
-/// When that cannot be told.
+/// When that is unknown.
 pub fn is_its(root: &Path, entry: &Entry, loading: Loading) -> io::Result<bool> {
     let loaded = module::build_id(root, &entry.name.as_str().into())?;
     if let (Some(loaded), Some(built)) = (loaded, &entry.module.build_id) {
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(look_at(&node), before, "no sysfs");
         fs::rename(node.root().join("sys/hidden"), &modules).unwrap();
         let lock = Lock::take(node.root(), &node.state_dir()).unwrap();
-        assert_eq!(look_at(&node), before, "somebody has the lock");
+        assert_eq!(look_at(&node), before, "another process has the lock");
         drop(lock);
         fs::remove_file(node.root().join("proc/sys/kernel/random/boot_id")).unwrap();
         assert_eq!(look_at(&node), before, "no boot");

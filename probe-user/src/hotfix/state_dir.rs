@@ -29,9 +29,9 @@ const OURS: [&str; 5] = ["lock", "lock.past", "journal.json", "hotfixes", "built
 /// How deep folders are in it.
 const DEPTH: u32 = 3;
 
-/// The folder's path with its links followed, as the host under `root` follows them: what is written down, and opened
-/// at each use. Where that cannot be told, or others could change a part of the way, the path as it is: each use then
-/// meets the same, and says so.
+/// Returns the folder's path with its links followed, as the host under `root` follows them: this path is recorded, and
+/// opened at each use. If it is unknown, or others could change a part of it, the path as given: each use then fails in
+/// the same way, and says so.
 pub fn resolved(root: &Path, state_dir: &Path) -> PathBuf {
     let Ok(state_dir) = std::path::absolute(state_dir) else {
         return state_dir.to_owned();
@@ -55,7 +55,7 @@ pub fn open(path: &Path) -> io::Result<Option<Folder>> {
     Folder::open(Path::new("/"), &std::path::absolute(path)?)
 }
 
-/// Opens it, and makes it where it is not there. What an earlier version let others read is theirs to read no more.
+/// Opens the folder, and makes it if it is not there. Removes read access that an earlier version left to others.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub fn make(path: &Path) -> io::Result<Folder> {
     Ok(folder)
 }
 
-/// The content of a file of it; `None` where there is none.
+/// Returns the content of a file of it; `None` where there is none.
 ///
 /// # Errors
 ///
@@ -78,7 +78,7 @@ pub fn read(path: &Path, file: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Writes a file of it, which is there whole or not at all, and on disk when this returns.
+/// Writes a file of the folder: the whole file is there or none of it, and it is on disk when this returns.
 ///
 /// # Errors
 ///

@@ -105,7 +105,7 @@ impl Status {
     }
 }
 
-/// The tasks that keep the transition that runs.
+/// Returns the tasks that keep the transition that runs.
 fn stalled(root: &Path) -> Vec<Stalled> {
     let patches = livepatch::read(root).ok().flatten().unwrap_or_default();
     let moving = patches.iter().find(|patch| patch.transition == Some(true));
@@ -118,7 +118,7 @@ fn stalled(root: &Path) -> Vec<Stalled> {
     })
 }
 
-/// Where the code of each livepatch lies.
+/// Returns where the code of each livepatch lies.
 fn code(root: &Path, livepatches: &[Entry], unknown: &mut Vec<String>) -> Vec<(Name, Range<u64>)> {
     let mut code = Vec::new();
     for Entry { name, .. } in livepatches {
@@ -157,7 +157,7 @@ impl Status {
             && self.troubled().is_empty()
     }
 
-    /// Whether a livepatch replaces the estimator, which explains that it is late.
+    /// Returns whether a livepatch replaces the estimator, which explains why the estimator is late.
     fn is_replaced(&self) -> bool {
         let entries = self.livepatches.iter().flatten();
         let mut objects = entries.flat_map(|entry| &entry.objects);
@@ -259,7 +259,7 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
     }
 }
 
-/// A livepatch whose code a timer calls cannot go, whoever removes its module.
+/// Reports a livepatch whose code a timer calls: its module must not be removed.
 fn write_calls(estimators: &[Estimator], mut out: impl Write) -> io::Result<()> {
     let calling = estimators
         .iter()

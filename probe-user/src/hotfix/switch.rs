@@ -19,7 +19,7 @@ pub struct Switch {
     pub namespace: PathBuf,
     /// What it was set to when it was found.
     pub found: i32,
-    /// Inode number of the namespace: of what was opened, and so for as long as this is there.
+    /// Inode number of the open namespace, which keeps it for as long as this exists.
     netns: u32,
     opened: File,
     file: PathBuf,

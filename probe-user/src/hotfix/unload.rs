@@ -232,7 +232,7 @@ pub fn out_of_force(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Opt
 fn on_its_way_out(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Ended> {
     let deadline = Instant::now() + drive.timeout;
     loop {
-        // One that is out of force, or on its way out, needs no request. One that cannot be seen may be in force.
+        // A livepatch that is disabled, or being disabled, needs no request. One that cannot be seen may be enabled.
         let is_out = match drive.patch() {
             Ok(patch) => patch.is_none_or(|patch| patch.enabled == Some(false)),
             Err(_) => false,
@@ -262,8 +262,7 @@ pub enum Removed {
     Kept(String),
 }
 
-/// Removes the module of a livepatch that is out of force, unless something would still call its code, or that cannot
-/// be told.
+/// Removes the module of a disabled livepatch, unless something would still call its code, or that is unknown.
 ///
 /// # Errors
 ///
@@ -272,7 +271,7 @@ pub fn remove(drive: &mut Drive) -> anyhow::Result<Removed> {
     remove_unless(drive, true)
 }
 
-/// Removes it unless something is proven to call its code: for the guard, after whom nobody decides.
+/// Removes it unless something is proven to call its code: for the guard, which no person follows up.
 ///
 /// # Errors
 ///
@@ -376,7 +375,7 @@ pub fn observed(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Result<
     Ok(Ok(String::new()))
 }
 
-/// Estimators that are told of one by one.
+/// The most estimators that are named one by one.
 const TOLD: usize = 10;
 
 /// What is known of each estimator that has not run.
@@ -393,7 +392,7 @@ pub fn waits(estimators: &[(u32, Ran)], now_ns: u64) -> String {
             }
             Ran::NotYet => format!("that of netns {netns} was not seen to run, nor is its timer set"),
             Ran::Unknown => format!(
-                "whether that of netns {netns} ran cannot be told, for the last look at the timers was cut short"
+                "that of netns {netns} may have run: the last look at the timers was cut short"
             ),
         })
     });
@@ -446,7 +445,7 @@ mod tests {
         assert!(told.starts_with("that of netns 1 was not"), "{told}");
         assert!(told.ends_with("; and 11990 more"), "{told}");
         let told = waits(&[(7, Ran::Yes), (8, Ran::Unknown)], 0);
-        assert!(told.starts_with("whether that of netns 8 ran cannot be told"));
+        assert!(told.starts_with("that of netns 8 may have run"));
         assert!(!told.contains("timer set"), "{told}");
     }
 

@@ -1,5 +1,5 @@
-//! Ways through folders that nobody but root could have laid: each part of a path is opened by itself, links are
-//! followed here and not by the kernel, and what is checked is what was opened, never a name.
+//! Paths that only root could have made. Each part of a path is opened by itself, this module follows links and not the
+//! kernel, and checks look at what was opened, never at a name.
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +32,7 @@ pub enum Objection {
     Group(u32, PathBuf),
     /// Everybody writes there.
     Everybody(PathBuf),
-    /// It is on a file system of its own in a folder where everybody may bring one along.
+    /// It is on another file system than the folder above, in which everybody may write.
     Mounted(PathBuf),
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Objection {
             }
             Self::Mounted(at) => write!(
                 f,
-                "can be changed by whoever mounted {}, in a folder of everybody's",
+                "can be changed by whoever mounted {}, in a folder where everybody may write",
                 at.display()
             ),
         }
@@ -74,14 +74,14 @@ pub struct Walked {
     pub path: PathBuf,
     /// What is not there yet.
     pub missing: Vec<OsString>,
-    /// The first that speaks against what is there.
+    /// The first objection to what is there.
     pub objection: Option<Objection>,
-    /// The first that speaks against it over a reboot, too: what is in a folder like `/tmp`, where everybody makes
-    /// files and nobody removes those of others, is safe only for as long as it is there.
+    /// The first objection to it over a reboot, too: what is in a sticky folder like `/tmp` is safe only for as long as
+    /// it is there.
     pub lasting: Option<Objection>,
 }
 
-/// Walks to `path` as one would whose root folder is `top`.
+/// Walks to `path` as a process would whose root folder is `top`.
 ///
 /// # Errors
 ///
@@ -151,7 +151,7 @@ impl Walk {
         }
     }
 
-    /// Goes on to what was opened, or tells where it leads as a link.
+    /// Continues at what was opened, or returns where it leads as a link.
     fn enter(&mut self, opened: OwnedFd, name: OsString) -> io::Result<Option<PathBuf>> {
         if kind(&fstat(&opened)?) != SFlag::S_IFLNK {
             return self.pass(opened, name).map(|()| None);
@@ -208,7 +208,7 @@ impl Walk {
     }
 }
 
-/// The names in a path that stand for something.
+/// Returns the parts of a path, without `.` and empty ones.
 fn parts(path: &Path) -> impl Iterator<Item = OsString> {
     path.components().filter_map(|part| match part {
         Component::Normal(name) => Some(name.to_owned()),
@@ -217,7 +217,7 @@ fn parts(path: &Path) -> impl Iterator<Item = OsString> {
     })
 }
 
-/// What kind of a file it is.
+/// Returns the kind of a file.
 pub fn kind(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
@@ -243,14 +243,14 @@ pub fn is_regular(stat: &FileStat, path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
-/// Whether it is another user's.
+/// Objects if it belongs to another user.
 pub fn theirs(stat: &FileStat, at: impl Fn() -> PathBuf) -> Option<Objection> {
     let owner = Uid::from_raw(stat.st_uid);
     (!owner.is_root() && owner != Uid::effective()).then(|| Objection::Owner(owner, at()))
 }
 
-/// Whether others than its owner write to it. Where it has an access control list, the group's bits are the most that
-/// any entry of the list gives (`acl(5)`).
+/// Objects if others than its owner can write to it. Where it has an access control list, the group's bits are the most
+/// that any entry of the list gives (`acl(5)`).
 pub fn writers(stat: &FileStat, at: impl Fn() -> PathBuf) -> Option<Objection> {
     let mode = Mode::from_bits_truncate(stat.st_mode);
     if kind(stat) == SFlag::S_IFLNK {
@@ -265,13 +265,13 @@ pub fn writers(stat: &FileStat, at: impl Fn() -> PathBuf) -> Option<Objection> {
     }
 }
 
-/// Whether it is a folder in which nobody renames or removes what is another's.
+/// Returns whether it is a folder in which users cannot rename or remove what belongs to others.
 fn is_sticky(stat: &FileStat) -> bool {
     kind(stat) == SFlag::S_IFDIR && Mode::from_bits_truncate(stat.st_mode).contains(Mode::S_ISVTX)
 }
 
-/// Whether it is on another file system than a folder above it in which everybody makes files. A file system of a
-/// user's own says what it likes of its files' owners.
+/// Returns whether it is on another file system than a folder above it in which everybody makes files. A file system of
+/// a user's own says what it likes of its files' owners.
 fn mounted(above: Option<&FileStat>, device: dev_t) -> bool {
     let is_everybodys = |above: &&FileStat| writers(above, PathBuf::new).is_some();
     above

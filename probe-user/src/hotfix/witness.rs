@@ -57,7 +57,7 @@ pub enum Ran {
     Due(u64),
     /// It has not run, and its timer was not pending when it was last looked at.
     NotYet,
-    /// It cannot be told: the last look did not have every namespace.
+    /// It is unknown: the last look did not cover every namespace.
     Unknown,
 }
 

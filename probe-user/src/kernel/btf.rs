@@ -109,8 +109,8 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The string at `offset`, without its closing zero; empty if there is none, or if it is longer than a name of C: a
-    /// file whose strings do not end would be read as often as it has types.
+    /// Returns the string at `offset`, without its closing zero; empty if there is none, or if it is longer than a name
+    /// of C: a file whose strings do not end would be read as often as it has types.
     fn string(&self, offset: usize) -> &'a [u8] {
         let rest = self.strings.get(offset..).unwrap_or_default();
         let name = rest.get(..LONGEST_NAME).unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! The readers of `kernel`, opened to [`crate::fuzzed`].
+//! The readers of `kernel`, made public to [`crate::fuzzed`].
 
 use std::{hint::black_box, path::Path};
 

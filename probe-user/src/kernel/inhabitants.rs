@@ -218,14 +218,14 @@ fn netns_of(root: &Path, pid: u32) -> io::Result<Option<u32>> {
     Ok(inode.and_then(|inode| inode.parse().ok()))
 }
 
-/// Whether a process lives in that namespace now.
+/// Returns whether a process lives in that namespace now.
 #[must_use]
 pub fn lives_in(root: &Path, pid: u32, netns: u32) -> bool {
     netns_of(root, pid).is_ok_and(|now| now == Some(netns))
 }
 
-/// Reads something of the namespace that a process lives in, which has to be this one before and after: a process may go
-/// elsewhere, and its number may be another's.
+/// Reads something of the namespace that a process lives in, which has to be this one before and after: a process may
+/// move, and its number may be reused.
 ///
 /// # Errors
 ///

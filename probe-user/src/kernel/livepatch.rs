@@ -81,7 +81,7 @@ pub fn read(root: &Path) -> io::Result<Option<Vec<Livepatch>>> {
 ///
 /// # Errors
 ///
-/// When that cannot be told. A livepatch that cannot be seen is not one that is gone.
+/// When that is unknown. A livepatch that cannot be seen is not one that is gone.
 pub fn look(root: &Path, name: &Name) -> io::Result<Option<Livepatch>> {
     if !is_there(root, name)? {
         return Ok(None);

@@ -42,7 +42,7 @@ pub fn folder(root: &Path, name: &Name) -> PathBuf {
 ///
 /// # Errors
 ///
-/// When that cannot be told. A module that cannot be seen is not one that is gone.
+/// When that is unknown. A module that cannot be seen is not one that is gone.
 pub fn look(root: &Path, name: &Name) -> io::Result<Option<Loading>> {
     match fs::symlink_metadata(folder(root, name)) {
         Ok(found) => Ok(Some(Loading(found.ino()))),
@@ -97,7 +97,7 @@ pub fn kernels_name(root: &Path, name: &Name) -> io::Result<Name> {
 ///
 /// # Errors
 ///
-/// When that cannot be told.
+/// When that is unknown.
 pub fn build_id(root: &Path, name: &Name) -> io::Result<Option<Vec<u8>>> {
     match fs::read(folder(root, name).join("notes/.note.gnu.build-id")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -105,12 +105,12 @@ pub fn build_id(root: &Path, name: &Name) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Whether a module is a livepatch: its taint has a K (`TAINT_LIVEPATCH`,
+/// Returns whether a module is a livepatch: its taint has a K (`TAINT_LIVEPATCH`,
 /// `Documentation/admin-guide/tainted-kernels.rst`).
 ///
 /// # Errors
 ///
-/// When that cannot be told.
+/// When that is unknown.
 pub fn is_livepatch(root: &Path, name: &Name) -> io::Result<bool> {
     match fs::read_to_string(folder(root, name).join("taint")) {
         Ok(taint) => Ok(taint.contains('K')),

@@ -44,14 +44,14 @@ pub enum NetnsError {
     /// A file that stands for something else.
     #[error("{0} is no network namespace; accepted is {FORMS}")]
     NoNamespace(PathBuf),
-    /// A file that stands for another namespace than the one that is meant.
+    /// A file of another namespace than the intended one.
     #[error("{path} stands for the namespace {found} now, and not for {meant}")]
     Other {
         /// The file.
         path: PathBuf,
-        /// Inode number of what it stands for.
+        /// Inode number of its namespace.
         found: u64,
-        /// Inode number of what it should stand for.
+        /// Inode number of the intended namespace.
         meant: u32,
     },
     /// A well-formed name of nothing.
@@ -127,8 +127,8 @@ pub fn own_inode(root: &Path) -> Option<u32> {
     inode_of(&root.join("proc/self/ns/net")).ok()
 }
 
-/// Opens the namespace that is `meant`, by its inode number, behind a file that stands for it: it is what was opened, and
-/// stays so, whatever becomes of the file.
+/// Opens a file of a namespace, and checks that its inode number is the one that is `meant`. It stays that namespace,
+/// whatever happens to the file.
 ///
 /// # Errors
 ///
@@ -149,7 +149,7 @@ fn inode_of(path: &Path) -> Result<u32, NetnsError> {
     u32::try_from(inode).map_err(|_| NetnsError::Form)
 }
 
-/// A namespace, and the inode number of what was opened.
+/// Returns a namespace, and the inode number of what was opened.
 fn opened(path: &Path, how: OFlag) -> Result<(File, u64), NetnsError> {
     let missing = |source| NetnsError::Missing {
         path: path.to_owned(),

@@ -30,7 +30,7 @@ pub struct Counted {
 /// No piece is smaller (`PAGE_SIZE`, to which `seq_read_iter` of `fs/seq_file.c` fills its buffer).
 const PIECE_BYTES: usize = 4096;
 
-/// Those of a namespace that process `pid` lives in. Needs no capability.
+/// Returns those of a namespace that process `pid` lives in. Needs no capability.
 ///
 /// # Errors
 ///

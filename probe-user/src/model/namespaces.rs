@@ -223,8 +223,8 @@ impl Namespaces {
             .collect()
     }
 
-    /// The namespace's own entry, made if there is none and there is or can be made room. One whose number is not known
-    /// has none.
+    /// Returns the namespace's own entry, made if there is none and there is or can be made room. One whose number is
+    /// not known has none.
     fn entry(&mut self, netns: u32) -> Option<&mut Namespace> {
         if netns == NETNS_UNKNOWN {
             return None;

@@ -416,7 +416,7 @@ impl Session {
         changes
     }
 
-    /// Whether the last look at the estimators had every namespace.
+    /// Returns whether the last look at the estimators had every namespace.
     #[must_use]
     pub fn has_seen_all(&self) -> bool {
         self.is_whole

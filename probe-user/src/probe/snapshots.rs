@@ -106,7 +106,7 @@ impl Snapshots {
     }
 }
 
-/// Whether a snapshot has every namespace.
+/// Returns whether a snapshot has every namespace.
 #[must_use]
 pub fn is_whole(records: &[Snapshot]) -> bool {
     let last = records.last();

@@ -35,8 +35,8 @@ enum Progress {
 }
 
 impl Progress {
-    /// What one look says, after what the one before said of the same livepatch. While the kernel begins to enable it,
-    /// it says that a transition is under way, and not yet to which side.
+    /// Returns the state after a look, given the state before it. When the kernel begins to enable a livepatch, it
+    /// shows a transition, and not yet its direction.
     fn of(livepatch: &Livepatch, before: Option<Self>) -> Self {
         let in_transition = livepatch.transition == Some(true);
         match (livepatch.enabled == Some(true), in_transition, before) {
@@ -52,7 +52,7 @@ impl Progress {
         }
     }
 
-    /// The same in words, where there is something to say.
+    /// Returns the same in words, where there is something to say.
     fn told(self) -> Option<&'static str> {
         Some(match self {
             Self::Appeared => return None,
@@ -149,7 +149,7 @@ mod tests {
         next(&Surroundings::default(), cpus, livepatches)
     }
 
-    /// What the next look finds.
+    /// Returns what the next look finds.
     fn next(before: &Surroundings, cpus: &str, livepatches: &[(&str, &str, &str)]) -> Surroundings {
         let root = tempfile::tempdir().unwrap();
         let write = |file: String, text: &str| {
@@ -168,7 +168,7 @@ mod tests {
         Surroundings::read(root.path(), before)
     }
 
-    /// What is told of a livepatch that looks find like this, one after the other; "" is one that is not there.
+    /// Returns the notices about a livepatch that successive looks find in these states; "" means that it is not there.
     fn told_of(looks: &[&str]) -> Vec<String> {
         let mut before = host("0", &[]);
         let mut told = Vec::new();

@@ -327,7 +327,7 @@ impl Watcher {
         outputs
     }
 
-    /// Whether the last look at the estimators had every network namespace.
+    /// Returns whether the last look at the estimators had every network namespace.
     #[must_use]
     pub fn has_seen_all(&self) -> bool {
         self.session.has_seen_all()

@@ -36,10 +36,11 @@ impl Owners {
     }
 
     /// Follows an absolute path. What was looked at cannot be swapped afterwards: everything on the way belongs to the
-    /// owners, and nobody else may write there.
+    /// owners, and no other user may write there.
     ///
     /// # Errors
-    /// When somebody else owns a part of it or may change it, or it cannot be looked at.
+    ///
+    /// When another user owns a part of it or may change it, or it cannot be opened.
     pub fn follow(self, path: &Path) -> Result<Resolved> {
         let mut walk = Walk::new(self, path)?;
         while let Some(part) = walk.waiting.pop() {
@@ -129,7 +130,7 @@ impl Walk {
         &self.entered[self.entered.len() - 1].1
     }
 
-    /// Goes on by one part. Returns false where there is no such thing.
+    /// Follows one part. Returns false if there is no such part.
     fn step(&mut self, part: OsString) -> Result<bool> {
         if part == ".." {
             self.entered.truncate((self.entered.len() - 1).max(1));
@@ -167,11 +168,11 @@ impl Walk {
         Ok(true)
     }
 
-    /// What is still to come is not there: it has to be made in a folder where nobody else makes anything.
+    /// Checks that the missing rest has to be made in a folder where no other user makes anything.
     fn missing(mut self) -> Result<Resolved> {
         ensure!(
             self.waiting.iter().all(|part| part != ".."),
-            "{} does not exist, and the path goes on through it",
+            "{} does not exist, and the path continues through it",
             self.place()
                 .join(self.waiting.last().map_or(Path::new(""), Path::new))
                 .display()
@@ -194,14 +195,14 @@ mod tests {
 
     use super::*;
 
-    /// Somebody who is neither root nor whoever runs this.
+    /// A user who is neither root nor the one who runs this.
     const STRANGER: u32 = 65_533;
 
     fn mode(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A folder with `cache/tool` in it, which may be used as it is.
+    /// Returns a folder with `cache/tool` in it, which may be used as it is.
     fn made() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("cache");

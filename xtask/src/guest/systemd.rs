@@ -77,12 +77,12 @@ fn become_systemd() -> Result<Infallible> {
     execve(&program, &[&program], &[&path]).with_context(|| format!("cannot run {PROGRAM}"))
 }
 
-/// Whether systemd is on its way to end this machine.
+/// Returns whether systemd is on its way to end this machine.
 ///
 /// # Errors
 /// When neither it nor the kernel says so.
 pub fn is_shutting_down() -> Result<bool> {
-    // At the very end another program has taken its place, and answers nobody.
+    // At the very end another program has replaced it, and answers no request.
     let name = fs::read_to_string(Path::new("/proc/1/comm")).context("cannot look at PID 1")?;
     if name.trim() != "systemd" {
         return Ok(true);

@@ -53,7 +53,7 @@ pub fn has_panicked(console: &str) -> bool {
     console.contains("Kernel panic - not syncing")
 }
 
-/// Whether the kernel says that it was shut down or started again in good order.
+/// Returns whether the kernel says that it was shut down or started again in good order.
 pub fn has_shut_down(console: &str) -> bool {
     ["reboot: Power down", "reboot: Restarting system"]
         .iter()

@@ -72,7 +72,7 @@ impl Wanted {
         })
     }
 
-    /// Those of a guest that is to boot each time, as another boot with another boot id.
+    /// Returns those of a guest that is to boot each time, as another boot with another boot id.
     pub fn none() -> Self {
         Self {
             booted: None,

@@ -14,8 +14,8 @@ use crate::setup::output_of;
 /// Apt's own choice (`APT::Sandbox::User`).
 const USER: &str = "_apt";
 
-/// Lets the sandbox user fetch into a folder, where root fetches and that user can come there. What it fetched is its
-/// own, and to be copied and compared before it is used.
+/// Lets the sandbox user fetch into a folder, if root fetches and that user can reach it. The fetched files belong to
+/// that user: copy and compare them before use.
 ///
 /// # Errors
 /// When the folder cannot be handed over.
@@ -35,7 +35,7 @@ fn user() -> Option<Uid> {
     Some(User::from_name(USER).ok()??.uid)
 }
 
-/// Whether everybody may pass through each folder above, or the user's own is one of them.
+/// Returns whether everybody may pass through each folder above, or the user's own is one of them.
 fn can_enter(user: Uid, folder: &Path) -> bool {
     let may_pass = |above: &Path| {
         let found = fs::metadata(above);
@@ -55,7 +55,7 @@ fn say_so(folder: &Path) {
     });
 }
 
-/// What the signed lists say of files, by their names: from `apt-get download --print-uris`, whose lines are
+/// Returns what the signed lists say of files, by their names: from `apt-get download --print-uris`, whose lines are
 /// `'URI' NAME SIZE SHA256:HASH`.
 pub fn expected(printed: &str) -> BTreeMap<String, String> {
     let entry = |line: &str| {

@@ -78,7 +78,7 @@ impl Tightens {
     }
 }
 
-/// The entry of [`TRUST`] for an option, however it is spelled.
+/// Returns the entry of [`TRUST`] for an option, however it is spelled.
 fn trust_option(name: &str) -> Option<(&'static str, Tightens)> {
     let mut options = TRUST.into_iter();
     options.find(|(option, _)| option.eq_ignore_ascii_case(name))
@@ -136,7 +136,8 @@ impl Source {
         self.suites.iter().any(|known| known == suite)
     }
 
-    /// What is asked of apt for another suite than this source is for: what lowers the checks was meant for this one.
+    /// Returns the value of an option for another suite than this source has: options that lower the checks were meant
+    /// for this suite.
     fn tightening(&self) -> Vec<(String, String)> {
         let tightens = |(name, value): &&(String, String)| {
             trust_option(name).is_some_and(|(_, tightens)| tightens.is_met_by(value))

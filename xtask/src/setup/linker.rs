@@ -31,7 +31,7 @@ fn root(llvm: u32) -> Result<PathBuf> {
     Ok(cache::root()?.join("tools").join(name))
 }
 
-/// Whether the linker for an LLVM is there, and ours to run.
+/// Returns whether the linker for an LLVM is there, and ours to run.
 ///
 /// # Errors
 /// When a stranger may have put it there.

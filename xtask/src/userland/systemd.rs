@@ -43,7 +43,7 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Gives a folder to lay over [`root`]: systemd and those of its libraries that the first lacks.
+/// Returns a folder to lay over [`root`]: systemd and those of its libraries that the first lacks.
 ///
 /// # Errors
 /// When the packages cannot be fetched or unpacked.
@@ -67,7 +67,7 @@ pub fn systemd_root() -> Result<PathBuf> {
 }
 
 fn finish(root: &Path) -> Result<()> {
-    // Where administrators put units; lost with what the base has too.
+    // The folder for an administrator's units, which was removed with the files that the base has too.
     fs::create_dir_all(root.join("etc/systemd/system"))?;
     for (path, content) in FILES {
         let path = root.join(path);

@@ -48,7 +48,7 @@ END
 done
 ";
 
-/// A guest of systemd on that disk, with the modules of `hotfix/`.
+/// Returns a guest of systemd on that disk, with the modules of `hotfix/`.
 fn guest(disk: &std::path::Path) -> LabSpec {
     with_modules(LabSpec {
         disk: Some(disk.to_owned()),
@@ -57,12 +57,12 @@ fn guest(disk: &std::path::Path) -> LabSpec {
     })
 }
 
-/// A script of one boot, which waits until the system is up.
+/// Returns a script of one boot, which waits until the system is up.
 fn boot(script: &str) -> String {
     format!("{TRY}{UNITS}F={FOLDER}; echo == up; up\necho == rest\n{script}")
 }
 
-/// The lines of a section.
+/// Returns the lines of a section.
 fn lines<'a>(sections: &'a Sections, name: &str) -> Vec<&'a str> {
     let lines = sections.text(name).unwrap().lines().map(str::trim);
     lines.filter(|line| !line.is_empty()).collect()

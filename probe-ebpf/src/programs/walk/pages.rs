@@ -1,4 +1,4 @@
-//! Where a page ends, and where the next one goes on.
+//! Where a page ends, and where the next one continues.
 
 use core::ptr::read_volatile;
 
@@ -11,14 +11,14 @@ use crate::maps::ESTIMATORS;
 const PREV: u32 = 8;
 
 impl Walk {
-    /// Whether the page ends here. Only a namespace can be found again, so not at a link that belongs to none.
+    /// Returns whether the page ends here. Only a namespace can be found again, so not at a link that belongs to none.
     #[inline(always)]
     pub fn is_full(&self) -> bool {
         (self.records == 0 || self.steps == 0) && self.begun && self.since_stranger != 0
     }
 }
 
-/// Whether the walk can go on from where the page before ended. While this page lasts, nothing that it can reach is
+/// Returns whether the walk can continue where the last page ended. While this page lasts, nothing that it can reach is
 /// freed: the program runs under RCU's read lock.
 #[inline(always)]
 pub fn resumed(walk: &mut Walk, offsets: &Offsets) -> bool {
@@ -42,7 +42,7 @@ pub fn resumed(walk: &mut Walk, offsets: &Offsets) -> bool {
     true
 }
 
-/// Whether no start or stop came since the walk of this list began.
+/// Returns whether no start or stop came since the walk of this list began.
 #[inline(always)]
 fn is_unchanged(walk: &Walk) -> bool {
     let Some(estimator) = ESTIMATORS.get_ptr_mut(walk.ipvs) else {

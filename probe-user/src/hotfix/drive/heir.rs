@@ -1,5 +1,5 @@
-//! Who finishes what this process leaves half way: looked at whenever it is said, for the guard may be killed like any
-//! other process.
+//! Which process finishes what this one leaves half way: checked before each message that names it, because the guard
+//! may be killed like any other process.
 
 use std::path::Path;
 
@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl Drive {
-    /// The process that finishes what this one leaves half way. It is looked at now, and replaced where it is lost; for
-    /// the guard itself, its own.
+    /// Returns the process that finishes what this one leaves half way. It is looked at now, and replaced where it is
+    /// lost; for the guard itself, its own.
     ///
     /// # Errors
     ///
@@ -32,14 +32,14 @@ impl Drive {
         }
     }
 
-    /// Ends a change half way: what the guard does about it, or what a person does where no guard is there.
+    /// Ends a change half way: says what the guard does then, or, without a guard, what a person has to do.
     pub fn left(&mut self, what: &str, promise: impl FnOnce(u32) -> String) -> Ending {
         match self.heir() {
             Ok(pid) => Ending::LeftToGuard(format!("{what}. {}", promise(pid))),
             Err(why) => {
                 let by_hand = self.guarded.as_ref().map(Guard::by_hand);
                 Ending::LeftAlone(format!(
-                    "{what}. No process is there to take it back: {why}. So {}",
+                    "{what}. No process is there to roll it back: {why}. So {}",
                     by_hand.unwrap_or_default()
                 ))
             }
@@ -62,7 +62,7 @@ impl Drive {
         }
     }
 
-    /// Nobody may be there any more to take the change back if this process dies.
+    /// If this process dies now, no process may be left to roll the change back.
     pub(super) fn look_at_guard(&mut self, at_once: bool) -> Option<Looked> {
         let guard = self.guarded.as_ref()?;
         if guard.is_lost() {

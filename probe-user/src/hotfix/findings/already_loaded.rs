@@ -15,7 +15,7 @@ pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
     ))
 }
 
-/// What a replacement leaves behind is in nobody's way: no task runs its code.
+/// Notes a module that a replacement left behind. It blocks nothing: no task runs its code.
 pub fn note(_: &Module, node: &Node) -> Option<Finding> {
     let name = node.left_behind.as_ref()?;
     Some(Finding::new(
@@ -27,7 +27,7 @@ pub fn note(_: &Module, node: &Node) -> Option<Finding> {
     ))
 }
 
-/// What cannot be seen could be in the way, or be replaced.
+/// Objects if livepatches cannot be seen: one could be in the way, or be replaced.
 pub fn unknown(_: &Module, node: &Node) -> Option<Finding> {
     let why = node.livepatches_unknown.as_ref()?;
     Some(Finding::new(

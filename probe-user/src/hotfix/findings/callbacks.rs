@@ -3,7 +3,7 @@
 use super::{Finding, Module, Node, joined};
 use crate::hotfix::module::When;
 
-/// What it does is not looked at, but for whether an address stays behind.
+/// Only whether an address stays behind is checked, not what the code does.
 pub fn note(module: &Module, _: &Node) -> Option<Finding> {
     if module.callbacks.is_empty() {
         return None;

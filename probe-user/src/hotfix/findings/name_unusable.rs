@@ -2,7 +2,8 @@
 
 use super::{Finding, Module, Node};
 
-/// The kernel takes any bytes for a name. `unload`, the guard, `rmmod` and sysfs have to find the module by it again.
+/// Objects to a name by which `unload`, the guard, `rmmod` and sysfs could not find the module. The kernel accepts any
+/// bytes as a name.
 pub fn blocker(module: &Module, _: &Node) -> Option<Finding> {
     let trouble = module.name_trouble?;
     let name = module.name.as_ref();
@@ -10,7 +11,7 @@ pub fn blocker(module: &Module, _: &Node) -> Option<Finding> {
     Some(Finding::new(
         "name-unusable",
         format!(
-            "its module's name{name} {trouble}, so it could not be taken out again by its name: build it again under a \
+            "its module's name{name} {trouble}, so it could not be unloaded by its name: build it again under a \
              name of letters, digits and `_`"
         ),
     ))

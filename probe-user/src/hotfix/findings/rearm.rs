@@ -39,7 +39,7 @@ pub fn warning(module: &Module, node: &Node) -> Option<Finding> {
 /// More of them would be no help.
 const MOST_CONDITIONS: usize = 3;
 
-/// What makes the estimator dead, as far as reading tells.
+/// Returns what makes the estimator dead, as far as reading tells.
 fn conditions(module: &Module, node: &Node) -> String {
     let mut named: Vec<String> = Vec::new();
     let mut others = false;
@@ -68,9 +68,7 @@ fn field(node: &Node, offset: i64, number: i64, equal: bool) -> String {
             (0, true) | (1, false) => "run_estimation is 0 (`sysctl -w \
                  net.ipv4.vs.run_estimation=0`, as this tool and others recommend)"
                 .into(),
-            (0, false) | (1, true) => {
-                "run_estimation is 1 (as it is unless somebody sets it)".into()
-            }
+            (0, false) | (1, true) => "run_estimation is 1 (the default)".into(),
             (_, true) => format!("run_estimation is {number}"),
             (_, false) => format!("run_estimation is not {number}"),
         };
@@ -83,7 +81,7 @@ fn field(node: &Node, offset: i64, number: i64, equal: bool) -> String {
     )
 }
 
-/// Whether `run_estimation=0` under the hotfix would, or may, leave the timer unset.
+/// Returns whether `run_estimation=0` under the hotfix would, or may, leave the timer unset.
 pub fn forbids_run_estimation(module: &Module) -> bool {
     module.rearms == Rearms::SomePaths
 }

@@ -42,7 +42,7 @@ pub fn note(module: &Module, node: &Node) -> Option<Finding> {
              back, and none of these, which have to be loaded again"
         ),
         (None, Some(_)) => format!(
-            "{others} in force here: whether unloading this hotfix brings them back hangs on whether it takes \
+            "{others} in force here: whether unloading this hotfix brings them back depends on whether it takes \
              their place"
         ),
         (Some(false), Some(one)) => format!(

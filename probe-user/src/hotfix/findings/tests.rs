@@ -275,7 +275,7 @@ fn notes_tell_what_else_comes_with_it() {
                 node.patches = vec![patch("a", "estimation_timer")];
             },
         ),
-        ("other-patches", "hangs on whether", |_, node| {
+        ("other-patches", "depends on whether", |_, node| {
             node.replace_offset = None;
             node.patches = vec![patch("a", "estimation_timer")];
         }),
@@ -338,7 +338,7 @@ fn what_makes_the_estimator_dead_is_named_as_far_as_it_is_known() {
         ),
         (
             vec![field(-72, 0, false)],
-            "where run_estimation is 1 (as it is",
+            "where run_estimation is 1 (the default",
         ),
         (vec![field(-72, 3, true)], "where run_estimation is 3, the"),
         (

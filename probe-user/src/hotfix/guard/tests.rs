@@ -7,10 +7,11 @@ use nix::{
 
 use super::*;
 
-/// Ends when it is dismissed, or nobody holds the other end of the pipe, and says which in a file.
+/// Ends when it is dismissed, or when the other end of the pipe is closed, and writes to a file which of the two it
+/// was.
 const STAND_IN: &str = "printf +; if read -r -n1 word || [ -n \"$word\" ]; then echo dismissed; else echo alone; fi > \"$0\"";
 
-/// A guard for tests, which writes into that file how it ended.
+/// Returns a guard for tests, which writes into that file how it ended.
 pub fn stand_in(said: &Path) -> Guard {
     Guard::of(orders(said)).unwrap()
 }
@@ -24,7 +25,7 @@ fn orders(said: &Path) -> Orders {
     }
 }
 
-/// Kills it, as anybody may.
+/// Kills it.
 pub fn kill_guard(guard: &Guard) {
     let pid = i32::try_from(guard.pid()).unwrap();
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
@@ -34,7 +35,7 @@ pub fn kill_guard(guard: &Guard) {
     }
 }
 
-/// Has no other started in its place.
+/// Makes the start of another fail.
 pub fn cannot_be_replaced(guard: &Guard) {
     guard.0.borrow_mut().orders.program = "/nowhere".into();
 }
@@ -97,7 +98,7 @@ fn a_guard_that_took_anothers_place_is_dismissed_as_the_first_would_be() {
     let kept = guard.clone();
     guard.dismiss();
     assert_eq!(std::fs::read_to_string(&said).unwrap(), "dismissed\n");
-    // Whoever still looks does not post another, which would take back what is to stay.
+    // A later check starts no other, which would roll back what has to stay.
     let last = kept.pid();
     assert!(!kept.is_lost());
     assert!(matches!(kept.look(true), Looked::Dismissed));

@@ -10,10 +10,10 @@ use thiserror::Error;
 
 use super::{trusted, units::SHUT_DOWN};
 
-/// Where it may be. Not on the `PATH` of whoever asks, who may be another than root was before.
+/// Where `systemctl` may be. `PATH` is not searched: an unprivileged user may have set it.
 const PROGRAM: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
 
-/// What it finds of our environment.
+/// The environment of `systemctl`.
 const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")];
 
 /// Why it could not be asked.
@@ -53,7 +53,7 @@ pub fn state() -> Result<String, SystemdError> {
     Ok(word)
 }
 
-/// Has units stopped and forgotten whose files are gone: no trace of them is left, not even that one has failed.
+/// Makes systemd stop and forget units whose files are gone. No trace of them is left, not even that one has failed.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ pub fn let_go(units: &[&str]) -> Result<(), SystemdError> {
         if !output.status.success() && output.status.code() != Some(NOT_LOADED) {
             return Err(failed(&words, &output));
         }
-        // Fails where the unit did not: there is then nothing to forget.
+        // Fails if the unit did not fail: then there is nothing to forget.
         ask(&["reset-failed", unit])?;
     }
     let words = ["daemon-reload"];
@@ -102,7 +102,7 @@ fn ask(words: &[&str]) -> Result<Output, SystemdError> {
     output.map_err(|error| SystemdError::Run(words.join(" "), error))
 }
 
-/// The first that is there, if nobody but root can change it.
+/// Returns the first `systemctl` that is there, if only root can change it.
 fn program() -> Result<&'static str, String> {
     let mut first = None;
     for path in PROGRAM {

@@ -15,12 +15,12 @@ use crate::hotfix::walk::{kind, walk};
 /// `include/uapi/linux/magic.h`.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
-/// Where a path of the host under `root` leads, with its links followed, if nobody but root can change what is there,
-/// or what will be.
+/// Returns the path of the host under `root` with its links followed, if only root can change what is there or will be
+/// there.
 ///
 /// # Errors
 ///
-/// When another could, or it cannot be looked at: a clause that says so.
+/// When another user could, or the path cannot be read: a clause that says so.
 pub fn resolved(root: &Path, path: &Path) -> Result<PathBuf, String> {
     let walked = walk(root, path).map_err(|error| format!("cannot be looked at ({error})"))?;
     match walked.lasting {
@@ -29,7 +29,7 @@ pub fn resolved(root: &Path, path: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// The same for a file that is there.
+/// Returns the same for a file that is there.
 ///
 /// # Errors
 ///

@@ -33,7 +33,7 @@ const FOLDER: &str = "etc/systemd/system";
 /// What wants both.
 const WANTS: &str = "multi-user.target.wants";
 
-/// Everybody may read units, and what they are in.
+/// The mode of the folders of units: everybody may read them.
 const FILE_MODE: Mode = Mode::from_bits_truncate(0o644);
 const FOLDER_MODE: Mode = Mode::from_bits_truncate(0o755);
 
@@ -47,17 +47,17 @@ const MARK: &str =
 /// Keeps what is installed from being loaded, for a boot (`kernel-command-line(7)`).
 pub const KILL_SWITCH: &str = "ipvs_latency.hotfix=0";
 
-/// What makes IPVS services: a hotfix is loaded before them. Nothing is wrong with naming what a host does not have.
+/// The units that make IPVS services: a hotfix is loaded before them. A unit may name others that do not exist.
 const CONSUMERS: &str = "kubelet.service kube-proxy.service k3s.service k3s-agent.service rke2-server.service \
     rke2-agent.service k0scontroller.service k0sworker.service snap.microk8s.daemon-kubelite.service \
     keepalived.service ipvsadm.service";
 
-/// Longer than a load takes that waits for every one of its time limits: what would wait for ever is ended, so that the
-/// node's services start.
+/// The time limit of the loading unit, so that the node's services start. It is longer than a load that reaches all its
+/// own time limits.
 const LIMIT: &str = "10min";
 
-/// What neither a load nor the note of a shutdown has a use for. Nothing here gives the unit mounts of its own
-/// (`ProtectSystem=` and the like): what a load leaves behind is to see the node's.
+/// Takes away rights that neither unit needs. None of these gives the unit mounts of its own (`ProtectSystem=` and the
+/// like): a process that a load leaves behind must see the node's.
 const CONFINED: &str = "\
 NoNewPrivileges=yes
 LockPersonality=yes
@@ -87,7 +87,7 @@ pub enum UnitError {
         "root would load modules out of {0} at every boot, which {1}: name another folder with --state-dir"
     )]
     StateDir(PathBuf, String),
-    #[error("systemd would read units out of {0} at every boot, which {1}: take that right away")]
+    #[error("systemd reads units from {0} at every boot, which {1}: remove that right")]
     Folder(PathBuf, String),
     #[error("the unit {0} cannot be written ({1}): make room there")]
     Write(PathBuf, io::Error),
@@ -126,12 +126,12 @@ impl Units {
             return Ok(None);
         }
         let refused = |why| UnitError::Program(program.to_owned(), why);
-        // One that cannot be looked at cannot be written to either.
+        // A folder that cannot be read cannot be written to either.
         let units = walk(root, Path::new(FOLDER)).ok();
         if let Some(why) = units.and_then(|walked| walked.lasting) {
             return Err(UnitError::Folder(root.join(FOLDER), why.to_string()));
         }
-        // What was looked at, and not a link that leads elsewhere at the next boot.
+        // The path that was checked, not a link that may lead elsewhere at the next boot.
         let own = trusted::file(root, program)
             .and_then(namable)
             .map_err(refused)?;
@@ -140,7 +140,8 @@ impl Units {
             .map_err(|why| UnitError::StateDir(state_dir.to_owned(), why))?;
         let (program, state_dir) = (own.display(), state_dir.display());
         let command = format!("{program} --root / --state-dir {state_dir} hotfix");
-        // By the name that it goes by: it is one program with many, which asks for its own.
+        // The path keeps the name `modprobe`: the program behind it has several names, and acts by the one it is called
+        // by.
         let is_roots = |path: &&&str| trusted::file(root, Path::new(path)).is_ok();
         let modprobe = MODPROBE.iter().find(is_roots);
         Ok(Some(Self {
@@ -151,7 +152,7 @@ impl Units {
         }))
     }
 
-    /// The program that they run, as the host has it.
+    /// Returns the program that they run, as the host has it.
     pub fn program(&self) -> &Path {
         &self.program
     }
@@ -274,7 +275,7 @@ pub fn remove(root: &Path) -> Result<Vec<PathBuf>, UnitError> {
     Ok(removed)
 }
 
-/// Whether a unit is one that we wrote; `None` where there is none. What is no file is not: by a link a unit is masked.
+/// Returns whether we wrote a unit; `None` where there is none. A link is not ours: it masks the unit.
 fn is_ours(folder: &Folder, name: &str) -> io::Result<Option<bool>> {
     match folder.look(name)?.as_ref().map(kind) {
         None => Ok(None),

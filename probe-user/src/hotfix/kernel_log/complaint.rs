@@ -1,18 +1,18 @@
 //! Lines by which the kernel says that something went wrong in it.
 //!
 //! Many lines begin with a name that a stranger chose: a task's (15 bytes of anything), or a network device's (15 bytes
-//! without spaces). So words of the kernel's count at the beginning of a line alone, and as a whole form that goes on
-//! beyond what such a name can hold. Formats are those of Linux 6.1 (`lib/bug.c`, `arch/x86/kernel/dumpstack.c`,
+//! without spaces). So the kernel's words count only at the beginning of a line, and only as a form that is longer than
+//! such a name can be. Formats are those of Linux 6.1 (`lib/bug.c`, `arch/x86/kernel/dumpstack.c`,
 //! `arch/x86/mm/fault.c`, `mm/`, `kernel/watchdog.c`, `kernel/rcu/tree_stall.h`, `kernel/locking/`).
 //!
-//! A line of dashes (`cut here`) comes before a warning or a bug that is told by its next line, and a hung task speaks of
-//! that task: neither counts.
+//! Two lines do not count: the line of dashes (`cut here`), because the next line names the warning or bug, and the
+//! line about a hung task, because it reports that task.
 
 /// No name of a task or network device is longer.
 #[cfg(test)]
 pub const LONGEST_NAME: usize = 15;
 
-/// What the kernel's own line begins with, each longer than a name.
+/// The beginnings of the kernel's own lines, each longer than a name.
 const BEGINNINGS: [&str; 24] = [
     "BUG: unable to handle ",
     "BUG: kernel NULL pointer dereference, address: ",
@@ -60,14 +60,14 @@ const EXCEPTIONS: [&str; 16] = [
     "control protection fault",
 ];
 
-/// How an RCU stall goes on after the name of the RCU.
+/// What follows the name of the RCU in the line of an RCU stall.
 const STALLS: [&str; 3] = [
     " detected stalls on CPUs",
     " self-detected stall on CPU",
     " detected expedited stalls on CPUs",
 ];
 
-/// Whether the kernel complains of itself in this line, which has to be its own.
+/// Returns whether the kernel reports a fault of its own in this line, which it has to have written.
 pub fn is_complaint(line: &str) -> bool {
     let line = line.strip_prefix("NMI ").unwrap_or(line);
     let line = line.strip_prefix("watchdog: ").unwrap_or(line);
@@ -193,12 +193,12 @@ fn counted(rest: &str) -> Option<()> {
     rest.bytes().all(is_option).then_some(())
 }
 
-/// What follows a number.
+/// Returns what follows a number.
 fn number(text: &str) -> Option<&str> {
     word(text, |byte| byte.is_ascii_digit())
 }
 
-/// What follows a word of such bytes.
+/// Returns what follows a word of such bytes.
 fn word(text: &str, is_of_word: impl Fn(u8) -> bool) -> Option<&str> {
     let end = text.bytes().position(|byte| !is_of_word(byte));
     let end = end.unwrap_or(text.len());

@@ -163,7 +163,7 @@ fn what_a_process_wrote_to_the_log_is_nothing_that_the_kernel_says() {
         ("12,1,2,-", false, false),
         ("8,1,2,-", false, false),
         ("30,1,2,-", false, false),
-        // It goes on with a line whose beginning is elsewhere.
+        // It continues a line that began in another record.
         ("1,1,2,c", true, false),
         ("1,1,2,+", true, false),
         ("1,1,2", true, false),

@@ -1,6 +1,6 @@
 //! Who holds a lock, by the kernel's own account of each open file (`/proc/PID/fdinfo`, which has the lines of
-//! `/proc/locks` that the file stands for): what is written into a file tells only who held it once, and the process
-//! that `/proc/locks` names may be gone while one that it handed the open file to is not.
+//! `/proc/locks` that the file stands for): the content of a file names only a former holder, and the process that
+//! `/proc/locks` names may be gone while one that it handed the open file to is not.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use crate::kernel::{
     printable::printable,
 };
 
-/// The name that our program goes by, under whatever path.
+/// The file name of our program, whatever its path.
 const PROGRAM: &str = "ipvs-latency";
 
 /// One of them.
@@ -26,7 +26,7 @@ const PROGRAM: &str = "ipvs-latency";
 struct Holder {
     pid: u32,
     comm: String,
-    /// Whose it is; `None` where that cannot be told.
+    /// The user; `None` if that is unknown.
     user: Option<u32>,
     /// Whether it may be one of ours.
     is_ours: bool,
@@ -37,7 +37,7 @@ struct Holder {
 pub struct Holders(Vec<Holder>);
 
 impl Holders {
-    /// Those that hold a lock on the file that is open as `lock`.
+    /// Returns those that hold a lock on the file that is open as `lock`.
     ///
     /// # Errors
     ///
@@ -51,12 +51,12 @@ impl Holders {
         Ok(Self(holding.map(|pid| Holder::of(root, pid)).collect()))
     }
 
-    /// Whether some are seen, and none may be one of ours.
+    /// Returns whether some are seen, and none may be one of ours.
     pub fn are_strangers(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|holder| !holder.is_ours)
     }
 
-    /// The process that changes this node; `None` where strangers alone hold the lock.
+    /// Returns the process that changes this node; `None` where strangers alone hold the lock.
     pub fn changer(&self) -> Option<String> {
         match self.ours() {
             Some(holder) => Some(holder.pid.to_string()),
@@ -127,7 +127,7 @@ impl Holder {
     }
 }
 
-/// Whether a process has a file open through which this inode is locked.
+/// Returns whether a process has a file open through which this inode is locked.
 fn holds(root: &Path, pid: u32, inode: (u64, u64)) -> bool {
     let folder = root.join(format!("proc/{pid}"));
     let open = fs::read_dir(folder.join("fd"))
@@ -150,22 +150,22 @@ fn holds(root: &Path, pid: u32, inode: (u64, u64)) -> bool {
     })
 }
 
-/// Whether the account of an open file has a line as `lock: 1: FLOCK  ADVISORY  WRITE 99 00:15:7 0 EOF`
+/// Returns whether the account of an open file has a line as `lock: 1: FLOCK  ADVISORY  WRITE 99 00:15:7 0 EOF`
 /// (`proc_pid_fdinfo(5)`).
 fn has_lock(info: &str) -> bool {
     let mut lines = info.lines();
     lines.any(|line| line.starts_with("lock:") && line.contains(" FLOCK "))
 }
 
-/// The user whose rights a process has, by the line `Uid:` of its status (`proc_pid_status(5)`).
+/// Returns the user whose rights a process has, by the line `Uid:` of its status (`proc_pid_status(5)`).
 fn user(status: &[u8]) -> Option<u32> {
     let status = String::from_utf8_lossy(status);
     let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     users.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Whether a process may be one of ours. A user who is neither root nor us could not have opened the file that ours
-/// open, whatever such a process calls itself.
+/// Returns whether a process may be one of ours. A user who is neither root nor us could not have opened the file that
+/// ours open, whatever such a process calls itself.
 fn may_be_ours(root: &Path, pid: u32, user: Option<u32>) -> bool {
     let is_able = user.is_none_or(|user| user == 0 || user == Uid::effective().as_raw());
     if !is_able {

@@ -41,8 +41,8 @@ fn a_folder_that_cannot_be_is_told() {
     assert!(matches!(error, LockError::Unavailable(..)), "{error}");
 }
 
-/// A process that is none of ours, and holds the lock by an open file that this one opened and has closed since: the
-/// kernel's list of locks names this one.
+/// Returns a process that is none of ours, and holds the lock by an open file that this one opened and has closed
+/// since: the kernel's list of locks names this one.
 fn stranger(lock: &Path) -> process::Child {
     let file = OpenOptions::new().read(true).open(lock).unwrap();
     file.lock_shared().unwrap();

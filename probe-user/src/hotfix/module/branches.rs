@@ -1,4 +1,4 @@
-//! Where code may go on that does not show in it: jump labels, which the kernel switches between a jump and nothing,
+//! Branches that the instructions alone do not show: jump labels, which the kernel switches between a jump and nothing,
 //! warnings, which are an invalid instruction, and tables of a `switch`.
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +22,7 @@ const IS_WARNING: u8 = 1;
 /// More cases than a `switch` of a livepatch has.
 const MOST_CASES: usize = 1024;
 
-/// The hidden ways of a module.
+/// The hidden branches of a module.
 #[derive(Debug, Default)]
 pub struct Branches {
     /// Where else a jump label may lead.
@@ -31,7 +31,7 @@ pub struct Branches {
 }
 
 impl Branches {
-    /// Reads them; `None` where that is too much work.
+    /// Reads them; `None` if that takes too much work.
     pub fn of(image: &Image<'_>) -> Option<Self> {
         let mut found = Self::default();
         for section in &image.sections {
@@ -75,19 +75,19 @@ impl Branches {
         Some(())
     }
 
-    /// Where the code at a place leads if the kernel has made a jump of it.
+    /// Returns where the code at a place leads if the kernel has made a jump of it.
     pub fn label(&self, place: Place) -> Option<Place> {
         self.labels.get(&place).copied()
     }
 
-    /// Whether code goes on behind the invalid instruction at a place.
+    /// Returns whether code continues behind the invalid instruction at a place.
     pub fn goes_on(&self, place: Place) -> bool {
         self.warnings.contains(&place)
     }
 }
 
-/// Where `jmp *table(,%register,8)` may lead: as far as the table's entries are places in the same function; `None`
-/// where it is no such jump.
+/// Returns where `jmp *table(,%register,8)` may lead: as far as the table's entries are places in the same function;
+/// `None` where it is no such jump.
 pub fn cases(image: &Image<'_>, line: &Line<'_>, section: usize) -> Option<Vec<Place>> {
     let at = Place {
         section,

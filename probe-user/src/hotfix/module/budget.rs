@@ -1,4 +1,4 @@
-//! How much work one file may make: a module's file is a stranger's, and every size and number in it is his to choose.
+//! How much work one file may make: a stranger may have made the module's file, and chosen every size and number in it.
 //!
 //! One budget is shared by all that is read from a file, so that many small questions cost what one big one does.
 
@@ -45,12 +45,12 @@ impl Budget {
         left.map(drop)
     }
 
-    /// Whether nothing is left, so that what was read is not all that there is.
+    /// Returns whether nothing is left, so that what was read is not all that there is.
     pub fn is_spent(&self) -> bool {
         self.steps.get() == 0
     }
 
-    /// How many steps were taken.
+    /// Returns how many steps were taken.
     #[cfg(test)]
     pub fn spent(&self) -> u64 {
         STEPS - self.steps.get()

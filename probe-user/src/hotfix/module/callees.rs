@@ -113,7 +113,7 @@ const HARMLESS_FAMILIES: [&str; 10] = [
 pub enum Effect {
     /// It queues the timer that is its first argument; for when its second one says, or for some other time.
     Starts { when: bool },
-    /// It queues it for when its second argument says, if it is not to come sooner.
+    /// It queues the timer for the time of its second argument, unless the timer is due sooner.
     Reduces,
     /// It queues the timer again if it is queued.
     Moves,
@@ -125,13 +125,13 @@ pub enum Effect {
     Ends,
     /// It returns to the caller's caller.
     Returns,
-    /// Nobody knows.
+    /// Unknown.
     Unknown,
 }
 
-/// What a function of that name does to its caller's timer.
+/// Returns what a function of that name does to its caller's timer.
 pub fn effect(symbol: &str) -> Effect {
-    // What is not exported has a name of its own making, and what it does is not known here.
+    // A function that is not exported may have any name, and what it does is unknown here.
     let plain = plain_name(symbol);
     match plain {
         "timer_reduce" => Effect::Reduces,

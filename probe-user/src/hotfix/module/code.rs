@@ -140,7 +140,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Whether its operand in memory is a variable, and no part of an array.
+    /// Returns whether its operand in memory is a variable, and no part of an array.
     pub fn is_plain_variable(&self) -> bool {
         matches!(
             self.instruction.memory_base(),
@@ -148,7 +148,7 @@ impl<'a> Line<'a> {
         ) && self.instruction.memory_index() == Register::None
     }
 
-    /// Where a variable lies that its operand in memory names: in the module, or a symbol of the kernel.
+    /// Returns where a variable lies that its operand in memory names: in the module, or a symbol of the kernel.
     pub fn variable(&self, section: usize) -> Option<Target<'a>> {
         let Some(field) = self.displacement else {
             // A distance inside a section needs no relocation.
@@ -165,7 +165,7 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// What the field for an immediate operand holds the address of.
+    /// Returns what the field for an immediate operand holds the address of.
     pub fn address(&self) -> Option<Target<'a>> {
         let field = self.immediate?;
         Some(match field.target {
@@ -206,7 +206,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The code of a function; it counts against what may be kept.
+/// Returns the code of a function; it counts against what may be kept.
 pub fn body<'a>(image: &'a Image<'_>, function: Extent) -> Option<Vec<Line<'a>>> {
     let section = image.section_of(function.place)?;
     let mut lines = Vec::new();
@@ -222,7 +222,7 @@ pub fn body<'a>(image: &'a Image<'_>, function: Extent) -> Option<Vec<Line<'a>>>
     room.map(|()| lines)
 }
 
-/// Whether all code of a section lies in functions, but for filling between them.
+/// Returns whether all code of a section lies in functions, but for filling between them.
 pub fn is_whole(image: &Image<'_>, number: usize) -> bool {
     let Some(section) = image.sections.get(number) else {
         return false;

@@ -99,18 +99,18 @@ impl<'a> Elf<'a> {
             .map(|(number, _)| number)
     }
 
-    /// How many sections there are.
+    /// Returns how many sections there are.
     pub fn count(&self) -> usize {
         self.sections.len()
     }
 
-    /// The flags of a section.
+    /// Returns the flags of a section.
     pub fn flags(&self, number: usize) -> u64 {
         let section = self.sections.get(number);
         section.map_or(0, |section| section.sh_flags(END))
     }
 
-    /// The bytes of a section; none where it begins as zeros.
+    /// Returns the bytes of a section; none where it begins as zeros.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl<'a> Elf<'a> {
         section.data(END, self.bytes).map_err(damaged)
     }
 
-    /// The name of a section.
+    /// Returns the name of a section.
     pub fn name(&self, number: usize) -> &'a str {
         let section = self.sections.get(number);
         section.map_or("", |section| {
@@ -129,7 +129,7 @@ impl<'a> Elf<'a> {
         })
     }
 
-    /// The tables of relocations: for which section, and which.
+    /// Returns the tables of relocations: for which section, and which.
     ///
     /// # Errors
     ///
@@ -149,12 +149,12 @@ impl<'a> Elf<'a> {
         Ok(tables)
     }
 
-    /// The symbols, in order.
+    /// Returns the symbols, in order.
     pub fn symbols(&self) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
         self.symbols.iter().map(Symbol)
     }
 
-    /// The symbol that a relocation refers to.
+    /// Returns the symbol that a relocation refers to.
     pub fn symbol(&self, field: Rela<'_>) -> Option<Symbol<'a>> {
         let number = field.0.r_info.get(END) >> 32;
         self.symbols
@@ -163,7 +163,7 @@ impl<'a> Elf<'a> {
             .map(Symbol)
     }
 
-    /// A symbol's name.
+    /// Returns a symbol's name.
     pub fn symbol_name(&self, symbol: Symbol<'_>) -> &'a str {
         text(self.symbol_names, symbol.0.st_name.get(END))
     }
@@ -191,7 +191,7 @@ fn header(bytes: &[u8]) -> Result<&FileHeader64<LittleEndian>, ImageError> {
     }
 }
 
-/// The text at an offset of a table of names; empty where it is too long or is no text.
+/// Returns the text at an offset of a table of names; empty where it is too long or is no text.
 fn text(names: &[u8], offset: u32) -> &str {
     let rest = names.get(offset as usize..).unwrap_or_default();
     let most = &rest[..rest.len().min(LONGEST_NAME)];
@@ -200,13 +200,13 @@ fn text(names: &[u8], offset: u32) -> &str {
 }
 
 impl Symbol<'_> {
-    /// The number of its section; `None` where it is in none.
+    /// Returns the number of its section; `None` where it is in none.
     pub fn section(self) -> Option<usize> {
         let number = self.0.st_shndx.get(END);
         (number != elf::SHN_UNDEF && number < elf::SHN_LORESERVE).then_some(number.into())
     }
 
-    /// Where it begins in its section.
+    /// Returns where it begins in its section.
     pub fn value(self) -> u64 {
         self.0.st_value.get(END)
     }
@@ -216,19 +216,19 @@ impl Symbol<'_> {
         self.0.st_size.get(END)
     }
 
-    /// What it is: a function, a variable, or something else.
+    /// Returns what it is: a function, a variable, or something else.
     pub fn kind(self) -> u8 {
         self.0.st_info & 0xf
     }
 }
 
 impl Rela<'_> {
-    /// Where in its section the field lies.
+    /// Returns where in its section the field lies.
     pub fn offset(self) -> u64 {
         self.0.r_offset.get(END)
     }
 
-    /// How the field is made.
+    /// Returns how the field is made.
     pub fn kind(self) -> u32 {
         #[allow(
             clippy::cast_possible_truncation,

@@ -1,5 +1,5 @@
-//! Whether something of the module stays with the kernel when the module goes: an address of its code, or one of its own
-//! timers, in a list or a queue. The kernel then jumps to it, and crashes.
+//! Whether something of the module stays with the kernel when the module is removed: an address of its code, or one of
+//! its own timers, in a list or a queue. The kernel then jumps to it, and crashes.
 
 use std::collections::HashSet;
 
@@ -41,7 +41,7 @@ const LISTS: [&str; 22] = [
     ".static_call_sites",
 ];
 
-/// Whether an address of a new function, which rightly stands in `slots`, stands in other data, too.
+/// Returns whether data other than `slots`, where it belongs, holds the address of a new function.
 pub fn in_data(image: &Image<'_>, new: &HashSet<Place>, slots: &HashSet<Place>) -> Answer {
     let mut answer = Answer::No;
     for (section, content) in image.sections.iter().enumerate() {
@@ -67,7 +67,7 @@ pub fn in_data(image: &Image<'_>, new: &HashSet<Place>, slots: &HashSet<Place>) 
     answer
 }
 
-/// What is left of two answers.
+/// Combines two answers.
 pub fn worse(one: Answer, other: Answer) -> Answer {
     match (one, other) {
         (Answer::Yes, _) | (_, Answer::Yes) => Answer::Yes,
@@ -146,7 +146,7 @@ impl<'f, 'a> Judge<'f, 'a> {
         }
     }
 
-    /// A variable of the module, but for what describes the module itself.
+    /// Returns a variable of the module, but for what describes the module itself.
     fn is_object(&self, value: &Value<'a>) -> bool {
         let Value::Own(place) = value else {
             return false;
@@ -155,7 +155,7 @@ impl<'f, 'a> Judge<'f, 'a> {
         section.is_some_and(|section| !section.code && section.name != THIS_MODULE)
     }
 
-    /// The variable of the module that a call hands to a keeper.
+    /// Returns the variable of the module that a call hands to a keeper.
     fn own(&self, keeper: &Keeper, call: &Call<'a>) -> Option<Value<'a>> {
         let object = call.arguments[keeper.object?];
         self.is_object(&object).then_some(object)
@@ -197,7 +197,7 @@ impl<'f, 'a> Judge<'f, 'a> {
         let own = self.own(keeper, call);
         let object = keeper.object.map(|number| call.arguments[number]);
         if keeper.prepares {
-            // What the module's own object does is for the call that hands it over to tell.
+            // The call that hands over the module's own object decides.
             return match (code, own) {
                 (false, _) => told(function == Some(Value::Any)),
                 (true, Some(_)) => Answer::No,
@@ -219,7 +219,7 @@ impl<'f, 'a> Judge<'f, 'a> {
         told(hidden)
     }
 
-    /// Yes, unless what was handed over is taken back before the module goes.
+    /// Returns yes, unless the module cancels what it handed over before it is removed.
     fn unless_undone(&self, keeper: &Keeper, object: Option<Value<'a>>) -> Answer {
         let calls = |names: &'static [&'static str]| {
             self.last_calls.iter().filter(move |call| {
@@ -289,7 +289,7 @@ impl<'f, 'a> Judge<'f, 'a> {
     }
 }
 
-/// Unknown where something is amiss.
+/// Returns unknown if not all could be read.
 fn told(amiss: bool) -> Answer {
     if amiss { Answer::Unknown } else { Answer::No }
 }

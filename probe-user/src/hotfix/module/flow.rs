@@ -1,8 +1,8 @@
-//! Code followed along all its ways, from a function's beginning to its returns, through what it calls in the module.
+//! Follows code along all its paths, from a function's beginning to its returns, through what it calls in the module.
 //!
-//! What is known where two ways meet is what holds on both; how the timer stands is kept apart, so that a way on which
-//! it is set is never mixed up with one on which it is not. A jump to another function is a jump: that is how a compiler
-//! ends a function with a call, and leaves for the part of one that is seldom needed.
+//! Where two paths meet, only what holds on both stays known. Paths with the timer set and unset are kept apart. A jump
+//! to another function is followed as a jump: a compiler ends a function with a call in this way, and reaches
+//! parts that are seldom needed.
 
 mod graph;
 mod walk;
@@ -24,7 +24,7 @@ pub use graph::Reason;
 /// How deep calls are followed: deeper than a kernel's stack is.
 const DEPTH: usize = 24;
 
-/// How the estimator's timer stands.
+/// The state of the estimator's timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Status {
     /// It was not set.
@@ -77,16 +77,16 @@ pub struct Exit<'a> {
     pub period: Option<u64>,
 }
 
-/// What comes of a function.
+/// The effect of a function.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome<'a> {
     exits: [Option<Exit<'a>>; 3],
-    /// What decides that the timer is not set.
+    /// The conditions under which the timer is not set.
     pub reasons: Vec<Reason>,
 }
 
 impl<'a> Outcome<'a> {
-    /// How it returns where the timer stands so then; `None` where it never does.
+    /// Returns the function's result with the timer in this state; `None` if it never does.
     pub fn exit(&self, status: Status) -> Option<Exit<'a>> {
         self.exits[status as usize]
     }
@@ -138,7 +138,7 @@ pub struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    /// One that has followed nothing yet; `None` where the module makes too much work of it.
+    /// Returns one that has followed nothing yet; `None` if the module makes too much work.
     pub fn new(image: &'a Image<'a>) -> Option<Self> {
         Some(Self {
             image,
@@ -153,8 +153,8 @@ impl<'a> Flow<'a> {
         })
     }
 
-    /// Follows a function that the kernel calls, `leaving` when it does so before the module goes; `None` where that is
-    /// too much work.
+    /// Follows a function that the kernel calls; `leaving` if it runs before the module is removed. Returns `None` if
+    /// that takes too much work.
     pub fn of(&mut self, place: Place, leaving: bool) -> Option<Rc<Outcome<'a>>> {
         self.leaving = leaving;
         let mut arguments = [Value::Any; 6];
@@ -167,12 +167,12 @@ impl<'a> Flow<'a> {
         Some(outcome)
     }
 
-    /// Whether a function was followed already.
+    /// Returns whether a function was followed already.
     pub fn knows(&self, place: Place) -> bool {
         self.bodies.contains_key(&place)
     }
 
-    /// What comes of a function that is called with `arguments` while the timer stands so.
+    /// The effect of a function that is called with `arguments` while the timer is in this state.
     fn follow(
         &mut self,
         place: Place,
@@ -219,7 +219,7 @@ impl<'a> Flow<'a> {
         Some(())
     }
 
-    /// The code around a place; `None` where it cannot be read.
+    /// Returns the code around a place; `None` where it cannot be read.
     fn body(&mut self, place: Place) -> Option<Rc<Body<'a>>> {
         let image = self.image;
         let function = image.function(place)?;

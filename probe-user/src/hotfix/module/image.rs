@@ -271,7 +271,7 @@ impl<'a> Image<'a> {
         inside(&self.functions, place)
     }
 
-    /// All functions, in order.
+    /// Returns all functions, in order.
     pub fn functions(&self) -> &[Extent] {
         &self.functions
     }
@@ -292,12 +292,12 @@ impl<'a> Image<'a> {
         self.variable(place).filter(|extent| extent.place == place)
     }
 
-    /// The variable that a place lies in.
+    /// Returns the variable that a place lies in.
     pub fn variable(&self, place: Place) -> Option<Extent> {
         inside(&self.variables, place)
     }
 
-    /// The relocation of the field at a place.
+    /// Returns the relocation of the field at a place.
     pub fn relocation(&self, place: Place) -> Option<&Relocation<'a>> {
         self.section_of(place)?.relocation(place.offset)
     }
@@ -324,7 +324,7 @@ impl<'a> Image<'a> {
     }
 }
 
-/// The extent that a place lies in, of a list in order.
+/// Returns the extent that a place lies in, of a list in order.
 fn inside(list: &[Extent], place: Place) -> Option<Extent> {
     let after = list.partition_point(|extent| extent.place <= place);
     let extent = list.get(after.checked_sub(1)?)?;

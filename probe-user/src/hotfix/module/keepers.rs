@@ -1,4 +1,4 @@
-//! What the kernel keeps of what a module gives it, and what makes it let go, by the names of functions.
+//! What the kernel keeps of what a module gives it, and which calls release that, by the names of functions.
 
 use super::{callees::STARTERS, kpatch::plain_name};
 
@@ -13,7 +13,7 @@ pub struct Keeper {
     pub code: Option<usize>,
     /// Whether the object is only made ready: an object of the module itself is then none of the kernel's yet.
     pub prepares: bool,
-    /// Functions that wait until the kernel has let go of the object, which is their first argument.
+    /// Functions that wait until the kernel has released the object, which is their first argument.
     pub undone_by: &'static [&'static str],
     /// Functions that wait for all objects of the kind.
     pub all_undone_by: &'static [&'static str],
@@ -198,13 +198,13 @@ const KEEPERS: [Keeper; 17] = [
     },
 ];
 
-/// What the kernel keeps of what a function is given, if the function is known for that.
+/// Returns what the kernel keeps of what a function is given, if the function is known for that.
 pub fn keeper(symbol: &str) -> Option<&'static Keeper> {
     let plain = plain_name(symbol);
     KEEPERS.iter().find(|keeper| keeper.names.contains(&plain))
 }
 
-/// Whether a function waits until the kernel has let go of something, whatever it is, or takes something back.
+/// Returns whether a function waits until the kernel has released something, whatever it is, or unregisters something.
 pub fn lets_go(symbol: &str) -> bool {
     let plain = plain_name(symbol);
     let ends = |keeper: &Keeper| {
@@ -213,14 +213,14 @@ pub fn lets_go(symbol: &str) -> bool {
     KEEPERS.iter().any(ends) || plain.contains("unregister") || plain == "kfree"
 }
 
-/// Whether a function makes something known to the kernel, by its name: `register_netdevice_notifier`,
+/// Returns whether a function registers something with the kernel, by its name: `register_netdevice_notifier`,
 /// `nf_register_net_hook`.
 pub fn registers(symbol: &str) -> bool {
     let mut words = plain_name(symbol).split('_');
     words.any(|word| word == "register")
 }
 
-/// Whether `symbol` takes back what `registrar` made known, by their names.
+/// Returns whether `symbol` unregisters what `registrar` registered, by their names.
 pub fn unregisters(symbol: &str, registrar: &str) -> bool {
     let (symbol, registrar) = (plain_name(symbol), plain_name(registrar));
     registrar.match_indices("register").any(|(at, word)| {
@@ -260,7 +260,7 @@ const BORROWERS: [&str; 24] = [
     "work_on_cpu",
 ];
 
-/// Whether a function is known for that.
+/// Returns whether a function is known for that.
 pub fn borrows(symbol: &str) -> bool {
     BORROWERS.contains(&plain_name(symbol))
 }

@@ -64,7 +64,7 @@ pub fn replacements(image: &Image<'_>) -> Option<Vec<Replacement>> {
     (0..length / ENTRY).map(entry).collect()
 }
 
-/// The code that runs when it is loaded and unloaded: entries of a function and its object's name
+/// Returns the code that runs when it is loaded and unloaded: entries of a function and its object's name
 /// (`struct kpatch_pre_patch_callback` and so on).
 pub fn callbacks(image: &Image<'_>) -> Vec<Callback> {
     let mut found = Vec::new();

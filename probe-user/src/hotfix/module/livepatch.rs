@@ -48,7 +48,7 @@ pub enum When {
 }
 
 impl When {
-    /// Whether the livepatch is on its way out then.
+    /// Returns whether the livepatch is on its way out then.
     pub fn leaves(self) -> bool {
         matches!(self, Self::PreUnpatch | Self::PostUnpatch)
     }
@@ -114,7 +114,7 @@ fn is_this_module(image: &Image<'_>, field: &Relocation<'_>) -> bool {
     field.reference == Reference::Absolute && field.place().is_some_and(at_start)
 }
 
-/// The module's exit function, which is the last that its structure names: the first is for its beginning.
+/// Returns the module's exit function, which is the last that its structure names: the first is for its beginning.
 pub fn exit(image: &Image<'_>) -> Option<Place> {
     let section = image.section(THIS_MODULE)?;
     let named = section.relocations.iter().filter_map(Relocation::place);

@@ -8,8 +8,8 @@ pub fn value<'a>(section: &'a [u8], key: &str) -> Option<&'a str> {
     values.find_map(|value| std::str::from_utf8(value).ok())
 }
 
-/// The name that the module gives itself, whatever its bytes are; `None` before Linux 4.14, whose build does not write
-/// it there.
+/// Returns the name that the module gives itself, whatever its bytes are; `None` before Linux 4.14, whose build does
+/// not write it there.
 pub fn name(section: &[u8]) -> Option<Name> {
     values(section, "name").next().map(Name::of)
 }
@@ -23,8 +23,8 @@ fn values<'a>(section: &'a [u8], key: &str) -> impl Iterator<Item = &'a [u8]> {
 /// of a list), with the zero byte that ends it.
 const NAME: std::ops::Range<usize> = 24..24 + LONGEST_NAME + 1;
 
-/// The name that the kernel gives the module: this one counts. Empty where the section is too short for one, and too
-/// long where no zero byte ends it.
+/// Returns the name that the kernel gives the module: this one counts. Empty where the section is too short for one,
+/// and too long where no zero byte ends it.
 pub fn kept_name(this_module: &[u8]) -> Name {
     let bytes = this_module.get(NAME).unwrap_or_default();
     let name = bytes.split(|byte| *byte == 0).next();

@@ -38,7 +38,7 @@ pub struct Now<'l, 'a> {
 }
 
 impl<'a> Now<'_, 'a> {
-    /// The length of an operand in bytes.
+    /// Returns the length of an operand in bytes.
     pub fn size(&self, operand: u32) -> usize {
         let instruction = &self.line.instruction;
         match instruction.op_kind(operand) {
@@ -57,7 +57,7 @@ impl<'a> Now<'_, 'a> {
         }
     }
 
-    /// What is left of a value in so many bytes, the rest being zero.
+    /// Returns what is left of a value in so many bytes, the rest being zero.
     pub fn cut(&self, value: Value<'a>, size: usize) -> Value<'a> {
         match (value, size) {
             (value, 8) => value,
@@ -70,7 +70,7 @@ impl<'a> Now<'_, 'a> {
         }
     }
 
-    /// What an operand holds.
+    /// Returns what an operand holds.
     pub fn operand(&self, operand: u32, registers: &Registers<'a>) -> Value<'a> {
         let instruction = &self.line.instruction;
         match instruction.op_kind(operand) {
@@ -100,7 +100,7 @@ impl<'a> Now<'_, 'a> {
         }
     }
 
-    /// What the operand in memory holds.
+    /// Returns what the operand in memory holds.
     fn load(&self, registers: &Registers<'a>) -> Value<'a> {
         let size = self.line.instruction.memory_size().size();
         let whole = size == 8;
@@ -122,7 +122,7 @@ impl<'a> Now<'_, 'a> {
         }
     }
 
-    /// Where the operand in memory lies.
+    /// Returns where the operand in memory lies.
     pub fn region(&self, registers: &Registers<'a>) -> Region<'a> {
         let instruction = &self.line.instruction;
         let indexed = instruction.memory_index() != Register::None;
@@ -154,7 +154,7 @@ impl<'a> Now<'_, 'a> {
         }
     }
 
-    /// The address of the operand in memory.
+    /// Returns the address of the operand in memory.
     fn address(&self, registers: &Registers<'a>) -> Value<'a> {
         match self.region(registers) {
             Region::Own(place) => Value::Own(place),
@@ -178,7 +178,7 @@ impl<'a> Now<'_, 'a> {
         }
     }
 
-    /// What the instruction leaves in its first operand; `None` where that is not followed.
+    /// Returns what the instruction leaves in its first operand; `None` where that is not followed.
     pub fn result(&self, registers: &Registers<'a>) -> Option<Value<'a>> {
         let instruction = &self.line.instruction;
         let value = |operand| self.operand(operand, registers);
@@ -236,7 +236,7 @@ fn is_conditional_move(instruction: &Instruction) -> bool {
         && instruction.op0_kind() == OpKind::Register
 }
 
-/// The lower bytes of a number.
+/// Returns the lower bytes of a number.
 fn low(number: i64, size: usize) -> i64 {
     match size {
         1 => number & 0xff,
@@ -246,13 +246,13 @@ fn low(number: i64, size: usize) -> i64 {
     }
 }
 
-/// A number of so many bytes, with its sign.
+/// Returns a number of so many bytes, with its sign.
 fn extended(number: i64, size: usize) -> i64 {
     let unused = 64 - 8 * u32::try_from(size.min(8)).unwrap_or(8);
     (number << unused) >> unused
 }
 
-/// Whether the variable at a place holds the address of code.
+/// Returns whether the variable at a place holds the address of code.
 pub fn holds_code(image: &Image<'_>, place: Place) -> bool {
     let Some(section) = image.section_of(place) else {
         return false;

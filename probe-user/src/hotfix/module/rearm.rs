@@ -1,4 +1,4 @@
-//! Whether the function that replaces the estimator sets its timer again on every way through it, and for when.
+//! Whether the function that replaces the estimator sets its timer again on every path through it, and for what time.
 
 use super::flow::{Outcome, Reason, Status};
 
@@ -18,11 +18,11 @@ pub enum Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rearms {
-    /// On every way through it.
+    /// On every path through it.
     Yes,
     /// On none.
     No,
-    /// On some ways, and on others not.
+    /// On some paths, and on others not.
     SomePaths,
     /// Reading cannot tell.
     Unknown,
@@ -33,9 +33,9 @@ pub enum Rearms {
 pub struct Rearm {
     /// Whether it sets it.
     pub rearms: Rearms,
-    /// For how many jiffies from now, where all ways that set it agree on a constant.
+    /// For how many jiffies from now, if all paths that set it agree on a constant.
     pub jiffies: Option<u64>,
-    /// What decides that it does not.
+    /// The conditions under which it does not.
     pub reasons: Vec<Reason>,
 }
 
@@ -47,7 +47,7 @@ impl Rearm {
         reasons: Vec::new(),
     };
 
-    /// What is to be said of a function that ends so.
+    /// Returns the answer for a function that ends in this way.
     pub fn of(outcome: &Outcome<'_>) -> Self {
         let ends = |status| outcome.exit(status).is_some();
         let (unset, hidden) = (ends(Status::Unset), ends(Status::Hidden));
@@ -56,7 +56,7 @@ impl Rearm {
             (true, false, false) => Rearms::Yes,
             (true, true, _) => Rearms::SomePaths,
             (false, true, false) => Rearms::No,
-            // One that never returns sets nothing that anybody can see.
+            // A function that never returns sets nothing that can be seen.
             _ => Rearms::Unknown,
         };
         Self {

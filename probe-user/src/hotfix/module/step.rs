@@ -29,7 +29,7 @@ pub struct Stepper<'a> {
 }
 
 impl<'a> Stepper<'a> {
-    /// One that has followed nothing yet.
+    /// Returns one that has followed nothing yet.
     pub fn new(image: &'a Image<'a>) -> Self {
         Self {
             image,

@@ -27,7 +27,7 @@ pub struct Switches {
 }
 
 impl Switches {
-    /// Those of a variable.
+    /// Returns those of a variable.
     pub fn in_data(image: &Image<'_>, place: Place) -> Self {
         let start = usize::try_from(place.offset).unwrap_or(usize::MAX);
         let section = image.section_of(place).map(|section| section.bytes);
@@ -85,7 +85,7 @@ impl Switches {
         }
     }
 
-    /// The switch at an offset.
+    /// Returns the switch at an offset.
     pub fn at(&self, offset: u32) -> Option<bool> {
         let written = self.written.get(&i64::from(offset));
         let kept = || {
@@ -102,7 +102,7 @@ impl Switches {
 
 #[cfg(test)]
 impl Switches {
-    /// Switches one on.
+    /// Sets a switch to 1.
     pub fn set(&mut self, offset: usize) {
         self.variable.as_mut().unwrap().1[offset] = 1;
     }

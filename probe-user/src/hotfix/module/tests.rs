@@ -184,7 +184,7 @@ fn what_cannot_be_read_is_unknown() {
     }
 }
 
-/// A module as kpatch-build makes it, whose new functions are all `code`, at the position 1.
+/// Returns a module as kpatch-build makes it, whose new functions are all `code`, at the position 1.
 fn kpatch(functions: &[&str], code: Piece) -> Made {
     let mut entries = Piece::zeros(56 * functions.len());
     let mut made = Made::plain().with(".text.new", "new", code).with(

@@ -9,7 +9,7 @@ use super::image::{Image, Place, Relocation, Target};
 pub enum Value<'a> {
     /// Nothing is known of it.
     Any,
-    /// Not known, but on one way or another it is, or is made from, the address of code of the module.
+    /// Unknown, but on some path it is, or is made from, the address of code of the module.
     Code,
     /// A number.
     Number(i64),
@@ -32,7 +32,7 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// The value with so many more.
+    /// Returns the value plus a number of bytes.
     pub fn plus(self, number: i64, image: &Image<'_>) -> Self {
         let sum = |value: i64| value.checked_add(number);
         match self {
@@ -49,7 +49,7 @@ impl Value<'_> {
         }
     }
 
-    /// What is left of it after something was done with it that is not followed.
+    /// Returns what is left of it after something was done with it that is not followed.
     pub fn blurred(self, image: &Image<'_>) -> Self {
         match self {
             Self::Stack(_) | Self::Frame => Self::Frame,
@@ -58,7 +58,7 @@ impl Value<'_> {
         }
     }
 
-    /// What holds where two ways meet.
+    /// Returns what is known where two paths meet.
     pub fn joined(self, other: Self, image: &Image<'_>) -> Self {
         if self == other {
             self
@@ -69,7 +69,7 @@ impl Value<'_> {
         }
     }
 
-    /// Whether it is an address of the module's code, on one way at least.
+    /// Returns whether it is an address of the module's code, on one path at least.
     pub fn may_be_code(self, image: &Image<'_>) -> bool {
         match self {
             Self::Code => true,
@@ -89,7 +89,7 @@ impl<'a> From<Target<'a>> for Value<'a> {
     }
 }
 
-/// Whether it is of the kinds that may be an address of code.
+/// Returns whether it is of the kinds that may be an address of code.
 fn may_point(value: Value<'_>) -> bool {
     matches!(value, Value::Code | Value::Own(_) | Value::Loaded(_))
 }
@@ -165,7 +165,7 @@ impl<'a> Registers<'a> {
         new
     }
 
-    /// What a register holds, or the whole one that it is a part of.
+    /// Returns what a register holds, or the whole one that it is a part of.
     pub fn get(&self, register: Register) -> Value<'a> {
         number(register).map_or(Value::Any, |number| self.values[number])
     }
@@ -177,7 +177,7 @@ impl<'a> Registers<'a> {
         }
     }
 
-    /// What a function is called with.
+    /// Returns what a function is called with.
     pub fn arguments(&self) -> [Value<'a>; 6] {
         ARGUMENTS.map(|register| self.get(register))
     }
@@ -196,7 +196,7 @@ impl<'a> Registers<'a> {
         self.compared = None;
     }
 
-    /// What is kept at a place on the stack.
+    /// Returns what is kept at a place on the stack.
     pub fn slot(&self, offset: i64) -> Value<'a> {
         let slot = self.slots.iter().find(|(at, _)| *at == offset);
         slot.map_or(Value::Any, |(_, value)| *value)
@@ -218,17 +218,17 @@ impl<'a> Registers<'a> {
         }
     }
 
-    /// Forgets what is on the stack, after a write to nobody knows where in it.
+    /// Forgets what is on the stack, after a write to an unknown place in it.
     pub fn forget_slots(&mut self) {
         self.slots.clear();
     }
 
-    /// Whether an address of code is kept on the stack.
+    /// Returns whether an address of code is kept on the stack.
     pub fn keeps_code(&self, image: &Image<'_>) -> bool {
         self.slots.iter().any(|(_, value)| value.may_be_code(image))
     }
 
-    /// Takes in what holds on another way to the same place; whether that changed anything.
+    /// Merges what is known on another path to the same place. Returns whether that changed anything.
     pub fn join(&mut self, other: &Self, image: &Image<'_>) -> bool {
         let before = self.clone();
         for (own, other) in self.values.iter_mut().zip(other.values) {

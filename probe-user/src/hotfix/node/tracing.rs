@@ -50,9 +50,9 @@ fn key(one: &Replaced) -> Key<'_> {
     (&one.object, &one.function)
 }
 
-/// Which of the wanted functions ftrace lists, and whether the flag I, for a changed instruction pointer, is set:
-/// `estimation_timer [ip_vs] (1) R I     ->...` (`t_show`, `kernel/trace/ftrace.c` of Linux 6.1). In one pass, however
-/// many are wanted.
+/// Returns which of the wanted functions ftrace lists, and whether the flag I, for a changed instruction pointer, is
+/// set: `estimation_timer [ip_vs] (1) R I     ->...` (`t_show`, `kernel/trace/ftrace.c` of Linux 6.1). In one pass,
+/// however many are wanted.
 fn said<'a>(functions: &'a str, wanted: &'a [Replaced]) -> HashMap<Key<'a>, bool> {
     let wanted: HashSet<Key<'_>> = wanted.iter().map(key).collect();
     let mut said = HashMap::new();

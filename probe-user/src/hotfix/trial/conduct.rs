@@ -129,7 +129,7 @@ impl<'a> Conduct<'a> {
         self.document(outcome)
     }
 
-    /// Why the node as it was is nothing to compare with, if it is: nothing was changed yet.
+    /// Returns why the node before the change gives nothing to compare with, if that is so. Nothing was changed yet.
     fn nothing_seen(&self, before: &Side) -> Option<String> {
         let changed = self.subject.changed();
         (!judge::has_runs(&before.runs, changed.as_ref())).then(|| {

@@ -25,7 +25,7 @@ pub enum Statistics {
 }
 
 impl Counters {
-    /// Those of a namespace that process `pid` lives in, where they can be read.
+    /// Returns those of a namespace that process `pid` lives in, where they can be read.
     pub fn read(root: &Path, pid: u32, netns: u32) -> Option<Self> {
         let read = |file| fs::read_to_string(root.join(format!("proc/{pid}/net/{file}")));
         let texts = inhabitants::while_in(root, pid, netns, || {

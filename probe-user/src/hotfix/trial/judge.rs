@@ -45,7 +45,7 @@ pub fn judge(
     }
 }
 
-/// The namespace whose runs cost most, of those that are changed.
+/// Returns the namespace whose runs cost most, of those that are changed.
 fn costliest(side: &Side, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
     let candidates = side
         .runs
@@ -71,7 +71,7 @@ fn costliest(side: &Side, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
     Some(costliest.0)
 }
 
-/// Whether a run was seen of the namespaces that are changed.
+/// Returns whether a run was seen of the namespaces that are changed.
 pub fn has_runs(runs: &BTreeMap<u32, Vec<Run>>, changed: Option<&BTreeSet<u32>>) -> bool {
     let mut seen = runs.iter().filter(|(_, runs)| !runs.is_empty());
     seen.any(|(netns, _)| changed.is_none_or(|changed| changed.contains(netns)))

@@ -9,7 +9,7 @@ fn open(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A root folder with `usr/bin`, and `bin` that leads there.
+/// Returns a root folder with `usr/bin`, and `bin` that leads there.
 fn host() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for folder in ["", "usr", "usr/bin"] {
@@ -89,8 +89,8 @@ fn fs_gid(path: &Path) -> u32 {
     fs::metadata(path).unwrap().gid()
 }
 
-/// A list that lets user 1001 write, in the kernel's form (`include/uapi/linux/posix_acl_xattr.h`): a version, then
-/// tag, rights and number of each entry.
+/// Returns a list that lets user 1001 write, in the kernel's form (`include/uapi/linux/posix_acl_xattr.h`): a version,
+/// then tag, rights and number of each entry.
 fn list_for_1001() -> Vec<u8> {
     let entries: [(u16, u16, u32); 5] = [
         (0x01, 7, u32::MAX),

@@ -1,7 +1,7 @@
-//! The name of a module: the kernel's bytes, and a form of them for people.
+//! The name of a module: the kernel's bytes, and a printable form of them.
 //!
-//! The bytes are the identity. The form for people is plain ASCII, says which bytes they are, and can be typed: it
-//! is made from the bytes and never used in their place, not even for a path.
+//! The bytes are the identity. The printable form is plain ASCII, shows the bytes, and can be typed. It is made from
+//! the bytes and never replaces them, not even in a path.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -65,8 +65,7 @@ impl Name {
         }
     }
 
-    /// Whether somebody who wrote `typed` means this name: by its bytes, by those of its folder, or by its form for
-    /// people.
+    /// Returns whether `typed` means this name: by its bytes, by those of its folder, or by its printable form.
     #[must_use]
     pub fn is_typed_as(&self, typed: &OsStr) -> bool {
         let bytes = Self::of(typed.as_bytes());
@@ -84,7 +83,7 @@ impl Name {
     }
 }
 
-/// The form for people: a byte that could be misread, or that a terminal would obey, as `\x` and two digits.
+/// The printable form: a byte that could be misread, or that a terminal would obey, becomes `\x` and two digits.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\\'\"`$".contains(&byte);

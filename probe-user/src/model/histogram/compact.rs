@@ -51,7 +51,7 @@ impl Compact {
         });
     }
 
-    /// The longest duration of the slot that holds the share `quantile` (0 to 1) of all.
+    /// Returns the longest duration of the slot that holds the share `quantile` (0 to 1) of all.
     pub fn quantile_ns(&self, quantile: f64) -> u64 {
         let all: u64 = self.slots.iter().map(|(_, count)| u64::from(*count)).sum();
         #[allow(
@@ -69,7 +69,7 @@ impl Compact {
         found.map_or(0, |(slot, _)| self.bounds(*slot).1)
     }
 
-    /// The middle of each slot that counted something, with its count, ascending.
+    /// Returns the middle of each slot that counted something, with its count, ascending.
     pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.slots.iter().map(|(slot, count)| {
             let (lowest, highest) = self.bounds(*slot);
@@ -77,7 +77,7 @@ impl Compact {
         })
     }
 
-    /// The shortest and the longest duration that a slot counts, in nanoseconds.
+    /// Returns the shortest and the longest duration that a slot counts, in nanoseconds.
     fn bounds(&self, slot: u16) -> (u64, u64) {
         let first = u64::from(slot) << self.joined;
         let next = first + (1 << self.joined);
@@ -86,14 +86,14 @@ impl Compact {
     }
 }
 
-/// The finest slot that counts `duration_ns`.
+/// Returns the finest slot that counts `duration_ns`.
 fn slot(duration_ns: u64) -> u16 {
     let shift = (duration_ns | PARTS).ilog2() - PART_BITS;
     let slot = u64::from(shift) * PARTS + (duration_ns >> shift);
     u16::try_from(slot).unwrap_or(u16::MAX)
 }
 
-/// The shortest duration of a finest slot, in nanoseconds; `None` where it is longer than any.
+/// Returns the shortest duration of a finest slot, in nanoseconds; `None` where it is longer than any.
 fn lowest(slot: u64) -> Option<u64> {
     if slot < 2 * PARTS {
         return Some(slot);

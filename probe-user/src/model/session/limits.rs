@@ -14,7 +14,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What there is to tell of limits that were not reached before.
+    /// Returns the notices about limits that were not reached before.
     pub fn news(&mut self, snapshot: &[Snapshot]) -> Vec<String> {
         let Some((end, there)) = snapshot
             .split_last()
@@ -32,7 +32,7 @@ impl Limits {
         if limits.room && !before.room {
             texts.push(format!(
                 "the probes have no room for {unfollowed} of {there} network namespaces: the length of their \
-                 est_list is unknown, and lost runs of them are not counted; a new start makes room"
+                 est_list is unknown, and lost runs of them are not counted; a restart makes room"
             ));
         }
         if limits.sums && !before.sums {

@@ -21,12 +21,12 @@ pub fn correction(found: &Snapshot) -> Option<String> {
     })
 }
 
-/// Whether a record is of that kind.
+/// Returns whether a record is of that kind.
 pub fn is(record: &Snapshot, kind: SnapshotKind) -> bool {
     record.kind == kind as u32
 }
 
-/// The records of estimators.
+/// Returns the records of estimators.
 pub fn estimators_of(snapshot: &[Snapshot]) -> impl Iterator<Item = &Snapshot> {
     snapshot
         .iter()

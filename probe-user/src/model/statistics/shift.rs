@@ -62,7 +62,7 @@ pub fn median(durations_ns: &[u64]) -> Option<f64> {
     Some(real(lower).midpoint(real(upper)))
 }
 
-/// The two in the middle, or the one twice.
+/// Returns the two in the middle, or the one twice.
 fn middle<T: Copy>(sorted: &[T]) -> Option<(T, T)> {
     let upper = *sorted.get(sorted.len() / 2)?;
     Some((sorted[(sorted.len() - 1) / 2], upper))

@@ -53,7 +53,7 @@ struct Hostile {
 }
 
 impl Hostile {
-    /// One with this code, in which a function is so long.
+    /// Returns one with this code, in which a function is so long.
     fn new(code: Vec<Part>, length: usize) -> Self {
         let info = b"license=GPL\0livepatch=Y\0name=made\0vermagic=6.1.0-56-amd64 SMP \0".to_vec();
         let mut made = Self {
@@ -169,7 +169,7 @@ impl Hostile {
     }
 }
 
-/// An ELF file's head: a relocatable one for x86-64.
+/// Returns an ELF file's head: a relocatable one for x86-64.
 fn head(headers: usize, count: usize, names: usize) -> Vec<u8> {
     let mut head = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\x3e\0\x01\0\0\0".to_vec();
     head.extend([0; 16]);

@@ -1,4 +1,4 @@
-//! The journal accuses what was there when the node went down, and nothing else.
+//! The journal blames what was loaded when the node went down, and nothing else.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use xtask::userland;
 
 use super::{FOLDER, LEFT, RENAMED, TRY, ended, with_modules};
 
-/// Ours: one unloaded by kpatch, one replaced by kpatch's, one whose name another file took, and one in force. Each was
+/// Ours: one unloaded by kpatch, one replaced by kpatch's, one whose name another file took, and one enabled. Each was
 /// looked at in between by another command; then the node goes down.
 const BEFORE: &str = r"
 set -e
@@ -75,7 +75,7 @@ fn a_crash_is_put_down_to_what_was_there_and_to_nothing_that_somebody_else_took_
     ended(&sections, "est_copy", "1", &["crashed-here-before"]);
 }
 
-/// What the journal said before the crash, by name.
+/// Returns what the journal said before the crash, by name.
 fn phases(sections: &Sections) -> Value {
     let journal: Value = serde_json::from_str(sections.text("before").unwrap()).unwrap();
     let entries = journal["entries"].as_array().unwrap().iter();

@@ -52,7 +52,7 @@ fn file(name: &str) -> String {
     format!("{MADE}/livepatch-ip_vs_timer_{name}.ko")
 }
 
-/// A guest that has them; `None` where there are none, or none for its kernel.
+/// Returns a guest that has them; `None` where there are none, or none for its kernel.
 fn with_made(spec: LabSpec) -> Option<LabSpec> {
     let folder = xtask::checkout::folder()
         .unwrap()

@@ -1,5 +1,5 @@
-//! The guard of a change is killed, alone or before the tool: another takes its place, and what is said of a process is true
-//! when it is said.
+//! The guard of a change is killed, alone or before the tool: another replaces it, and each message about a process is
+//! true when it is printed.
 
 use std::fmt::Write as _;
 
@@ -8,9 +8,9 @@ use xtask::scenario::{self, Sections};
 
 use super::{FOLDER, HOLD, LEFT, TRY, ended, patient, with_modules};
 
-/// `lost NAME MOMENT WHAT HOTFIX COMMAND` runs a command, does WHAT at that moment, which is a command that succeeds then,
-/// and waits for its end, and until nobody changes the node any more. `lose` kills the guard; `lose_both` the guard, then
-/// the one that took its place, and `lose_all` the tool as well.
+/// `lost NAME MOMENT WHAT HOTFIX COMMAND` runs a command, does WHAT at that moment, which is a command that succeeds
+/// then, and waits for its end, and until no process changes the node. `lose` kills the guard; `lose_both` the guard,
+/// then the one that took its place, and `lose_all` the tool as well.
 const LOST: &str = r#"
 sysfs() { value=gone; read -r value 2> /dev/null < /sys/kernel/livepatch/$hotfix/$1; [ "$value" = $2 ]; }
 moving() { sysfs transition 1; }
@@ -247,7 +247,7 @@ fn a_guard_that_took_anothers_place_takes_a_trial_back_when_the_tool_is_killed()
     kill_guard_and_tool(4_000, &PHASES[OF_TRIALS]);
 }
 
-/// Nobody is left to act; what is left is told, with what takes it away.
+/// No process is left to act: the messages say what remains, and which command removes it.
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_change_whose_tool_and_guard_are_killed_is_told_as_cut_off() {
@@ -270,7 +270,7 @@ fn a_change_whose_tool_and_guard_are_killed_is_told_as_cut_off() {
     assert_eq!(sections.text("left clear").unwrap(), "");
 }
 
-/// The kernel answers nobody while a thread does not yield: the tool ends, and names a process that is there.
+/// The kernel does not answer while a thread does not yield: the tool ends, and names a process that is there.
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_process_that_is_promised_is_there_though_the_guard_was_killed() {

@@ -1,4 +1,4 @@
-//! Names of modules that cannot be addressed: refused where we would load them, and found where somebody else did.
+//! Names of modules that cannot be addressed: refused when we would load them, and found when another tool loaded them.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! What two unprivileged users of a node try, so that root loads, runs or writes something of theirs, is kept from a
-//! change, or is told what is not so. SECURITY.md has these tries as a table.
+//! What two unprivileged users of a node try, so that root loads, runs or writes something of theirs, cannot change the
+//! node, or sees false output. SECURITY.md lists these tries in a table.
 
 use xtask::lab::LabSpec;
 use xtask::scenario::{self, Sections};
@@ -27,7 +27,7 @@ type Try = (
     &'static [&'static str],
 );
 
-/// A script of tries, and what follows them.
+/// Returns a script of tries, and what follows them.
 fn script(before: &str, tries: &[Try], after: &str) -> String {
     let run = |(name, command, ..): &Try| format!("try {name} '{command}'\n");
     let run: String = tries.iter().map(run).collect();

@@ -141,7 +141,7 @@ fn a_refusal_of_the_kernel_is_told_by_its_true_cause_with_the_kernels_own_lines(
         "it wrote nothing",
     ];
     ended(&sections, "loaded blind", "2", &words);
-    // What is left of it is in nobody's way.
+    // What is left of it blocks nothing.
     let words = ["note left-behind: ", "est_skip is in force"];
     ended(&sections, "behind", "0", &words);
     assert_eq!(left("behind"), in_force);

@@ -34,7 +34,7 @@ fn run_to_panic(disk: &Path) {
     assert!(outcome.console.contains("panic_estimation"));
 }
 
-/// The hotfix was enabled before those were started that fill IPVS, and nothing speaks against it.
+/// The hotfix was enabled before the programs started that fill IPVS, and has no finding against it.
 fn loaded(sections: &Sections, when: &str) {
     assert_eq!(lines(sections, "up"), ["running"], "{when}");
     assert_eq!(lines(sections, "enabled"), ["1"], "{when}");

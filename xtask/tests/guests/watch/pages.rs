@@ -17,7 +17,7 @@ fn spec() -> LabSpec {
     }
 }
 
-/// The namespaces of the calls told.
+/// Returns the namespaces of the reported calls.
 fn namespaces(watched: &Watched) -> BTreeSet<u64> {
     let numbers = watched
         .of("call")

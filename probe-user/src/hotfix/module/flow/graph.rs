@@ -1,4 +1,4 @@
-//! The ways through one function, and which of them leave the timer unset.
+//! The paths through one function, and which of them leave the timer unset.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use super::super::{
 };
 use super::{Exit, Outcome, Status};
 
-/// What decides that the timer is not set.
+/// A condition under which the timer is not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// A number in memory so many bytes from the timer is this one, or is not.
@@ -24,17 +24,17 @@ pub enum Reason {
     Other,
 }
 
-/// A place on a way, and how the timer stands there.
+/// A place on a path, and the state of the timer there.
 pub type Node = (Place, Status);
 
-/// Where a way leads.
+/// Where a path leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum End {
     Node(Node),
     Exit(Status),
 }
 
-/// The ways through one function, as far as they are known.
+/// The paths through one function, as far as they are known.
 pub struct Graph<'a> {
     image: &'a Image<'a>,
     states: HashMap<Node, Registers<'a>>,
@@ -44,7 +44,7 @@ pub struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    /// One that begins so.
+    /// Returns one that begins in this state.
     pub fn new(image: &'a Image<'a>, entry: Node, registers: Registers<'a>) -> Self {
         Self {
             image,
@@ -55,13 +55,13 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// A place from which ways are to be followed, and what holds there.
+    /// Returns a place from which paths have to be followed, and what is known there.
     pub fn next(&mut self) -> Option<(Node, Registers<'a>)> {
         let node = self.work.pop_first()?;
         Some((node, self.states.get(&node)?.clone()))
     }
 
-    /// Leads a way on to a place; `None` where that is too much work.
+    /// Continues a path at a place; `None` if that takes too much work.
     pub fn lead(
         &mut self,
         from: Node,
@@ -86,7 +86,7 @@ impl<'a> Graph<'a> {
         Some(())
     }
 
-    /// Ends a way with a return.
+    /// Ends a path with a return.
     pub fn end(&mut self, from: Node, status: Status, exit: Exit<'a>, reason: Option<Reason>) {
         self.edges.insert((from, End::Exit(status), reason));
         let known = &mut self.outcome.exits[status as usize];
@@ -99,12 +99,12 @@ impl<'a> Graph<'a> {
         });
     }
 
-    /// Takes in what decides in a function that was called.
+    /// Adds the conditions of a function that was called.
     pub fn take_in(&mut self, reasons: &[Reason]) {
         self.outcome.reasons.extend(reasons);
     }
 
-    /// What comes of the function.
+    /// Returns the effect of the function.
     pub fn outcome(mut self) -> Outcome<'a> {
         if self.outcome.exits[Status::Unset as usize].is_some() {
             let found = self.deciding();
@@ -115,7 +115,7 @@ impl<'a> Graph<'a> {
         self.outcome
     }
 
-    /// The reasons at branches from which the timer may be set on one side, and never is on the other.
+    /// Returns the reasons at branches from which the timer may be set on one side, and never is on the other.
     fn deciding(&self) -> Vec<Reason> {
         let hopeful = self.leading_to(|status| status != Status::Unset);
         let hopeless = |end: &End| match end {
@@ -128,7 +128,7 @@ impl<'a> Graph<'a> {
         self.edges.iter().filter_map(decides).collect()
     }
 
-    /// The nodes from which a way leads to such an end.
+    /// Returns the nodes from which a path leads to such an end.
     fn leading_to(&self, wanted: impl Fn(Status) -> bool) -> HashSet<Node> {
         let mut before: HashMap<Node, Vec<Node>> = HashMap::new();
         let mut open = Vec::new();
@@ -149,7 +149,8 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// What holds on the way on which a comparison's sides are equal, or are not; and whether there is such a way.
+/// Returns what is known on the path on which a comparison's sides are equal, or are not; and whether that path is
+/// possible.
 pub fn decided(compared: Option<Comparison<'_>>, equal: bool) -> (bool, Reason) {
     let Some(compared) = compared else {
         return (true, Reason::Other);

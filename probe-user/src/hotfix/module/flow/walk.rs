@@ -1,4 +1,4 @@
-//! One function followed along all its ways.
+//! Follows one function along all its paths.
 
 use iced_x86::{ConditionCode, FlowControl};
 
@@ -16,21 +16,21 @@ use super::{
     graph::{Graph, Node, Reason, decided},
 };
 
-/// Whether a way goes on behind an instruction.
+/// Whether a path continues behind an instruction.
 enum Then {
     On,
     Ends,
 }
 
-/// A way that is being followed.
+/// A path that is being followed.
 struct Walk<'a> {
-    /// Where it was last led to.
+    /// The place where it continues.
     from: Node,
     status: Status,
     registers: Registers<'a>,
 }
 
-/// What comes of a function as it is called; `None` where that is too much work.
+/// Returns the effect of a function as it is called; `None` if that takes too much work.
 pub fn function<'a>(flow: &mut Flow<'a>, context: &Context<'a>) -> Option<Outcome<'a>> {
     let entry = (context.place, context.status);
     let mut registers = Registers::new(context.arguments);
@@ -85,7 +85,7 @@ impl<'a> Walk<'a> {
         graph.lead(self.from, (to, self.status), &self.registers, reason)
     }
 
-    /// Nobody knows where this way leads.
+    /// Marks that it is unknown where this path leads.
     fn lost(&self, flow: &mut Flow<'a>, graph: &mut Graph<'a>) {
         flow.broken = true;
         let status = match self.status {
@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
             arguments,
             stack: on_stack && self.registers.keeps_code(image),
         }))?;
-        // Code that is handed on may be called by whom it is handed to.
+        // The callee may call code that it is given.
         let hands_on = arguments.iter().any(|value| value.may_be_code(image));
         match effect {
             Effect::Ends => return Some(false),
@@ -300,7 +300,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether what is given to a function is certainly not the timer that the estimator was called with.
+/// Returns whether what is given to a function is certainly not the timer that the estimator was called with.
 fn is_another(timer: Value<'_>) -> bool {
     match timer {
         Value::Own(_) | Value::Stack(_) | Value::Frame | Value::Foreign(_) => true,

@@ -1,8 +1,8 @@
-//! Files that make as much work as they can: what is too much is unknown, or refused, and never waited for.
+//! Files that make as much work as they can: too much work ends as unknown, or the file is refused.
 
 use super::*;
 
-/// A hotfix whose new function is `piece`.
+/// Returns a hotfix whose new function is `piece`.
 fn big(piece: Piece) -> Module {
     read(&Made::livepatch(piece))
 }
@@ -81,7 +81,7 @@ fn functions_that_call_each_other_in_every_way_come_to_an_end() {
         made = made.with(".text", name, pass(pass(code(), 1), 2).back());
     }
     let module = read(&made);
-    // Deeper than a stack is, nobody follows; what is reached sets nothing.
+    // Calls deeper than a stack are not followed; the functions that are reached set nothing.
     assert_eq!(module.rearms, Rearms::Unknown);
     assert!(!module.too_big);
 }

@@ -144,7 +144,7 @@ fn given(piece: Piece, argument: usize, symbol: &str) -> Piece {
     piece.absolute(opcode[argument], symbol)
 }
 
-/// A function that calls `name` with these arguments.
+/// Returns a function that calls `name` with these arguments.
 fn calling(name: &str, arguments: &[(usize, &str)]) -> Piece {
     let piece = arguments
         .iter()
@@ -155,7 +155,8 @@ fn calling(name: &str, arguments: &[(usize, &str)]) -> Piece {
     piece.call(name).then(&[0x5f])
 }
 
-/// A hotfix that does that before it sets the timer, with a function and two variables of its own that hold its address.
+/// Returns a hotfix that does that before it sets the timer, with a function and two variables of its own that hold its
+/// address.
 fn doing(piece: Piece) -> Made {
     let variable = || Piece::zeros(64).pointer(24, "other");
     Made::livepatch(piece.when(500).jump("mod_timer"))

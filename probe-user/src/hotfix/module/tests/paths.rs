@@ -1,4 +1,4 @@
-//! Whether the timer is set again on all ways through a function, on some, or on none.
+//! Whether the timer is set again on all paths through a function, on some, or on none.
 
 use super::*;
 use Rearms::{No, SomePaths, Unknown, Yes};
@@ -141,7 +141,7 @@ fn ways_that_do_not_show_in_the_code_are_followed() {
     let found = read_paths(&labelled);
     assert_eq!(found, (SomePaths, Some(500), vec![Reason::Other]));
     assert_eq!(read_paths(&Made::livepatch(label())).0, Yes);
-    // ud2 behind a jump: a warning goes on, and a bug does not.
+    // ud2 behind a jump: code continues behind a warning, and not behind a bug.
     let trapped = || sets(switched(code()).then(&[0x75, 7, 0x0f, 0x0b]).back());
     let noted = |flags: u8| {
         let mut piece = Piece::zeros(0).relative(&[], "new");

@@ -219,7 +219,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// A ratio as a change in percent.
+/// Returns a ratio as a change in percent.
 fn percent(ratio: f64) -> f64 {
     100.0 * (ratio - 1.0)
 }

@@ -80,7 +80,7 @@ fn judged<'a>(
         .max_by(|one, other| typical_ns(one).total_cmp(&typical_ns(other)))
 }
 
-/// The median of the runs of both phases, in nanoseconds: whichever run came in which phase, it is the same.
+/// Returns the median of the runs of both phases, in nanoseconds: whichever run came in which phase, it is the same.
 fn typical_ns(namespace: &Namespace) -> f64 {
     let (before, after) = (&namespace.before, &namespace.after);
     median(&[before.durations_ns(), after.durations_ns()].concat()).unwrap_or(0.0)

@@ -136,7 +136,8 @@ fn interval(of: &Comparison<'_>) -> String {
     })
 }
 
-/// A change with its sign. A run that is there takes time: one that became shorter by nearly all is not rounded to 100 %.
+/// Returns a change with its sign. A run that is there takes time: one that became shorter by nearly all is not rounded
+/// to 100 %.
 fn percent(change: f64) -> String {
     if change < -99.9 {
         let rounded_up = (100.0 * change).ceil() / 100.0;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::namespaces::KEPT_APART;
 
-/// What is told of limits.
+/// Returns the notices about limits.
 fn limits(outputs: &[Output]) -> Vec<String> {
     let notices = outputs.iter().filter_map(|output| match output {
         Output::Notice(notice) if notice.topic == Topic::Limit => Some(notice.text.clone()),
@@ -12,7 +12,7 @@ fn limits(outputs: &[Output]) -> Vec<String> {
     notices.collect()
 }
 
-/// A snapshot at `now_ns` that found no room for some of these.
+/// Returns a snapshot at `now_ns` that found no room for some of these.
 fn look(session: &mut Session, now_ns: u64, found: &[Snapshot], unfollowed: u64) -> Vec<Output> {
     let end = Snapshot {
         kind: SnapshotKind::End as u32,

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A record made at `now_ns`.
+/// Returns a record made at `now_ns`.
 fn made(now_ns: u64, found: Snapshot) -> Snapshot {
     Snapshot {
         now_ns,

@@ -21,7 +21,7 @@ const NAMES: [&str; 6] = [
 const ADDRESS: u64 = 0x40_0000;
 const HEADERS: u64 = 64 + 56;
 
-/// A program (x86-64) that takes that name and reads address 0.
+/// Returns a program (x86-64) that takes that name and reads address 0.
 fn crashing(name: &str) -> Vec<u8> {
     let mut code = vec![0xbf, 15, 0, 0, 0]; // mov edi, PR_SET_NAME
     code.extend([0x48, 0x8d, 0x35, 11, 0, 0, 0]); // lea rsi, [rip + 11]: the name

@@ -45,7 +45,7 @@ impl Shape {
         Self::HeavyTail,
     ];
 
-    /// Whether no single run hides a change.
+    /// Returns whether no single run hides a change.
     fn is_plain(self) -> bool {
         matches!(self, Self::LogNormal | Self::TwoModes)
     }
@@ -258,8 +258,8 @@ fn a_verdict_rests_on_the_busy_one_of_six_hundred_whatever_interrupts_the_idle_o
     }
 }
 
-/// How often the durations alone say so, of a hundred trials: by ratios, and by differences as a share of the median
-/// before, which is how the shift was taken formerly.
+/// Returns how often the durations alone say so, of a hundred trials: by ratios, and by differences as a share of the
+/// median before, which is how the shift was taken formerly.
 fn found_by_durations(shape: Shape, noise: f64, factor: f64) -> [f64; 2] {
     let mut random = fastrand::Rng::with_seed(3);
     let mut found = [0, 0];
