@@ -48,7 +48,7 @@ fn checked_root(
 }
 
 /// The hint for a folder that cannot be used.
-const HINT: &str = "hint: set IPVS_LATENCY_CACHE to a folder that you alone may change";
+const HINT: &str = "hint: set IPVS_LATENCY_CACHE to a folder that you alone may change, or remove the right of others with `chmod go-w`";
 
 fn root_from(
     var: impl Fn(&str) -> Option<OsString>,

@@ -244,8 +244,10 @@ impl Session {
             .values()
             .filter_map(Estimator::running_on)
             .collect();
-        // By when it was seen who is busy: a run that began later is in neither.
-        let seen_ns = moment.map_or(now_ns, |moment| moment.now_ns.min(now_ns));
+        // By when it was seen who is busy: a run that began later is in neither. Pages look at one after the other.
+        let looks_ns = snapshot.iter().map(|record| record.now_ns);
+        let first_ns = looks_ns.filter(|look_ns| *look_ns > 0).min();
+        let seen_ns = first_ns.unwrap_or(now_ns).min(now_ns);
         self.batches.settle(seen_ns, &busy, &mut calls);
 
         let mut outputs = self.shown(calls);

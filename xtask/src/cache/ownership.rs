@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::unistd::{Group, Uid, User};
 
 /// As many as the kernel follows.
 const MOST_LINKS: u32 = 40;
@@ -16,6 +17,9 @@ const MOST_LINKS: u32 = 40;
 #[derive(Debug, Clone, Copy)]
 pub struct Owners {
     us: u32,
+    /// The group that is the user's alone, where there is one: Ubuntu and Fedora make one for each user, and let it write
+    /// by default (umask 002).
+    own_group: Option<u32>,
 }
 
 /// Where a path leads.
@@ -30,8 +34,10 @@ pub struct Resolved {
 impl Owners {
     /// Root and the user of this process.
     pub fn now() -> Self {
+        let us = nix::unistd::geteuid();
         Self {
-            us: nix::unistd::geteuid().as_raw(),
+            us: us.as_raw(),
+            own_group: private_group(us),
         }
     }
 
@@ -68,9 +74,14 @@ impl Owners {
         let mode = Mode::from_bits_truncate(found.st_mode);
         // In a sticky folder, others add names and touch none of ours.
         let shared = kind == SFlag::S_IFDIR && mode.contains(Mode::S_ISVTX) && !is_last;
-        for (bit, who) in [(Mode::S_IWOTH, "everybody"), (Mode::S_IWGRP, "a group")] {
+        let group = Mode::S_IWGRP;
+        let others = match self.own_group {
+            Some(own) if own == found.st_gid => mode - group,
+            _ => mode,
+        };
+        for (bit, who) in [(Mode::S_IWOTH, "everybody"), (group, "a group")] {
             ensure!(
-                shared || !mode.contains(bit),
+                shared || !others.contains(bit),
                 "{} may be changed by {who} (mode {:o})",
                 path.display(),
                 mode.bits()
@@ -78,6 +89,18 @@ impl Owners {
         }
         Ok(())
     }
+}
+
+/// Returns the user's own group: the one that bears the user's name, is the user's first, and has no other member. Root
+/// has none: group 0 is the first of other users too in some containers.
+fn private_group(us: Uid) -> Option<u32> {
+    if us.is_root() {
+        return None;
+    }
+    let user = User::from_uid(us).ok().flatten()?;
+    let group = Group::from_gid(user.gid).ok().flatten()?;
+    let is_alone = group.mem.iter().all(|member| *member == user.name);
+    (group.name == user.name && is_alone).then(|| user.gid.as_raw())
 }
 
 /// A path that is being followed.
@@ -191,7 +214,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
     use super::*;
 
@@ -220,7 +243,10 @@ mod tests {
             std::os::unix::fs::lchown(path, Some(STRANGER), None).unwrap();
             Owners::now()
         } else {
-            Owners { us: STRANGER }
+            Owners {
+                us: STRANGER,
+                own_group: None,
+            }
         }
     }
 
@@ -278,14 +304,22 @@ mod tests {
         ] {
             let (folder, cache) = made();
             mode(&folder.path().join(open), bits);
-            let error = Owners::now()
-                .follow(&cache.join("tool"))
-                .unwrap_err()
-                .to_string();
+            let path = cache.join("tool");
+            let owners = Owners {
+                own_group: None,
+                ..Owners::now()
+            };
+            let error = owners.follow(&path).unwrap_err().to_string();
             assert!(
                 error.contains(&format!("may be changed by {who}")),
                 "{error}"
             );
+            // Where the group is the user's alone, its right is the user's.
+            let owners = Owners {
+                own_group: Some(fs::metadata(&path).unwrap().gid()),
+                ..owners
+            };
+            assert_eq!(owners.follow(&path).is_ok(), who == "a group");
         }
     }
 

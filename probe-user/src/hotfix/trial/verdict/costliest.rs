@@ -15,7 +15,7 @@ const LONG: f64 = 0.5;
 pub struct Runs {
     /// Median duration over period: the share of time that they take.
     share: f64,
-    /// Median length of the list that they walk. `None` where no run came with one, or they skip the walk.
+    /// Median length of the list that they walk: 0 where they skip the walk. `None` where no run came with a length.
     walked: Option<f64>,
 }
 
@@ -27,7 +27,7 @@ impl Runs {
         let lengths: Vec<u64> = lengths.map(u64::from).collect();
         Some(Self {
             share: median(&phase.durations_ns())? / period_ns,
-            walked: median(&lengths).filter(|_| !phase.skips),
+            walked: median(&lengths).map(|length| if phase.skips { 0.0 } else { length }),
         })
     }
 
@@ -80,6 +80,12 @@ mod tests {
     }
 
     #[test]
+    fn runs_that_skip_the_walk_do_not_cost_most_whatever_interrupts_them() {
+        assert_eq!(costliest(&[runs(1e-3, 0), runs(2e-4, 601)]), 1);
+        assert_eq!(costliest(&[runs(1e-6, 0), runs(2e-6, 0)]), 1);
+    }
+
+    #[test]
     fn without_a_list_that_is_walked_the_median_counts() {
         assert_eq!(costliest(&[runs(1e-3, None), runs(2e-4, 601)]), 0);
         assert_eq!(costliest(&[runs(1e-3, None), runs(2e-4, None)]), 0);
@@ -94,6 +100,6 @@ mod tests {
             }],
             ..Phase::default()
         };
-        assert_eq!(Runs::of(&skipping), Some(runs(0.0005, None)));
+        assert_eq!(Runs::of(&skipping), Some(runs(0.0005, 0)));
     }
 }
