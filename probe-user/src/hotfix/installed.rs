@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use nix::sys::stat::SFlag;
 
-use super::{digest::Digest, file, folder::Folder, state_dir, walk::kind};
+use super::{digest::Digest, file, folder::Folder, lock::Lock, state_dir, walk::kind};
 use crate::kernel::printable::is_plain;
 
 const FOLDER: &str = "hotfixes";
@@ -135,6 +135,20 @@ impl Store {
         Self {
             folder: state_dir.join(FOLDER),
         }
+    }
+
+    /// Takes the right to change them, after the whole folder of state has its modes: the folder of the hotfixes alone has
+    /// names in it that this program cannot tell from foreign ones.
+    ///
+    /// # Errors
+    ///
+    /// When another process changes them, or a folder cannot be written.
+    pub fn lock(&self, root: &Path) -> anyhow::Result<Lock> {
+        if let Some(state_dir) = self.folder.parent() {
+            let unwritable = |error| StoreError::Write(state_dir.to_owned(), error);
+            state_dir::make(state_dir).map_err(unwritable)?;
+        }
+        Ok(Lock::take(root, &self.folder)?)
     }
 
     /// Where they are.
