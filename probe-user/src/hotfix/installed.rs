@@ -151,11 +151,6 @@ impl Store {
         Ok(Lock::take(root, &self.folder)?)
     }
 
-    /// Where they are.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// The module's file.
     pub fn module(&self, place: &Place) -> PathBuf {
         self.file(place, "ko")
@@ -360,10 +355,10 @@ mod tests {
             store.put(place, b"module", &record(b"module", at)).unwrap();
         }
         // What a cut off installation leaves behind, and what else people put there.
-        fs::write(store.folder().join("6.1/half.ko"), "").unwrap();
-        fs::write(store.folder().join("6.1/.new-x.json"), "").unwrap();
-        fs::write(store.folder().join("6.1/a b.json"), "").unwrap();
-        fs::write(store.folder().join("lock"), "").unwrap();
+        fs::write(store.folder.join("6.1/half.ko"), "").unwrap();
+        fs::write(store.folder.join("6.1/.new-x.json"), "").unwrap();
+        fs::write(store.folder.join("6.1/a b.json"), "").unwrap();
+        fs::write(store.folder.join("lock"), "").unwrap();
         let places = || -> Vec<Place> {
             let all = store.all().unwrap().into_iter();
             all.map(|one| one.place).collect()
@@ -372,7 +367,7 @@ mod tests {
         assert_eq!(fs::read(store.module(&first)).unwrap(), b"module");
         assert_eq!(store.read(&first).unwrap(), Some(record(b"module", "1")));
         store.remove(&other).unwrap();
-        assert!(!store.folder().join("5.10").exists());
+        assert!(!store.folder.join("5.10").exists());
         store.remove(&first).unwrap();
         assert_eq!(places(), [second]);
         assert_eq!(store.read(&first).unwrap(), None);
