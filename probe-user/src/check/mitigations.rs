@@ -115,13 +115,14 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
 
 /// Returns a command for a shell that runs another in a namespace. The command opens the file of the namespace once,
 /// and checks that it opened the intended namespace: by the time a person types this, a process may have ended or
-/// moved, its number may belong to another, and a name may be in use again.
+/// moved, its number may belong to another, and a name may be in use again. The check compares the inode number, as the
+/// link of an open file shows where a name of `ip netns` is mounted, and not which namespace it is.
 fn inside(file: &str, netns: u32, command: String) -> String {
     if file.is_empty() {
         return command;
     }
     format!(
-        "(exec 9< {file} && [ \"$(readlink /proc/self/fd/9)\" = \"net:[{netns}]\" ] && \
+        "(exec 9< {file} && [ \"$(stat -Lc %i /proc/self/fd/9)\" = \"{netns}\" ] && \
          nsenter --net=/proc/self/fd/9 {command})"
     )
 }

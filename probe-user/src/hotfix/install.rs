@@ -24,7 +24,6 @@ use super::{
         Place, Record, Store, is_name, systemd, trusted,
         units::{self, KILL_SWITCH, LOAD, SHUT_DOWN, Units, Written},
     },
-    lock::Lock,
     module::Module,
     node::{Node, Past},
     report, state_dir,
@@ -91,7 +90,7 @@ fn install(
     let candidate = candidate(args, root, &state_dir)?;
     let units = units(root, &state_dir, program).with_context(refused)?;
     let store = Store::of(&state_dir);
-    let _lock = Lock::take(root, store.folder()).with_context(refused)?;
+    let _lock = store.lock(root).with_context(refused)?;
     let kept = keep(&store, &candidate, &shown.to_string())?;
     let written = match units.as_ref().map(Units::write).transpose() {
         Ok(written) => written,

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use nix::sys::stat::SFlag;
 
-use super::{digest::Digest, file, folder::Folder, state_dir, walk::kind};
+use super::{digest::Digest, file, folder::Folder, lock::Lock, state_dir, walk::kind};
 use crate::kernel::printable::is_plain;
 
 const FOLDER: &str = "hotfixes";
@@ -69,6 +69,28 @@ impl Record {
             at: now.to_string(),
         }
     }
+
+    /// Returns what none of our programs would have written, if the record has that.
+    fn flaw(&self) -> Option<&'static str> {
+        let has_control = |text: &String| text.contains(char::is_control);
+        match () {
+            () if !self.sha256.is_whole() => Some("it has no SHA-256"),
+            () if has_control(&self.at) => Some("its time is not one"),
+            () if self.accepted.iter().any(has_control) => {
+                Some("what was accepted is not the name of a warning")
+            }
+            () if self.accepted_crash.as_ref().is_some_and(has_control) => {
+                Some("its boot id is not one")
+            }
+            () => None,
+        }
+    }
+}
+
+/// What every schema has.
+#[derive(Debug, Deserialize)]
+struct Head {
+    schema: u64,
 }
 
 /// A hotfix that is installed, or what is left of one.
@@ -91,7 +113,12 @@ pub enum StoreError {
     #[error("{0} cannot be read ({1}): run this as root")]
     Read(PathBuf, io::Error),
     #[error("{0} is damaged ({1}): uninstall the hotfix, and install it again")]
-    Damaged(PathBuf, serde_json::Error),
+    Damaged(PathBuf, String),
+    #[error(
+        "{0} is of schema {1}, and this program knows {SCHEMA} alone: use the version of ipvs-latency that wrote it, or \
+         uninstall the hotfix, and install it again"
+    )]
+    Schema(PathBuf, u64),
     #[error("{0} cannot be removed ({1}): remove it by hand")]
     Remove(PathBuf, io::Error),
 }
@@ -110,9 +137,18 @@ impl Store {
         }
     }
 
-    /// Where they are.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// Takes the right to change them, after the whole folder of state has its modes: the folder of the hotfixes alone has
+    /// names in it that this program cannot tell from foreign ones.
+    ///
+    /// # Errors
+    ///
+    /// When another process changes them, or a folder cannot be written.
+    pub fn lock(&self, root: &Path) -> anyhow::Result<Lock> {
+        if let Some(state_dir) = self.folder.parent() {
+            let unwritable = |error| StoreError::Write(state_dir.to_owned(), error);
+            state_dir::make(state_dir).map_err(unwritable)?;
+        }
+        Ok(Lock::take(root, &self.folder)?)
     }
 
     /// The module's file.
@@ -169,10 +205,7 @@ impl Store {
     pub fn read(&self, place: &Place) -> Result<Option<Record>, StoreError> {
         let file = self.file(place, "json");
         match self.bytes(place, "json", MOST_BYTES) {
-            Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
-                Ok(record) => Ok(Some(record)),
-                Err(error) => Err(StoreError::Damaged(file, error)),
-            },
+            Ok(Some(bytes)) => record(&file, &bytes).map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(StoreError::Read(file, error)),
         }
@@ -242,6 +275,23 @@ impl Store {
     }
 }
 
+/// Returns a record that one of our programs would have written.
+fn record(file: &Path, bytes: &[u8]) -> Result<Record, StoreError> {
+    let damaged = |why: String| StoreError::Damaged(file.to_owned(), why);
+    let head: Head = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    if head.schema != u64::from(SCHEMA) {
+        return Err(StoreError::Schema(file.to_owned(), head.schema));
+    }
+    let mut record: Record =
+        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    if let Some(flaw) = record.flaw() {
+        return Err(damaged(flaw.into()));
+    }
+    // A path may have any character, and this one is for people alone.
+    record.file = record.file.replace(char::is_control, "?");
+    Ok(record)
+}
+
 /// Returns the names in a folder that are text.
 fn entries(folder: &Folder) -> Result<Vec<String>, StoreError> {
     let names = folder.names();
@@ -305,10 +355,10 @@ mod tests {
             store.put(place, b"module", &record(b"module", at)).unwrap();
         }
         // What a cut off installation leaves behind, and what else people put there.
-        fs::write(store.folder().join("6.1/half.ko"), "").unwrap();
-        fs::write(store.folder().join("6.1/.new-x.json"), "").unwrap();
-        fs::write(store.folder().join("6.1/a b.json"), "").unwrap();
-        fs::write(store.folder().join("lock"), "").unwrap();
+        fs::write(store.folder.join("6.1/half.ko"), "").unwrap();
+        fs::write(store.folder.join("6.1/.new-x.json"), "").unwrap();
+        fs::write(store.folder.join("6.1/a b.json"), "").unwrap();
+        fs::write(store.folder.join("lock"), "").unwrap();
         let places = || -> Vec<Place> {
             let all = store.all().unwrap().into_iter();
             all.map(|one| one.place).collect()
@@ -317,7 +367,7 @@ mod tests {
         assert_eq!(fs::read(store.module(&first)).unwrap(), b"module");
         assert_eq!(store.read(&first).unwrap(), Some(record(b"module", "1")));
         store.remove(&other).unwrap();
-        assert!(!store.folder().join("5.10").exists());
+        assert!(!store.folder.join("5.10").exists());
         store.remove(&first).unwrap();
         assert_eq!(places(), [second]);
         assert_eq!(store.read(&first).unwrap(), None);
@@ -345,6 +395,37 @@ mod tests {
         fs::write(state.path().join("file"), "").unwrap();
         let error = Store::of(&state.path().join("file")).all().unwrap_err();
         assert!(told(error).contains("cannot be read"));
+    }
+
+    #[test]
+    fn what_none_of_our_programs_wrote_is_refused_and_nothing_a_terminal_obeys_is_told() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::of(state.path());
+        let place = place("6.1", "a");
+        store.put(&place, b"", &record(b"", "1")).unwrap();
+        let good = serde_json::to_value(record(b"", "1")).unwrap();
+        let read = |field: &str, value: serde_json::Value| {
+            let mut text = good.clone();
+            text[field] = value;
+            let folder = state_dir::open(&store.folder.join("6.1")).unwrap().unwrap();
+            let bytes = text.to_string();
+            folder
+                .put("a.json", state_dir::FILE, bytes.as_bytes())
+                .unwrap();
+            store.read(&place)
+        };
+        for (field, value, words) in [
+            ("schema", 9.into(), "is of schema 9"),
+            ("sha256", "abc".into(), "is damaged (it has no SHA-256)"),
+            ("at", "1\u{1b}[2J".into(), "is damaged (its time"),
+            ("accepted", vec!["a\u{1b}"].into(), "is damaged (what was"),
+            ("accepted_crash", "\n".into(), "is damaged (its boot id"),
+        ] {
+            let error = read(field, value).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let told = read("file", "/ä\u{1b}[2J.ko".into()).unwrap().unwrap();
+        assert_eq!(told.file, "/ä?[2J.ko");
     }
 
     #[test]

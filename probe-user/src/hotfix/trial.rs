@@ -26,6 +26,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use self::{conduct::Conduct, document::Document, plan::Plan, subject::Subject};
 use super::{drive::say, witness::Run};
@@ -42,6 +43,11 @@ pub fn run(
     root: &Path,
     state_dir: &Path,
 ) -> anyhow::Result<ExitCode> {
+    if let Err(error) = open_as_many_as_allowed() {
+        say(&format!(
+            "warning: cannot raise the limit of open files: {error}; namespaces beyond it are left as they are"
+        ));
+    }
     let plan = Plan::of(args);
     let trial = Subject::of(args, root, state_dir)
         .and_then(|subject| Conduct::prepare(&plan, subject, args.yes, color, root, state_dir));
@@ -59,6 +65,13 @@ pub fn run(
         say(&format!("error: {error:#}"));
     }
     Ok(ExitCode::from(document.code()))
+}
+
+/// Raises the limit of open files as far as this process may: each namespace that is switched stays open, here and in the
+/// guard, which inherits the limit.
+fn open_as_many_as_allowed() -> nix::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
 }
 
 fn write(document: &Document, json: bool) -> anyhow::Result<()> {
@@ -109,5 +122,31 @@ impl Phase {
     /// Neither a run, nor a timer that is set for one.
     fn is_still(&self) -> bool {
         self.dead || (self.runs.is_empty() && self.period_ns.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a process of its own, as the limit is of the whole process.
+    #[test]
+    fn more_namespaces_can_be_open_than_a_login_allows() {
+        const CHILD: &str = "IPVS_LATENCY_TEST_OPEN_FILES";
+        if std::env::var_os(CHILD).is_none() {
+            let status = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "hotfix::trial::tests::more_namespaces_can_be_open_than_a_login_allows",
+                ])
+                .env(CHILD, "1")
+                .status()
+                .unwrap();
+            assert!(status.success());
+            return;
+        }
+        setrlimit(Resource::RLIMIT_NOFILE, 64, 256).unwrap();
+        open_as_many_as_allowed().unwrap();
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (256, 256));
     }
 }

@@ -10,9 +10,7 @@ use anyhow::{Context as _, bail};
 use super::{
     drive::say,
     installed::{Place, Store, name_of, systemd, units},
-    list,
-    lock::Lock,
-    report,
+    list, report,
 };
 use crate::{cli::UninstallArgs, kernel::prerequisites};
 
@@ -31,7 +29,7 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     let wanted = args.kernel.as_ref().unwrap_or(&running);
     let places = chosen(&store, &name, (!args.all_kernels).then_some(wanted))?;
     let refused = || format!("{name} is not uninstalled");
-    let _lock = Lock::take(root, store.folder()).with_context(refused)?;
+    let _lock = store.lock(root).with_context(refused)?;
     for (index, place) in places.iter().enumerate() {
         if let Err(error) = store.remove(place) {
             let is_whole = index == 0 && !matches!(store.read(place), Ok(None));

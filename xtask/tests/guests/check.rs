@@ -1,5 +1,6 @@
 //! `ipvs-latency check` in guests.
 
+mod commands;
 mod judging;
 mod places;
 mod refusals;

@@ -128,7 +128,7 @@ fn another_namespace_is_entered_and_one_that_nobody_can_enter_is_left() {
     let open_there = open(Kind::Timer, &[entered], Some(&measured));
     assert_eq!(
         open_there[0].command,
-        "(exec 9< /run/netns/blue && [ \"$(readlink /proc/self/fd/9)\" = \"net:[4026532141]\" ] && \
+        "(exec 9< /run/netns/blue && [ \"$(stat -Lc %i /proc/self/fd/9)\" = \"4026532141\" ] && \
          nsenter --net=/proc/self/fd/9 sysctl -w net.ipv4.vs.run_estimation=0)"
     );
     for closed in [

@@ -139,11 +139,43 @@ fn namespaces_are_described_by_who_lives_there_and_what_is_balanced() {
     assert_eq!(
         told,
         [
-            (1, Some("host"), Some(1), Some("")),
+            (
+                1,
+                Some("host"),
+                Some(1),
+                root.path().join("proc/1/ns/net").to_str()
+            ),
             // A list of one needs no counting.
             (7, Some("nginx"), Some(0), Some("/proc/42/ns/net")),
             (8, Some("no process"), None, None),
         ]
+    );
+}
+
+#[test]
+fn the_root_namespace_is_entered_by_a_file_unless_the_user_is_in_it() {
+    let root = host();
+    let own = root.path().join("proc/self/ns");
+    fs::create_dir_all(&own).unwrap();
+    symlink("/proc/self/ns/net", own.join("net")).unwrap();
+    let own = netns::own_inode(root.path()).unwrap();
+    let inhabitants = Inhabitants::read(root.path());
+    let entered = |root: &Path, netns| {
+        let survey = Survey {
+            root,
+            inhabitants: &inhabitants,
+            root_netns: Some(netns),
+        };
+        let described = survey.measured(&[view(netns, State::Active)]);
+        described[0].enter.clone()
+    };
+    assert_eq!(entered(root.path(), own), Some(String::new()));
+    let file = root.path().join("proc/1/ns/net");
+    assert_eq!(entered(root.path(), 1).as_deref(), file.to_str());
+    assert_eq!(
+        entered(Path::new("/a; reboot"), 1),
+        None,
+        "no shell reads it"
     );
 }
 

@@ -105,6 +105,36 @@ fn a_hotfix_is_kept_with_the_units_until_the_last_one_is_uninstalled() {
     assert!(error.contains("no hotfix two_ is installed"), "{error}");
 }
 
+/// An earlier version left them readable.
+#[test]
+fn install_and_uninstall_close_the_whole_folder_of_state_to_others() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let node = MadeNode::new();
+    let (one, two) = (node.module("one_", 500), node.module("two_", 500));
+    try_install(&node, &one, &[]).unwrap();
+    let state = node.state_dir();
+    let folders = [
+        state.clone(),
+        state.join("hotfixes"),
+        state.join("hotfixes").join(RELEASE),
+    ];
+    let modes = || {
+        let mode = |folder: &PathBuf| fs::metadata(folder).unwrap().permissions().mode() & 0o777;
+        folders.iter().map(mode).collect::<Vec<_>>()
+    };
+    let loosen = || {
+        for folder in &folders {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    };
+    loosen();
+    try_install(&node, &two, &[]).unwrap();
+    assert_eq!(modes(), [0o700; 3]);
+    loosen();
+    uninstall(&node, "two_").unwrap();
+    assert_eq!(modes(), [0o700; 3]);
+}
+
 #[test]
 fn what_could_never_be_loaded_is_refused_and_what_only_could_not_be_now_is_installed() {
     let node = MadeNode::new();

@@ -12,7 +12,6 @@ use std::{
 
 use nix::unistd::Uid;
 
-use crate::hotfix::folder::NEW;
 use crate::kernel::{
     inhabitants::{bounded, pids},
     printable::printable,
@@ -26,7 +25,7 @@ const PROGRAM: &str = "ipvs-latency";
 struct Holder {
     pid: u32,
     comm: String,
-    /// The user; `None` if that is unknown.
+    /// The user who started it; `None` if that is unknown.
     user: Option<u32>,
     /// Whether it may be one of ours.
     is_ours: bool,
@@ -117,58 +116,62 @@ impl Holder {
     fn of(root: &Path, pid: u32) -> Self {
         let text = |file: &str| bounded(root, pid, file).unwrap_or_default();
         let comm = text("comm");
-        let user = user(&text("status"));
+        let users = users(&text("status"));
         Self {
             pid,
             comm: printable(String::from_utf8_lossy(comm.trim_ascii_end()).as_ref()),
-            user,
-            is_ours: may_be_ours(root, pid, user),
+            user: users.map(|[real, _]| real),
+            is_ours: may_be_ours(root, pid, users),
         }
     }
 }
 
-/// Returns whether a process has a file open through which this inode is locked.
+/// Returns whether a process has a file open through which this inode is locked, whatever name it was opened by.
 fn holds(root: &Path, pid: u32, inode: (u64, u64)) -> bool {
     let folder = root.join(format!("proc/{pid}"));
-    let open = fs::read_dir(folder.join("fd"))
+    let mut open = fs::read_dir(folder.join("fdinfo"))
         .into_iter()
         .flatten()
         .flatten();
-    open.map(|entry| entry.path()).any(|fd| {
-        // By its name first: a look at a file may wait, as for a server that is away.
-        let named = fs::read_link(&fd).is_ok_and(|path| {
-            let name = path.file_name().unwrap_or_default();
-            let name = name.as_encoded_bytes();
-            name.starts_with(super::FILE.as_bytes()) || name.starts_with(NEW.as_bytes())
-        });
-        named
-            && fs::metadata(&fd).is_ok_and(|meta| (meta.dev(), meta.ino()) == inode)
-            && fd.file_name().is_some_and(|number| {
-                let info = fs::read_to_string(folder.join("fdinfo").join(number));
-                info.is_ok_and(|info| has_lock(&info))
-            })
+    open.any(|entry| {
+        // The account comes first: a look at a file may wait, as for a server that is away.
+        let info = fs::read_to_string(entry.path());
+        info.is_ok_and(|info| has_lock(&info, inode.1))
+            && fs::metadata(folder.join("fd").join(entry.file_name()))
+                .is_ok_and(|meta| (meta.dev(), meta.ino()) == inode)
     })
 }
 
-/// Returns whether the account of an open file has a line as `lock: 1: FLOCK  ADVISORY  WRITE 99 00:15:7 0 EOF`
-/// (`proc_pid_fdinfo(5)`).
-fn has_lock(info: &str) -> bool {
-    let mut lines = info.lines();
-    lines.any(|line| line.starts_with("lock:") && line.contains(" FLOCK "))
+/// Returns whether the account of an open file has a line as `lock: 1: FLOCK  ADVISORY  WRITE 99 00:15:7 0 EOF` for
+/// this inode number, the 7 here (`proc_pid_fdinfo(5)`).
+fn has_lock(info: &str, inode: u64) -> bool {
+    let ending = format!(":{inode}");
+    info.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("lock:")
+            && words.any(|word| word == "FLOCK")
+            && words.any(|word| word.ends_with(&ending))
+    })
 }
 
-/// Returns the user whose rights a process has, by the line `Uid:` of its status (`proc_pid_status(5)`).
-fn user(status: &[u8]) -> Option<u32> {
+/// Returns the real and the effective user of a process, by the line `Uid:` of its status (`proc_pid_status(5)`).
+fn users(status: &[u8]) -> Option<[u32; 2]> {
     let status = String::from_utf8_lossy(status);
     let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    users.split_whitespace().nth(1)?.parse().ok()
+    let mut users = users.split_whitespace().map(str::parse);
+    Some([users.next()?.ok()?, users.next()?.ok()?])
 }
 
-/// Returns whether a process may be one of ours. A user who is neither root nor us could not have opened the file that
-/// ours open, whatever such a process calls itself.
-fn may_be_ours(root: &Path, pid: u32, user: Option<u32>) -> bool {
-    let is_able = user.is_none_or(|user| user == 0 || user == Uid::effective().as_raw());
-    if !is_able {
+/// Returns whether such users may have started one of ours. One who is neither root nor us could not have opened the file
+/// that ours open, and may hand an open file to a program that runs with root's rights, such as `su`.
+fn are_able(users: Option<[u32; 2]>) -> bool {
+    let is_able = |user: u32| user == 0 || user == Uid::effective().as_raw();
+    users.is_none_or(|users| users.into_iter().all(is_able))
+}
+
+/// Returns whether a process may be one of ours, whatever it calls itself.
+fn may_be_ours(root: &Path, pid: u32, users: Option<[u32; 2]>) -> bool {
+    if !are_able(users) {
         return false;
     }
     let program = root.join(format!("proc/{pid}/exe"));
@@ -186,4 +189,29 @@ fn may_be_ours(root: &Path, pid: u32, user: Option<u32>) -> bool {
         .split(|byte| *byte == 0)
         .any(|word| word == b"hotfix");
     is_same || name.starts_with(PROGRAM) || asks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_runs_with_roots_rights_for_another_user_is_none_of_ours() {
+        let own = Uid::effective().as_raw();
+        let is_able = |line: &str| are_able(users(format!("Name:\tsu\nUid:\t{line}\n").as_bytes()));
+        assert!(!is_able("4001\t0\t0\t0"), "su, run by a user");
+        assert!(!is_able("0\t4001\t4001\t4001"), "rights given up");
+        assert!(is_able("0\t0\t0\t0"));
+        assert!(is_able(&format!("{own}\t{own}\t{own}\t{own}")));
+        assert!(is_able("?"), "what cannot be seen may be ours");
+    }
+
+    #[test]
+    fn a_lock_is_of_the_file_with_that_number_alone() {
+        let info = "pos:\t0\nflags:\t0100000\nmnt_id:\t29\nino:\t17\n\
+                    lock:\t1: FLOCK  ADVISORY  WRITE 99 00:15:7 0 EOF\n";
+        assert!(has_lock(info, 7));
+        assert!(!has_lock(info, 17) && !has_lock(info, 5));
+        assert!(!has_lock(&info.replace("FLOCK", "POSIX"), 7));
+    }
 }

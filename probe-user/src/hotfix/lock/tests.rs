@@ -87,6 +87,23 @@ fn a_stranger_is_named_and_passed_by_who_asks_for_that_alone() {
     stranger.wait().unwrap();
 }
 
+/// In a mount namespace of another process, the file has any name.
+#[test]
+fn a_stranger_that_opened_the_lock_by_another_name_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("state");
+    drop(take(&place).unwrap());
+    let other = folder.path().join("x");
+    fs::hard_link(place.join(FILE), &other).unwrap();
+    let mut stranger = stranger(&other);
+    let error = take(&place).unwrap_err().to_string();
+    let words = format!("process {} (sleep, of user ", stranger.id());
+    assert!(error.contains(&words), "{error}");
+    drop(Lock::take_past_strangers(Path::new("/"), &place).unwrap());
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
 #[test]
 fn what_everybody_could_open_once_is_replaced() {
     let folder = tempfile::tempdir().unwrap();

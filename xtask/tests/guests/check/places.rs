@@ -6,7 +6,7 @@ use xtask::{cli::Cpus, lab::LabSpec, scenario};
 use super::{ROOT, TRY, code, mitigation, namespace, number, page};
 
 /// Prints the command or its counterpart of a mitigation on the page in /tmp/page.
-const FIELD: &str = r#"
+pub(super) const FIELD: &str = r#"
 field() {
     sed -n "/\"name\": \"$1\"/,/}/s/^ *\"$2\": \"\(.*\)\",\{0,1\}\$/\1/p" /tmp/page
 }

@@ -50,18 +50,28 @@ fn spec() -> LabSpec {
     })
 }
 
-/// An earlier version left folder and lock for all to read, and whoever had the lock open may still lock it.
-const LOCKED: &str = "
+/// An earlier version left folder and lock for all to read, and whoever had the lock open may still lock it: also in a
+/// program that runs with root's rights and waits, and by another name in a mount namespace of one's own.
+const LOCKED: &str = r#"
 mkdir -m 755 /var/lib/ipvs-latency; echo 101 > /var/lib/ipvs-latency/lock
-one flock /var/lib/ipvs-latency/lock sleep 1000 > /dev/null 2>&1 & sleep 1
-";
+one flock -s /var/lib/ipvs-latency/lock sleep 1000 > /dev/null 2>&1 &
+cp $(command -v cat) /usr/bin/held; chmod 4755 /usr/bin/held; mkfifo -m 644 /tmp/never
+one sh -c 'exec 9< /var/lib/ipvs-latency/lock; flock -s 9; exec held hotfix /tmp/never' > /dev/null 2>&1 &
+one unshare -Urm sh -c 'touch /tmp/x; mount --bind /var/lib/ipvs-latency/lock /tmp/x; exec 9< /tmp/x; flock -s 9
+    exec tail -f /dev/null' > /dev/null 2>&1 &
+sleep 3
+"#;
 
 const LOCKS: &[Try] = &[
     (
         "named",
         "ipvs-latency hotfix load $F/est_skip.ko",
         "2",
-        &["of user 1001) holds the lock, and is no ipvs-latency"],
+        &[
+            "of user 1001) holds the lock, and is no ipvs-latency",
+            "(held, of user 1001)",
+            "(tail, of user 1001)",
+        ],
     ),
     ("foreign", "insmod $F/est_skip.ko; sleep 5", "0", &[]),
     (
