@@ -101,7 +101,8 @@ impl<'a> Conduct<'a> {
         drive.dead_before = dead_before;
         drive.witness = Some(witness);
         Ok(Self {
-            surroundings: Surroundings::of(&drive),
+            surroundings: Surroundings::of(&drive)
+                .context("nothing was changed, because /sys/kernel/livepatch cannot be seen")?,
             root_netns,
             plan,
             root: root.to_owned(),
