@@ -24,7 +24,7 @@ use super::{
     module::Module,
     node::Past,
     report::{Report, Reports},
-    signals, unload,
+    settle, signals, unload,
 };
 use crate::{
     cli::{LoadArgs, UnloadArgs},
@@ -125,19 +125,17 @@ fn in_force_already(
     let module = Module::parse(bytes).ok()?;
     let name = &Name::from(name);
     let is_same = loaded::is_of(root, state_dir, name, Some(&module), Some(&record.sha256));
-    let whether = match is_same {
-        Some(true) => "from the file that is installed",
-        None => "whether from the file that is installed cannot be told",
+    if is_same != Some(true) {
         // A load is then refused, with the reason.
-        Some(false) => return None,
-    };
+        return None;
+    }
     let entry = loaded::entry(root, state_dir, name).ok().flatten();
     if entry.is_some_and(|one| one.phase == Phase::ShutDown) {
         // The kernel outlived that shutdown, as with `systemctl soft-reboot`.
         change::settle(root, state_dir, name);
     }
     Some(Ending::Done(format!(
-        "{name} is in force already, {whether}"
+        "{name} is in force already, from the file that is installed"
     )))
 }
 
@@ -162,7 +160,7 @@ fn still_accepted(record: &Record, past: &Past) -> Vec<String> {
 pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let stop = Stop::listen(root)?;
     let ours = match Journal::read(state_dir) {
-        Ok(journal) => loaded_by_us(&journal, &Boot::read(root)),
+        Ok(journal) => loaded_by_us(root, &journal, &Boot::read(root)),
         Err(error) => {
             say(&format!(
                 "warning: {error}; which livepatches were loaded by ipvs-latency cannot be told"
@@ -191,10 +189,12 @@ pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     ))
 }
 
-fn loaded_by_us(journal: &Journal, boot: &Boot) -> Vec<String> {
+/// Returns the names under which what we loaded is there still, also where the journal could not be brought up to date.
+fn loaded_by_us(root: &Path, journal: &Journal, boot: &Boot) -> Vec<String> {
     let entries = journal.entries().iter();
     entries
         .filter(|entry| entry.boot_id == boot.id && entry.phase != Phase::Gone)
+        .filter(|entry| !matches!(settle::phase(root, entry), Ok(Phase::Gone)))
         .map(|entry| entry.name.clone())
         .collect()
 }
@@ -211,6 +211,7 @@ mod tests {
     use crate::hotfix::{
         digest::Digest,
         installed::Place,
+        journal::Mark,
         made_node::{MadeNode, RELEASE},
         module::tests::sample_file,
     };
@@ -242,7 +243,7 @@ mod tests {
         };
         assert_eq!(already(), None);
         node.put_in_force("one_", "ip_vs");
-        assert!(already().unwrap().contains("cannot be told"));
+        assert_eq!(already(), None, "neither journal nor build-id tells");
         let content = sample_file("one_", 500);
         node.note("one_", &content, "this", Phase::ShutDown);
         assert!(
@@ -323,10 +324,18 @@ mod tests {
             node.note(name, name.as_bytes(), boot_id, phase);
         }
         let journal = Journal::read(&node.state_dir()).unwrap();
-        let ours = loaded_by_us(&journal, &Boot::read(node.root()));
-        assert_eq!(ours, ["b"]);
+        let ours = || loaded_by_us(node.root(), &journal, &Boot::read(node.root()));
+        assert_eq!(ours(), ["b"]);
         let entries = list::entries(node.root()).unwrap();
         let of_ip_vs: Vec<bool> = entries.iter().map(is_of_ip_vs).collect();
         assert_eq!(of_ip_vs, [true, false, false]);
+        // Another one has the name now, and the journal was not brought up to date.
+        let mut journal = Journal::read(&node.state_dir()).unwrap();
+        let mut entry = journal.of(&Digest::of(b"b")).unwrap().clone();
+        entry.module = Mark::of(Some(b"\x01"));
+        journal.note(entry).unwrap();
+        node.write("sys/module/b/notes/.note.gnu.build-id", b"\x02");
+        let ours = loaded_by_us(node.root(), &journal, &Boot::read(node.root()));
+        assert_eq!(ours, [""; 0]);
     }
 }

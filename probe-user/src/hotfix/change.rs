@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 
 use super::{
     admission::Admitted,
-    drive::say,
+    drive::{Drive, say},
     ending::Ending,
     guard::{Guard, Guarded},
     journal::{Entry, Journal, JournalError, Mark, Phase},
@@ -134,6 +134,19 @@ impl Change {
         })
     }
 
+    /// Hands the guard to the drive, before the first call into the kernel.
+    ///
+    /// # Errors
+    ///
+    /// When the guard has ended, and no other can be started: nothing was changed, and the journal says so.
+    pub fn guarding(self, drive: &mut Drive) -> anyhow::Result<Self> {
+        let Err(error) = drive.guarded_by(&self.guard) else {
+            return Ok(self);
+        };
+        self.end(&Ending::Refused(error.to_string()));
+        Err(error).context("nothing was changed, because no process guards the change")
+    }
+
     /// Notes that it is in place.
     pub fn is_in_place(&self) {
         if let Some(name) = &self.name {
@@ -148,11 +161,6 @@ impl Change {
         {
             say(&format!("warning: {error}; going on without"));
         }
-    }
-
-    /// The guard.
-    pub fn guard(&self) -> &Guard {
-        &self.guard
     }
 
     /// After the last call: the journal is brought up to date and the guard let go, unless it has to finish what
@@ -228,5 +236,48 @@ fn note_again(state_dir: &Path, entry: Entry) {
         say(&format!(
             "warning: {error}; what it says of {name} is out of date"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotfix::{
+        guard::tests::{cannot_be_replaced, kill_guard, stand_in},
+        made_node::MadeNode,
+    };
+
+    fn change(node: &MadeNode, name: &str) -> Change {
+        Change {
+            root: node.root().to_owned(),
+            state_dir: node.state_dir(),
+            name: Some(name.into()),
+            guard: stand_in(&node.root().join("said")),
+            _lock: None,
+        }
+    }
+
+    fn phases(node: &MadeNode) -> Vec<Phase> {
+        let journal = Journal::read(&node.state_dir()).unwrap();
+        journal.entries().iter().map(|entry| entry.phase).collect()
+    }
+
+    #[test]
+    fn a_guard_that_is_lost_before_the_first_call_leaves_no_change_in_the_journal() {
+        let node = MadeNode::new();
+        node.put_in_force("there", "ip_vs");
+        for (name, noted, then) in [
+            ("there", Phase::Unloading, Phase::InForce),
+            ("not_there", Phase::Loading, Phase::Gone),
+        ] {
+            node.note(name, name.as_bytes(), "this", noted);
+            let change = change(&node, name);
+            kill_guard(&change.guard);
+            cannot_be_replaced(&change.guard);
+            let mut drive = Drive::unattended(node.root().to_owned(), name);
+            let error = change.guarding(&mut drive).err().unwrap();
+            assert!(format!("{error:#}").contains("nothing was changed"));
+            assert_eq!(phases(&node).last(), Some(&then));
+        }
     }
 }

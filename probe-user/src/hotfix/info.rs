@@ -186,10 +186,13 @@ fn of_name(name: &Name, root: &Path, state_dir: &Path) -> anyhow::Result<Option<
         let is_loaded = place.release == release && entry.as_ref().is_some_and(Entry::is_in_force);
         match record {
             Ok(record) => {
-                let in_force = is_seen.then(|| {
-                    is_loaded
-                        && list::is_what_is_loaded(root, state_dir, &store, &place, Some(&record))
-                });
+                let in_force = match (is_seen, is_loaded) {
+                    (false, _) => None,
+                    (true, false) => Some(false),
+                    (true, true) => {
+                        list::is_what_is_loaded(root, state_dir, &store, &place, Some(&record))
+                    }
+                };
                 kept = Some(Kept::of(&place, record, place.release == release, in_force));
             }
             Err(error) => unknown.push(error.to_string()),

@@ -110,15 +110,22 @@ impl Entry {
         }
         let was_orderly = boot.had_orderly_shutdown_since(self.since_s);
         match self.phase {
-            // Minutes at most: who shut it down then had reason to.
-            Phase::Loading | Phase::Unloading => true,
+            // Who shut it down soon had reason to; a change that was cut off long before is no reason.
+            Phase::Loading | Phase::Unloading => {
+                !boot.had_orderly_shutdown_since(self.aftermath_ends_s())
+            }
             Phase::InForce => !was_orderly,
             Phase::Left | Phase::Gone => {
-                let soon = self.since_s.saturating_add(AFTERMATH_S);
+                let soon = self.aftermath_ends_s();
                 !was_orderly && boot.began_s.is_some_and(|began_s| began_s <= soon)
             }
             Phase::ShutDown => false,
         }
+    }
+
+    /// Returns the second from which on what happens is not put down to the beginning of its phase.
+    pub fn aftermath_ends_s(&self) -> u64 {
+        self.since_s.saturating_add(AFTERMATH_S)
     }
 
     /// When its phase began: RFC 3339.
@@ -336,11 +343,17 @@ mod tests {
         let late = boot("two", 20_000, &[]);
         let orderly = boot("two", 10_100, &[10_050]);
         let before = boot("two", 10_100, &[9_999]);
+        let weeks = boot("two", 2_000_000, &[1_999_990]);
+        let minutes = boot("two", 2_000_000, &[10_299]);
         for (phase, boot, went_down) in [
             (Loading, &same, false),
             (Loading, &cut, true),
             (Unloading, &cut, true),
             (Loading, &orderly, true),
+            (Loading, &weeks, false),
+            (Unloading, &weeks, false),
+            (Loading, &minutes, true),
+            (Unloading, &late, true),
             (InForce, &cut, true),
             (InForce, &late, true),
             (InForce, &orderly, false),

@@ -168,10 +168,11 @@ fn kept(root: &Path, state_dir: &Path, loaded: Option<&[Entry]>) -> anyhow::Resu
         };
         all.push(Kept {
             for_this_kernel: place.release == release,
-            in_force: loaded.map(|loaded| {
-                is_loaded(loaded)
-                    && place.release == release
-                    && is_what_is_loaded(root, state_dir, &store, &place, record.as_ref())
+            in_force: loaded.and_then(|loaded| {
+                if !is_loaded(loaded) || place.release != release {
+                    return Some(false);
+                }
+                is_what_is_loaded(root, state_dir, &store, &place, record.as_ref())
             }),
             sha256: record.map(|record| record.sha256),
             release: place.release,
@@ -181,14 +182,14 @@ fn kept(root: &Path, state_dir: &Path, loaded: Option<&[Entry]>) -> anyhow::Resu
     Ok(all)
 }
 
-/// Whether nothing says that another file is loaded under this name.
+/// Returns whether it is what is loaded under its name; `None` if that is unknown.
 pub fn is_what_is_loaded(
     root: &Path,
     state_dir: &Path,
     store: &Store,
     place: &Place,
     record: Option<&Record>,
-) -> bool {
+) -> Option<bool> {
     let module = store.content(place).ok();
     let module = module.and_then(|bytes| Module::parse(&bytes).ok());
     let sha256 = record.map(|record| &record.sha256);
@@ -198,7 +199,7 @@ pub fn is_what_is_loaded(
         &place.name.as_str().into(),
         module.as_ref(),
         sha256,
-    ) != Some(false)
+    )
 }
 
 impl List {
@@ -324,17 +325,17 @@ mod tests {
                     one.release.as_str(),
                     one.name.as_str(),
                     one.for_this_kernel,
-                    one.in_force.unwrap(),
+                    one.in_force,
                 )
             })
             .collect();
         assert_eq!(
             told,
             [
-                ("5.10", "one_", false, false),
-                (RELEASE, "one_", true, true),
-                (RELEASE, "six_", true, false),
-                (RELEASE, "two_", true, false),
+                ("5.10", "one_", false, Some(false)),
+                (RELEASE, "one_", true, None),
+                (RELEASE, "six_", true, Some(false)),
+                (RELEASE, "two_", true, Some(false)),
             ]
         );
         let list = List {
@@ -350,7 +351,7 @@ mod tests {
             text,
             format!(
                 "Loaded livepatches:\n  one_ [in force]\n  two_ [in force]\n\nInstalled hotfixes:\n  \
-                 one_ (Linux 5.10) [for another kernel than this]\n  one_ (Linux {RELEASE}) [in force]\n  \
+                 one_ (Linux 5.10) [for another kernel than this]\n  one_ (Linux {RELEASE}) [unknown]\n  \
                  six_ (Linux {RELEASE}) [not in force]\n  two_ (Linux {RELEASE}) [not in force]\n"
             )
         );

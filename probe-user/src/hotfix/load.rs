@@ -88,14 +88,14 @@ fn carry_out(
     for Finding { name, text } in &hotfix.notes {
         say(&format!("note {name}: {text}."));
     }
-    let change = Change::of_file(root, state_dir, lock, &hotfix)
-        .with_context(|| format!("{} is not loaded", asked.file.display()))?;
     // Before the kernel's log is followed: a look may leave lines there that have nothing to do with the load.
     let dead_before = timers::dead(root);
     let mut drive = Drive::new(root.to_owned(), hotfix.name.as_str(), asked.timeout)?;
     drive.dead_before = dead_before;
+    let change = Change::of_file(root, state_dir, lock, &hotfix)
+        .and_then(|change| change.guarding(&mut drive))
+        .with_context(|| format!("{} is not loaded", asked.file.display()))?;
     drive.may_replace = hotfix.may_replace;
-    drive.guarded_by(change.guard())?;
     // From here on the node is changed.
     let ended = match insert(&mut drive, &hotfix.bytes) {
         Ok(None) => changed(&mut drive, &hotfix.module),

@@ -113,16 +113,29 @@ impl Lock {
     }
 }
 
-/// Returns the process that changes this node now, or rolls back what another left; `None` if there is none, or that is
-/// unknown.
+/// Returns the process that changes this node now, or rolls back what another left: `(unknown)` if that cannot be seen,
+/// and `None` if there is none.
 pub fn held_by(root: &Path, folder: &Path) -> Option<String> {
-    let folder = state_dir::open(folder).ok()??;
-    let file = folder
-        .regular(FILE, OFlag::O_RDONLY, Mode::empty())
-        .ok()??;
+    match try_held_by(root, folder) {
+        Ok(holder) => holder,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(_) => Some("(unknown)".into()),
+    }
+}
+
+fn try_held_by(root: &Path, folder: &Path) -> io::Result<Option<String>> {
+    let Some(folder) = state_dir::open(folder)? else {
+        return Ok(None);
+    };
+    let Some(file) = folder.regular(FILE, OFlag::O_RDONLY, Mode::empty())? else {
+        return Ok(None);
+    };
     match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Holders::of(root, &file).ok()?.changer(),
-        _ => None,
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Holders::of(root, &file)
+            .map_err(io::Error::other)?
+            .changer()),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

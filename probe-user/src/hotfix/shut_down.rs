@@ -10,7 +10,7 @@ use super::{
     lock::Lock,
     report,
 };
-use crate::kernel::boot::Boot;
+use crate::kernel::boot::{self, Boot};
 
 /// What systemd says of itself then.
 const STOPPING: &str = "stopping";
@@ -43,10 +43,15 @@ pub fn run(root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
 /// Notes the end of this boot with each that is in force, or was, and gives their names.
 fn note(state_dir: &Path, boot: &Boot) -> Result<Vec<String>, JournalError> {
     let mut journal = Journal::read(state_dir)?;
+    let now_s = boot::now_s();
     let entries = journal.entries().iter();
     let concerned: Vec<_> = entries
         .filter(|entry| entry.boot_id == boot.id)
-        .filter(|entry| matches!(entry.phase, Phase::InForce | Phase::Left | Phase::Gone))
+        .filter(|entry| match entry.phase {
+            Phase::InForce | Phase::Left | Phase::Gone => true,
+            Phase::Loading | Phase::Unloading => entry.aftermath_ends_s() <= now_s,
+            Phase::ShutDown => false,
+        })
         .map(|entry| (entry.sha256.clone(), entry.name.clone()))
         .collect();
     for (sha256, _) in &concerned {
@@ -64,14 +69,16 @@ mod tests {
     };
 
     #[test]
-    fn what_is_in_force_is_noted_and_a_change_that_was_cut_off_is_not() {
+    fn what_is_in_force_is_noted_and_a_change_that_was_just_cut_off_is_not() {
         let state = tempfile::tempdir().unwrap();
         let mut journal = Journal::read(state.path()).unwrap();
-        for (name, boot_id, phase) in [
-            ("kept", "this", Phase::InForce),
-            ("removed", "this", Phase::Gone),
-            ("midway", "this", Phase::Unloading),
-            ("before", "last", Phase::InForce),
+        let now_s = boot::now_s();
+        for (name, boot_id, phase, since_s) in [
+            ("kept", "this", Phase::InForce, 10_000),
+            ("removed", "this", Phase::Gone, 10_000),
+            ("midway", "this", Phase::Unloading, now_s),
+            ("long_ago", "this", Phase::Loading, 10_000),
+            ("before", "last", Phase::InForce, 10_000),
         ] {
             let entry = Entry {
                 sha256: Digest::of(name.as_bytes()),
@@ -80,7 +87,7 @@ mod tests {
                 boot_id: boot_id.into(),
                 pid: 7,
                 phase,
-                since_s: 10_000,
+                since_s,
                 module: Mark::default(),
             };
             journal.note(entry).unwrap();
@@ -91,7 +98,7 @@ mod tests {
         };
         assert_eq!(
             note(state.path(), &boot("this")).unwrap(),
-            ["kept", "removed"]
+            ["kept", "removed", "long_ago"]
         );
         let journal = Journal::read(state.path()).unwrap();
         let next = boot("next");
@@ -99,6 +106,7 @@ mod tests {
             ("kept", false),
             ("removed", false),
             ("midway", true),
+            ("long_ago", false),
             ("before", true),
         ] {
             let entry = journal.of(&Digest::of(name.as_bytes())).unwrap();

@@ -46,8 +46,11 @@ struct Status {
     unfinished: Option<Vec<Unfinished>>,
     /// Every estimator's timer; `None` where they cannot be seen.
     estimators: Option<Vec<Estimator>>,
-    /// Why something above is `None`.
+    /// Why something above is `None`, or the module that a timer calls is.
     unknown: Vec<String>,
+    /// Whether something above is `None`.
+    #[serde(skip)]
+    is_unseen: bool,
 }
 
 /// An estimator's timer, and whose code it calls.
@@ -88,6 +91,8 @@ impl Status {
         let timers = timers::read(root)
             .map_err(|error| unknown.push(format!("the estimators cannot be seen: {error:#}")))
             .ok();
+        // Where the kernel hides addresses it does so for good, and a healthy livepatch is not in doubt for that.
+        let is_unseen = !unknown.is_empty();
         let code = code(
             root,
             livepatches.as_deref().unwrap_or_default(),
@@ -101,6 +106,7 @@ impl Status {
             unfinished,
             estimators: estimators.map(Iterator::collect),
             unknown,
+            is_unseen,
         })
     }
 }
@@ -143,10 +149,10 @@ fn of(timer: Timer, code: &[(Name, Range<u64>)]) -> Estimator {
 
 impl Status {
     fn code(&self) -> u8 {
-        match (self.is_clean(), self.unknown.is_empty()) {
+        match (self.is_clean(), self.is_unseen) {
             (false, _) => FOUND,
-            (true, false) => UNKNOWN,
-            (true, true) => 0,
+            (true, true) => UNKNOWN,
+            (true, false) => 0,
         }
     }
 

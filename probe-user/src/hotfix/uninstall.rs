@@ -12,7 +12,10 @@ use super::{
     installed::{Place, Store, name_of, systemd, units},
     list, report,
 };
-use crate::{cli::UninstallArgs, kernel::prerequisites};
+use crate::{
+    cli::UninstallArgs,
+    kernel::{livepatch, prerequisites},
+};
 
 /// The host was changed, and needs a person.
 const HALF_DONE: u8 = 3;
@@ -59,14 +62,25 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
             return Ok(ExitCode::from(HALF_DONE));
         }
     }
-    let loaded = list::entries(root).unwrap_or_default();
-    if let Some(entry) = loaded.iter().find(|entry| entry.name == name) {
-        report::print(&format!(
-            "It is loaded still ({}): `ipvs-latency hotfix unload {name}` takes it back.",
-            entry.state
-        ));
+    if let Some(told) = still_loaded(root, &name) {
+        report::print(&told);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says that it is loaded still, or that this cannot be seen, if one is so.
+fn still_loaded(root: &Path, name: &str) -> Option<String> {
+    let loaded = match list::entries(root) {
+        Ok(loaded) => loaded,
+        // Without livepatching none is.
+        Err(_) if matches!(livepatch::read(root), Ok(None)) => return None,
+        Err(error) => return Some(format!("Whether it is still loaded is unknown: {error:#}.")),
+    };
+    let entry = loaded.iter().find(|entry| entry.name == *name)?;
+    Some(format!(
+        "It is loaded still ({}): `ipvs-latency hotfix unload {name}` takes it back.",
+        entry.state
+    ))
 }
 
 /// Removes the units where there is nothing to load any more, and tells which.

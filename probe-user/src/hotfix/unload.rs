@@ -67,9 +67,10 @@ fn carry_out(
     report: &mut Report,
 ) -> anyhow::Result<Ending> {
     check(root, name)?;
-    let change = Change::of_loaded(root, state_dir, name)?;
     let mut drive = Drive::new(root.to_owned(), name.clone(), timeout)?;
-    drive.guarded_by(change.guard())?;
+    let change = Change::of_loaded(root, state_dir, name)?
+        .guarding(&mut drive)
+        .with_context(|| format!("{name} is not unloaded"))?;
     let ended = take_back(&mut drive, true);
     let ending = Ending::of(ended, &mut drive);
     change.end(&ending);

@@ -23,10 +23,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind on this host; `None` where no function of `ip_vs` tells.
+    /// The kind on this host; `None` where no function of `ip_vs` tells, or it cannot be seen.
     #[must_use]
     pub fn read(root: &Path) -> Option<Self> {
-        if !root.join("sys/module/ip_vs").exists() {
+        if !root.join("sys/module/ip_vs").try_exists().ok()? {
             return Some(Self::Absent);
         }
         let symbols = File::open(root.join("proc/kallsyms")).ok()?;
@@ -117,6 +117,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(Kind::read(root.path()), Some(Kind::Absent));
         fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
+        assert_eq!(Kind::read(root.path()), None);
+        fs::remove_dir_all(root.path().join("sys")).unwrap();
+        fs::write(root.path().join("sys"), "no folder").unwrap();
         assert_eq!(Kind::read(root.path()), None);
     }
 

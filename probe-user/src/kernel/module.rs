@@ -25,13 +25,6 @@ impl Loading {
     }
 }
 
-/// The present loading of `ip_vs`, or of the part of the kernel that it is.
-#[must_use]
-pub fn ip_vs(root: &Path) -> Option<Loading> {
-    let folder = fs::metadata(root.join("sys/module/ip_vs")).ok()?;
-    Some(Loading(folder.ino()))
-}
-
 /// Returns where sysfs has a module.
 #[must_use]
 pub fn folder(root: &Path, name: &Name) -> PathBuf {

@@ -29,6 +29,11 @@ pub enum Refusal {
     )]
     NoIpvs(String),
     #[error(
+        "whether the module ip_vs is loaded cannot be seen (/sys/module/ip_vs: {0}): run this as root, where the host's \
+         sysfs is mounted at /sys"
+    )]
+    Unseen(io::Error),
+    #[error(
         "this kernel ({0}) carries no BTF (/sys/kernel/btf/vmlinux cannot be read), which tells where \
          its structures keep their fields: boot one built with CONFIG_DEBUG_INFO_BTF=y"
     )]
@@ -98,6 +103,7 @@ impl Refusal {
         match self {
             Self::Privilege(_) => "CAP_BPF and CAP_PERFMON are needed: run it as root",
             Self::NoIpvs(_) => "the module ip_vs is not loaded, no estimator is there",
+            Self::Unseen(_) => "whether the module ip_vs is loaded cannot be seen",
             Self::NoBtf(_) => "this kernel carries no BTF",
             Self::NoModuleBtf(_) => "this kernel carries no BTF for ip_vs",
             Self::BadBtf { .. } => "the kernel's BTF cannot be used",
@@ -130,10 +136,10 @@ pub fn survey(root: &Path) -> Result<Ready, Vec<Refusal>> {
     let release = release(root);
     let mut missing = Vec::new();
     missing.extend(privilege(&read("proc/self/status").unwrap_or_default()).err());
-    let ready = if root.join("sys/module/ip_vs").exists() {
-        structures(root, &release)
-    } else {
-        Err(Refusal::NoIpvs(release.clone()))
+    let ready = match root.join("sys/module/ip_vs").try_exists() {
+        Ok(true) => structures(root, &release),
+        Ok(false) => Err(Refusal::NoIpvs(release.clone())),
+        Err(error) => Err(Refusal::Unseen(error)),
     };
     let ready = ready.map_err(|refusal| missing.push(refusal)).ok();
     missing.extend(lockdown(read("sys/kernel/security/lockdown")).err());
@@ -297,6 +303,14 @@ mod tests {
         assert!(told.iter().all(|brief| brief.len() <= 60));
         let first = examine(root.path()).unwrap_err();
         assert_eq!(first.to_string(), missing[0].to_string());
+    }
+
+    #[test]
+    fn an_ip_vs_that_cannot_be_seen_is_not_said_to_be_absent() {
+        let root = host(&[("sys", b"no folder")]);
+        let missing = survey(root.path()).unwrap_err();
+        assert!(matches!(missing[0], Refusal::Unseen(_)), "{missing:?}");
+        assert!(missing[0].brief().len() <= 60);
     }
 
     #[test]

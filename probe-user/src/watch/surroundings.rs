@@ -38,6 +38,10 @@ impl Progress {
     /// Returns the state after a look, given the state before it. When the kernel begins to enable a livepatch, it
     /// shows a transition, and not yet its direction.
     fn of(livepatch: &Livepatch, before: Option<Self>) -> Self {
+        if livepatch.enabled.is_none() {
+            // What cannot be seen is as it was.
+            return before.unwrap_or(Self::Appeared);
+        }
         let in_transition = livepatch.transition == Some(true);
         match (livepatch.enabled == Some(true), in_transition, before) {
             (true, true, _) => Self::Enabling,
@@ -166,6 +170,14 @@ mod tests {
             );
         }
         Surroundings::read(root.path(), before)
+    }
+
+    #[test]
+    fn a_livepatch_that_cannot_be_read_for_a_moment_is_as_it_was() {
+        assert_eq!(
+            told_of(&["1 0", "? 0", "1 0"]),
+            told_of(&["1 0", "1 0", "1 0"])
+        );
     }
 
     /// Returns the notices about a livepatch that successive looks find in these states; "" means that it is not there.

@@ -156,7 +156,12 @@ impl Watcher {
         self.ticks += 1;
         self.session.set_clock(time::clock(self.jiffy_ns)?);
         let mut outputs = self.look_around()?;
-        let loading = module::ip_vs(&self.root);
+        let loading = match (module::look(&self.root, &"ip_vs".into()), &self.attachment) {
+            (Ok(loading), _) => loading,
+            // What cannot be seen is not gone.
+            (Err(_), Attachment::Attached { to, .. }) => Some(*to),
+            (Err(_), Attachment::Waiting(_)) => None,
+        };
         if let Attachment::Attached { to, .. } = &self.attachment
             && loading != Some(*to)
         {
@@ -399,10 +404,10 @@ impl Watcher {
 /// Puts the probes on the `ip_vs` that is loaded now.
 fn attach(root: &Path) -> anyhow::Result<(Probe, Loading)> {
     // Before the probes: should it be loaded anew meanwhile, they are attached once more.
-    let loading = module::ip_vs(root);
+    let loading = module::look(root, &"ip_vs".into());
     let ready = prerequisites::examine(root)?;
     let probe = Probe::start(&ready, log::log_enabled!(log::Level::Debug))?;
-    match loading {
+    match loading? {
         Some(loading) => Ok((probe, loading)),
         None => bail!("ip_vs was just being loaded: try again"),
     }

@@ -33,6 +33,13 @@ fn the_second_is_told_who_has_it_and_gets_it_when_all_who_had_it_are_gone() {
 }
 
 #[test]
+fn a_holder_that_cannot_be_seen_is_unknown_and_not_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(FILE)).unwrap();
+    assert_eq!(asked(folder.path()).unwrap(), "(unknown)");
+}
+
+#[test]
 fn a_folder_that_cannot_be_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

@@ -101,7 +101,8 @@ impl<'a> Conduct<'a> {
         drive.dead_before = dead_before;
         drive.witness = Some(witness);
         Ok(Self {
-            surroundings: Surroundings::of(&drive),
+            surroundings: Surroundings::of(&drive)
+                .context("nothing was changed, because /sys/kernel/livepatch cannot be seen")?,
             root_netns,
             plan,
             root: root.to_owned(),
@@ -143,17 +144,13 @@ impl<'a> Conduct<'a> {
 
     /// From the change on.
     fn changed(&mut self) -> Outcome {
-        let change = match self.subject.guard(&self.root, &self.state_dir) {
+        let change = self.subject.guard(&self.root, &self.state_dir);
+        let change = match change.and_then(|change| change.guarding(&mut self.drive)) {
             Ok(change) => change,
             Err(error) => return Outcome::refused(format!("{error:#}")),
         };
         self.drive.may_replace = self.subject.ours().may_replace;
-        let tried = self
-            .drive
-            .guarded_by(change.guard())
-            .map_err(Into::into)
-            .and_then(|()| self.tried(&change));
-        let tried = tried.unwrap_or_else(|error| {
+        let tried = self.tried(&change).unwrap_or_else(|error| {
             let ending = Ending::of(Err(error), &mut self.drive);
             (Outcome::left(&ending), ending)
         });

@@ -214,6 +214,9 @@ impl Subject {
         match &self.kind {
             Kind::Hotfix(_) => match drive.patch() {
                 Ok(Some(patch)) if patch.enabled == Some(true) => None,
+                Ok(Some(patch)) if patch.enabled.is_none() => {
+                    Some("Whether the livepatch is enabled cannot be seen.".into())
+                }
                 Err(error) => Some(format!(
                     "Whether the livepatch is enabled cannot be seen ({error})."
                 )),

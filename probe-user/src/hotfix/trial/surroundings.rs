@@ -1,7 +1,11 @@
 //! What else bears on an estimator's runs. Where somebody changes that while they are compared, the comparison says
 //! nothing of what is tried.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 use crate::{
     hotfix::{drive::Drive, module::ESTIMATOR, witness::Witness},
@@ -30,18 +34,29 @@ pub struct Ours {
 }
 
 impl Surroundings {
-    /// As they are now.
-    pub fn of(drive: &Drive) -> Self {
+    /// Returns them as they are now.
+    ///
+    /// # Errors
+    ///
+    /// When the livepatches cannot be seen.
+    pub fn of(drive: &Drive) -> io::Result<Self> {
         let views = drive.witness.iter().flat_map(Witness::namespaces);
-        Self {
-            replacements: replacements(drive),
+        Ok(Self {
+            replacements: replacements(&drive.root)?,
             switches: views.filter_map(switch).collect(),
-        }
+        })
     }
 
-    /// What somebody else has changed since, if something: a sentence.
+    /// What somebody else has changed since, if something, or that it cannot be seen: a sentence.
     pub fn changed(&self, drive: &Drive, ours: &Ours) -> Option<String> {
-        let now = Self::of(drive);
+        let now = match Self::of(drive) {
+            Ok(now) => now,
+            Err(error) => {
+                return Some(format!(
+                    "Whether another livepatch replaces the estimator cannot be seen (/sys/kernel/livepatch: {error})."
+                ));
+            }
+        };
         self.replaced(&now.replacements, ours)
             .or_else(|| self.switched(&now.switches, ours))
     }
@@ -73,11 +88,11 @@ impl Surroundings {
     }
 }
 
-fn replacements(drive: &Drive) -> BTreeSet<String> {
-    let patches = livepatch::read(&drive.root).ok().flatten();
-    let patches = patches.unwrap_or_default();
+fn replacements(root: &Path) -> io::Result<BTreeSet<String>> {
+    // A kernel without livepatching has none.
+    let patches = livepatch::read(root)?.unwrap_or_default();
     let replacing = patches.into_iter().filter(|one| one.replaces(ESTIMATOR));
-    replacing.map(|one| one.name.to_string()).collect()
+    Ok(replacing.map(|one| one.name.to_string()).collect())
 }
 
 fn switch(view: &NamespaceView) -> Option<(u32, i32)> {
@@ -87,6 +102,21 @@ fn switch(view: &NamespaceView) -> Option<(u32, i32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hotfix::made_node::MadeNode;
+
+    #[test]
+    fn a_look_that_fails_is_not_taken_for_what_another_process_did() {
+        let node = MadeNode::new();
+        node.put_in_force("old", "ip_vs");
+        let drive = Drive::unattended(node.root().to_owned(), "ours");
+        let first = Surroundings::of(&drive).unwrap();
+        assert_eq!(first.changed(&drive, &Ours::default()), None);
+        std::fs::remove_dir_all(node.root().join("sys/kernel/livepatch")).unwrap();
+        node.write("sys/kernel/livepatch", "no folder");
+        let told = first.changed(&drive, &Ours::default()).unwrap();
+        assert!(told.contains("cannot be seen"), "{told}");
+        assert!(Surroundings::of(&drive).is_err());
+    }
 
     fn surroundings(replacements: &[&str], switches: &[(u32, i32)]) -> Surroundings {
         Surroundings {
