@@ -12,7 +12,7 @@ static DECLARE_DELAYED_WORK(own, later);
 
 static void working_estimation(struct timer_list *t)
 {
-	schedule_delayed_work(&own, 3 * HZ);
+	schedule_delayed_work(&own, 10 * HZ);
 	mod_timer(t, jiffies + PERIOD);
 }
 

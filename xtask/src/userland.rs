@@ -17,7 +17,7 @@ pub use kpatch::kpatch;
 pub use systemd::systemd_root;
 
 /// Raise it when anything in this file changes what the folders hold.
-const RECIPE: u32 = 3;
+const RECIPE: u32 = 4;
 
 /// The programs run under every kernel line, and this suite's tools know the oldest and the newest of them.
 const SUITE: &str = "bookworm";
@@ -28,6 +28,7 @@ const PROGRAMS: &[&str] = &[
     "bsdutils",
     "coreutils",
     "dash",
+    "diffutils",
     "findutils",
     "grep",
     "iproute2",

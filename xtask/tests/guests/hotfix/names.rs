@@ -87,7 +87,7 @@ fn a_name_that_cannot_be_addressed_is_refused_and_one_that_somebody_loaded_is_fo
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_livepatch_that_cannot_be_seen_is_not_said_to_be_gone() {
     let script = format!(
-        "{TRY}{LEFT}F={FOLDER}\n\
+        "{TRY}{LEFT}export F={FOLDER}\n\
          ipvs-latency hotfix load $F/est_skip.ko > /dev/null 2>&1; cp /var/lib/ipvs-latency/journal.json /tmp\n\
          mount -t tmpfs none /sys\n\
          try unload 'ipvs-latency hotfix unload est_skip'; try status 'ipvs-latency hotfix status'\n\

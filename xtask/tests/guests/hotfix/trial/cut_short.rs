@@ -123,7 +123,7 @@ fn a_node_that_changes_under_a_trial_is_never_improved() {
     let script = format!(
         "{APPLY}{LEFT}{HOLD}{DURING}cd {FOLDER}; truth_begin\n\
          E=/sys/kernel/livepatch/est_skip/enabled; V=/proc/sys/net/ipv4/vs/run_estimation\n\
-         mkdir -p /full; mount -t tmpfs -o size=64k none /full; mkdir /full/state; echo 1 > /full/state/lock\n\
+         mkdir -p /full; mount -t tmpfs -o size=64k none /full; mkdir /full/state; chmod 700 /full/state; : > /full/state/lock; chmod 600 /full/state/lock\n\
          cat /dev/zero > /full/ballast 2> /dev/null\n\
          echo == full; ipvs-latency --state-dir /full/state hotfix apply --yes --json est_skip.ko 2> /tmp/err; code=$?\n\
          echo == full code; echo $code; echo == full err; cat /tmp/err; echo == full seconds; echo 0; echo == rest\n\
