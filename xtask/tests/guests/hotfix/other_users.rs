@@ -52,7 +52,7 @@ fn spec() -> LabSpec {
 
 /// An earlier version left folder and lock for all to read, and whoever had the lock open may still lock it: also in a
 /// program that runs with root's rights and waits, and by another name in a mount namespace of one's own.
-const LOCKED: &str = r#"
+const LOCKED: &str = r"
 mkdir -m 755 /var/lib/ipvs-latency; echo 101 > /var/lib/ipvs-latency/lock
 one flock -s /var/lib/ipvs-latency/lock sleep 1000 > /dev/null 2>&1 &
 cp $(command -v cat) /usr/bin/held; chmod 4755 /usr/bin/held; mkfifo -m 644 /tmp/never
@@ -60,7 +60,7 @@ one sh -c 'exec 9< /var/lib/ipvs-latency/lock; flock -s 9; exec held hotfix /tmp
 one unshare -Urm sh -c 'touch /tmp/x; mount --bind /var/lib/ipvs-latency/lock /tmp/x; exec 9< /tmp/x; flock -s 9
     exec tail -f /dev/null' > /dev/null 2>&1 &
 sleep 3
-"#;
+";
 
 const LOCKS: &[Try] = &[
     (
