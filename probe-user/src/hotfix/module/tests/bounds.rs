@@ -118,13 +118,13 @@ fn conditions_that_pile_up_from_call_to_call_are_bounded() {
                 .then(&[0])
                 .relative(&[0x0f, 0x84], "__x86_return_thunk")
         };
-        let callee = (0..conditions).fold(code(), each);
+        let tested = (0..conditions).fold(code(), each);
         // push %rbx; mov %rdi,%rbx; then mov %rbx,%rdi; call.
         let caller = code().then(&[0x53, 0x48, 0x89, 0xfb]);
         let caller = (0..calls).fold(caller, |piece, _| {
             piece.then(&[0x48, 0x89, 0xdf]).near(&[0xe8], "callee")
         });
-        Made::livepatch(caller.back()).with(".text", "callee", callee.when(500).jump("mod_timer"))
+        Made::livepatch(caller.back()).with(".text", "callee", tested.when(500).jump("mod_timer"))
     };
     assert!(!read(&made(10, 10)).too_big);
     assert!(read(&made(2000, 2000)).too_big);
