@@ -22,8 +22,8 @@ mod value;
 
 use std::collections::HashSet;
 
-use flow::Flow;
 pub use flow::Reason;
+use flow::{Flow, Phase};
 pub use image::ImageError;
 use image::{Image, Place};
 pub use livepatch::When;
@@ -198,7 +198,7 @@ impl Module {
             return self.unread();
         };
         let estimator = found.iter().find(|one| one.function == ESTIMATOR);
-        let rearm = match estimator.map(|one| flow.of(one.code, false)) {
+        let rearm = match estimator.map(|one| flow.of(one.code, Phase::Enabled)) {
             Some(Some(outcome)) => Rearm::of(&outcome),
             Some(None) | None => Rearm::UNKNOWN,
         };
@@ -247,17 +247,17 @@ fn follow_all<'a>(
     callbacks: &[Callback],
 ) -> Option<()> {
     for one in found {
-        flow.of(one.code, false)?;
+        flow.of(one.code, Phase::Enabled)?;
     }
     for callback in callbacks {
-        flow.of(callback.code, callback.when.leaves())?;
+        flow.of(callback.code, callback.when.phase())?;
     }
     if let Some(last) = livepatch::exit(image) {
-        flow.of(last, true)?;
+        flow.of(last, Phase::Over)?;
     }
     for function in image.functions() {
         if !flow.knows(function.place) {
-            flow.of(function.place, false)?;
+            flow.of(function.place, Phase::Enabled)?;
         }
     }
     let mut sections = image.sections.iter().enumerate();

@@ -142,9 +142,12 @@ impl<'a> Elf<'a> {
             let section = &self.sections[number];
             let fields: &[Rela64<LittleEndian>] =
                 section.data_as_array(END, self.bytes).map_err(damaged)?;
-            if section.sh_link(END) as usize == self.symbol_table {
-                tables.push((section.sh_info(END) as usize, fields.iter().map(Rela)));
+            // The kernel takes the one table of symbols, whatever the section names.
+            if section.sh_link(END) as usize != self.symbol_table {
+                let why = "its relocations name another table of symbols";
+                return Err(ImageError::Elf(why.into()));
             }
+            tables.push((section.sh_info(END) as usize, fields.iter().map(Rela)));
         }
         Ok(tables)
     }

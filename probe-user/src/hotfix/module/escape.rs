@@ -5,9 +5,10 @@ use std::collections::HashSet;
 
 use super::{
     callees::{self, Effect},
-    flow::{Call, Event, Flow},
+    flow::{Call, Event, Flow, Phase},
     image::{Image, Place, Reference, Target},
     keepers::{self, Keeper},
+    kpatch::plain_name,
     livepatch::THIS_MODULE,
     operands::{Region, holds_code},
     rearm::Answer,
@@ -84,9 +85,14 @@ pub fn by_code(image: &Image<'_>, flow: &Flow<'_>) -> Answer {
     } else {
         Answer::No
     };
-    flow.events.iter().fold(begins, |answer, (_, event)| {
-        worse(answer, judge.event(event))
-    })
+    let mut answer = begins;
+    for (_, event) in &flow.events {
+        answer = worse(answer, judge.event(event));
+        if answer == Answer::Yes {
+            break;
+        }
+    }
+    answer
 }
 
 struct Judge<'f, 'a> {
@@ -94,6 +100,18 @@ struct Judge<'f, 'a> {
     flow: &'f Flow<'a>,
     /// What is called before the module goes.
     last_calls: Vec<&'f Call<'a>>,
+    /// The names of these functions, without what a module adds to them.
+    last_names: HashSet<&'a str>,
+    /// The same with each first argument.
+    last_objects: HashSet<(&'a str, Value<'a>)>,
+    /// Those of them whose first argument may be any object.
+    unclear_names: HashSet<&'a str>,
+    /// Names of functions that are called while the new functions still run.
+    early_names: HashSet<&'a str>,
+    /// Where something else than an address of code is written at that time.
+    early_put_back: HashSet<Region<'a>>,
+    /// Where something else than an address of code is written before the module goes.
+    put_back: HashSet<Region<'a>>,
     /// Variables of the module into which code writes an address of code.
     holders: HashSet<Place>,
     /// Whether something of the module's own was made ready for the kernel.
@@ -106,12 +124,18 @@ impl<'f, 'a> Judge<'f, 'a> {
             image,
             flow,
             last_calls: Vec::new(),
+            last_names: HashSet::new(),
+            last_objects: HashSet::new(),
+            unclear_names: HashSet::new(),
+            early_names: HashSet::new(),
+            early_put_back: HashSet::new(),
+            put_back: HashSet::new(),
             holders: HashSet::new(),
             prepared: false,
         };
-        for (leaving, event) in &flow.events {
+        for (phase, event) in &flow.events {
             match event {
-                Event::Call(call) if *leaving => judge.last_calls.push(call),
+                Event::Call(call) if *phase == Phase::Over => judge.last_calls.push(call),
                 Event::Store(Store {
                     region: Region::Own(place),
                     value,
@@ -120,6 +144,7 @@ impl<'f, 'a> Judge<'f, 'a> {
                 _ => {}
             }
         }
+        judge.look_at_the_end();
         judge.prepared = flow.events.iter().any(|(_, event)| match event {
             Event::Call(call) => {
                 let keeper = call.name.and_then(keepers::keeper);
@@ -128,6 +153,33 @@ impl<'f, 'a> Judge<'f, 'a> {
             _ => false,
         });
         judge
+    }
+
+    /// Sorts what is done before the module goes, once: each other event is held against it.
+    fn look_at_the_end(&mut self) {
+        for call in &self.last_calls {
+            if let Some(name) = call.name.map(plain_name) {
+                self.last_names.insert(name);
+                self.last_objects.insert((name, call.arguments[0]));
+                if !matches!(call.arguments[0], Value::Own(_)) {
+                    self.unclear_names.insert(name);
+                }
+            }
+        }
+        for (phase, event) in &self.flow.events {
+            match (phase, event) {
+                (Phase::Ending, Event::Call(call)) => {
+                    self.early_names.extend(call.name.map(plain_name));
+                }
+                (Phase::Ending, Event::Store(store)) if !self.is_code(&store.value) => {
+                    self.early_put_back.insert(store.region);
+                }
+                (Phase::Over, Event::Store(store)) if !self.is_code(&store.value) => {
+                    self.put_back.insert(store.region);
+                }
+                _ => {}
+            }
+        }
     }
 
     fn event(&self, event: &Event<'a>) -> Answer {
@@ -221,27 +273,31 @@ impl<'f, 'a> Judge<'f, 'a> {
 
     /// Returns yes, unless the module cancels what it handed over before it is removed.
     fn unless_undone(&self, keeper: &Keeper, object: Option<Value<'a>>) -> Answer {
-        let calls = |names: &'static [&'static str]| {
-            self.last_calls.iter().filter(move |call| {
-                call.name
-                    .is_some_and(|name| names.contains(&super::kpatch::plain_name(name)))
-            })
-        };
-        if calls(keeper.all_undone_by).next().is_some() {
+        let called = |names: &[&str]| names.iter().any(|name| self.last_names.contains(name));
+        if called(keeper.all_undone_by) {
             return Answer::No;
         }
-        let mut undone = calls(keeper.undone_by).peekable();
-        if undone.peek().is_none() {
-            return Answer::Yes;
+        let own = object.filter(|object| matches!(object, Value::Own(_)));
+        let same = |name: &&str| own.is_some_and(|own| self.last_objects.contains(&(*name, own)));
+        if keeper.undone_by.iter().any(same) {
+            return Answer::No;
         }
-        let same = |call: &&&Call<'a>| {
-            matches!(object, Some(Value::Own(_))) && Some(call.arguments[0]) == object
-        };
-        if undone.any(|call| same(&call)) {
-            Answer::No
+        let early = [
+            keeper.undone_by,
+            keeper.all_undone_by,
+            keeper.perhaps_undone_by,
+        ];
+        let mut early = early.into_iter().flatten();
+        let other = if own.is_some() {
+            &self.unclear_names
         } else {
-            Answer::Unknown
-        }
+            &self.last_names
+        };
+        told_or_yes(
+            keeper.undone_by.iter().any(|name| other.contains(name))
+                || called(keeper.perhaps_undone_by)
+                || early.any(|name| self.early_names.contains(name)),
+        )
     }
 
     fn registered(&self, name: &str, objects: &[&Value<'a>]) -> Answer {
@@ -252,7 +308,8 @@ impl<'f, 'a> Judge<'f, 'a> {
         });
         let mut undone = undone.peekable();
         if undone.peek().is_none() {
-            return Answer::Yes;
+            let mut early = self.early_names.iter();
+            return told_or_yes(early.any(|last| keepers::unregisters(last, name)));
         }
         let same = |call: &&Call<'a>| objects.iter().any(|object| call.arguments.contains(object));
         if undone.any(same) {
@@ -266,27 +323,29 @@ impl<'f, 'a> Judge<'f, 'a> {
         if !self.is_code(&store.value) {
             return Answer::No;
         }
-        let put_back = self.flow.events.iter().any(|(leaving, event)| match event {
-            Event::Store(other) => {
-                *leaving && other.region == store.region && !self.is_code(&other.value)
-            }
-            _ => false,
-        });
+        let put_back = self.put_back.contains(&store.region);
+        let early_put_back = self.early_put_back.contains(&store.region);
+        let called = |tolerated: &dyn Fn(&str) -> bool| {
+            let mut names = self.last_names.iter();
+            names.any(|name| keepers::lets_go(name) && tolerated(name))
+        };
         match store.region {
             // The module's own memory goes with it, and a stack before it.
             Region::Own(_) | Region::OwnArray(_) | Region::Stack(_) => Answer::No,
             Region::Foreign(_) if put_back => Answer::No,
-            Region::Foreign(_) => Answer::Yes,
-            _ => {
-                let lets_go = |call: &&Call<'a>| call.name.is_some_and(keepers::lets_go);
-                if put_back || self.last_calls.iter().any(lets_go) {
-                    Answer::Unknown
-                } else {
-                    Answer::Yes
-                }
+            Region::Foreign(_) => told_or_yes(early_put_back),
+            // What the kernel hands over is the kernel's: the module does not free it.
+            Region::Argument(_) => {
+                told_or_yes(put_back || early_put_back || called(&|name| name != "kfree"))
             }
+            _ => told_or_yes(put_back || early_put_back || called(&|_| true)),
         }
     }
+}
+
+/// Returns yes, unless something may undo it.
+fn told_or_yes(undone: bool) -> Answer {
+    if undone { Answer::Unknown } else { Answer::Yes }
 }
 
 /// Returns unknown if not all could be read.

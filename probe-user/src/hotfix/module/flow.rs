@@ -65,7 +65,7 @@ struct Context<'a> {
     /// In how many jiffies the timer is due, where it is set and that is known.
     period: Option<u64>,
     arguments: [Value<'a>; 6],
-    leaving: bool,
+    phase: Phase,
 }
 
 /// How a function returns.
@@ -121,6 +121,17 @@ impl<'a> Body<'a> {
     }
 }
 
+/// When code runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// While the livepatch is enabled, or before.
+    Enabled,
+    /// When it is about to be disabled: the new functions still run, and may do again what is undone here.
+    Ending,
+    /// When no task runs the new functions any more, and before the module is removed.
+    Over,
+}
+
 /// Follows code, and notes what it does.
 pub struct Flow<'a> {
     image: &'a Image<'a>,
@@ -129,10 +140,10 @@ pub struct Flow<'a> {
     bodies: HashMap<Place, Option<Rc<Body<'a>>>>,
     outcomes: HashMap<Context<'a>, Rc<Outcome<'a>>>,
     open: Vec<Context<'a>>,
-    /// Whether what is followed runs before the module goes.
-    leaving: bool,
-    /// What was done, and whether before the module goes.
-    pub events: HashSet<(bool, Event<'a>)>,
+    /// When what is followed runs.
+    phase: Phase,
+    /// What was done, and when.
+    pub events: HashSet<(Phase, Event<'a>)>,
     /// Whether some of it could not be followed.
     pub broken: bool,
 }
@@ -147,16 +158,15 @@ impl<'a> Flow<'a> {
             bodies: HashMap::new(),
             outcomes: HashMap::new(),
             open: Vec::new(),
-            leaving: false,
+            phase: Phase::Enabled,
             events: HashSet::new(),
             broken: false,
         })
     }
 
-    /// Follows a function that the kernel calls; `leaving` if it runs before the module is removed. Returns `None` if
-    /// that takes too much work.
-    pub fn of(&mut self, place: Place, leaving: bool) -> Option<Rc<Outcome<'a>>> {
-        self.leaving = leaving;
+    /// Follows a function that the kernel calls at such a time. Returns `None` if that takes too much work.
+    pub fn of(&mut self, place: Place, phase: Phase) -> Option<Rc<Outcome<'a>>> {
+        self.phase = phase;
         let mut arguments = [Value::Any; 6];
         arguments[0] = Value::Argument(0);
         let outcome = self.follow(place, Status::Unset, None, arguments)?;
@@ -190,7 +200,7 @@ impl<'a> Flow<'a> {
             status,
             period,
             arguments,
-            leaving: self.leaving,
+            phase: self.phase,
         };
         if let Some(known) = self.outcomes.get(&context) {
             return Some(Rc::clone(known));
@@ -213,7 +223,7 @@ impl<'a> Flow<'a> {
     }
 
     fn note(&mut self, event: Event<'a>) -> Option<()> {
-        if self.events.insert((self.leaving, event)) {
+        if self.events.insert((self.phase, event)) {
             self.image.budget.spend(16)?;
         }
         Some(())

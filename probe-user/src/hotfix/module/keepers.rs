@@ -17,6 +17,8 @@ pub struct Keeper {
     pub undone_by: &'static [&'static str],
     /// Functions that wait for all objects of the kind.
     pub all_undone_by: &'static [&'static str],
+    /// Functions that wait for an object, or for all of a queue, unless the object is handed over again meanwhile.
+    pub perhaps_undone_by: &'static [&'static str],
 }
 
 const TIMER_ENDS: &[&str] = &["del_timer_sync", "timer_delete_sync", "timer_shutdown_sync"];
@@ -32,8 +34,24 @@ const KTHREAD_WORK_ENDS: &[&str] = &[
     "kthread_cancel_delayed_work_sync",
 ];
 
+/// A flush is the end of work that is not queued again, which reading cannot tell.
+const WORK_FLUSHES: &[&str] = &[
+    "__flush_workqueue",
+    "destroy_workqueue",
+    "drain_workqueue",
+    "flush_delayed_work",
+    "flush_rcu_work",
+    "flush_work",
+    "flush_workqueue",
+];
+const KTHREAD_WORK_FLUSHES: &[&str] = &[
+    "kthread_destroy_worker",
+    "kthread_flush_work",
+    "kthread_flush_worker",
+];
+
 /// All that are known.
-const KEEPERS: [Keeper; 17] = [
+const KEEPERS: [Keeper; 18] = [
     Keeper {
         names: &[
             "init_timer_key",
@@ -45,6 +63,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: true,
         undone_by: TIMER_ENDS,
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &STARTERS,
@@ -53,6 +72,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: TIMER_ENDS,
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &[
@@ -66,6 +86,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: WORK_ENDS,
         all_undone_by: &[],
+        perhaps_undone_by: WORK_FLUSHES,
     },
     Keeper {
         names: &["schedule_work", "schedule_delayed_work"],
@@ -74,10 +95,19 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: WORK_ENDS,
         all_undone_by: &[],
+        perhaps_undone_by: WORK_FLUSHES,
+    },
+    Keeper {
+        names: &["queue_rcu_work"],
+        object: Some(1),
+        code: None,
+        prepares: false,
+        undone_by: WORK_ENDS,
+        all_undone_by: &[],
+        perhaps_undone_by: WORK_FLUSHES,
     },
     Keeper {
         names: &[
-            "queue_rcu_work",
             "kthread_queue_work",
             "kthread_queue_delayed_work",
             "kthread_mod_delayed_work",
@@ -87,6 +117,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: KTHREAD_WORK_ENDS,
         all_undone_by: &[],
+        perhaps_undone_by: KTHREAD_WORK_FLUSHES,
     },
     Keeper {
         names: &["call_rcu", "call_rcu_hurry"],
@@ -95,6 +126,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: &[],
         all_undone_by: &["rcu_barrier"],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &[
@@ -111,6 +143,7 @@ const KEEPERS: [Keeper; 17] = [
             "rcu_barrier_tasks_rude",
             "rcu_barrier_tasks_trace",
         ],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &["call_srcu"],
@@ -119,6 +152,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: &[],
         all_undone_by: &["srcu_barrier"],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &["hrtimer_setup"],
@@ -127,6 +161,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: true,
         undone_by: &["hrtimer_cancel"],
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &["hrtimer_start_range_ns", "hrtimer_start_expires"],
@@ -135,6 +170,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: &["hrtimer_cancel"],
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &["tasklet_init", "tasklet_setup"],
@@ -143,6 +179,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: true,
         undone_by: &["tasklet_kill"],
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &["__tasklet_schedule", "__tasklet_hi_schedule"],
@@ -151,6 +188,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: &["tasklet_kill"],
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &["irq_work_queue", "irq_work_queue_on"],
@@ -159,6 +197,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: &["irq_work_sync"],
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &["task_work_add"],
@@ -167,6 +206,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: &[],
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &["smp_call_function_single_async"],
@@ -175,6 +215,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: &[],
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &["request_threaded_irq"],
@@ -183,6 +224,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: &[],
         all_undone_by: &["free_irq"],
+        perhaps_undone_by: &[],
     },
     Keeper {
         names: &[
@@ -195,6 +237,7 @@ const KEEPERS: [Keeper; 17] = [
         prepares: false,
         undone_by: &["kthread_stop"],
         all_undone_by: &[],
+        perhaps_undone_by: &[],
     },
 ];
 
@@ -208,7 +251,9 @@ pub fn keeper(symbol: &str) -> Option<&'static Keeper> {
 pub fn lets_go(symbol: &str) -> bool {
     let plain = plain_name(symbol);
     let ends = |keeper: &Keeper| {
-        keeper.undone_by.contains(&plain) || keeper.all_undone_by.contains(&plain)
+        keeper.undone_by.contains(&plain)
+            || keeper.all_undone_by.contains(&plain)
+            || keeper.perhaps_undone_by.contains(&plain)
     };
     KEEPERS.iter().any(ends) || plain.contains("unregister") || plain == "kfree"
 }

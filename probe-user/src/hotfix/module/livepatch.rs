@@ -8,6 +8,7 @@
 //! How long an entry is does differ. An array ends with its variable, and what of it is relocated
 //! tells its entries apart.
 
+use super::flow::Phase;
 use super::image::{Image, Place, Reference, Relocation, Target};
 
 /// The section of `THIS_MODULE`.
@@ -50,7 +51,16 @@ pub enum When {
 impl When {
     /// Returns whether the livepatch is on its way out then.
     pub fn leaves(self) -> bool {
-        matches!(self, Self::PreUnpatch | Self::PostUnpatch)
+        self.phase() != Phase::Enabled
+    }
+
+    /// Returns what has become of the new functions by then.
+    pub(super) fn phase(self) -> Phase {
+        match self {
+            Self::PrePatch | Self::PostPatch => Phase::Enabled,
+            Self::PreUnpatch => Phase::Ending,
+            Self::PostUnpatch => Phase::Over,
+        }
     }
 }
 

@@ -68,7 +68,7 @@ impl Hostile {
             ".gnu.linkonce.this_module",
             BITS,
             KEPT,
-            vec![(vec![0; 896], 1)],
+            vec![([&[0; 24][..], b"made", &[0; 868]].concat(), 1)],
         );
         made.section(".text", BITS, CODE, code);
         let strings = b"ip_vs\0estimation_timer\0".to_vec();

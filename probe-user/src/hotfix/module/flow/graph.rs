@@ -41,6 +41,7 @@ pub struct Graph<'a> {
     work: BTreeSet<Node>,
     edges: HashSet<(Node, End, Option<Reason>)>,
     outcome: Outcome<'a>,
+    reasons: BTreeSet<Reason>,
 }
 
 impl<'a> Graph<'a> {
@@ -52,6 +53,7 @@ impl<'a> Graph<'a> {
             work: BTreeSet::from([entry]),
             edges: HashSet::new(),
             outcome: Outcome::default(),
+            reasons: BTreeSet::new(),
         }
     }
 
@@ -100,18 +102,19 @@ impl<'a> Graph<'a> {
     }
 
     /// Adds the conditions of a function that was called.
-    pub fn take_in(&mut self, reasons: &[Reason]) {
-        self.outcome.reasons.extend(reasons);
+    pub fn take_in(&mut self, reasons: &[Reason]) -> Option<()> {
+        self.image.budget.spend(reasons.len())?;
+        self.reasons.extend(reasons);
+        Some(())
     }
 
     /// Returns the effect of the function.
     pub fn outcome(mut self) -> Outcome<'a> {
         if self.outcome.exits[Status::Unset as usize].is_some() {
             let found = self.deciding();
-            self.outcome.reasons.extend(found);
+            self.reasons.extend(found);
         }
-        self.outcome.reasons.sort_unstable();
-        self.outcome.reasons.dedup();
+        self.outcome.reasons = self.reasons.into_iter().collect();
         self.outcome
     }
 

@@ -227,7 +227,7 @@ impl<'a> Walk<'a> {
         };
         let (period, arguments) = (self.registers.period, self.registers.arguments());
         let outcome = flow.follow(to, self.status, period, arguments)?;
-        graph.take_in(&outcome.reasons);
+        graph.take_in(&outcome.reasons)?;
         for status in [Status::Unset, Status::Set, Status::Hidden] {
             let Some(exit) = outcome.exit(status) else {
                 continue;

@@ -106,3 +106,46 @@ fn a_file_that_says_too_much_of_itself_is_refused() {
         Made::livepatch(code().back()).with(".note.gnu.build-id", "note", Piece::zeros(1 << 20));
     assert!(read(&noted).build_id.is_none());
 }
+
+/// `cmpl $0,OFFSET(%rdi); je out` many times, called many times with its first argument loaded again.
+#[test]
+fn conditions_that_pile_up_from_call_to_call_are_bounded() {
+    let made = |conditions: u32, calls: usize| {
+        let each = |piece: Piece, number: u32| {
+            piece
+                .then(&[0x83, 0xbf])
+                .then(&(4 * number).to_le_bytes())
+                .then(&[0])
+                .relative(&[0x0f, 0x84], "__x86_return_thunk")
+        };
+        let tested = (0..conditions).fold(code(), each);
+        // push %rbx; mov %rdi,%rbx; then mov %rbx,%rdi; call.
+        let caller = code().then(&[0x53, 0x48, 0x89, 0xfb]);
+        let caller = (0..calls).fold(caller, |piece, _| {
+            piece.then(&[0x48, 0x89, 0xdf]).near(&[0xe8], "callee")
+        });
+        Made::livepatch(caller.back()).with(".text", "callee", tested.when(500).jump("mod_timer"))
+    };
+    assert!(!read(&made(10, 10)).too_big);
+    assert!(read(&made(2000, 2000)).too_big);
+}
+
+/// Every store of an address is held against what is written before the module goes: once, and not one by one.
+#[test]
+fn many_addresses_are_no_product_with_all_that_is_done() {
+    // lea other(%rip),%rax; mov %rax,OFFSET(%rdi), many times.
+    let many = |count: u32| {
+        let each = |piece: Piece, number: u32| {
+            piece
+                .then(&[0x48, 0x89, 0x87])
+                .then(&(8 * number).to_le_bytes())
+        };
+        let set = (0..count).fold(code().near(&[0x48, 0x8d, 0x05], "other"), each);
+        Made::livepatch(set.back()).with(".text", "other", code().back())
+    };
+    let module = read(&many(40_000));
+    assert_eq!(
+        (module.address_escapes, module.too_big),
+        (Answer::Yes, false)
+    );
+}

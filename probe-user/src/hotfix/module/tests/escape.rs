@@ -241,7 +241,7 @@ fn a_timer_that_the_kernel_keeps_stays_behind_unless_it_is_cancelled_first() {
         (
             "a timer of its own, and another is cancelled",
             stopping(timer(), "del_timer_sync", &[(0, "own2")]),
-            Unknown,
+            Yes,
         ),
         (
             "a timer of its own, cancelled by a function that nobody calls",
@@ -257,7 +257,7 @@ fn a_timer_that_the_kernel_keeps_stays_behind_unless_it_is_cancelled_first() {
 
 #[test]
 fn what_else_the_kernel_keeps_stays_behind_unless_it_is_taken_back_first() {
-    use Answer::{No, Yes};
+    use Answer::{No, Unknown, Yes};
     let work = || doing(calling("queue_work_on", &[(2, "own")]));
     let rcu = || doing(calling("call_rcu", &[(1, "other")]));
     let notifier = || doing(calling("register_netdevice_notifier", &[(0, "own")]));
@@ -271,6 +271,20 @@ fn what_else_the_kernel_keeps_stays_behind_unless_it_is_taken_back_first() {
         (
             "work of the kernel's",
             doing(calling("queue_work_on", &[])),
+            No,
+        ),
+        (
+            "work, and its queue is destroyed",
+            stopping(work(), "destroy_workqueue", &[]),
+            Unknown,
+        ),
+        (
+            "work after a grace period, cancelled",
+            stopping(
+                doing(calling("queue_rcu_work", &[(1, "own")])),
+                "cancel_rcu_work_sync",
+                &[(0, "own")],
+            ),
             No,
         ),
         ("call_rcu", rcu(), Yes),
@@ -414,7 +428,8 @@ fn an_address_is_followed_on_its_way() {
 fn what_a_callback_takes_back_on_the_way_out_is_fine() {
     for (section, escapes) in [
         (".kpatch.callbacks.post_unpatch", Answer::No),
-        (".kpatch.callbacks.pre_unpatch", Answer::No),
+        // The new function still runs then, and may set the timer again.
+        (".kpatch.callbacks.pre_unpatch", Answer::Unknown),
         // The livepatch is only on its way in then.
         (".kpatch.callbacks.post_patch", Answer::Yes),
     ] {
@@ -433,4 +448,22 @@ fn what_a_callback_takes_back_on_the_way_out_is_fine() {
         assert_eq!(module.address_escapes, escapes, "{section}");
         assert_eq!(module.callbacks.len(), 1, "{section}");
     }
+}
+
+/// Each module of kpatch-build frees objects of its own on the way out.
+#[test]
+fn to_free_its_own_objects_puts_no_address_back_into_the_kernel_s_memory() {
+    let store = |opcode: &[u8]| {
+        let made = kpatch(
+            &["estimation_timer"],
+            code().absolute(opcode, "other").back(),
+        )
+        .with(".text.other", "other", code().back())
+        .with(".text.stop", "stop", calling("kfree", &[]).back())
+        .leaving("stop");
+        read(&made).address_escapes
+    };
+    // movq $other,24(%rdi) and movq $other,24(%rax): what the kernel handed over, and what may be the module's own.
+    assert_eq!(store(&[0x48, 0xc7, 0x47, 24]), Answer::Yes);
+    assert_eq!(store(&[0x48, 0xc7, 0x40, 24]), Answer::Unknown);
 }
