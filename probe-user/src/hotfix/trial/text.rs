@@ -6,6 +6,7 @@ use super::{
     counters::Statistics,
     document::{Document, Host, NamespaceDocument, SideDocument},
     picture,
+    verdict::percent,
 };
 use crate::watch::durations::readable;
 
@@ -213,7 +214,7 @@ fn write_picture(document: &Document, out: &mut impl Write) -> io::Result<()> {
 fn write_tests(document: &Document, out: &mut impl Write) -> io::Result<()> {
     let tests = &document.tests;
     let ratio = |ratio: Option<f64>| ratio.map(|ratio| format!("{ratio:.4} times as before"));
-    let percent = |percent: f64| format!("{percent:+.2} %");
+    let percent = |change: f64| format!("{} %", percent(change));
     let interval = tests
         .shift_interval_percent
         .map(|[low, high]| format!("{} to {}", percent(low), percent(high)));

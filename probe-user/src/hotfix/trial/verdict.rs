@@ -25,6 +25,7 @@ use comparison::Comparison;
 pub use comparison::Tests;
 pub use costliest::Runs;
 use selection::Selection;
+pub use why::percent;
 
 /// That the namespace that is judged costs more is told at this level.
 const LEVEL: f64 = 0.05;

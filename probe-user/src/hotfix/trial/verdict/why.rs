@@ -136,12 +136,11 @@ fn interval(of: &Comparison<'_>) -> String {
     })
 }
 
-/// Returns a change with its sign. A run that is there takes time: one that became shorter by nearly all is not rounded
-/// to 100 %.
-fn percent(change: f64) -> String {
+/// Returns a change in percent with its sign, for every place that shows it. A run takes time: one that became shorter by
+/// nearly all is not rounded to 100 %.
+pub fn percent(change: f64) -> String {
     if change < -99.9 {
-        let rounded_up = (100.0 * change).ceil() / 100.0;
-        return format!("{:.2}", rounded_up.max(-99.99));
+        return format!("{:.2}", change.max(-99.99));
     }
     format!("{change:+.1}")
 }

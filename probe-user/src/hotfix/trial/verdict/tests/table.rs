@@ -235,7 +235,7 @@ fn shorter_runs_are_improved() {
         &judgement,
         Verdict::Improved,
         &[
-            "runs are 99.95 % shorter (-99.95 % to -99.95 %",
+            "runs are 99.95 % shorter (-99.96 % to -99.95 %",
             "893 ns of every second instead of 1.92 ms (0.0005 times",
         ],
     );
