@@ -23,15 +23,15 @@ fn run(mut spec: LabSpec, script: &str) -> Sections {
 /// A program that draws as full-screen programs do, so that the harness is tested against something known.
 const STAND_IN: &str = r#"
     cat > /tmp/draw <<'END'
-echo $$ > /tmp/drawer; stty -icanon -echo min 0 time 2
-trap 'stty icanon echo; printf "\033[?25h\033[?1049l"; exit 3' TERM
+echo $$ > /tmp/drawer; found=$(stty -g); stty -icanon -echo min 0 time 2
+trap 'stty $found; printf "\033[?25h\033[?1049l"; exit 3' TERM
 draw() { printf '\033[2J\033[H\033[31mit is %s\033[0m' "$(stty size)"; }
 trap draw WINCH
 printf '\033[?1049h\033[?25l'; draw
 while key=$(dd bs=1 count=1 2>/dev/null); [ "$key" != q ]; do
     [ "$key" ] && printf '\033[3;1Hkey %s' "$key"
 done
-stty icanon echo; printf '\033[?25h\033[?1049l'
+stty $found; printf '\033[?25h\033[?1049l'
 END
     terminal_open 80 24
     type 'stty -a > /tmp/before; sh /tmp/draw; echo left with $?\r'; sleep 2; mark drawn
