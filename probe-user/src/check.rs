@@ -3,6 +3,7 @@
 mod measure;
 mod message;
 mod mitigations;
+mod nagios;
 mod page;
 mod survey;
 mod text;
@@ -11,20 +12,24 @@ use std::{
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::{
-    measure::{Measurement, Observed},
+    measure::{Measurement, Observed, Time},
     message::Evidence,
     mitigations::Node,
-    page::{Kernel, Livepatches, Measured, Namespace, Page, SCHEMA, Verdict},
+    nagios::Thresholds,
+    page::{Kernel, Livepatches, Measured, Namespace, Page, SCHEMA, Verdict, WorstStall},
     survey::Survey,
 };
 use crate::{
-    cli::CheckArgs,
+    cli::{CheckArgs, CheckFormat},
+    headline,
     kernel::{
         cpus::Cpus,
         estimation::Kind,
@@ -35,7 +40,7 @@ use crate::{
         steering::Steering,
         time,
     },
-    model::WallTime,
+    model::{Span, WallTime, Worst},
 };
 
 /// Looks at the host and tells.
@@ -44,32 +49,46 @@ use crate::{
 ///
 /// When the arguments do not go together, or what was found cannot be written.
 pub fn run(args: &CheckArgs, root: &Path) -> anyhow::Result<ExitCode> {
-    let duration = duration(args)?;
-    let max_ns = args
-        .max
-        .map(|max| u64::try_from(max.as_nanos()).unwrap_or(u64::MAX));
-    let page = look(root, duration, max_ns)?;
-    let mut text = Vec::new();
-    if args.json {
-        serde_json::to_writer_pretty(&mut text, &page)?;
-        text.push(b'\n');
+    let format = if args.json {
+        CheckFormat::Json
     } else {
-        text::write(&mut text, &page)?;
-    }
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
-        // Whoever read the first line has enough of it.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.context("standard output cannot be written")?,
-    }
-    Ok(ExitCode::from(match page.verdict {
-        Verdict::Ok => 0,
-        Verdict::Problem => 1,
-        Verdict::Unknown => crate::CANNOT_TELL,
+        args.format
+    };
+    let time = time(args)?;
+    let thresholds = thresholds(args, format)?;
+    let page = look(root, time, thresholds.critical_ns)?;
+    write(&answer(&page, format, thresholds)?)?;
+    Ok(ExitCode::from(match (format, page.verdict) {
+        (CheckFormat::Nagios, _) => nagios::status(&page, thresholds).code(),
+        (_, Verdict::Ok) => 0,
+        (_, Verdict::Problem) => 1,
+        (_, Verdict::Unknown) => crate::CANNOT_TELL,
     }))
 }
 
-fn duration(args: &CheckArgs) -> anyhow::Result<Duration> {
+fn answer(page: &Page, format: CheckFormat, thresholds: Thresholds) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    match format {
+        CheckFormat::Text => text::write(&mut text, page)?,
+        CheckFormat::Json => {
+            serde_json::to_writer_pretty(&mut text, page)?;
+            text.push(b'\n');
+        }
+        CheckFormat::Nagios => writeln!(text, "{}", nagios::line(page, thresholds))?,
+    }
+    Ok(text)
+}
+
+fn write(text: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        // Whoever read the first line has enough of it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output cannot be written"),
+    }
+}
+
+fn time(args: &CheckArgs) -> anyhow::Result<Time> {
     let least = measure::LEAST;
     match args.duration {
         Some(duration) if duration < least => bail!(
@@ -77,10 +96,34 @@ fn duration(args: &CheckArgs) -> anyhow::Result<Duration> {
             humantime::format_duration(duration),
             humantime::format_duration(least),
         ),
-        Some(duration) => Ok(duration),
-        None if args.max.is_some() => Ok(measure::TO_JUDGE),
-        None => Ok(least),
+        Some(duration) => Ok(Time {
+            least: duration,
+            most: duration,
+        }),
+        None => Ok(Time {
+            least,
+            most: measure::MOST,
+        }),
     }
+}
+
+fn thresholds(args: &CheckArgs, format: CheckFormat) -> anyhow::Result<Thresholds> {
+    if format != CheckFormat::Nagios && (args.warning.is_some() || args.critical.is_some()) {
+        bail!("--warning and --critical are for --format nagios\nhint: use --max");
+    }
+    let nanoseconds = |limit: Duration| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+    let critical = args.critical.or(args.max).map(nanoseconds);
+    let critical_ns = critical.unwrap_or(headline::DEFAULT_MAX_NS);
+    let warning_ns = args.warning.map_or(critical_ns / 10, nanoseconds);
+    if warning_ns > critical_ns {
+        bail!(
+            "cannot warn only over what is critical already\nhint: give --warning less than --critical"
+        );
+    }
+    Ok(Thresholds {
+        warning_ns,
+        critical_ns,
+    })
 }
 
 /// Why nothing could be measured: in a few words, and in whole sentences.
@@ -112,6 +155,9 @@ struct Found {
     root_netns: Option<u32>,
     namespaces: Vec<Namespace>,
     measured: Option<Measured>,
+    worst: Option<Worst>,
+    /// A signal ended the measurement early.
+    is_cut_short: bool,
 }
 
 /// What files tell of the host. Read first, so that the timers are told as of the moment of telling.
@@ -135,7 +181,7 @@ impl Host {
     }
 }
 
-fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> anyhow::Result<Page> {
+fn look(root: &Path, time: Time, max_ns: u64) -> anyhow::Result<Page> {
     let mut host = Host::read(root);
     let survey = prerequisites::survey(root);
     let kind = match &survey {
@@ -145,7 +191,7 @@ fn look(root: &Path, duration: Duration, max_ns: Option<u64>) -> anyhow::Result<
     let tried = survey
         .map_err(|missing| Obstacle::missing(&missing))
         .and_then(|ready| {
-            let found = measure(&ready, &mut host.inhabitants, duration, max_ns);
+            let found = measure(&ready, &mut host.inhabitants, time, max_ns);
             found.map_err(|error| Obstacle::refused(&error))
         });
     Ok(match tried {
@@ -165,11 +211,15 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
     }));
     let unseen = unseen.is_some();
     let livepatches = host.livepatches.unwrap_or_default();
+    let hotfix = hotfix(livepatches.as_ref());
     let evidence = Evidence {
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
+        worst: found.worst.as_ref(),
         obstacle: obstacle.as_ref().map(|obstacle| obstacle.brief.as_str()),
         root_netns: found.root_netns,
+        hotfix: hotfix.as_deref(),
+        is_cut_short: found.is_cut_short,
     };
     let (verdict, message) = evidence.judge();
     let node = Node {
@@ -195,6 +245,9 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
         at: found.at.to_string(),
         now_ns: found.now_ns,
         root_netns: found.root_netns,
+        worst: found
+            .worst
+            .map(|worst| described(&worst, &found.namespaces)),
         measured: found.measured,
         namespaces: found.namespaces,
         missing: missing(obstacle, host.inhabitants.told_hidden(), doubts),
@@ -203,6 +256,29 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
             patches: livepatches.unwrap_or_default(),
             unseen,
         },
+    }
+}
+
+/// The name of an enabled livepatch that replaces functions of `ip_vs`.
+fn hotfix(livepatches: Option<&Vec<Livepatch>>) -> Option<String> {
+    let mut enabled = livepatches.into_iter().flatten().filter(|patch| {
+        let of_ip_vs = patch.objects.iter().any(|object| object.name == "ip_vs");
+        of_ip_vs && patch.enabled == Some(true)
+    });
+    Some(enabled.next()?.name.to_string())
+}
+
+fn described(worst: &Worst, namespaces: &[Namespace]) -> WorstStall {
+    let of_it = namespaces.iter().find(|one| one.netns == worst.netns);
+    WorstStall {
+        netns: worst.netns,
+        who: of_it.and_then(|one| one.who.clone()),
+        duration_ns: worst.duration_ns,
+        typical_ns: worst.typical_ns,
+        blackout_ns: worst.blackout.map(|blackout| blackout.duration_ns),
+        period_ns: worst.period_ns,
+        cpu: worst.cpu,
+        share: worst.share(),
     }
 }
 
@@ -220,11 +296,12 @@ fn kind(root: &Path, missing: &[Refusal]) -> Option<Kind> {
 fn measure(
     ready: &Ready,
     inhabitants: &mut Inhabitants,
-    duration: Duration,
-    max_ns: Option<u64>,
+    time: Time,
+    max_ns: u64,
 ) -> anyhow::Result<Found> {
+    let asked_to_end = asked_to_end()?;
     let mut measurement = Measurement::start(ready)?;
-    measurement.observe(duration)?;
+    let is_whole = measurement.observe(time, &asked_to_end)?;
     let root_netns = measurement.root_netns().or_else(|| root_netns(&ready.root));
     if let Some(netns) = root_netns {
         inhabitants.set_root_netns(netns);
@@ -242,7 +319,18 @@ fn measure(
         root_netns,
         namespaces: survey::complete(described, &observed.overview),
         measured: Some(survey::measured(&observed, max_ns)),
+        worst: observed.overview.worst(Span::All, max_ns),
+        is_cut_short: !is_whole,
     })
+}
+
+/// A signal to end is answered with what was measured until then.
+fn asked_to_end() -> io::Result<Arc<AtomicBool>> {
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&asked))?;
+    }
+    Ok(asked)
 }
 
 fn unmeasured(root: &Path, inhabitants: &Inhabitants, kind: Option<Kind>) -> anyhow::Result<Found> {
@@ -260,6 +348,8 @@ fn unmeasured(root: &Path, inhabitants: &Inhabitants, kind: Option<Kind>) -> any
         root_netns,
         namespaces,
         measured: None,
+        worst: None,
+        is_cut_short: false,
     })
 }
 

@@ -359,17 +359,40 @@ pub struct InspectArgs {
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// One JSON document.
-    #[arg(long)]
+    /// One JSON document: the same as --format json.
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
 
-    /// Judge: a run or blackout longer than this is a problem [forms: 500us, 5ms].
+    /// The form of the answer. A monitoring plugin (nagios) ends with 0 OK, 1 WARNING, 2 CRITICAL or 3 UNKNOWN.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+
+    /// A run or blackout longer than this is a problem [forms: 500us, 5ms; default: 10ms].
     #[arg(long, value_name = "DURATION", value_parser = some_duration)]
     pub max: Option<Duration>,
 
-    /// How long to measure before judging [forms: 10s, 1m; default: 5s].
-    #[arg(long, value_name = "DURATION", value_parser = some_duration, requires = "max")]
+    /// With --format nagios: WARNING over this [default: a tenth of CRITICAL's].
+    #[arg(short, long, value_name = "DURATION", value_parser = some_duration)]
+    pub warning: Option<Duration>,
+
+    /// With --format nagios: CRITICAL over this [default: --max].
+    #[arg(short, long, value_name = "DURATION", value_parser = some_duration, conflicts_with = "max")]
+    pub critical: Option<Duration>,
+
+    /// How long to measure [forms: 10s, 1m; default: 2.6s, and up to 0.8s more for a run that is due then].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration)]
     pub duration: Option<Duration>,
+}
+
+/// The forms of what `check` finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// A page for people.
+    Text,
+    /// One JSON document.
+    Json,
+    /// A line with performance data, as Nagios and those that followed it read it.
+    Nagios,
 }
 
 /// Options of `watch`.
@@ -398,6 +421,10 @@ pub struct WatchArgs {
     /// Show only calls of at least this length; all are counted [forms: 500us, 1ms].
     #[arg(long, value_name = "DURATION", value_parser = some_duration)]
     pub slow: Option<Duration>,
+
+    /// The screen calls a wait longer than this a stall [forms: 5ms, 20ms; default: 10ms].
+    #[arg(long, value_name = "DURATION", value_parser = some_duration)]
+    pub max: Option<Duration>,
 
     /// Only this network namespace (repeatable): inode number, path, `ip netns` name or pid:N.
     #[arg(long, value_name = "NETNS")]

@@ -4,6 +4,7 @@ mod check;
 mod cli;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
+mod headline;
 mod hotfix;
 mod kernel;
 mod model;

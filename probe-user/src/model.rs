@@ -10,6 +10,7 @@ mod cost;
 mod cpus;
 mod estimator;
 mod histogram;
+mod latest;
 mod lock_wait;
 mod namespaces;
 mod output;
@@ -20,15 +21,18 @@ mod state;
 pub mod statistics;
 mod tally;
 pub mod wheel;
+mod worst;
 
 /// The number of a network namespace that is not known.
 pub const NETNS_UNKNOWN: u32 = 0;
 
 pub use clock::{Clock, WallTime};
 pub use histogram::Histogram;
+pub use latest::Latest;
 pub use output::{Blackout, Call, LockWait, Notice, Operation, Output, StateChange, Topic};
-pub use overview::{Cost, CpuView, LockWaitSums, NamespaceView, NextRun, Overview};
+pub use overview::{Cost, CpuView, Focus, LockWaitSums, NamespaceView, NextRun, Overview};
 pub use report::{NamespaceReport, Report};
 pub use session::{Options, Session};
 pub use state::{SLOW_PERIOD_NS, State};
 pub use tally::{P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Summary, per_second};
+pub use worst::{Span, Worst};

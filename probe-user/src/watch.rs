@@ -4,6 +4,7 @@ mod bars;
 mod display;
 pub mod durations;
 mod findings;
+mod grouped;
 mod json;
 mod marks;
 mod namespace_name;
@@ -17,6 +18,7 @@ mod text;
 mod tui;
 mod watcher;
 
+pub use grouped::grouped;
 pub use json::Sums;
 pub use run::{beginning, run};
 pub use stage::{Stage, is_at_terminal};

@@ -1,6 +1,10 @@
 //! The runs of the estimators for some seconds, and their timers at the end of them.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread::sleep,
+    time::Duration,
+};
 
 use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
 
@@ -13,8 +17,18 @@ use crate::{
 /// How long is looked at least. Within 2.5 s every timer that is no slower than that has run and been set again.
 pub const LEAST: Duration = Duration::from_millis(2_600);
 
-/// How long is looked to judge, unless told otherwise.
-pub const TO_JUDGE: Duration = Duration::from_secs(5);
+/// How long is looked at most for a run that is due soon: all of `check` is over within the 5 s that
+/// node-problem-detector gives a plugin by default.
+pub const MOST: Duration = Duration::from_millis(3_400);
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time {
+    /// At least.
+    pub least: Duration,
+    /// At most, where a run is due by then that no run was seen before.
+    pub most: Duration,
+}
 
 /// How often the timers are looked at: between two looks none runs twice.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
@@ -88,22 +102,42 @@ impl Measurement {
         Ok(measurement)
     }
 
-    /// Looks on until `duration` has passed since the start.
+    /// Looks until the least time has passed since the start, and then for the first run of each namespace that is due
+    /// within the most. Ends at once where a signal asks for it. Returns whether it saw the whole least time.
     ///
     /// # Errors
     ///
     /// When the probes cannot be read.
-    pub fn observe(&mut self, duration: Duration) -> anyhow::Result<()> {
-        let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let end_ns = self.started_ns.saturating_add(duration_ns);
-        loop {
-            let left_ns = end_ns.saturating_sub(time::monotonic_ns()?);
-            if left_ns == 0 {
-                return Ok(());
-            }
-            sleep(BETWEEN_LOOKS.min(Duration::from_nanos(left_ns)));
+    pub fn observe(&mut self, time: Time, asked_to_end: &AtomicBool) -> anyhow::Result<bool> {
+        let least_ns = self.end_ns(time.least);
+        let most_ns = self.end_ns(time.most);
+        while !asked_to_end.load(Ordering::SeqCst) {
+            let now_ns = time::monotonic_ns()?;
+            let end_ns = if now_ns < least_ns {
+                least_ns
+            } else if now_ns < most_ns && self.is_one_due_by(most_ns, now_ns) {
+                most_ns
+            } else {
+                return Ok(true);
+            };
+            sleep(BETWEEN_LOOKS.min(Duration::from_nanos(end_ns - now_ns)));
             self.look()?;
         }
+        Ok(time::monotonic_ns()? >= least_ns)
+    }
+
+    fn end_ns(&self, after: Duration) -> u64 {
+        let after_ns = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        self.started_ns.saturating_add(after_ns)
+    }
+
+    /// Whether a namespace is without a run yet, and its next one is due by then.
+    fn is_one_due_by(&self, end_ns: u64, now_ns: u64) -> bool {
+        let overview = self.session.overview(now_ns);
+        overview.namespaces.iter().any(|namespace| {
+            let due_ns = namespace.next_run.map(|run| run.due_ns);
+            namespace.calls == 0 && due_ns.is_some_and(|due_ns| due_ns < end_ns)
+        })
     }
 
     /// The namespaces as of now.

@@ -1,10 +1,11 @@
 //! The verdict, and the line of at most 80 characters that says it: what a monitoring system shows.
 
 use super::page::{Measured, Namespace, Verdict};
-use crate::{model::State, watch::durations};
-
-/// What node-problem-detector shows of a plugin's output (`max_output_length` of its custom plugin monitor).
-const WIDTH: usize = 80;
+use crate::{
+    headline::{self, every, fitted},
+    model::{State, Worst},
+    watch::grouped,
+};
 
 /// All that a verdict rests on.
 #[derive(Debug, Clone, Copy)]
@@ -13,139 +14,160 @@ pub struct Evidence<'a> {
     pub namespaces: &'a [Namespace],
     /// What was seen, where something could be.
     pub measured: Option<&'a Measured>,
+    /// The worst stall, where a run was seen.
+    pub worst: Option<&'a Worst>,
     /// Why nothing could be measured, in a few words.
     pub obstacle: Option<&'a str>,
     /// Inode number of the root namespace.
     pub root_netns: Option<u32>,
+    /// An enabled livepatch that replaces functions of `ip_vs`.
+    pub hotfix: Option<&'a str>,
+    /// A signal ended the measurement early.
+    pub is_cut_short: bool,
 }
 
 impl Evidence<'_> {
-    /// The verdict, and the line that says it.
+    /// Returns the verdict, and the line that says it.
     #[must_use]
     pub fn judge(&self) -> (Verdict, String) {
-        let (verdict, parts) = self.verdict();
-        (verdict, line(verdict, &parts))
-    }
-
-    fn verdict(&self) -> (Verdict, Vec<String>) {
         let Some(measured) = self.measured else {
-            let obstacle = self.obstacle.unwrap_or("it cannot be measured");
-            return (Verdict::Unknown, vec![obstacle.into()]);
+            return unknown(self.obstacle.unwrap_or("it cannot be measured"), None);
         };
         if self.namespaces.is_empty() {
-            let gone = "ip_vs was unloaded meanwhile";
-            return (Verdict::Unknown, vec![gone.into()]);
+            return unknown("ip_vs was unloaded meanwhile", None);
         }
-        if let Some(parts) = self.dead() {
-            return (Verdict::Problem, parts);
-        }
-        match measured.max_ns {
-            Some(max_ns) => self.against(measured, max_ns),
-            None => (Verdict::Ok, self.states()),
-        }
+        let problem = self
+            .dead()
+            .or_else(|| self.stall(measured))
+            .or_else(|| self.slowed_without_reason())
+            .map(|line| (Verdict::Problem, line));
+        problem
+            .or_else(|| self.cut_short())
+            .or_else(|| self.unseen(measured))
+            .or_else(|| self.idle())
+            .unwrap_or_else(|| (Verdict::Ok, self.calm(measured)))
     }
 
-    fn dead(&self) -> Option<Vec<String>> {
+    fn dead(&self) -> Option<String> {
         let mut dead = self.in_state(State::Dead);
         let first = dead.next()?;
         let name = self.name(first.netns);
         let begin = match dead.count() {
-            0 => format!("estimator DEAD in {name}"),
-            more => format!("{} estimators DEAD, first {name}", more + 1),
+            0 => format!("DEAD estimator in netns {name}"),
+            more => format!(
+                "DEAD estimators in {} namespaces, first netns {name}",
+                more + 1
+            ),
         };
-        let over = first.estimators.map(of_estimators);
-        Some([begin].into_iter().chain(over).collect())
+        let what = ": its statistics are frozen".to_owned();
+        Some(fitted(&begin, over(first).into_iter().chain([what])))
     }
 
-    /// Held against the longest that was asked for.
-    fn against(&self, measured: &Measured, max_ns: u64) -> (Verdict, Vec<String>) {
-        let max = durations::round(max_ns);
-        let readable = durations::readable;
-        if let Some(run) = measured.longest_run.filter(|run| run.duration_ns > max_ns) {
-            let took = readable(run.duration_ns);
-            let place = format!("{} on CPU {}", self.name(run.netns), run.cpu);
-            let over = run.estimators.map(of_estimators);
-            let parts = [format!("run of {took}, max {max}"), place];
-            return (Verdict::Problem, parts.into_iter().chain(over).collect());
+    /// Something took longer than the maximum. A namespace that is gone since counts, too.
+    fn stall(&self, measured: &Measured) -> Option<String> {
+        let max_ns = measured.max_ns;
+        if let Some(worst) = self.worst.filter(|worst| worst.stall_ns() > max_ns) {
+            return Some(self.headline(worst, max_ns));
         }
-        let blackout = measured.longest_blackout;
-        if let Some(blackout) = blackout.filter(|blackout| blackout.duration_ns > max_ns) {
-            let took = readable(blackout.duration_ns);
-            let parts = [
-                format!("blackout of {took}, max {max}"),
-                format!("{} on CPU {}", self.name(blackout.netns), blackout.cpu),
-                of(blackout.calls, "run"),
-            ];
-            return (Verdict::Problem, parts.into());
-        }
-        if let Some(unseen) = self.unseen(measured) {
-            return (Verdict::Unknown, unseen);
-        }
-        let runs = of(measured.runs, "run");
-        let longest = measured.longest_run.map_or(0, |run| run.duration_ns);
-        let parts = [
-            format!("longest run {}, max {max}", readable(longest)),
-            format!("longest blackout {}", readable(measured.worst_ns())),
-            format!(
-                "{runs} in {}",
-                durations::round(rounded(measured.observed_ns))
-            ),
-        ];
-        (Verdict::Ok, parts.into())
+        let run = measured
+            .longest_run
+            .filter(|run| run.duration_ns > max_ns)?;
+        let gone = Worst {
+            netns: run.netns,
+            estimators: run.estimators,
+            typical_ns: run.duration_ns,
+            duration_ns: run.duration_ns,
+            cpu: run.cpu,
+            blackout: None,
+            period_ns: None,
+        };
+        Some(self.headline(&gone, max_ns))
+    }
+
+    /// No estimator is ACTIVE, or one is SLOWED, and no hotfix explains it.
+    fn slowed_without_reason(&self) -> Option<String> {
+        let slowed = self.in_state(State::Slowed).next()?;
+        self.hotfix.is_none().then(|| self.slowed(slowed))
+    }
+
+    fn slowed(&self, slowed: &Namespace) -> String {
+        let rhythm = slowed.period_ns.map_or(String::new(), |period_ns| {
+            format!(" every {}", every(period_ns))
+        });
+        let begin = format!("SLOWED{rhythm} in netns {}", self.name(slowed.netns));
+        let why = match self.hotfix {
+            Some(hotfix) => format!(", by livepatch {hotfix}"),
+            None => ", and no livepatch explains it".into(),
+        };
+        fitted(&begin, over(slowed).into_iter().chain([why]))
+    }
+
+    fn cut_short(&self) -> Option<(Verdict, String)> {
+        self.is_cut_short
+            .then(|| unknown("a signal ended the measurement", None))
     }
 
     /// Why all that was seen is not enough to say that nothing took too long.
-    fn unseen(&self, measured: &Measured) -> Option<Vec<String>> {
+    fn unseen(&self, measured: &Measured) -> Option<(Verdict, String)> {
         let without = measured.lost + measured.missed;
         if without > 0 {
-            let runs = of(without, "run");
-            return Some(vec![
-                format!("{runs} could not be timed"),
-                "measure again, or longer with --duration".into(),
-            ]);
+            let plural = if without == 1 { "" } else { "s" };
+            let what = format!("{} run{plural} could not be timed", grouped(without));
+            return Some(unknown(
+                &what,
+                Some("measure again, or longer with --duration"),
+            ));
         }
-        let slow = self.in_state(State::Slowed).find(|slow| slow.runs == 0);
-        if let Some(slow) = slow {
-            let due = slow
-                .next_run_in_ns
-                .map(|left_ns| format!("due in {}", seconds(left_ns)));
-            let begin = format!("no run was seen in {}", self.name(slow.netns));
-            return Some([begin].into_iter().chain(due).collect());
+        let due = |namespace: &Namespace| {
+            let left_ns = namespace.next_run_in_ns?;
+            Some(format!("due in {}", every(left_ns)))
+        };
+        let unseen = self.in_state(State::Slowed).find(|slow| slow.runs == 0);
+        if let Some(unseen) = unseen {
+            let what = format!("no run was seen in netns {}", self.name(unseen.netns));
+            return Some(unknown(&what, due(unseen).as_deref()));
         }
-        (measured.runs == 0).then(|| vec!["no run was seen".into()])
+        (measured.runs == 0).then(|| unknown("no run was seen", None))
     }
 
-    fn states(&self) -> Vec<String> {
-        let all = self.namespaces.len();
-        let timers = if all == 1 { "timer" } else { "timers" };
-        let active = self.in_state(State::Active).count();
-        let mut parts = vec![if active == all {
-            format!("{all} estimator {timers} ACTIVE")
-        } else {
-            format!("{active} of {all} estimator {timers} ACTIVE")
-        }];
-        for state in [State::Slowed, State::Skipping] {
-            let count = self.in_state(state).count();
-            if count > 0 {
-                parts.push(format!("{count} {state}"));
-            }
+    /// No estimator is ACTIVE. That is as it should be only where `run_estimation` is 0.
+    fn idle(&self) -> Option<(Verdict, String)> {
+        let mut states = self.namespaces.iter().filter_map(|one| one.state);
+        if states.any(|state| state == State::Active) {
+            return None;
         }
-        let longest = self
-            .namespaces
-            .iter()
-            .max_by_key(|namespace| (namespace.estimators, std::cmp::Reverse(namespace.netns)));
-        let Some(longest) = longest else {
-            return parts;
-        };
-        parts.extend(
-            longest
-                .estimators
-                .map(|length| format!("longest list {length}")),
-        );
-        if let (Some(left_ns), Some(cpu)) = (longest.next_run_in_ns, longest.next_cpu) {
-            parts.push(format!("next run in {} on CPU {cpu}", seconds(left_ns)));
+        if let Some(slowed) = self.in_state(State::Slowed).next() {
+            return Some((Verdict::Problem, self.slowed(slowed)));
         }
-        parts
+        let mut skipping = self.in_state(State::Skipping);
+        let unexplained = skipping.find(|one| one.run_estimation != Some(0));
+        if let Some(one) = unexplained {
+            let begin = format!("SKIPPING in netns {}", self.name(one.netns));
+            let why = self.hotfix.map(|hotfix| format!(", by livepatch {hotfix}"));
+            let what = ": statistics are frozen".to_owned();
+            let parts = over(one).into_iter().chain(why).chain([what]);
+            return Some((Verdict::Problem, fitted(&begin, parts)));
+        }
+        if self.in_state(State::Skipping).next().is_none() {
+            return Some(unknown("the state of the estimators cannot be seen", None));
+        }
+        let begin = "OK run_estimation is 0: runs leave the lists out".to_owned();
+        let longest = self.worst.map(|worst| {
+            let took = crate::watch::durations::readable(worst.stall_ns());
+            format!(", the longest took {took}")
+        });
+        Some((Verdict::Ok, fitted(&begin, longest.into_iter())))
+    }
+
+    fn calm(&self, measured: &Measured) -> String {
+        match self.worst {
+            Some(worst) => self.headline(worst, measured.max_ns),
+            None => "OK".into(),
+        }
+    }
+
+    fn headline(&self, worst: &Worst, max_ns: u64) -> String {
+        headline::line(worst, max_ns, &self.name(worst.netns))
     }
 
     fn in_state(&self, state: State) -> impl Iterator<Item = &Namespace> {
@@ -154,47 +176,31 @@ impl Evidence<'_> {
     }
 
     fn name(&self, netns: u32) -> String {
-        let root = if self.root_netns == Some(netns) {
-            " (root)"
-        } else {
-            ""
-        };
-        format!("netns {netns}{root}")
+        if self.root_netns == Some(netns) {
+            return "root".into();
+        }
+        netns.to_string()
     }
 }
 
-fn of_estimators(estimators: u32) -> String {
-    of(u64::from(estimators), "estimator")
+fn over(namespace: &Namespace) -> Option<String> {
+    let length = namespace.estimators?;
+    let plural = if length == 1 { "" } else { "s" };
+    Some(format!(" ({} estimator{plural})", grouped(length.into())))
 }
 
-fn of(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
+fn unknown(what: &str, more: Option<&str>) -> (Verdict, String) {
+    let more = more.map(|more| format!(", {more}"));
+    (
+        Verdict::Unknown,
+        fitted(&format!("unknown: {what}"), more.into_iter()),
+    )
 }
 
 /// Seconds with one decimal.
 pub fn seconds(duration_ns: u64) -> String {
     let tenths = duration_ns.saturating_add(50_000_000) / 100_000_000;
     format!("{}.{} s", tenths / 10, tenths % 10)
-}
-
-/// To a tenth of a second.
-fn rounded(duration_ns: u64) -> u64 {
-    duration_ns.saturating_add(50_000_000) / 100_000_000 * 100_000_000
-}
-
-/// As many parts as fit, the first in any case.
-fn line(verdict: Verdict, parts: &[String]) -> String {
-    let mut line = format!("{verdict}: ");
-    for (index, part) in parts.iter().enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        if index > 0 && line.chars().count() + comma.len() + part.chars().count() > WIDTH {
-            break;
-        }
-        line.push_str(comma);
-        line.push_str(part);
-    }
-    line.chars().take(WIDTH).collect()
 }
 
 #[cfg(test)]

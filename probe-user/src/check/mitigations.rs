@@ -60,12 +60,7 @@ impl Node<'_> {
     /// Where nothing could be measured, a list is taken for reason enough.
     fn needs_something(&self) -> bool {
         match self.measured {
-            Some(measured) => {
-                let calm_ns = measured
-                    .max_ns
-                    .map_or(CALM_NS, |max_ns| max_ns.min(CALM_NS));
-                measured.worst_ns() > calm_ns
-            }
+            Some(measured) => measured.worst_ns() > measured.max_ns.min(CALM_NS),
             None => self.busiest().is_some(),
         }
     }

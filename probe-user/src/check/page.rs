@@ -32,6 +32,8 @@ pub struct Page {
     pub kernel: Kernel,
     /// Inode number of the root namespace.
     pub root_netns: Option<u32>,
+    /// The worst that packets waited for, where a run was seen.
+    pub worst: Option<WorstStall>,
     /// What was seen of the runs, where they could be measured.
     pub measured: Option<Measured>,
     /// The namespaces, the worst first.
@@ -48,9 +50,9 @@ pub struct Page {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Told, and nothing is wrong.
+    /// Every run and blackout was under the maximum, and the estimators do what they should.
     Ok,
-    /// An estimator is dead, or something took longer than asked for.
+    /// An estimator is DEAD, is SLOWED or SKIPPING without a reason, or something took longer than the maximum.
     Problem,
     /// It cannot be told.
     Unknown,
@@ -84,8 +86,8 @@ pub struct Kernel {
 pub struct Measured {
     /// How long was looked, in nanoseconds.
     pub observed_ns: u64,
-    /// What was asked for with `--max`, in nanoseconds.
-    pub max_ns: Option<u64>,
+    /// The longest wait that is no problem, in nanoseconds.
+    pub max_ns: u64,
     /// Runs seen.
     pub runs: u64,
     /// Runs whose record found the ring buffer full.
@@ -107,6 +109,27 @@ impl Measured {
         let blackout = self.longest_blackout.as_ref();
         run.max(blackout.map_or(0, |blackout| blackout.duration_ns))
     }
+}
+
+/// The namespace whose runs cost most typically, or the one run or blackout that alone is over the maximum.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorstStall {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Who lives there.
+    pub who: Option<String>,
+    /// The longest run, in nanoseconds.
+    pub duration_ns: u64,
+    /// What a run takes typically, in nanoseconds.
+    pub typical_ns: u64,
+    /// The longest blackout that it had the longest run of, in nanoseconds.
+    pub blackout_ns: Option<u64>,
+    /// Time between two runs, in nanoseconds.
+    pub period_ns: Option<u64>,
+    /// The CPU.
+    pub cpu: u32,
+    /// The share of that CPU's time that its runs take typically, from 0 to 1.
+    pub share: Option<f64>,
 }
 
 /// One run.

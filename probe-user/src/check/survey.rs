@@ -215,7 +215,7 @@ fn worst_first(namespaces: &mut [Namespace]) {
 }
 
 /// What was seen of the runs.
-pub fn measured(observed: &Observed, max_ns: Option<u64>) -> Measured {
+pub fn measured(observed: &Observed, max_ns: u64) -> Measured {
     let Overview {
         all,
         cost,

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use super::{
     mitigations::CALM_NS,
-    page::{Kernel, Measured, Mitigation, Page},
+    page::{Kernel, Measured, Mitigation, Page, WorstStall},
 };
 use crate::{
     kernel::{estimation::Kind, livepatch::Livepatch},
@@ -41,6 +41,9 @@ pub fn write(out: &mut impl Write, page: &Page) -> io::Result<()> {
 fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
     fact(out, "kernel", &kernel(&page.kernel))?;
     fact(out, "CPUs", &cpus(&page.kernel))?;
+    if let Some(worst) = &page.worst {
+        fact(out, "worst", &worst_text(worst, page.root_netns))?;
+    }
     if let Some(measured) = &page.measured {
         fact(out, "measured", &runs(measured))?;
     }
@@ -99,6 +102,26 @@ fn cpus(kernel: &Kernel) -> String {
         "{} online, {} possible{visits}",
         number(kernel.online_cpus),
         number(kernel.possible_cpus)
+    )
+}
+
+/// What the first line rests on, and what it comes to.
+fn worst_text(worst: &WorstStall, root_netns: Option<u32>) -> String {
+    let root = if root_netns == Some(worst.netns) {
+        " (root)"
+    } else {
+        ""
+    };
+    let who = worst.who.as_ref().filter(|_| root.is_empty());
+    let who = who.map_or(String::new(), |who| format!(" ({who})"));
+    let share = worst.share.map_or(String::new(), |share| {
+        format!(", {:.2} % of the time of CPU {}", share * 100.0, worst.cpu)
+    });
+    format!(
+        "netns {}{root}{who}: a run takes {} typically{share}; the longest took {}",
+        worst.netns,
+        readable(worst.typical_ns),
+        readable(worst.duration_ns),
     )
 }
 
@@ -204,11 +227,7 @@ fn nothing_to_do(out: &mut impl Write, page: &Page) -> io::Result<()> {
         out,
         "\nNothing needs doing: no packet waited for a run longer than {}, and up to {} is calm.",
         readable(measured.worst_ns()),
-        readable(
-            measured
-                .max_ns
-                .map_or(CALM_NS, |max_ns| max_ns.min(CALM_NS))
-        )
+        readable(measured.max_ns.min(CALM_NS))
     )
 }
 

@@ -265,6 +265,8 @@ mod tests {
             calls: 0,
             last_ns: None,
             max_ns: None,
+            max_cpu: None,
+            latest: crate::model::Latest::default(),
             stall_ns_per_s: None,
             period_ns: None,
             next_run: due_ns.map(|due_ns| NextRun {

@@ -14,7 +14,8 @@ const BATCH_GAP_NS: u64 = 20_000;
 struct Batch {
     begin_ns: u64,
     end_ns: u64,
-    calls: u64,
+    /// What the batch comes to so far. Its duration is set at its end.
+    sum: Blackout,
     /// The last call that is to be shown; it waits for the batch to end.
     last: Option<Call>,
 }
@@ -31,7 +32,10 @@ impl Batch {
         Self {
             begin_ns: call.start_ns,
             end_ns: call.start_ns,
-            calls: 0,
+            sum: Blackout {
+                cpu: call.cpu,
+                ..Blackout::default()
+            },
             last: None,
         }
     }
@@ -45,7 +49,12 @@ impl Batch {
         self.end_ns = self
             .end_ns
             .max(call.start_ns.saturating_add(call.duration_ns));
-        self.calls += 1;
+        self.sum.calls += 1;
+        if call.duration_ns >= self.sum.longest_ns {
+            self.sum.longest_ns = call.duration_ns;
+            self.sum.netns = call.netns;
+            self.sum.estimators = call.estimators;
+        }
         if shown { self.last.replace(call) } else { None }
     }
 
@@ -53,13 +62,53 @@ impl Batch {
     fn end(self) -> Option<Call> {
         let blackout = Blackout {
             duration_ns: blackout_ns(&self),
-            calls: self.calls,
+            ..self.sum
         };
         self.last.map(|call| Call {
             blackout: Some(blackout),
             ..call
         })
     }
+}
+
+/// How long a blackout counts as one of the latest, at least.
+const LATEST_NS: u64 = 6_000_000_000;
+
+/// The longest blackout of the last seconds: of six to twelve, for a whole period and a half at least.
+#[derive(Debug, Default)]
+pub struct LatestBlackouts {
+    since_ns: u64,
+    now: Option<Blackout>,
+    before: Option<Blackout>,
+}
+
+impl LatestBlackouts {
+    /// Adds a blackout whose last run began at `start_ns`.
+    pub fn push(&mut self, start_ns: u64, blackout: Blackout) {
+        self.settle(start_ns);
+        self.now = longer(self.now, Some(blackout));
+    }
+
+    /// Drops what is too old at `now_ns`.
+    pub fn settle(&mut self, now_ns: u64) {
+        let age_ns = now_ns.saturating_sub(self.since_ns);
+        if age_ns >= LATEST_NS {
+            self.before = self.now.take().filter(|_| age_ns < 2 * LATEST_NS);
+            self.since_ns = now_ns;
+        }
+    }
+
+    /// Returns the longest.
+    #[must_use]
+    pub fn longest(&self) -> Option<Blackout> {
+        longer(self.now, self.before)
+    }
+}
+
+fn longer(one: Option<Blackout>, other: Option<Blackout>) -> Option<Blackout> {
+    one.into_iter()
+        .chain(other)
+        .max_by_key(|blackout| blackout.duration_ns)
 }
 
 /// The batches that may go on: at most one a CPU.

@@ -73,6 +73,18 @@ impl Costs {
         self.longest.take_if(|longest| longest.netns == netns);
     }
 
+    /// Returns the cost by what a run over a list of `estimators` takes typically, in nanoseconds; `None` where the
+    /// list has no more than the total.
+    #[must_use]
+    pub fn of(&self, estimators: Option<u32>, run_ns: u64) -> Option<Cost> {
+        let estimators = estimators.filter(|length| *length > 1)?;
+        Some(Cost {
+            estimators,
+            run_ns,
+            base_ns: self.of_one.median(),
+        })
+    }
+
     /// What there is to tell: nothing before the first run over more than one estimator.
     #[must_use]
     pub fn cost(&self) -> Option<Cost> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use probe_ebpf::{Event, Snapshot, snapshot::NO_SWITCH};
 
 use super::{
-    Histogram, NETNS_UNKNOWN, NamespaceReport, NamespaceView, NextRun, State,
+    Histogram, Latest, NETNS_UNKNOWN, NamespaceReport, NamespaceView, NextRun, State, Summary,
     clock::Clock,
     estimator::{Estimator, Unrecorded},
     tally::Tally,
@@ -29,6 +29,8 @@ struct Namespace {
     /// What the state was told by, where it is not what it should be.
     why: Option<String>,
     last_ns: Option<u64>,
+    max_cpu: Option<u32>,
+    latest: Latest,
     period_ns: Option<u64>,
     next_run: Option<NextRun>,
     /// Since when, and until when, it was seen, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -48,6 +50,8 @@ impl Namespace {
             state: None,
             why: None,
             last_ns: None,
+            max_cpu: None,
+            latest: Latest::default(),
             period_ns: None,
             next_run: None,
             from_ns,
@@ -74,6 +78,8 @@ impl Namespace {
             calls: self.session.calls(),
             last_ns: self.last_ns,
             max_ns: self.session.max_ns(),
+            max_cpu: self.max_cpu,
+            latest: self.latest,
             stall_ns_per_s: self.session.stall_ns_per_s(observed_ns),
             period_ns: self.period_ns,
             next_run: self.next_run,
@@ -140,9 +146,13 @@ impl Namespaces {
         let Some(namespace) = self.entry(run.netns) else {
             return;
         };
+        if Some(run.duration_ns) > namespace.session.max_ns() {
+            namespace.max_cpu = Some(run.cpu);
+        }
         for tally in namespace.tallies() {
             tally.add_call(run.start_ns, run.duration_ns);
         }
+        namespace.latest.push(run.duration_ns, run.cpu);
         namespace.last_ns = Some(run.duration_ns);
         if let Ok(estimators) = u32::try_from(run.estimators) {
             namespace.estimators = Some(estimators);
@@ -211,6 +221,8 @@ impl Namespaces {
         for namespace in self.known.values_mut() {
             namespace.session = Tally::new(Histogram::coarse());
             namespace.last_ns = None;
+            namespace.max_cpu = None;
+            namespace.latest = Latest::default();
         }
     }
 
@@ -273,6 +285,20 @@ impl Namespaces {
             ))
         });
         by_stall(reports.collect())
+    }
+
+    /// Returns the runs of one namespace over the whole session, and how often which duration came.
+    #[must_use]
+    pub fn runs(
+        &self,
+        netns: u32,
+        time: &Range<u64>,
+        clock: &Clock,
+    ) -> Option<(Summary, Histogram)> {
+        let namespace = self.known.get(&netns)?;
+        let tally = &namespace.session;
+        let summary = tally.summary(namespace.observed_ns(time), clock);
+        Some((summary, tally.histogram().clone()))
     }
 
     /// All of them, over the whole session.

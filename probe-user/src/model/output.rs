@@ -54,12 +54,28 @@ pub struct Call {
 }
 
 /// How long a batch of runs, each on the heels of the one before, kept a CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Blackout {
     /// In nanoseconds.
     pub duration_ns: u64,
     /// Runs in the batch, those of namespaces not watched included.
     pub calls: u64,
+    /// The CPU.
+    pub cpu: u32,
+    /// The longest run of the batch, in nanoseconds.
+    pub longest_ns: u64,
+    /// Inode number of that run's network namespace, or [`super::NETNS_UNKNOWN`].
+    pub netns: u32,
+    /// Length of `est_list` in that run, if known.
+    pub estimators: Option<u32>,
+}
+
+impl Blackout {
+    /// Whether many runs make the blackout: the longest of them is less than half of it.
+    #[must_use]
+    pub fn is_of_many(&self) -> bool {
+        self.calls > 1 && self.longest_ns < self.duration_ns / 2
+    }
 }
 
 /// A start or stop of a single estimator while a run on another CPU held the list's lock.

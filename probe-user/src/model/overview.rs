@@ -1,7 +1,7 @@
 //! What a screen shows of a session: everything as of one moment, cheap enough to be made every second
 //! for a thousand namespaces.
 
-use super::{Blackout, Clock, Histogram, State, Summary, WallTime};
+use super::{Blackout, Clock, Histogram, Latest, State, Summary, WallTime};
 
 /// A session as of one moment.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Overview {
     pub histogram: Histogram,
     /// The longest blackout of a CPU so far.
     pub max_blackout: Option<Blackout>,
+    /// The longest blackout of a CPU in the last seconds.
+    pub latest_blackout: Option<Blackout>,
     /// By namespace, in the order of their numbers; those that are gone, too.
     pub namespaces: Vec<NamespaceView>,
     /// By CPU, those that ran a watched run, in the order of their numbers.
@@ -28,6 +30,8 @@ pub struct Overview {
     pub next_run: Option<NextRun>,
     /// What one estimator costs here.
     pub cost: Option<Cost>,
+    /// The namespace whose runs cost most now, by itself.
+    pub focus: Option<Focus>,
     /// Starts and stops that waited for a run on another CPU.
     pub lock_waits: LockWaitSums,
     /// `ip_vs` is loaded, and the probes are in place.
@@ -53,6 +57,10 @@ pub struct NamespaceView {
     pub last_ns: Option<u64>,
     /// The longest, in nanoseconds.
     pub max_ns: Option<u64>,
+    /// The CPU that the longest ran on.
+    pub max_cpu: Option<u32>,
+    /// What its latest runs took.
+    pub latest: Latest,
     /// Nanoseconds of run time to each second observed.
     pub stall_ns_per_s: Option<u64>,
     /// Time between the last two times that the timer was set, in nanoseconds: the period.
@@ -63,6 +71,19 @@ pub struct NamespaceView {
     pub lost: u64,
     /// Runs that the probes did not see, or saw begin and not end.
     pub missed: u64,
+}
+
+/// The runs of one namespace, as of one moment.
+#[derive(Debug, Clone)]
+pub struct Focus {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Over its runs.
+    pub summary: Summary,
+    /// How often which duration came.
+    pub histogram: Histogram,
+    /// What one estimator costs there; `None` while its list has one entry, or its runs leave the list out.
+    pub cost: Option<Cost>,
 }
 
 /// A CPU as of one moment.

@@ -2,6 +2,7 @@
 
 mod limits;
 mod look;
+mod overview;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,8 +14,8 @@ use self::{
 };
 use super::{
     Blackout, Call, Clock, Histogram, LockWait, LockWaitSums, NETNS_UNKNOWN, NamespaceReport,
-    Notice, Output, Overview, Report, State, StateChange, Topic,
-    blackout::Batches,
+    Notice, Output, Report, State, StateChange, Topic,
+    blackout::{Batches, LatestBlackouts},
     cost::Costs,
     cpus::Cpus,
     estimator::{Estimator, Unrecorded},
@@ -61,6 +62,7 @@ pub struct Session {
     limits: Limits,
     batches: Batches,
     lock_waits: LockWaits,
+    latest_blackouts: LatestBlackouts,
     /// Starts and stops that the programs had found no room for, by the last snapshot.
     operations_lost: u64,
     cpus: Cpus,
@@ -131,6 +133,7 @@ impl Session {
             is_whole: false,
             limits: Limits::default(),
             batches: Batches::default(),
+            latest_blackouts: LatestBlackouts::default(),
             lock_waits: LockWaits::default(),
             operations_lost: 0,
             cpus: Cpus::default(),
@@ -146,6 +149,7 @@ impl Session {
         self.whole = Sums::new();
         self.namespaces.reset();
         self.cpus = Cpus::default();
+        self.latest_blackouts = LatestBlackouts::default();
         outputs
     }
 
@@ -183,32 +187,6 @@ impl Session {
             topic,
             text,
         })
-    }
-
-    /// All that a screen shows, as of `now_ns`.
-    #[must_use]
-    pub fn overview(&self, now_ns: u64) -> Overview {
-        let observed_ns = now_ns.saturating_sub(self.started_ns);
-        let namespaces = self.namespaces.views(&(self.started_ns..now_ns));
-        let next_run = namespaces
-            .iter()
-            .filter_map(|namespace| namespace.next_run)
-            .min_by_key(|run| (run.due_ns, run.netns));
-        Overview {
-            at: self.clock.wall(now_ns),
-            now_ns,
-            clock: self.clock,
-            observed_ns,
-            all: self.whole.tally.summary(observed_ns, &self.clock),
-            histogram: self.whole.tally.histogram().clone(),
-            max_blackout: self.whole.max_blackout,
-            namespaces,
-            cpus: self.cpus.views(observed_ns),
-            next_run,
-            cost: self.costs.cost(),
-            lock_waits: self.whole.lock_waits,
-            attached: self.attached,
-        }
     }
 
     /// Sets the clock again, as after a suspension or a step of the wall clock.
@@ -250,6 +228,7 @@ impl Session {
         let seen_ns = first_ns.unwrap_or(now_ns).min(now_ns);
         self.batches.settle(seen_ns, &busy, &mut calls);
 
+        self.latest_blackouts.settle(now_ns);
         let mut outputs = self.shown(calls);
         let waits = self.lock_waits.settle(now_ns);
         outputs.extend(waits.into_iter().filter_map(|wait| self.lock_wait(wait)));
@@ -350,6 +329,7 @@ impl Session {
             if let Some(blackout) = call.blackout {
                 self.whole.add_blackout(blackout);
                 self.interval.add_blackout(blackout);
+                self.latest_blackouts.push(call.start_ns, blackout);
             }
         }
         let slow = calls.into_iter().filter(|call| {

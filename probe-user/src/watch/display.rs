@@ -1,6 +1,9 @@
 //! Where what is told goes: lines or records on standard output, or a screen.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 
@@ -11,6 +14,7 @@ use super::{
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
+    headline::DEFAULT_MAX_NS,
     model::{Output, Topic},
 };
 
@@ -55,7 +59,10 @@ impl Display {
         };
         let slow_ns = super::run::slow_ns(args).unwrap_or(SLOW_NS);
         let look = Look::from_environment(args.ascii, color);
-        let screen = Screen::open(host, look, slow_ns).context("the terminal cannot be used")?;
+        let nanoseconds = |max: Duration| u64::try_from(max.as_nanos()).unwrap_or(u64::MAX);
+        let max_ns = args.max.map_or(DEFAULT_MAX_NS, nanoseconds);
+        let screen =
+            Screen::open(host, look, slow_ns, max_ns).context("the terminal cannot be used")?;
         Ok(Self::Screen(Box::new(screen)))
     }
 

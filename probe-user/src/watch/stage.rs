@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     cli::ColorWhen,
+    headline::DEFAULT_MAX_NS,
     kernel::{inhabitants::Inhabitants, time},
     model::{Output, Overview},
 };
@@ -59,7 +60,8 @@ impl Stage {
         let screen = {
             let _inside = runtime.enter();
             let look = Look::from_environment(false, color);
-            Screen::open(host, look, SLOW_NS).context("the terminal cannot be used")?
+            Screen::open(host, look, SLOW_NS, DEFAULT_MAX_NS)
+                .context("the terminal cannot be used")?
         };
         Ok(Self {
             runtime,

@@ -66,15 +66,17 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal. Calls of at least `slow_ns` nanoseconds are listed; all are on the timeline.
-    /// To be called inside a tokio runtime with IO.
+    /// Takes the terminal. Calls of at least `slow_ns` nanoseconds are listed; all are on the timeline. A wait of over
+    /// `max_ns` is a stall. To be called inside a tokio runtime with IO.
     ///
     /// # Errors
     ///
     /// When there is no terminal, or it cannot be set.
-    pub fn open(host: Host, look: Look, slow_ns: u64) -> io::Result<Self> {
+    pub fn open(host: Host, look: Look, slow_ns: u64, max_ns: u64) -> io::Result<Self> {
+        let mut app = App::new(host, look, slow_ns);
+        app.max_ns = max_ns;
         Ok(Self {
-            app: App::new(host, look, slow_ns),
+            app,
             terminal: Terminal::open()?,
             is_stale: true,
         })

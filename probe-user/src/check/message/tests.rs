@@ -1,14 +1,20 @@
 use super::*;
-use crate::check::page::{Blackout, Run};
+use crate::{
+    check::page::{Blackout, Run},
+    headline::{DEFAULT_MAX_NS, WIDTH},
+};
 
 const ROOT: u32 = 4_026_531_840;
+const MS: u64 = 1_000_000;
 
 fn active(netns: u32, estimators: u32) -> Namespace {
     Namespace {
         netns,
         estimators: Some(estimators),
         state: Some(State::Active),
-        next_run_in_ns: Some(440_000_000),
+        run_estimation: Some(1),
+        period_ns: Some(2_016 * MS),
+        next_run_in_ns: Some(440 * MS),
         next_cpu: Some(3),
         runs: 1,
         ..Namespace::default()
@@ -22,10 +28,10 @@ fn in_state(netns: u32, state: State) -> Namespace {
     }
 }
 
-fn seen(max_ns: Option<u64>, run_ns: u64, blackout_ns: u64) -> Measured {
+fn seen(run_ns: u64) -> Measured {
     Measured {
-        observed_ns: 5_001_000_000,
-        max_ns,
+        observed_ns: 2_601 * MS,
+        max_ns: DEFAULT_MAX_NS,
         runs: 402,
         lost: 0,
         missed: 0,
@@ -36,7 +42,7 @@ fn seen(max_ns: Option<u64>, run_ns: u64, blackout_ns: u64) -> Measured {
             estimators: Some(30_001),
         }),
         longest_blackout: Some(Blackout {
-            duration_ns: blackout_ns,
+            duration_ns: run_ns,
             calls: 19,
             cpu: 0,
             netns: 4_026_532_141,
@@ -45,93 +51,155 @@ fn seen(max_ns: Option<u64>, run_ns: u64, blackout_ns: u64) -> Measured {
     }
 }
 
-fn judge(namespaces: &[Namespace], measured: &Measured) -> (Verdict, String) {
+fn worst(run_ns: u64) -> Worst {
+    Worst {
+        netns: ROOT,
+        estimators: Some(30_001),
+        typical_ns: run_ns,
+        duration_ns: run_ns,
+        cpu: 3,
+        blackout: None,
+        period_ns: Some(2_016 * MS),
+    }
+}
+
+/// The line for a node whose longest run took that long.
+fn line(run_ns: u64, namespaces: &[Namespace], hotfix: Option<&str>) -> (Verdict, String) {
     Evidence {
         namespaces,
-        measured: Some(measured),
+        measured: Some(&seen(run_ns)),
+        worst: Some(&worst(run_ns)),
         obstacle: None,
         root_netns: Some(ROOT),
+        hotfix,
+        is_cut_short: false,
     }
     .judge()
 }
 
 #[test]
-fn without_a_maximum_the_states_are_told() {
-    let measured = seen(None, 3_870_000, 3_870_000);
-    let one = [active(ROOT, 1)];
-    let busy = [active(ROOT, 30_001), active(2, 1)];
-    let mixed = [
-        in_state(2, State::Slowed),
-        active(ROOT, 30_001),
-        in_state(3, State::Skipping),
-    ];
-    for (namespaces, expected) in [
+fn a_stall_is_a_problem_without_being_asked_for() {
+    let namespaces = [active(ROOT, 30_001), active(2, 1)];
+    assert_eq!(
+        line(63_900_000, &namespaces, None),
         (
-            &one[..],
-            "ok: 1 estimator timer ACTIVE, longest list 1, next run in 0.4 s on CPU 3",
-        ),
+            Verdict::Problem,
+            "STALL 63.9 ms every 2.0 s on CPU 3, netns root (30,001 estimators)".into()
+        )
+    );
+    assert_eq!(
+        line(3_870_000, &namespaces, None),
         (
-            &busy,
-            "ok: 2 estimator timers ACTIVE, longest list 30001, next run in 0.4 s on CPU 3",
-        ),
+            Verdict::Ok,
+            "SLOW 3.87 ms every 2.0 s on CPU 3, netns root (30,001 estimators)".into()
+        )
+    );
+    assert_eq!(
+        line(900_000, &namespaces, None),
         (
-            &mixed,
-            "ok: 1 of 3 estimator timers ACTIVE, 1 SLOWED, 1 SKIPPING, longest list 30001",
-        ),
-    ] {
-        assert_eq!(judge(namespaces, &measured), (Verdict::Ok, expected.into()));
-    }
+            Verdict::Ok,
+            "OK 900 us every 2.0 s on CPU 3, netns root (30,001 estimators)".into()
+        )
+    );
 }
 
 #[test]
-fn a_dead_estimator_is_a_problem_whatever_was_asked_for() {
+fn a_stall_of_a_namespace_that_is_gone_is_one_all_the_same() {
+    let measured = seen(63_900_000);
+    let namespaces = [active(2, 1)];
+    let evidence = Evidence {
+        namespaces: &namespaces,
+        measured: Some(&measured),
+        worst: Some(&worst(2_000)),
+        obstacle: None,
+        root_netns: Some(ROOT),
+        hotfix: None,
+        is_cut_short: false,
+    };
+    assert_eq!(
+        evidence.judge(),
+        (
+            Verdict::Problem,
+            "STALL 63.9 ms on CPU 3, netns root (30,001 estimators)".into()
+        )
+    );
+}
+
+#[test]
+fn a_dead_estimator_is_a_problem_however_short_the_runs_are() {
     let dead = Namespace {
         next_run_in_ns: None,
         estimators: Some(30_001),
         ..in_state(ROOT, State::Dead)
     };
     let another = in_state(2, State::Dead);
-    for max_ns in [None, Some(1), Some(u64::MAX)] {
-        let measured = seen(max_ns, 3_870_000, 3_870_000);
-        let (verdict, message) = judge(&[dead.clone(), active(3, 1)], &measured);
-        assert_eq!(verdict, Verdict::Problem);
+    for run_ns in [1, u64::MAX] {
         assert_eq!(
-            message,
-            "problem: estimator DEAD in netns 4026531840 (root), 30001 estimators"
+            line(run_ns, &[dead.clone(), active(3, 1)], None),
+            (
+                Verdict::Problem,
+                "DEAD estimator in netns root (30,001 estimators): its statistics are frozen"
+                    .into()
+            )
         );
-        let (_, message) = judge(&[dead.clone(), another.clone()], &measured);
+        let (_, message) = line(run_ns, &[dead.clone(), another.clone()], None);
         assert_eq!(
             message,
-            "problem: 2 estimators DEAD, first netns 4026531840 (root), 30001 estimators"
+            "DEAD estimators in 2 namespaces, first netns root (30,001 estimators)"
         );
     }
 }
 
 #[test]
-fn runs_and_blackouts_are_held_against_the_maximum() {
-    let namespaces = [active(ROOT, 30_001)];
-    for (run_ns, blackout_ns, expected) in [
+fn where_no_estimator_is_active_it_is_never_ok_unless_the_switch_explains_it() {
+    let slowed = Namespace {
+        period_ns: Some(5_120 * MS),
+        ..in_state(ROOT, State::Slowed)
+    };
+    assert_eq!(
+        line(900, &[slowed.clone(), active(2, 1)], None),
         (
-            3_870_000,
-            3_900_000,
-            "problem: run of 3.87 ms, max 1 ms, netns 4026531840 (root) on CPU 3",
-        ),
+            Verdict::Problem,
+            "SLOWED every 5.1 s in netns root (1 estimator), and no livepatch explains it".into()
+        )
+    );
+    let others = [slowed.clone(), in_state(2, State::Slowed)];
+    assert_eq!(
+        line(900, &others, Some("est_five")),
         (
-            900_000,
-            1_000_001,
-            "problem: blackout of 1.00 ms, max 1 ms, netns 4026532141 on CPU 0, 19 runs",
-        ),
+            Verdict::Problem,
+            "SLOWED every 5.1 s in netns root (1 estimator), by livepatch est_five".into()
+        )
+    );
+    let explained = line(900, &[slowed, active(2, 1)], Some("est_five"));
+    assert_eq!(explained.0, Verdict::Ok);
+    let skipping = in_state(ROOT, State::Skipping);
+    assert_eq!(
+        line(900, std::slice::from_ref(&skipping), Some("est_skip")),
         (
-            900_000,
-            1_000_000,
-            "ok: longest run 900 us, max 1 ms, longest blackout 1.00 ms, 402 runs in 5 s",
-        ),
-    ] {
-        let measured = seen(Some(1_000_000), run_ns, blackout_ns);
-        let (verdict, message) = judge(&namespaces, &measured);
-        assert!(message.starts_with(expected), "{message}");
-        assert!(expected.starts_with(&verdict.to_string()));
-    }
+            Verdict::Problem,
+            "SKIPPING in netns root (1 estimator), by livepatch est_skip: statistics are frozen"
+                .chars()
+                .take_while(|letter| *letter != ':')
+                .collect()
+        )
+    );
+    let off = Namespace {
+        run_estimation: Some(0),
+        ..skipping
+    };
+    assert_eq!(
+        line(900, &[off], None),
+        (
+            Verdict::Ok,
+            "OK run_estimation is 0: runs leave the lists out, the longest took 900 ns".into()
+        )
+    );
+    let unseen = Namespace {
+        state: None,
+        ..active(ROOT, 1)
+    };
+    assert_eq!(line(900, &[unseen], None).0, Verdict::Unknown);
 }
 
 #[test]
@@ -139,7 +207,7 @@ fn what_was_not_seen_is_not_judged_to_be_short() {
     let namespaces = [active(ROOT, 30_001)];
     let lost = Measured {
         lost: 1,
-        ..seen(Some(1_000_000), 900, 900)
+        ..seen(900)
     };
     let missed = Measured {
         missed: 2,
@@ -150,33 +218,52 @@ fn what_was_not_seen_is_not_judged_to_be_short() {
         runs: 0,
         longest_run: None,
         longest_blackout: None,
-        ..seen(Some(1_000_000), 0, 0)
+        ..seen(0)
     };
-    let slowed = [Namespace {
-        runs: 0,
-        next_run_in_ns: Some(250_040_000_000),
-        ..in_state(ROOT, State::Slowed)
-    }];
+    let slowed = [
+        Namespace {
+            runs: 0,
+            next_run_in_ns: Some(250_040 * MS),
+            ..in_state(ROOT, State::Slowed)
+        },
+        active(2, 1),
+    ];
     for (namespaces, measured, expected) in [
-        (&namespaces, &lost, "unknown: 1 run could not be timed"),
+        (&namespaces[..], &lost, "unknown: 1 run could not be timed"),
         (&namespaces, &missed, "unknown: 2 runs could not be timed"),
         (&namespaces, &none, "unknown: no run was seen"),
         (
             &slowed,
-            &seen(Some(1_000_000), 900, 900),
-            "unknown: no run was seen in netns 4026531840 (root), due in 250.0 s",
+            &seen(900),
+            "unknown: no run was seen in netns root, due in 250 s",
         ),
     ] {
-        let (verdict, message) = judge(namespaces, measured);
+        let evidence = Evidence {
+            namespaces,
+            measured: Some(measured),
+            worst: None,
+            obstacle: None,
+            root_netns: Some(ROOT),
+            hotfix: Some("est_v3"),
+            is_cut_short: false,
+        };
+        let (verdict, message) = evidence.judge();
         assert_eq!(verdict, Verdict::Unknown);
         assert!(message.starts_with(expected), "{message}");
+        // What was seen to be too long is, whatever else was not seen.
+        let long = worst(30 * MS);
+        let long = Evidence {
+            worst: Some(&long),
+            ..evidence
+        };
+        assert_eq!(long.judge().0, Verdict::Problem);
+        let cut_short = Evidence {
+            is_cut_short: true,
+            ..evidence
+        };
+        let line = cut_short.judge().1;
+        assert_eq!(line, "unknown: a signal ended the measurement");
     }
-    // What was seen to be too long is, whatever else was not seen.
-    let long = Measured {
-        lost: 1,
-        ..seen(Some(1_000_000), 3_000_000, 0)
-    };
-    assert_eq!(judge(&namespaces, &long).0, Verdict::Problem);
 }
 
 #[test]
@@ -184,14 +271,16 @@ fn where_nothing_could_be_measured_it_says_why() {
     let evidence = Evidence {
         namespaces: &[],
         measured: None,
+        worst: None,
         obstacle: Some("this kernel carries no BTF for ip_vs"),
         root_netns: None,
+        hotfix: None,
+        is_cut_short: false,
     };
-    let told = "unknown: this kernel carries no BTF for ip_vs";
-    assert_eq!(evidence.judge(), (Verdict::Unknown, told.into()));
-    let gone = judge(&[], &seen(None, 1, 1));
+    let expected = "unknown: this kernel carries no BTF for ip_vs";
+    assert_eq!(evidence.judge(), (Verdict::Unknown, expected.into()));
     assert_eq!(
-        gone,
+        line(1, &[], None),
         (
             Verdict::Unknown,
             "unknown: ip_vs was unloaded meanwhile".into()
@@ -210,62 +299,28 @@ fn no_message_is_longer_than_80_characters() {
         State::Dead,
         State::Absent,
     ];
+    let long_name = "x".repeat(60);
     for (number, small, state) in numbers
         .into_iter()
         .flat_map(|number| small.map(|small| (number, small)))
         .flat_map(|(number, small)| states.map(|state| (number, small, state)))
     {
-        for (max_ns, unseen, many) in [
-            (None, 0, 1),
-            (Some(number), 0, 1_000),
-            (Some(1), 0, 3),
-            (Some(u64::MAX), number, 2),
-            (Some(u64::MAX), 0, 1_000),
-        ] {
+        for hotfix in [None, Some(long_name.as_str())] {
             let namespace = Namespace {
                 netns: small,
                 estimators: Some(small),
-                state: Some(state),
+                period_ns: Some(number),
                 next_run_in_ns: Some(number),
-                next_cpu: Some(small),
-                runs: u64::from(many % 2 == 0),
-                ..Namespace::default()
+                runs: number % 2,
+                ..in_state(small, state)
             };
-            let mut namespaces = vec![namespace.clone(); many];
-            namespaces.push(active(ROOT, u32::MAX));
-            namespaces.push(in_state(2, State::Slowed));
-            namespaces.push(in_state(3, State::Skipping));
-            let measured = Measured {
-                runs: number,
-                lost: unseen / 2,
-                longest_run: Some(Run {
-                    duration_ns: number,
-                    cpu: small,
-                    netns: small,
-                    estimators: Some(small),
-                }),
-                longest_blackout: Some(Blackout {
-                    duration_ns: number,
-                    calls: number,
-                    cpu: small,
-                    netns: small,
-                }),
-                observed_ns: number,
-                max_ns,
-                ..seen(max_ns, number, number)
-            };
-            let evidence = Evidence {
-                namespaces: &namespaces,
-                measured: Some(&measured),
-                obstacle: None,
-                root_netns: Some(small),
-            };
-            let (_, message) = evidence.judge();
-            assert!(message.chars().count() <= 80, "{message}");
-            // Never cut in the middle of a part.
-            assert!(!message.ends_with([',', ' ']), "{message}");
+            for namespaces in [vec![namespace.clone()], vec![namespace; 1_000]] {
+                let (_, message) = line(number, &namespaces, hotfix);
+                assert!(message.chars().count() <= WIDTH, "{message}");
+                assert!(!message.ends_with([',', ' ']), "{message}");
+            }
         }
     }
     let long = "x".repeat(200);
-    assert_eq!(line(Verdict::Unknown, &[long]).chars().count(), 80);
+    assert_eq!(unknown(&long, None).1.chars().count(), WIDTH);
 }

@@ -13,6 +13,8 @@ fn view(netns: u32, state: State) -> NamespaceView {
         calls: 1,
         last_ns: None,
         max_ns: None,
+        max_cpu: None,
+        latest: crate::model::Latest::default(),
         stall_ns_per_s: None,
         period_ns: Some(2_016_000_000),
         next_run: None,

@@ -37,7 +37,7 @@ fn namespace(netns: u32, who: &str, services: u32, destinations: u32) -> Namespa
 fn seen(run_ns: u64) -> Measured {
     Measured {
         observed_ns: 2_600_000_000,
-        max_ns: None,
+        max_ns: 10_000_000,
         runs: 3,
         lost: 0,
         missed: 0,
@@ -55,6 +55,20 @@ fn seen(run_ns: u64) -> Measured {
         }),
         half_ns: Some(run_ns / 2),
     }
+}
+
+fn worst(measured: &Measured) -> Option<WorstStall> {
+    let run = measured.longest_run?;
+    Some(WorstStall {
+        netns: run.netns,
+        who: Some("host".into()),
+        duration_ns: run.duration_ns,
+        typical_ns: run.duration_ns,
+        blackout_ns: None,
+        period_ns: Some(2_016_000_000),
+        cpu: run.cpu,
+        share: Some(0.0019),
+    })
 }
 
 /// A page whose mitigations are those of its facts.
@@ -93,6 +107,7 @@ fn page(namespaces: Vec<Namespace>, measured: Option<Measured>, kind: Option<Kin
             online_cpus: Some(4),
         },
         root_netns: Some(ROOT),
+        worst: measured.as_ref().and_then(worst),
         mitigations: node.mitigations(),
         measured,
         namespaces,

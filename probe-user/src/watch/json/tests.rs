@@ -25,6 +25,7 @@ fn call() -> Call {
         blackout: Some(Blackout {
             duration_ns: 400_000,
             calls: 3,
+            ..Blackout::default()
         }),
     }
 }

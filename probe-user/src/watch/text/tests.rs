@@ -27,6 +27,7 @@ fn call() -> Call {
         blackout: Some(Blackout {
             duration_ns: 345_402,
             calls: 1,
+            ..Blackout::default()
         }),
     }
 }
@@ -125,6 +126,7 @@ fn a_call_is_one_line_under_its_titles() {
         blackout: Some(Blackout {
             duration_ns: 12_345_678,
             calls: 75,
+            ..Blackout::default()
         }),
         ..call()
     });

@@ -20,8 +20,9 @@ use super::{
     layout::{self, Panes},
 };
 use crate::{
+    headline::DEFAULT_MAX_NS,
     kernel::inhabitants::Inhabitants,
-    model::{Output, Overview},
+    model::{Cost, Focus, NETNS_UNKNOWN, Output, Overview, Summary},
     watch::bars::{Row, Scale},
 };
 
@@ -52,6 +53,15 @@ pub enum Bars {
     Logarithmic,
 }
 
+/// Whose runs the histogram, the percentiles and the cost are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of the namespace whose runs cost most.
+    Worst,
+    /// Those of all namespaces together.
+    All,
+}
+
 /// What is being done while this is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Course {
@@ -80,6 +90,40 @@ pub struct Data {
     pub timeline: Timeline,
 }
 
+impl Data {
+    /// Returns whose runs the numbers are of, where a single namespace is in focus.
+    pub fn focus(&self, scope: Scope) -> Option<&Focus> {
+        let focus = self.overview.as_ref()?.focus.as_ref()?;
+        (scope == Scope::Worst).then_some(focus)
+    }
+
+    /// Returns the sums of the runs in focus.
+    pub fn summary(&self, scope: Scope) -> Option<&Summary> {
+        let overview = self.overview.as_ref()?;
+        Some(
+            self.focus(scope)
+                .map_or(&overview.all, |focus| &focus.summary),
+        )
+    }
+
+    /// Returns what an estimator costs the runs in focus.
+    pub fn cost(&self, scope: Scope) -> Option<Cost> {
+        match self.focus(scope) {
+            Some(focus) => focus.cost,
+            None => self.overview.as_ref()?.cost,
+        }
+    }
+
+    fn cut(&mut self, scope: Scope) {
+        let Some(overview) = &self.overview else {
+            return;
+        };
+        let focus = self.focus(scope);
+        let histogram = focus.map_or(&overview.histogram, |focus| &focus.histogram);
+        self.slots = Scale::TwoDigits.rows(histogram);
+    }
+}
+
 /// The state of the screen.
 #[derive(Debug)]
 pub struct App {
@@ -99,6 +143,10 @@ pub struct App {
     pub help: bool,
     /// The text of a filter, while it is typed.
     pub prompt: Option<String>,
+    /// A wait longer than so many nanoseconds is a stall.
+    pub max_ns: u64,
+    /// Whose runs the histogram, the percentiles and the cost are of.
+    pub scope: Scope,
     /// The namespaces to show.
     pub filter: Filter,
     /// What the tables are sorted by.
@@ -137,6 +185,8 @@ impl App {
             alone: false,
             help: false,
             prompt: None,
+            max_ns: DEFAULT_MAX_NS,
+            scope: Scope::Worst,
             filter: Filter::default(),
             sort: Sort::default(),
             table: Table::Namespaces,
@@ -174,10 +224,10 @@ impl App {
             let from_ns = since_ns.unwrap_or(overview.now_ns);
             self.live.timeline.observed(from_ns, overview.now_ns);
         }
-        self.live.slots = Scale::TwoDigits.rows(&overview.histogram);
         self.live.census = Census::of(&overview.namespaces);
         self.live.now_ns = self.live.now_ns.max(overview.now_ns);
         self.live.overview = Some(overview);
+        self.live.cut(self.scope);
         if self.frozen.is_none() {
             self.arrange();
         }
@@ -235,6 +285,20 @@ impl App {
 
     fn panes(&self) -> Panes {
         layout::panes(self.size.0, self.size.1, self)
+    }
+
+    /// Returns what a namespace is called where there is little room: `root`, or its number.
+    pub fn name_of(&self, netns: u32) -> String {
+        if netns == self.host.root_netns && netns != NETNS_UNKNOWN {
+            return "root".into();
+        }
+        netns.to_string()
+    }
+
+    /// Returns whose runs the numbers are of.
+    pub fn scope_name(&self) -> String {
+        let focus = self.data().focus(self.scope);
+        focus.map_or("all".into(), |focus| self.name_of(focus.netns))
     }
 
     /// Whether a line of the log is to be shown.
@@ -299,6 +363,7 @@ impl App {
                     Bars::Logarithmic => Bars::Linear,
                 };
             }
+            Action::Scope => self.change_scope(),
             Action::Mark => return Some(Request::Mark),
             Action::OtherTable => {
                 self.table = match self.table {
@@ -311,6 +376,17 @@ impl App {
             Action::Redraw => self.redraw = true,
         }
         None
+    }
+
+    fn change_scope(&mut self) {
+        self.scope = match self.scope {
+            Scope::Worst => Scope::All,
+            Scope::All => Scope::Worst,
+        };
+        self.live.cut(self.scope);
+        if let Some(frozen) = &mut self.frozen {
+            frozen.cut(self.scope);
+        }
     }
 
     fn pause(&mut self) {

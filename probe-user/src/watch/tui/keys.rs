@@ -70,6 +70,8 @@ pub enum Action {
     ZoomOut,
     /// Bars by count, or by its logarithm.
     BarScale,
+    /// The worst namespace, or all of them together.
+    Scope,
     /// Mark this moment.
     Mark,
     /// The other table of the last pane.
@@ -115,14 +117,13 @@ pub const TABLE: &[Entry] = &[
         keys: &[(char('?'), Action::Help)],
     },
     Entry {
-        shown: "q  Ctrl-C",
-        help: "quit",
-        keys: &[(char('q'), Action::Quit), (ctrl('c'), Action::Quit)],
-    },
-    Entry {
-        shown: "Q",
-        help: "quit, and leave the last screen in the terminal",
-        keys: &[(char('Q'), Action::QuitKeeping)],
+        shown: "q Ctrl-C  Q",
+        help: "quit; Q leaves the last screen in the terminal",
+        keys: &[
+            (char('q'), Action::Quit),
+            (ctrl('c'), Action::Quit),
+            (char('Q'), Action::QuitKeeping),
+        ],
     },
     Entry {
         shown: "Space",
@@ -211,6 +212,11 @@ pub const TABLE: &[Entry] = &[
             (char('='), Action::ZoomIn),
             (char('-'), Action::ZoomOut),
         ],
+    },
+    Entry {
+        shown: "a",
+        help: "numbers of the worst namespace, or of all together",
+        keys: &[(char('a'), Action::Scope)],
     },
     Entry {
         shown: "l",

@@ -28,10 +28,10 @@ const STACKED: u16 = 12;
 /// Where things are; what is not shown has an empty place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Panes {
+    /// The worst, or what is wrong, or has changed.
+    pub banner: Rect,
     /// What this is, and where.
     pub title: Rect,
-    /// What is wrong, or has changed.
-    pub banner: Rect,
     /// The numbers that matter most.
     pub facts: Rect,
     /// How often which duration came.
@@ -71,8 +71,8 @@ pub fn panes(columns: u16, lines: u16, app: &App) -> Panes {
     let facts = if app.alone { 1 } else { FACTS };
     let below = 2 + facts;
     let mut panes = Panes {
-        title: full(0, 1),
-        banner: full(1, 1),
+        banner: full(0, 1),
+        title: full(1, 1),
         facts: full(2, facts),
         footer: full(lines - 1, 1),
         ..Panes::default()

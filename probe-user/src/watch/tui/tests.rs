@@ -154,7 +154,7 @@ fn what_is_under_way_is_told_with_what_is_left_of_it() {
     });
     let lines = screen(&mut app, 80, 24);
     assert_eq!(
-        lines.lines().nth(1),
+        lines.lines().next(),
         Some(" skip: before the change [#####.....] 3 of 6 runs about 8 s left  q ends it")
     );
     insta::assert_snapshot!(screen(&mut app, 60, 20), @"
@@ -168,21 +168,23 @@ fn what_is_wrong_stands_on_top_the_worst_first() {
     let mut app = app_of(LOOK, dead());
     insta::assert_snapshot!("dead_80x24", screen(&mut app, 80, 24));
     let buffer = drawn(&mut app, 80, 24);
-    assert!(buffer[(70, 1)].modifier.contains(Modifier::REVERSED));
+    assert!(buffer[(70, 0)].modifier.contains(Modifier::REVERSED));
 }
 
 #[test]
 fn a_change_of_state_is_told_for_ten_seconds() {
     let mut app = app_of(LOOK, overview());
+    app.max_ns = SECOND;
     app.feed(&[change(0, POD, State::Skipping, "run_estimation is 0")]);
-    let banner = |app: &mut App| screen(app, 80, 24).lines().nth(1).unwrap().to_owned();
+    let banner = |app: &mut App| screen(app, 80, 24).lines().next().unwrap().to_owned();
     app.tick(NOW + 9 * SECOND);
     assert_eq!(
         banner(&mut app),
         " SKIPPING (was ACTIVE)  netns 4026532141: run_estimation is 0"
     );
     app.tick(NOW + 10 * SECOND);
-    assert_eq!(banner(&mut app), " ACTIVE in 4 network namespaces");
+    let calm = " OK 36.4 ms every 2.1 s on CPU 0, netns root (30,001 estimators)";
+    assert_eq!(banner(&mut app), calm);
 }
 
 #[test]
@@ -197,9 +199,53 @@ fn of_several_changes_the_gravest_is_told_and_a_flood_of_calls_does_not_hide_it(
         .collect();
     app.feed(&flood);
     assert_eq!(
-        screen(&mut app, 80, 24).lines().nth(1).unwrap(),
+        screen(&mut app, 80, 24).lines().next().unwrap(),
         " DEAD (was ACTIVE), and 1 more  netns 4026532141: its timer is not pending"
     );
+}
+
+#[test]
+fn a_stall_stands_on_top_of_all_but_a_dead_estimator() {
+    let stall = " STALL 36.4 ms every 2.1 s on CPU 0, netns root (30,001 estimators)";
+    for (fresh, shown) in [
+        (State::Skipping, stall.to_owned()),
+        (State::Absent, stall.to_owned()),
+        (
+            State::Dead,
+            format!(" DEAD (was ACTIVE)  netns {POD}: because"),
+        ),
+    ] {
+        let mut app = app_of(LOOK, overview());
+        app.feed(&[change(1, POD, fresh, "because")]);
+        assert_eq!(screen(&mut app, 80, 24).lines().next().unwrap(), shown);
+        let buffer = drawn(&mut app, 80, 24);
+        assert!(buffer[(70, 0)].modifier.contains(Modifier::REVERSED));
+    }
+}
+
+#[test]
+fn percentiles_and_histogram_are_of_the_worst_namespace_until_all_are_asked_for() {
+    let mut app = app();
+    let (worst, all) = (screen(&mut app, 120, 40), {
+        press(&mut app, "a");
+        screen(&mut app, 120, 40)
+    });
+    for (text, runs, median, title) in [
+        (
+            &worst,
+            "58 in 2m 00s, root",
+            "p50 33.8 ms",
+            "1 Histogram root linear",
+        ),
+        (&all, "232 in 2m 00s, all", "p50 ", "1 Histogram all linear"),
+    ] {
+        for part in [runs, median, title] {
+            assert!(text.contains(part), "{part}:\n{text}");
+        }
+    }
+    assert!(!all.contains("p50 33.8 ms"), "{all}");
+    press(&mut app, "a");
+    assert_eq!(screen(&mut app, 120, 40), worst);
 }
 
 #[test]
@@ -221,6 +267,7 @@ fn runs_that_were_not_seen_are_always_in_sight() {
     let mut overview = overview();
     (overview.all.lost, overview.all.missed) = (1_234, 7);
     let mut app = app_of(LOOK, overview);
+    press(&mut app, "a");
     for keys in ["", "1\n", "2", "3", "4"] {
         press(&mut app, keys);
         for (columns, lines) in [(80, 24), (120, 40), (200, 60)] {
@@ -242,7 +289,9 @@ fn what_a_number_of_calls_allows_to_be_said_is_said_and_no_more() {
             overview.all.p99_ns,
         ) = (p50_ns, p90_ns, p99_ns);
         overview.all.max_ns = Some(54_304_381);
-        let text = screen(&mut app_of(LOOK, overview), 80, 24);
+        let mut app = app_of(LOOK, overview);
+        press(&mut app, "a");
+        let text = screen(&mut app, 80, 24);
         text.lines().nth(3).unwrap().to_owned()
     };
     insta::assert_snapshot!(durations(2, None, None, None), @" duration  p50 needs 6, p90 29, p99 299: max of 2 is 54.3 ms");
@@ -398,11 +447,12 @@ fn what_is_older_than_the_last_hour_is_not_put_into_a_newer_second() {
 
 #[test]
 fn a_fresh_change_does_not_hide_what_is_worse_and_still_stands() {
-    let second_line = |to, overview| {
+    let first_line = |to, overview| {
         let mut app = app_of(LOOK, overview);
+        app.max_ns = SECOND;
         app.feed(&[change(1, POD, to, "because")]);
         let text = screen(&mut app, 80, 24);
-        text.lines().nth(1).unwrap().to_owned()
+        text.lines().next().unwrap().to_owned()
     };
     let skipping = || {
         let mut overview = overview();
@@ -419,7 +469,7 @@ fn a_fresh_change_does_not_hide_what_is_worse_and_still_stands() {
         (State::Slowed, skipping(), &*fresh(State::Slowed)),
         (State::Absent, overview(), &*fresh(State::Absent)),
     ] {
-        let line = second_line(to, overview);
+        let line = first_line(to, overview);
         assert!(line.starts_with(shown), "{to}: {line}");
     }
 }

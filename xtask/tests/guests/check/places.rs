@@ -166,7 +166,7 @@ fn a_container_sees_the_host_and_what_it_may_not_see_is_said() {
         "/sys/fs/cgroup/kubepods.slice/kubepods-pod1b6ba2ee_4f4e_4a1c_9a53_0c1f7d2f6a11.slice";
     let script = format!(
         "{TRY}
-        try alone 'unshare -m -p -n -f --mount-proc ipvs-latency check --json'
+        try alone 'unshare -m -p -n -f --mount-proc ipvs-latency check --max 1s --json'
         mkdir -p /host/proc /host/sys /host/run
         mount -t proc proc /host/proc; mount --rbind /sys /host/sys; mount --rbind /run /host/run
         mount | grep -q cgroup2 || mount -t cgroup2 none /sys/fs/cgroup
@@ -175,8 +175,8 @@ fn a_container_sees_the_host_and_what_it_may_not_see_is_said() {
         echo $! > {cgroup}/cgroup.procs
         sleep 1
         echo == inode; stat -Lc %i /run/netns/lab1
-        try inside 'unshare -m -p -n -f ipvs-latency check --json'
-        try blind 'setpriv --bounding-set=-sys_ptrace ipvs-latency check --json'"
+        try inside 'unshare -m -p -n -f ipvs-latency check --max 1s --json'
+        try blind 'setpriv --bounding-set=-sys_ptrace ipvs-latency check --max 1s --json'"
     );
     let sections = scenario::run(spec, &script).unwrap();
     let inside = page(&sections, "inside");

@@ -125,7 +125,7 @@ fn bad_arguments_and_outputs_are_told_in_a_sentence() {
     let script = format!(
         "{TRY}try zero 'ipvs-latency check --max 0'
         try short 'ipvs-latency check --max 1ms --duration 1s'
-        try alone 'ipvs-latency check --duration 5s'
+        try alone 'ipvs-latency check -c 5ms'
         try full 'ipvs-latency check > /dev/full'
         try closed '{{ ipvs-latency check; echo $? > /tmp/code; }} | true; cat /tmp/code'
         try unprivileged 'setpriv --bounding-set=-sys_admin,-perfmon ipvs-latency check --json'"
@@ -134,7 +134,7 @@ fn bad_arguments_and_outputs_are_told_in_a_sentence() {
     for (name, words) in [
         ("zero", &["--max", "zero", "500us"][..]),
         ("short", &["--duration 1s", "2s 600ms"]),
-        ("alone", &["--max"]),
+        ("alone", &["--format nagios", "hint: use --max"]),
         ("full", &["standard output", "No space left"]),
     ] {
         let said = sections.text(&format!("{name} err")).unwrap();

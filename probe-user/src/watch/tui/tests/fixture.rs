@@ -5,8 +5,9 @@ use terminput::{KeyCode, KeyEvent};
 use crate::{
     kernel::inhabitants::Inhabitants,
     model::{
-        Blackout, Call, Clock, Cost, CpuView, Histogram, LockWait, LockWaitSums, NamespaceView,
-        NextRun, Notice, Operation, Output, Overview, State, StateChange, Summary, Topic,
+        Blackout, Call, Clock, Cost, CpuView, Focus, Histogram, Latest, LockWait, LockWaitSums,
+        NamespaceView, NextRun, Notice, Operation, Output, Overview, State, StateChange, Summary,
+        Topic,
     },
     watch::tui::{App, Host, Look},
 };
@@ -76,6 +77,7 @@ pub fn call(netns: u32, number: u64) -> Call {
         blackout: (netns == POD + 122).then_some(Blackout {
             duration_ns: duration_ns * 3,
             calls: 3,
+            ..Blackout::default()
         }),
     }
 }
@@ -150,6 +152,8 @@ fn namespace(netns: u32) -> NamespaceView {
         calls: 58,
         last_ns: lengths.last().copied(),
         max_ns: lengths.iter().max().copied(),
+        max_cpu: Some(u32::from(netns != ROOT)),
+        latest: latest(netns),
         stall_ns_per_s: Some(lengths.iter().sum::<u64>() / 120),
         period_ns: Some(2_060 * MS),
         next_run: Some(NextRun {
@@ -159,6 +163,50 @@ fn namespace(netns: u32) -> NamespaceView {
         }),
         lost: 0,
         missed: 0,
+    }
+}
+
+fn latest(netns: u32) -> Latest {
+    let mut latest = Latest::default();
+    for number in 53..58 {
+        latest.push(length_ns(netns, number), u32::from(netns != ROOT));
+    }
+    latest
+}
+
+/// The runs of the root namespace.
+fn focus() -> Focus {
+    let mut histogram = Histogram::coarse();
+    let lengths: Vec<u64> = (0..58).map(|number| length_ns(ROOT, number)).collect();
+    for length in &lengths {
+        histogram.record(*length);
+    }
+    let (longest, max_ns) = (0..)
+        .zip(&lengths)
+        .max_by_key(|(_, length)| **length)
+        .unwrap();
+    Focus {
+        netns: ROOT,
+        summary: Summary {
+            calls: 58,
+            recorded: 58,
+            expected: 58,
+            min_ns: lengths.iter().min().copied(),
+            p50_ns: Some(histogram.quantile_ns(0.5)),
+            p90_ns: Some(histogram.quantile_ns(0.9)),
+            p99_ns: None,
+            max_ns: Some(*max_ns),
+            max_at: Some(call(ROOT, longest).at),
+            stall_ns_per_s: Some(lengths.iter().sum::<u64>() / 120),
+            lost: 0,
+            missed: 0,
+        },
+        histogram,
+        cost: Some(Cost {
+            estimators: 30_001,
+            run_ns: 3_871_777,
+            base_ns: Some(1_773),
+        }),
     }
 }
 
@@ -176,6 +224,7 @@ fn cpu(number: u32, netns: &[u32]) -> CpuView {
         longest_blackout: Some(Blackout {
             duration_ns: max_ns + 40_000,
             calls: netns.len() as u64,
+            ..Blackout::default()
         }),
     }
 }
@@ -218,7 +267,10 @@ pub fn overview() -> Overview {
         max_blackout: Some(Blackout {
             duration_ns: longest.duration_ns + 40_000,
             calls: 3,
+            ..Blackout::default()
         }),
+        latest_blackout: None,
+        focus: Some(focus()),
         next_run: namespaces
             .iter()
             .filter_map(|one| one.next_run)
@@ -259,6 +311,7 @@ pub fn empty_overview() -> Overview {
             missed: 0,
         },
         max_blackout: None,
+        focus: None,
         next_run: None,
         namespaces: Vec::new(),
         cpus: Vec::new(),

@@ -158,14 +158,14 @@ fn a_paused_screen_stands_still_and_goes_on_with_all_that_came() {
 #[test]
 fn a_zoomed_histogram_tells_what_is_beside_it() {
     let mut app = app();
-    press(&mut app, "1++l");
+    press(&mut app, "a1++l");
     let title = |app: &mut App, columns, lines| {
         let text = screen(app, columns, lines);
         let line = text.lines().find(|line| line.contains("1 Histogram"));
         line.unwrap().split("2 Timeline").next().unwrap().to_owned()
     };
-    insta::assert_snapshot!(title(&mut app, 80, 24), @"▸ 1 Histogram log zoom 2 ──── 58 beside─");
-    insta::assert_snapshot!(title(&mut app, 120, 40), @"▸ 1 Histogram log zoom 2 ───── 0 below, 58 above─");
+    insta::assert_snapshot!(title(&mut app, 80, 24), @"▸ 1 Histogram all log zoom 2  58 beside─");
+    insta::assert_snapshot!(title(&mut app, 120, 40), @"▸ 1 Histogram all log zoom 2 ─ 0 below, 58 above─");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The second line: a change of state while it is fresh and nothing worse stands, else what is wrong, else that
-//! nothing is.
+//! The first line: the worst stall, unless a state is graver; a change of state while it is fresh and nothing worse
+//! stands.
 
 use std::cmp::Reverse;
 
@@ -7,7 +7,8 @@ use ratatui::style::{Color, Modifier, Style};
 
 use super::{canvas::Canvas, numbers::grouped, title::WRONG};
 use crate::{
-    model::{NamespaceView, Output, Overview, State, StateChange},
+    headline::{self, Grade},
+    model::{NamespaceView, Output, Overview, Span, State, StateChange},
     watch::{
         namespace_name::netns_name,
         tui::app::{App, Course, Data},
@@ -66,18 +67,43 @@ fn says(canvas: &Canvas<'_>, app: &App, data: &Data) -> (String, Style) {
         .find(|state| data.census.in_state(*state).number > 0);
     // What still stands is not hidden by what is less grave, however fresh.
     let worst = wrong.map_or(WRONG.len(), gravity);
+    let stall = stall(app, overview);
+    let is_stall = matches!(stall, Some((Grade::Stall, _)));
+    // A dead estimator alone is graver than a stall.
     if let Some((change, more)) = fresh_change(data)
         && gravity(change.to) <= worst
+        && (change.to == State::Dead || !is_stall)
     {
         let style = look.state(change.to).add_modifier(reversed);
         return (change_text(app, change, more), style);
     }
-    match wrong {
-        Some(state) => (
+    match (wrong, stall) {
+        (Some(state), _) if state == State::Dead || !is_stall => (
             wrong_text(app, overview, state),
             look.state(state).add_modifier(reversed),
         ),
-        None => (calm_text(data), look.state(State::Active)),
+        (_, Some((grade, text))) => (text, grade_style(canvas, grade)),
+        (_, None) => (calm_text(data), look.state(State::Active)),
+    }
+}
+
+/// The line about the worst stall of the last seconds.
+fn stall(app: &App, overview: &Overview) -> Option<(Grade, String)> {
+    let worst = overview.worst(Span::Latest, app.max_ns)?;
+    let name = app.name_of(worst.netns);
+    let text = headline::line(&worst, app.max_ns, &name);
+    Some((Grade::of(worst.stall_ns(), app.max_ns), text))
+}
+
+fn grade_style(canvas: &Canvas<'_>, grade: Grade) -> Style {
+    let bold = Modifier::BOLD;
+    match grade {
+        Grade::Stall => {
+            let red = canvas.look.fg(Color::Red);
+            red.add_modifier(bold | Modifier::REVERSED)
+        }
+        Grade::Slow => canvas.look.fg(Color::Yellow).add_modifier(bold),
+        Grade::Ok => canvas.look.fg(Color::Green),
     }
 }
 

@@ -28,11 +28,12 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
         canvas.write(VALUES, 0, "none yet", faint);
         return;
     };
-    runs(canvas, overview);
-    canvas.write(VALUES, 1, &percentiles(&overview.all), Style::new());
-    longest(canvas, overview);
+    let summary = data.summary(app.scope).unwrap_or(&overview.all);
+    runs(canvas, app, overview, summary);
+    canvas.write(VALUES, 1, &percentiles(summary), Style::new());
+    longest(canvas, overview, summary);
     next_runs(canvas, app, overview, data.now_ns);
-    let cost = overview.cost.and_then(|cost| {
+    let cost = data.cost(app.scope).and_then(|cost| {
         let room = canvas.width().saturating_sub(VALUES);
         cost_texts(app, cost)
             .into_iter()
@@ -48,18 +49,20 @@ fn stops(canvas: &Canvas<'_>) -> (u16, u16) {
     (width * 9 / 20, width * 27 / 40)
 }
 
-fn runs(canvas: &mut Canvas<'_>, overview: &Overview) {
+/// The runs in focus, and whose they are; those without a duration, of all.
+fn runs(canvas: &mut Canvas<'_>, app: &App, overview: &Overview, summary: &Summary) {
     let all = &overview.all;
     let (second, third) = stops(canvas);
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let text = format!(
-        "{} in {}",
-        grouped(all.calls),
-        elapsed(overview.observed_ns)
+        "{} in {}, {}",
+        grouped(summary.calls),
+        elapsed(overview.observed_ns),
+        app.scope_name(),
     );
     canvas.put(VALUES, 0, second - VALUES - 1, &text, bold);
-    let at_least = if all.is_partial() { ">= " } else { "" };
-    let text = all.stall_ns_per_s.map_or("stall -".into(), |stall| {
+    let at_least = if summary.is_partial() { ">= " } else { "" };
+    let text = summary.stall_ns_per_s.map_or("stall -".into(), |stall| {
         format!("stall {at_least}{}/s", readable(stall))
     });
     canvas.put(second, 0, third - second - 1, &text, Style::new());
@@ -105,10 +108,9 @@ fn percentiles(all: &Summary) -> String {
     }
 }
 
-fn longest(canvas: &mut Canvas<'_>, overview: &Overview) {
+fn longest(canvas: &mut Canvas<'_>, overview: &Overview, summary: &Summary) {
     let (second, third) = stops(canvas);
-    let all = &overview.all;
-    if let (Some(max_ns), Some(max_at)) = (all.max_ns, all.max_at) {
+    if let (Some(max_ns), Some(max_at)) = (summary.max_ns, summary.max_at) {
         let style = canvas.look.duration(max_ns).add_modifier(Modifier::BOLD);
         let x = canvas.write(VALUES, 2, &readable(max_ns), style);
         let room = second.saturating_sub(x + 1);

@@ -143,8 +143,8 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
     let data = app.data();
     let room = canvas.width().saturating_sub(LABELS);
     let lines = canvas.height().saturating_sub(3);
-    let (Some(slots), Some(overview)) = (Slots::new(&data.slots, app.zoom, room), &data.overview)
-    else {
+    let slots = Slots::new(&data.slots, app.zoom, room);
+    let (Some(slots), Some(summary)) = (slots, data.summary(app.scope)) else {
         canvas.write(LABELS, 1, "no run yet", canvas.look.faint());
         return;
     };
@@ -165,7 +165,7 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
         canvas.bar(x, lines, bar, eighths, style);
     }
     axis(canvas, lines + 1, width, &slots);
-    pointers(canvas, lines + 2, width, &slots, &overview.all);
+    pointers(canvas, lines + 2, width, &slots, summary);
 }
 
 /// What is not to be seen of the bars: their scale, and what lies beside them.
@@ -179,7 +179,8 @@ fn title(canvas: &mut Canvas<'_>, app: &App, end: u16, slots: &Slots) {
         0 => String::new(),
         zoom => format!("zoom {zoom} "),
     };
-    let x = canvas.write(end, 0, &format!("{scale} {zoom}"), faint);
+    let whose = app.scope_name();
+    let x = canvas.write(end, 0, &format!("{whose} {scale} {zoom}"), faint);
     let room = canvas.width().saturating_sub(x);
     let (below, above) = (slots.below, slots.above);
     let texts = [

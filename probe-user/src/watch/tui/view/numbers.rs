@@ -1,21 +1,9 @@
 //! Numbers for reading, beyond what the line mode has.
 
 use crate::watch::durations::readable;
+pub use crate::watch::grouped::grouped;
 
 const SECOND_NS: u64 = 1_000_000_000;
-
-/// With a comma between thousands: `30,001`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// What is not known is a dash.
 pub fn or_dash(text: Option<String>) -> String {

@@ -1,4 +1,4 @@
-//! The first line: what this is, where, what is wrong, and when.
+//! The second line: what this is, where, what is wrong, and when.
 
 use ratatui::style::{Modifier, Style};
 
