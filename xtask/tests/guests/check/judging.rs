@@ -114,7 +114,7 @@ fn a_monitoring_plugin_has_four_states_and_a_signal_has_an_answer() {
         ipvs-latency check --duration 1h --json > /tmp/partial & checker=$!
         sleep 3; kill -TERM $checker; wait $checker; code=$?
         echo == partial; cat /tmp/partial; echo == partial code; echo $code
-        rmmod $(ls /sys/module/ip_vs/holders) ip_vs
+        ipvsadm -C; rmmod $(ls /sys/module/ip_vs/holders) ip_vs
         try unknown 'ipvs-latency check --format nagios'"
     );
     let sections = scenario::run(spec, &script).unwrap();
