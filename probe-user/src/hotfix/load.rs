@@ -97,7 +97,7 @@ fn carry_out(
         .with_context(|| format!("{} is not loaded", asked.file.display()))?;
     drive.may_replace = hotfix.may_replace;
     // From here on the node is changed.
-    let ended = match insert(&mut drive, &hotfix.bytes) {
+    let ended = match insert(&mut drive, &change, &hotfix.bytes) {
         Ok(None) => changed(&mut drive, &hotfix.module),
         Ok(Some(ending)) => Ok(ending),
         Err(error) => Err(error),
@@ -140,7 +140,11 @@ fn enabled_already(file: &File, root: &Path, state_dir: &Path) -> Option<Ending>
 /// # Errors
 ///
 /// When the node is left half way.
-pub fn insert(drive: &mut Drive, bytes: &[u8]) -> anyhow::Result<Option<Ending>> {
+pub fn insert(
+    drive: &mut Drive,
+    change: &Change,
+    bytes: &[u8],
+) -> anyhow::Result<Option<Ending>> {
     let is_taken = drive.is_loaded().with_context(|| {
         let name = &drive.name;
         format!("cannot tell whether a module named {name} is loaded")
@@ -155,6 +159,7 @@ pub fn insert(drive: &mut Drive, bytes: &[u8]) -> anyhow::Result<Option<Ending>>
         }
     }
     drive.ask(StepKind::Insert, bytes)?;
+    change.has_asked();
     Ok(None)
 }
 
