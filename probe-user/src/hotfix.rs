@@ -63,7 +63,7 @@ use anyhow::Context as _;
 use crate::cli::{ColorWhen, HotfixCommand, InspectArgs};
 use digest::Digest;
 use module::Module;
-use node::Node;
+use node::{Node, Taken};
 use page::Inspection;
 
 /// Something speaks against the hotfix.
@@ -116,7 +116,10 @@ fn inspect(args: &InspectArgs, root: &Path, state_dir: &Path) -> anyhow::Result<
     let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let sha256 = Digest::of(&bytes);
-    let node = Node::read(root, state_dir, &module, &sha256);
+    let mut node = Node::read(root, state_dir, &module, &sha256);
+    if loaded::is_enabled(root, state_dir, &module, &sha256) {
+        node.name_taken = Taken::ByThisFile;
+    }
     let inspection = Inspection::new(shown.to_string(), sha256, module, &node);
     let out = io::stdout().lock();
     let written = if args.json {

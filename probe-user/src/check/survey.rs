@@ -11,7 +11,7 @@ use crate::{
         estimation::{self, Kind},
         inhabitants::{self, Inhabitants},
         netns,
-        printable::is_plain,
+        printable::typed,
         services::{self, Counted},
     },
     model::{NamespaceView, Overview, SLOW_PERIOD_NS, State},
@@ -100,20 +100,16 @@ impl Survey<'_> {
             if netns::own_inode(self.root) == Some(netns) {
                 return Some(String::new());
             }
-            // A person types the command where this runs, which is another namespace.
-            let file = self.root.join("proc/1/ns/net").into_os_string();
-            let file = file.into_string().ok()?;
-            return file.split('/').skip(1).all(is_plain).then_some(file);
+            return typed(self.root, "proc/1/ns/net");
         }
-        // The name ends up in a command.
         let name = self.inhabitants.ip_netns_name(netns);
-        if let Some(name) = name.filter(|name| is_plain(name)) {
-            return Some(format!("/run/netns/{name}"));
-        }
-        let pid = self.inhabitants.process(netns)?;
-        // It may have gone elsewhere since.
-        let lives_there = inhabitants::lives_in(self.root, pid, netns);
-        lives_there.then(|| format!("/proc/{pid}/ns/net"))
+        let by_name = name.and_then(|name| typed(self.root, &format!("run/netns/{name}")));
+        by_name.or_else(|| {
+            let pid = self.inhabitants.process(netns)?;
+            // It may have gone elsewhere since.
+            let lives_there = inhabitants::lives_in(self.root, pid, netns);
+            lives_there.then(|| typed(self.root, &format!("proc/{pid}/ns/net")))?
+        })
     }
 }
 

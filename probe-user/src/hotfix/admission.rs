@@ -157,6 +157,30 @@ impl Admitted {
     }
 }
 
+#[cfg(test)]
+impl Admitted {
+    /// Returns a file for tests, without a look at the node.
+    pub fn of(file: PathBuf) -> Self {
+        let File {
+            bytes,
+            sha256,
+            module,
+            ..
+        } = File::read(&file).unwrap();
+        Self {
+            name: module.name.clone().unwrap(),
+            file,
+            bytes,
+            sha256,
+            module,
+            period_ns: None,
+            may_replace: BTreeSet::new(),
+            notes: Vec::new(),
+            accept: Vec::new(),
+        }
+    }
+}
+
 /// The name by which it can be taken back.
 ///
 /// # Errors

@@ -37,9 +37,9 @@ const CRASHED: &str = "crashed-here-before";
 struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    fn listen(root: &Path) -> std::io::Result<Self> {
+    fn listen() -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in signals::ending(root) {
+        for signal in signals::ending()? {
             flag::register(signal, Arc::clone(&stop))?;
         }
         Ok(Self(stop))
@@ -62,7 +62,7 @@ impl Stop {
 pub fn load(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let store = Store::of(state_dir);
     let release = prerequisites::release(root);
-    let stop = Stop::listen(root)?;
+    let stop = Stop::listen()?;
     let mut reports = Reports::new("load", args.json);
     for installed in store.all()? {
         if installed.place.release == release {
@@ -158,7 +158,7 @@ fn still_accepted(record: &Record, past: &Past) -> Vec<String> {
 ///
 /// When this kernel has no livepatching: nothing was changed.
 pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let stop = Stop::listen(root)?;
+    let stop = Stop::listen()?;
     let ours = match Journal::read(state_dir) {
         Ok(journal) => loaded_by_us(root, &journal, &Boot::read(root)),
         Err(error) => {

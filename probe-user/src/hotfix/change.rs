@@ -1,6 +1,11 @@
 //! What surrounds a change of this node: the lock, the journal and the guard.
 
-use std::path::{Path, PathBuf};
+mod unasked;
+
+use std::{
+    cell::Cell,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, ensure};
 
@@ -14,6 +19,8 @@ use super::{
     settle as settled,
     switch::Switch,
 };
+use unasked::Unasked;
+
 use crate::kernel::{
     boot::{self, Boot},
     module::{self, Loading, Name},
@@ -26,6 +33,8 @@ pub struct Change {
     /// The hotfix, where it is one.
     name: Option<Name>,
     guard: Guard,
+    /// The load, until the kernel is asked for it.
+    unasked: Cell<Option<Unasked>>,
     /// Held until the end.
     _lock: Option<Lock>,
 }
@@ -48,28 +57,28 @@ impl Change {
             !boot.id.is_empty(),
             "cannot read which boot this is (/proc/sys/kernel/random/boot_id): the journal could not tell a crash from it"
         );
-        let mut journal = Journal::read(state_dir)?;
-        // What was loaded under this name is gone, or is removed first.
-        for before in journal.loaded_as(&hotfix.name, &boot) {
-            journal.advance(&before, Phase::Gone)?;
-        }
-        journal.note(Entry {
+        let entry = Entry {
             sha256: hotfix.sha256.clone(),
             name: hotfix.name.clone(),
             file: path.display().to_string(),
-            boot_id: boot.id,
+            boot_id: boot.id.clone(),
             pid: std::process::id(),
             phase: Phase::Loading,
             since_s: boot::now_s(),
             module: Mark::of(hotfix.module.build_id.as_deref()),
-        })?;
+        };
+        let unasked = Unasked::note(state_dir, entry, &boot)?;
         let name = Name::from(hotfix.name.as_str());
-        let change = Self::guarded(root, state_dir, Some(lock), Guarded::Hotfix(&name));
-        if change.is_err() {
-            // Nothing has happened under it.
-            journal.advance(&hotfix.sha256, Phase::Gone)?;
+        match Self::guarded(root, state_dir, Some(lock), Guarded::Hotfix(&name)) {
+            Ok(change) => {
+                change.unasked.set(Some(unasked));
+                Ok(change)
+            }
+            Err(error) => {
+                unasked.withdrawn(state_dir)?;
+                Err(error)
+            }
         }
-        change
     }
 
     /// Before what is loaded is taken back. That must be possible with a full or read-only disk, too: then without
@@ -130,6 +139,7 @@ impl Change {
             state_dir: state_dir.to_owned(),
             name,
             guard,
+            unasked: Cell::new(None),
             _lock: lock,
         })
     }
@@ -145,6 +155,14 @@ impl Change {
         };
         self.end(&Ending::Refused(error.to_string()));
         Err(error).context("nothing was changed, because no process guards the change")
+    }
+
+    /// Notes that the kernel was asked to load the file. A module that an earlier load left behind under its name is
+    /// gone by then, and not before.
+    pub fn has_asked(&self) {
+        if let Some(unasked) = self.unasked.take() {
+            self.warn(unasked.asked(&self.state_dir));
+        }
     }
 
     /// Notes that it is in place.
@@ -169,10 +187,20 @@ impl Change {
         if ending.is_left() {
             return;
         }
-        if let Some(name) = &self.name {
-            settle(&self.root, &self.state_dir, name);
+        match (self.unasked.take(), &self.name) {
+            (Some(unasked), _) => self.warn(unasked.withdrawn(&self.state_dir)),
+            (None, Some(name)) => settle(&self.root, &self.state_dir, name),
+            (None, None) => {}
         }
         self.guard.dismiss();
+    }
+
+    fn warn(&self, noted: Result<(), JournalError>) {
+        if let (Err(error), Some(name)) = (noted, &self.name) {
+            say(&format!(
+                "warning: {error}; what it says of {name} is out of date"
+            ));
+        }
     }
 }
 
@@ -243,6 +271,7 @@ fn note_again(state_dir: &Path, entry: Entry) {
 mod tests {
     use super::*;
     use crate::hotfix::{
+        digest::Digest,
         guard::tests::{cannot_be_replaced, kill_guard, stand_in},
         made_node::MadeNode,
     };
@@ -253,7 +282,82 @@ mod tests {
             state_dir: node.state_dir(),
             name: Some(name.into()),
             guard: stand_in(&node.root().join("said")),
+            unasked: Cell::new(None),
             _lock: None,
+        }
+    }
+
+    /// Returns a file of the module `made` that may be loaded.
+    fn admitted(node: &MadeNode, jiffies: u32) -> Admitted {
+        Admitted::of(node.module("made", jiffies))
+    }
+
+    /// What the journal says of the files of `made`: the digest's beginning, how far, and since when.
+    fn noted(node: &MadeNode) -> Vec<(Digest, Phase, bool)> {
+        let journal = Journal::read(&node.state_dir()).unwrap();
+        let entries = journal.entries().iter();
+        let noted = entries.map(|one| (one.sha256.clone(), one.phase, one.since_s == 10_000));
+        noted.collect()
+    }
+
+    /// The kernel is not asked, as no guard can be posted here: the module that an earlier load left behind stays.
+    #[test]
+    fn a_load_that_is_not_asked_for_leaves_the_entries_of_its_name_as_they_were() {
+        let node = MadeNode::new();
+        node.write("sys/module/made/taint", "OEK\n");
+        let hotfix = admitted(&node, 500);
+        let (old, new) = (Digest::of(b"old"), hotfix.sha256.clone());
+        node.note("made", b"old", "this", Phase::Left);
+        let load = || {
+            let lock = Lock::take(node.root(), &node.state_dir()).unwrap();
+            Change::of_file(node.root(), &node.state_dir(), lock, &hotfix)
+        };
+        assert!(load().is_err());
+        let mut then = noted(&node);
+        then.sort_by_key(|(_, phase, _)| *phase == Phase::Gone);
+        let expected = [(old, Phase::Left, true), (new.clone(), Phase::Gone, false)];
+        assert_eq!(then, expected, "another file");
+        // The very file that was left behind.
+        let node_file = std::fs::read(&hotfix.file).unwrap();
+        node.note("made", &node_file, "this", Phase::Left);
+        assert!(load().is_err());
+        assert!(noted(&node).contains(&(new, Phase::Left, true)));
+    }
+
+    #[test]
+    fn an_older_entry_is_gone_once_the_kernel_is_asked_and_stays_where_it_is_not() {
+        for asks in [true, false] {
+            let node = MadeNode::new();
+            node.write("sys/module/made/taint", "OEK\n");
+            node.note("made", b"old", "this", Phase::Left);
+            let mut entry = Journal::read(&node.state_dir()).unwrap().entries()[0].clone();
+            entry.sha256 = Digest::of(b"new");
+            entry.phase = Phase::Loading;
+            let boot = Boot::read(node.root());
+            let unasked = Unasked::note(&node.state_dir(), entry, &boot).unwrap();
+            let change = change(&node, "made");
+            change.unasked.set(Some(unasked));
+            let journal = || Journal::read(&node.state_dir()).unwrap();
+            let phase = |file: &[u8]| journal().of(&Digest::of(file)).unwrap().phase;
+            assert_eq!(
+                (phase(b"old"), phase(b"new")),
+                (Phase::Left, Phase::Loading)
+            );
+            if asks {
+                change.has_asked();
+                assert_eq!(
+                    (phase(b"old"), phase(b"new")),
+                    (Phase::Gone, Phase::Loading)
+                );
+                let means = journal().named("made", &boot).unwrap().sha256.clone();
+                assert_eq!(means, Digest::of(b"new"));
+                change.end(&Ending::Refused("the kernel refused it".into()));
+                continue;
+            }
+            change.end(&Ending::Refused("the old one is in use".into()));
+            assert_eq!((phase(b"old"), phase(b"new")), (Phase::Left, Phase::Gone));
+            let old = journal().named("made", &boot).unwrap().clone();
+            assert_eq!((old.sha256, old.since_s), (Digest::of(b"old"), 10_000));
         }
     }
 

@@ -109,7 +109,7 @@ impl Drive {
             is_attended: true,
             ..Self::unattended(root, name)
         };
-        for signal in signals::ending(&drive.root) {
+        for signal in signals::ending()? {
             flag::register(signal, Arc::clone(&drive.stop))?;
         }
         flag::register(SIGTSTP, Arc::default())?;

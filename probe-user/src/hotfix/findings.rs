@@ -30,7 +30,10 @@ mod vermagic;
 
 use serde::Serialize;
 
-use super::{module::Module, node::Node};
+use super::{
+    module::Module,
+    node::{Node, Taken},
+};
 
 /// One thing found, under a name that does not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,9 +55,11 @@ pub use replaces_others::{may_replace, replace as replaces_atomically};
 
 type Check = fn(&Module, &Node) -> Option<Finding>;
 
-/// With any of these the load fails, or the node crashes.
-const BLOCKERS: [Check; 20] = [
-    escape::blocker,
+/// With any of these the node crashes, if not before the module is removed.
+const CRASHES: [Check; 1] = [escape::blocker];
+
+/// With any of these a load fails, unless it has nothing to do.
+const BLOCKERS: [Check; 19] = [
     name_unusable::blocker,
     mark::blocker,
     privilege::blocker,
@@ -80,7 +85,8 @@ const BLOCKERS: [Check; 20] = [
 const WARNINGS: [Check; 3] = [rearm::warning, replaces_others::warning, crashed::warning];
 
 /// They refuse nothing.
-const NOTES: [Check; 15] = [
+const NOTES: [Check; 16] = [
+    already_loaded::enabled,
     side_effects::unsigned,
     side_effects::signature_not_checked,
     side_effects::taint,
@@ -116,10 +122,14 @@ impl Findings {
             checks
                 .iter()
                 .filter_map(|check| check(module, node))
-                .collect()
+                .collect::<Vec<Finding>>()
         };
+        let mut blockers = all(&CRASHES);
+        if node.name_taken != Taken::ByThisFile {
+            blockers.extend(all(&BLOCKERS));
+        }
         Self {
-            blockers: all(&BLOCKERS),
+            blockers,
             warnings: all(&WARNINGS),
             notes: all(&NOTES),
         }

@@ -24,6 +24,7 @@ use super::{
         Place, Record, Store, is_name, systemd, trusted,
         units::{self, KILL_SWITCH, LOAD, SHUT_DOWN, Units, Written},
     },
+    loaded,
     module::Module,
     node::{Node, Past},
     report, state_dir,
@@ -139,7 +140,11 @@ fn candidate(args: &InstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
         "{shown} is not installed: its module is called {name:?}, and a module's name has letters, digits and _ alone: \
          build it again under such a name"
     );
-    let passing: Vec<Finding> = passing;
+    let mut passing: Vec<Finding> = passing;
+    if loaded::is_enabled(root, state_dir, &module, &sha256) {
+        // A load of the very file that is enabled does nothing, and succeeds.
+        passing.clear();
+    }
     for Finding { name, text } in &passing {
         say(&format!(
             "note: as this node is now, it would not be loaded: {name}: {text}."

@@ -221,18 +221,25 @@ impl Journal {
         self.entries.iter().find(|entry| entry.sha256 == *file)
     }
 
-    /// What was loaded under that name in this boot, if it was by us.
+    /// Returns what was loaded under that name in this boot, if it was by us: of several, the last that is not noted as
+    /// gone.
     pub fn named(&self, name: &str, boot: &Boot) -> Option<&Entry> {
-        let mut entries = self.entries.iter().rev();
-        entries.find(|entry| entry.name == name && entry.boot_id == boot.id && !boot.id.is_empty())
+        let entries = || {
+            let entries = self.entries.iter().rev();
+            entries.filter(|entry| {
+                entry.name == name && entry.boot_id == boot.id && !boot.id.is_empty()
+            })
+        };
+        let there = entries().find(|entry| entry.phase != Phase::Gone);
+        there.or_else(|| entries().next())
     }
 
-    /// Returns the files that were loaded under that name in this boot, and are not noted as gone.
-    pub fn loaded_as(&self, name: &str, boot: &Boot) -> Vec<Digest> {
+    /// Returns the entries of this boot under that name that are not noted as gone.
+    pub fn loaded_as(&self, name: &str, boot: &Boot) -> Vec<Entry> {
         let entries = self.entries.iter().filter(|entry| {
             entry.name == name && entry.boot_id == boot.id && entry.phase != Phase::Gone
         });
-        entries.map(|entry| entry.sha256.clone()).collect()
+        entries.cloned().collect()
     }
 
     /// Notes an entry, in place of the last one of that file, and has it on disk when it returns.
@@ -394,6 +401,26 @@ mod tests {
         assert!(again.named("est_skip", &boot("two", 0, &[])).is_none());
         let files = fs::read_dir(&place).unwrap().count();
         assert_eq!(files, 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_name_means_what_is_there_and_else_what_was_noted_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::read(folder.path()).unwrap();
+        let named = |journal: &Journal| {
+            let found = journal.named("est_skip", &boot("one", 0, &[]));
+            found.unwrap().sha256.clone()
+        };
+        journal.note(entry(b"a", Phase::Left)).unwrap();
+        journal.note(entry(b"b", Phase::Loading)).unwrap();
+        assert_eq!(named(&journal), Digest::of(b"b"));
+        journal.advance(&Digest::of(b"a"), Phase::Gone).unwrap();
+        assert_eq!(named(&journal), Digest::of(b"b"), "a is gone");
+        journal.advance(&Digest::of(b"b"), Phase::Gone).unwrap();
+        assert_eq!(named(&journal), Digest::of(b"b"), "so is b");
+        journal.note(entry(b"a", Phase::InForce)).unwrap();
+        journal.advance(&Digest::of(b"b"), Phase::Gone).unwrap();
+        assert_eq!(named(&journal), Digest::of(b"a"));
     }
 
     #[test]

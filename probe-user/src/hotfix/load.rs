@@ -16,7 +16,7 @@ use super::{
     drive::{Drive, Ended, say},
     ending::Ending,
     findings::Finding,
-    list, loaded,
+    loaded,
     module::Module,
     proof, refusal,
     report::Report,
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     cli::{LoadArgs, StepKind},
-    kernel::{livepatch, module::Name, time},
+    kernel::{module::Name, time},
 };
 
 /// What is to be loaded, and how.
@@ -97,7 +97,7 @@ fn carry_out(
         .with_context(|| format!("{} is not loaded", asked.file.display()))?;
     drive.may_replace = hotfix.may_replace;
     // From here on the node is changed.
-    let ended = match insert(&mut drive, &hotfix.bytes) {
+    let ended = match insert(&mut drive, &change, &hotfix.bytes) {
         Ok(None) => changed(&mut drive, &hotfix.module),
         Ok(Some(ending)) => Ok(ending),
         Err(error) => Err(error),
@@ -115,18 +115,7 @@ fn carry_out(
 /// Returns the result of a load that has nothing to do, because this very file is enabled.
 fn enabled_already(file: &File, root: &Path, state_dir: &Path) -> Option<Ending> {
     let name = Name::from(file.module.name.as_deref()?);
-    let patch = livepatch::look(root, &name).ok()??;
-    let is_same = loaded::is_of(
-        root,
-        state_dir,
-        &name,
-        Some(&file.module),
-        Some(&file.sha256),
-    );
-    let is_proven = list::Entry::of(&patch).is_in_force()
-        && is_same == Some(true)
-        && proof::doubts(root, &file.module, &patch).is_empty();
-    is_proven.then(|| {
+    loaded::is_enabled(root, state_dir, &file.module, &file.sha256).then(|| {
         Ending::Done(format!(
             "{name} is enabled already, from this very file: every task is through, and the kernel redirects what it \
              replaces"
@@ -140,7 +129,7 @@ fn enabled_already(file: &File, root: &Path, state_dir: &Path) -> Option<Ending>
 /// # Errors
 ///
 /// When the node is left half way.
-pub fn insert(drive: &mut Drive, bytes: &[u8]) -> anyhow::Result<Option<Ending>> {
+pub fn insert(drive: &mut Drive, change: &Change, bytes: &[u8]) -> anyhow::Result<Option<Ending>> {
     let is_taken = drive.is_loaded().with_context(|| {
         let name = &drive.name;
         format!("cannot tell whether a module named {name} is loaded")
@@ -155,6 +144,7 @@ pub fn insert(drive: &mut Drive, bytes: &[u8]) -> anyhow::Result<Option<Ending>>
         }
     }
     drive.ask(StepKind::Insert, bytes)?;
+    change.has_asked();
     Ok(None)
 }
 

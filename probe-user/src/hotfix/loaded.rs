@@ -5,13 +5,29 @@ use std::path::Path;
 use super::{
     digest::Digest,
     journal::{Entry, Journal, JournalError, Phase},
+    list,
     module::Module,
-    settle,
+    proof, settle,
 };
 use crate::kernel::{
     boot::Boot,
+    livepatch,
     module::{self, Name},
 };
+
+/// Returns whether this very file is enabled, and proven to be: a load of it has nothing to do. What cannot be seen is
+/// not proven.
+pub fn is_enabled(root: &Path, state_dir: &Path, module: &Module, sha256: &Digest) -> bool {
+    let Some(name) = module.name.as_deref().map(Name::from) else {
+        return false;
+    };
+    let Ok(Some(patch)) = livepatch::look(root, &name) else {
+        return false;
+    };
+    list::Entry::of(&patch).is_in_force()
+        && is_of(root, state_dir, &name, Some(module), Some(sha256)) == Some(true)
+        && proof::doubts(root, module, &patch).is_empty()
+}
 
 /// Decides by the journal where it names this very file, or else by the build-ids; `None` if neither decides.
 pub fn is_of(
@@ -46,4 +62,36 @@ pub fn entry(root: &Path, state_dir: &Path, name: &Name) -> Result<Option<Entry>
     Ok(entry
         .filter(|entry| !matches!(settle::phase(root, entry), Ok(Phase::Gone)))
         .cloned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hotfix::{admission::Admitted, made_node::MadeNode};
+
+    #[test]
+    fn a_file_is_enabled_where_the_journal_or_the_build_says_so_and_the_kernel_redirects() {
+        let node = MadeNode::new();
+        let file = Admitted::of(node.module("made", 500));
+        let is = || is_enabled(node.root(), &node.state_dir(), &file.module, &file.sha256);
+        assert!(!is(), "nothing is loaded");
+        node.put_in_force("made", "ip_vs");
+        assert!(!is(), "loaded by another tool, without a build-id");
+        node.note("made", &file.bytes, "this", Phase::InForce);
+        assert!(is());
+        for (path, else_) in [
+            ("enabled", "0"),
+            ("transition", "1"),
+            ("ip_vs/patched", "0"),
+        ] {
+            let path = format!("sys/kernel/livepatch/made/{path}");
+            let before = std::fs::read(node.root().join(&path)).unwrap();
+            node.write(&path, else_);
+            assert!(!is(), "{path}");
+            node.write(&path, before);
+        }
+        assert!(is());
+        node.note("made", b"another", "this", Phase::InForce);
+        assert!(!is(), "another file");
+    }
 }

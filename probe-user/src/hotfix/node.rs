@@ -21,6 +21,19 @@ pub use past::Past;
 pub use symbols::Symbols;
 pub use tracing::Traced;
 
+/// Whether the name of a module is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Taken {
+    /// No module of that name is loaded.
+    #[default]
+    No,
+    /// One is.
+    Yes,
+    /// One is, and it is this very file, enabled and proven: a load of it has nothing to do. Only for commands that load
+    /// nothing.
+    ByThisFile,
+}
+
 /// Facts of a node, as far as they bear on one module.
 #[derive(Debug, Default)]
 pub struct Node {
@@ -45,7 +58,7 @@ pub struct Node {
     /// Objects that the module replaces something in, and that are not loaded.
     pub absent_objects: Vec<String>,
     /// Whether a module of its name is loaded.
-    pub name_taken: bool,
+    pub name_taken: Taken,
     /// That module, where it is one of a livepatch that is out of force: it can be removed first.
     pub left_behind: Option<Name>,
     /// Livepatches that are in force, or on their way.
@@ -104,7 +117,11 @@ impl Node {
             livepatching: there("sys/kernel/livepatch"),
             ftrace_enabled: switch(text("proc/sys/kernel/ftrace_enabled")),
             absent_objects,
-            name_taken: loaded.name_taken,
+            name_taken: if loaded.name_taken {
+                Taken::Yes
+            } else {
+                Taken::No
+            },
             left_behind: loaded.left_behind,
             patches: loaded.patches,
             livepatches_unknown: loaded.unknown,
@@ -158,7 +175,8 @@ impl Loaded {
             patches,
             ..Self::default()
         };
-        if let Some(name) = name {
+        // That such a name is unusable is a blocker of its own.
+        if let Some(name) = name.filter(|name| !name.is_hidden()) {
             loaded.name_taken = module::look(root, name)?.is_some();
             let has_folder = loaded.patches.iter().any(|patch| patch.name == *name);
             let is_left = loaded.name_taken && !has_folder && module::is_livepatch(root, name)?;
@@ -214,6 +232,18 @@ fn offsets(root: &Path) -> (Option<u32>, Option<i64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hotfix::made_node::MadeNode;
+
+    #[test]
+    fn a_name_that_no_path_of_sysfs_leads_to_is_not_taken() {
+        let node = MadeNode::new();
+        for name in [".", "..", ""] {
+            let loaded = Loaded::read(node.root(), Some(&name.into()));
+            assert!(!loaded.name_taken && loaded.unknown.is_none(), "{name:?}");
+        }
+        let loaded = Loaded::read(node.root(), Some(&"ip_vs".into()));
+        assert!(loaded.name_taken);
+    }
 
     #[test]
     fn what_the_kernel_writes_is_read_and_anything_else_is_unknown() {

@@ -1,43 +1,56 @@
 //! The signals by which a change of this node is asked to turn back.
 
-use std::{fs, path::Path};
+use std::{io, mem::MaybeUninit, ptr};
 
+use nix::{errno::Errno, libc};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Those that ask to end. Whoever started this under `nohup` has it go on without its terminal.
-pub fn ending(root: &Path) -> Vec<i32> {
-    let status = fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
+/// Returns those that ask to end. Whoever started this under `nohup` has it go on without its terminal.
+///
+/// # Errors
+///
+/// When the kernel does not say what this process does with a signal: heeding one that is to be ignored would roll a
+/// change back.
+pub fn ending() -> io::Result<Vec<i32>> {
     let mut signals = vec![SIGINT, SIGTERM];
-    if !ignores(&status, SIGHUP) {
+    let is_ignored = is_ignored(SIGHUP).map_err(|error| {
+        let why = format!("cannot read whether SIGHUP is ignored (sigaction): {error}");
+        io::Error::new(error.kind(), why)
+    })?;
+    if !is_ignored {
         signals.push(SIGHUP);
     }
-    signals
+    Ok(signals)
 }
 
-/// Whether a process ignores a signal, by its `/proc/PID/status`.
-fn ignores(status: &str, signal: i32) -> bool {
-    let mut lines = status.lines();
-    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+/// Asks the kernel, and not `/proc`, which may be hidden or another process's.
+fn is_ignored(signal: i32) -> io::Result<bool> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action this changes nothing, and `action` has room for the present one.
+    Errno::result(unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded, and so it was written.
+    Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
 }
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
     use super::*;
 
     #[test]
     fn a_hangup_that_is_ignored_stays_so() {
-        let root = tempfile::tempdir().unwrap();
-        assert_eq!(ending(root.path()), [SIGINT, SIGTERM, SIGHUP]);
-        fs::create_dir_all(root.path().join("proc/self")).unwrap();
-        for (mask, expected) in [
-            ("0000000000000001", &[SIGINT, SIGTERM][..]),
-            ("0000000000001006", &[SIGINT, SIGTERM, SIGHUP]),
-        ] {
-            let status = format!("Name:\ta\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\n");
-            fs::write(root.path().join("proc/self/status"), status).unwrap();
-            assert_eq!(ending(root.path()), expected, "{mask}");
-        }
+        let action = |handler| SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+        // SAFETY: no handler of ours runs.
+        let set = |handler| unsafe { sigaction(Signal::SIGHUP, &action(handler)) }.unwrap();
+        let before = set(SigHandler::SigIgn);
+        let ignored = ending().unwrap();
+        set(SigHandler::SigDfl);
+        let heeded = ending().unwrap();
+        set(before.handler());
+        assert_eq!(ignored, [SIGINT, SIGTERM]);
+        assert_eq!(heeded, [SIGINT, SIGTERM, SIGHUP]);
+        let error = is_ignored(0).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "no such signal");
     }
 }

@@ -107,6 +107,9 @@ pub fn folder(root: &Path, name: &Name) -> PathBuf {
 }
 
 fn is_there(root: &Path, name: &Name) -> io::Result<bool> {
+    if name.is_hidden() {
+        return Err(io::Error::other("no path of sysfs leads to that name"));
+    }
     match fs::symlink_metadata(folder(root, name)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -286,6 +289,9 @@ mod tests {
         };
         assert_eq!(look(root.path(), &name).unwrap(), Some(unknown.clone()));
         assert_eq!(read(root.path()).unwrap(), Some(vec![unknown]));
+        for name in [".", "..", ""] {
+            assert!(look(root.path(), &name.into()).is_err(), "{name:?}");
+        }
         let long = Name::from("x".repeat(300));
         assert!(look(root.path(), &long).is_err(), "ENAMETOOLONG");
     }

@@ -37,6 +37,9 @@ pub fn folder(root: &Path, name: &Name) -> PathBuf {
 ///
 /// When that is unknown. A module that cannot be seen is not one that is gone.
 pub fn look(root: &Path, name: &Name) -> io::Result<Option<Loading>> {
+    if name.is_hidden() {
+        return Err(io::Error::other("no path of sysfs leads to that name"));
+    }
     match fs::symlink_metadata(folder(root, name)) {
         Ok(found) => Ok(Some(Loading(found.ino()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -155,6 +158,9 @@ mod tests {
             all(root.path()).unwrap(),
             [Name::from("est!skip"), Name::from("ip_vs")]
         );
+        for name in [".", "..", ""] {
+            assert!(look(root.path(), &name.into()).is_err(), "{name:?}");
+        }
         let long = Name::from("x".repeat(300));
         assert!(look(root.path(), &long).is_err(), "ENAMETOOLONG");
         fs::remove_file(module.join("taint")).unwrap();

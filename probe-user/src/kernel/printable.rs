@@ -1,4 +1,6 @@
-//! Names that others chose, made fit for a terminal.
+//! Names that others chose, made fit for a terminal and for a shell.
+
+use std::path::Path;
 
 /// A process may call itself what it likes, control characters for a terminal included: whatever is no printable
 /// ASCII becomes `?`.
@@ -16,6 +18,15 @@ pub fn printable(name: &str) -> String {
 pub fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@+".contains(&byte);
     !name.is_empty() && name.bytes().all(plain)
+}
+
+/// Returns a file below `root` as a person types it in a command where this program runs, and finds it there; `None` for
+/// one that a shell reads as more than a name.
+#[must_use]
+pub fn typed(root: &Path, file: &str) -> Option<String> {
+    let path = std::path::absolute(root.join(file)).ok()?;
+    let path = path.into_os_string().into_string().ok()?;
+    path.split('/').skip(1).all(is_plain).then_some(path)
 }
 
 #[cfg(test)]

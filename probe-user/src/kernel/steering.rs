@@ -6,9 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{cpus, printable::is_plain};
+use super::{
+    cpus,
+    printable::{is_plain, typed},
+};
 
-/// What steers packets to CPUs. File names are as the host itself sees them.
+/// What steers packets to CPUs. File names are as this program finds them, which is not as the host does
+/// in a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Steering {
     /// Receive queues whose packets are spread over CPUs.
@@ -145,10 +149,8 @@ fn queues(root: &Path, device: &str) -> Vec<Queue> {
         .filter_map(|name| {
             let file = folder.join(name).join("rps_cpus");
             let mask = Mask::parse(&fs::read_to_string(root.join(&file)).ok()?)?;
-            (!mask.is_empty()).then(|| Queue {
-                file: Path::new("/").join(file),
-                mask,
-            })
+            let file = typed(root, file.to_str()?)?.into();
+            (!mask.is_empty()).then_some(Queue { file, mask })
         });
     queues.collect()
 }
@@ -162,7 +164,7 @@ fn interrupt(root: &Path, number: u32) -> Option<Interrupt> {
     Some(Interrupt {
         allowed: list("smp_affinity_list")?,
         effective: list("effective_affinity_list").or_else(|| list("smp_affinity_list"))?,
-        file: Path::new("/").join(&folder).join("smp_affinity_list"),
+        file: typed(root, folder.join("smp_affinity_list").to_str()?)?.into(),
     })
 }
 
@@ -232,11 +234,11 @@ mod tests {
         }
         let expected = Steering {
             queues: vec![Queue {
-                file: "/sys/class/net/eth0/queues/rx-0/rps_cpus".into(),
+                file: root.path().join("sys/class/net/eth0/queues/rx-0/rps_cpus"),
                 mask: Mask::parse("f").unwrap(),
             }],
             interrupts: vec![Interrupt {
-                file: "/proc/irq/24/smp_affinity_list".into(),
+                file: root.path().join("proc/irq/24/smp_affinity_list"),
                 allowed: vec![0, 1, 2, 3],
                 effective: vec![3],
             }],

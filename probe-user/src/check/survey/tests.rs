@@ -148,7 +148,12 @@ fn namespaces_are_described_by_who_lives_there_and_what_is_balanced() {
                 root.path().join("proc/1/ns/net").to_str()
             ),
             // A list of one needs no counting.
-            (7, Some("nginx"), Some(0), Some("/proc/42/ns/net")),
+            (
+                7,
+                Some("nginx"),
+                Some(0),
+                root.path().join("proc/42/ns/net").to_str()
+            ),
             (8, Some("no process"), None, None),
         ]
     );
@@ -179,6 +184,22 @@ fn the_root_namespace_is_entered_by_a_file_unless_the_user_is_in_it() {
         None,
         "no shell reads it"
     );
+}
+
+/// A person types the command where this runs: there the host's files are under the root folder.
+#[test]
+fn every_file_of_a_namespace_is_where_it_was_found() {
+    for (root, name, file) in [
+        ("/", "run/netns/blue", Some("/run/netns/blue")),
+        ("/host", "run/netns/blue", Some("/host/run/netns/blue")),
+        ("/host/", "proc/42/ns/net", Some("/host/proc/42/ns/net")),
+        ("/", "run/netns/a;reboot", None),
+        ("/a b", "proc/42/ns/net", None),
+    ] {
+        assert_eq!(typed(Path::new(root), name).as_deref(), file, "{root}");
+    }
+    let here = typed(Path::new("host"), "proc/42/ns/net").unwrap();
+    assert!(here.starts_with('/') && here.ends_with("/host/proc/42/ns/net"));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The name is taken.
 
-use super::{Finding, Module, Node};
+use super::{Finding, Module, Node, Taken};
 
 /// EEXIST, whatever the content of the other module.
 pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
-    let is_in_the_way = node.name_taken && node.left_behind.is_none();
+    let is_in_the_way = node.name_taken == Taken::Yes && node.left_behind.is_none();
     let name = module.name.as_ref().filter(|_| is_in_the_way)?;
     Some(Finding::new(
         "already-loaded",
@@ -13,6 +13,16 @@ pub fn blocker(module: &Module, node: &Node) -> Option<Finding> {
              take it back first, or build this one under another name"
         ),
     ))
+}
+
+/// Notes that this very file is enabled. A load of it does nothing, so that nothing keeps it from succeeding.
+pub fn enabled(_: &Module, node: &Node) -> Option<Finding> {
+    (node.name_taken == Taken::ByThisFile).then(|| {
+        Finding::new(
+            "enabled",
+            "this very file is enabled: a load has nothing to do, and ends with exit code 0",
+        )
+    })
 }
 
 /// Notes a module that a replacement left behind. It blocks nothing: no task runs its code.

@@ -31,9 +31,11 @@ pub fn warning(module: &Module, node: &Node) -> Option<Finding> {
 pub fn note(module: &Module, node: &Node) -> Option<Finding> {
     let others = others(module, node)?;
     let shared = |one: &&crate::hotfix::module::Replaced| {
-        node.patches
+        let mut others = node
+            .patches
             .iter()
-            .any(|patch| patch.replaces_in(&one.object, &one.function))
+            .filter(|patch| !is_own(module, &patch.name.to_string()));
+        others.any(|patch| patch.replaces_in(&one.object, &one.function))
     };
     let shared = module.replaces.iter().find(shared);
     let text = match (replace(module, node), shared) {
@@ -70,8 +72,13 @@ fn others(module: &Module, node: &Node) -> Option<String> {
 
 fn names(module: &Module, node: &Node) -> Vec<String> {
     let mut names = node.other_patches();
-    names.retain(|name| Some(name) != module.name.as_ref());
+    names.retain(|name| !is_own(module, name));
     names
+}
+
+/// Returns whether a livepatch has the module's own name.
+fn is_own(module: &Module, name: &str) -> bool {
+    module.name.as_deref() == Some(name)
 }
 
 /// Whether it replaces all others; known where the kernel's own structure is.

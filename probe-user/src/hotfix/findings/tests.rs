@@ -127,7 +127,7 @@ fn each_blocker_is_told_alone() {
                 ..patch("other", "ip_vs_in")
             }];
         }),
-        ("already-loaded", |_, node| node.name_taken = true),
+        ("already-loaded", |_, node| node.name_taken = Taken::Yes),
     ];
     for (name, change) in table {
         let (mut module, mut node) = (sample(), node());
@@ -142,7 +142,7 @@ fn each_blocker_is_told_alone() {
 fn what_looks_like_a_blocker_and_is_none() {
     let table: [(&str, Change); 8] = [
         ("a module left behind", |_, node| {
-            node.name_taken = true;
+            node.name_taken = Taken::Yes;
             node.left_behind = Some("made".into());
         }),
         ("signed under lockdown", |module, node| {
@@ -181,6 +181,36 @@ fn what_looks_like_a_blocker_and_is_none() {
             "{what}"
         );
     }
+}
+
+/// A load of it does nothing, whatever else speaks against a load.
+#[test]
+fn the_very_file_that_is_enabled_is_a_note_and_nothing_keeps_it_from_being_loaded() {
+    let (mut module, mut node) = (sample(), node());
+    node.name_taken = Taken::ByThisFile;
+    node.modules_disabled = Some(true);
+    node.patches = vec![patch("made", "estimation_timer")];
+    let found = Findings::of(&module, &node);
+    assert_eq!(names(&found.blockers), [""; 0]);
+    assert_eq!(names(&found.warnings), [""; 0]);
+    let notes = ["enabled", "unsigned", "taint", "statistics"];
+    assert_eq!(names(&found.notes), notes);
+    // What is true of the file stays true.
+    (module.rearms, module.address_escapes) = (Rearms::No, Answer::Yes);
+    let found = Findings::of(&module, &node);
+    assert_eq!(names(&found.blockers), ["address-escapes"]);
+    assert_eq!(names(&found.warnings), ["no-rearm"]);
+}
+
+#[test]
+fn the_file_itself_is_not_what_is_replaced_already() {
+    let mut node = node();
+    node.name_taken = Taken::ByThisFile;
+    node.patches = vec![patch("made", "estimation_timer"), patch("b", "ip_vs_in")];
+    let found = Findings::of(&sample(), &node);
+    let others = found.notes.iter().find(|one| one.name == "other-patches");
+    let text = &others.unwrap().text;
+    assert!(text.contains("on other functions"), "{text}");
 }
 
 #[test]

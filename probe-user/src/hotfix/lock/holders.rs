@@ -10,15 +10,11 @@ use std::{
     path::Path,
 };
 
-use nix::unistd::Uid;
-
 use crate::kernel::{
     inhabitants::{bounded, pids},
+    instances::{are_able, has_argument, is_ours, users},
     printable::printable,
 };
-
-/// The file name of our program, whatever its path.
-const PROGRAM: &str = "ipvs-latency";
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,9 +110,8 @@ impl fmt::Display for Holder {
 
 impl Holder {
     fn of(root: &Path, pid: u32) -> Self {
-        let text = |file: &str| bounded(root, pid, file).unwrap_or_default();
-        let comm = text("comm");
-        let users = users(&text("status"));
+        let comm = bounded(root, pid, "comm").unwrap_or_default();
+        let users = users(root, pid);
         Self {
             pid,
             comm: printable(String::from_utf8_lossy(comm.trim_ascii_end()).as_ref()),
@@ -154,57 +149,20 @@ fn has_lock(info: &str, inode: u64) -> bool {
     })
 }
 
-/// Returns the real and the effective user of a process, by the line `Uid:` of its status (`proc_pid_status(5)`).
-fn users(status: &[u8]) -> Option<[u32; 2]> {
-    let status = String::from_utf8_lossy(status);
-    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    let mut users = users.split_whitespace().map(str::parse);
-    Some([users.next()?.ok()?, users.next()?.ok()?])
-}
-
-/// Returns whether such users may have started one of ours. One who is neither root nor us could not have opened the file
-/// that ours open, and may hand an open file to a program that runs with root's rights, such as `su`.
-fn are_able(users: Option<[u32; 2]>) -> bool {
-    let is_able = |user: u32| user == 0 || user == Uid::effective().as_raw();
-    users.is_none_or(|users| users.into_iter().all(is_able))
-}
-
-/// Returns whether a process may be one of ours, whatever it calls itself.
+/// Returns whether a process may be one of ours, whatever it calls itself. A user who is neither root nor us could not
+/// have opened the file that ours open, and may hand an open file to a program that runs with root's rights, such as `su`.
 fn may_be_ours(root: &Path, pid: u32, users: Option<[u32; 2]>) -> bool {
-    if !are_able(users) {
-        return false;
-    }
-    let program = root.join(format!("proc/{pid}/exe"));
-    let Ok(link) = fs::read_link(&program) else {
-        // What cannot be looked at may be anything.
-        return true;
-    };
-    let inode = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
-    let is_same =
-        inode(&program).is_some_and(|its| Some(its) == inode(Path::new("/proc/self/exe")));
-    let name = link.file_name().unwrap_or_default().to_string_lossy();
-    // Another version, under another name.
-    let command = bounded(root, pid, "cmdline").unwrap_or_default();
-    let asks = command
-        .split(|byte| *byte == 0)
-        .any(|word| word == b"hotfix");
-    is_same || name.starts_with(PROGRAM) || asks
+    // What cannot be looked at may be anything.
+    users.is_none_or(are_able)
+        && is_ours(root, pid).is_none_or(|is_ours| {
+            // Another version may have another name.
+            is_ours || has_argument(root, pid, "hotfix")
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_that_runs_with_roots_rights_for_another_user_is_none_of_ours() {
-        let own = Uid::effective().as_raw();
-        let is_able = |line: &str| are_able(users(format!("Name:\tsu\nUid:\t{line}\n").as_bytes()));
-        assert!(!is_able("4001\t0\t0\t0"), "su, run by a user");
-        assert!(!is_able("0\t4001\t4001\t4001"), "rights given up");
-        assert!(is_able("0\t0\t0\t0"));
-        assert!(is_able(&format!("{own}\t{own}\t{own}\t{own}")));
-        assert!(is_able("?"), "what cannot be seen may be ours");
-    }
 
     #[test]
     fn a_lock_is_of_the_file_with_that_number_alone() {

@@ -179,7 +179,7 @@ impl<'a> Conduct<'a> {
             let ending = Ending::Refused(reason.clone());
             return Ok((Outcome::aborted(reason, Host::Unchanged), ending));
         }
-        if let Some(ending) = self.subject.put_in_place(&mut self.drive)? {
+        if let Some(ending) = self.subject.put_in_place(&mut self.drive, change)? {
             return self.not_in_place(ending);
         }
         change.is_in_place();

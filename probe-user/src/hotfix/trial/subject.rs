@@ -176,10 +176,14 @@ impl Subject {
     /// # Errors
     ///
     /// When the node is left half way.
-    pub fn put_in_place(&self, drive: &mut Drive) -> anyhow::Result<Option<Ending>> {
+    pub fn put_in_place(
+        &self,
+        drive: &mut Drive,
+        change: &Change,
+    ) -> anyhow::Result<Option<Ending>> {
         match &self.kind {
             Kind::Hotfix(hotfix) => {
-                if let Some(ending) = load::insert(drive, &hotfix.bytes)? {
+                if let Some(ending) = load::insert(drive, change, &hotfix.bytes)? {
                     return Ok(Some(ending));
                 }
                 load::in_force(drive, &hotfix.module)

@@ -47,6 +47,12 @@ impl Name {
         OsString::from_vec(bytes.collect()).into()
     }
 
+    /// Returns whether no path of sysfs leads to a folder of this name: `.` and `..` are other folders.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        matches!(self.bytes(), b"" | b"." | b"..")
+    }
+
     /// Says why a module of this name could not be addressed once it is loaded, if that is so.
     #[must_use]
     pub fn trouble(&self) -> Option<&'static str> {

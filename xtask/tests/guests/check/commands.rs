@@ -36,7 +36,14 @@ fn the_commands_for_run_estimation_set_it_in_the_intended_namespace_alone() {
         try other 'nsenter --net=/run/netns/lab2 ipvs-latency check --max 1us --json | tee /tmp/page'
         command command > /tmp/command; command undo > /tmp/undo
         try other-command 'nsenter --net=/run/netns/lab2 sh /tmp/command'; switches other-set
-        try other-undo 'nsenter --net=/run/netns/lab2 sh /tmp/undo'; switches other-unset"
+        try other-undo 'nsenter --net=/run/netns/lab2 sh /tmp/undo'; switches other-unset
+        for port in $(seq 500); do echo \"-A -t 10.0.0.1:$port -s rr\"; done | ip netns exec lab1 ipvsadm -R
+        mkdir /host; mount --rbind / /host; mount --make-rprivate /host
+        inside=\"unshare --mount --pid --fork --mount-proc sh -c 'mount -t tmpfs none /run; sh /tmp/typed'\"
+        echo 'ipvs-latency --root /host check --max 1us --json' > /tmp/typed
+        try inside \"$inside | tee /tmp/page\"
+        command command > /tmp/typed; try inside-command \"$inside\"; switches inside-set
+        command undo > /tmp/typed; try inside-undo \"$inside\"; switches inside-unset"
     );
     let sections = scenario::run(spec, &script).unwrap();
     let commands = |name: &str, file: &str, netns: u64| {
@@ -60,6 +67,10 @@ fn the_commands_for_run_estimation_set_it_in_the_intended_namespace_alone() {
     commands("named", "/run/netns/lab1", number(&sections, "inode"));
     assert_eq!(switches("named-set"), [0, 1, 1]);
     assert_eq!(switches("named-unset"), [1, 1, 1]);
+    let named = number(&sections, "inode");
+    commands("inside", "/host/run/netns/lab1", named);
+    assert_eq!(switches("inside-set"), [0, 1, 1]);
+    assert_eq!(switches("inside-unset"), [1, 1, 1]);
     commands("other", "/proc/1/ns/net", ROOT);
     assert_eq!(switches("other-set"), [1, 1, 0]);
     assert_eq!(switches("other-unset"), [1, 1, 1]);

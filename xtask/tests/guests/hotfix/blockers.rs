@@ -43,7 +43,9 @@ fn each_thing_that_a_running_node_has_against_a_hotfix_is_told() {
     script += "sysctl -q kernel.ftrace_enabled=0\n";
     script += &case("ftrace", "est_skip");
     script += "sysctl -q kernel.ftrace_enabled=1; insmod $F/est_skip.ko; sleep 3\n";
-    script += &case("loaded", "est_skip");
+    script += &case("enabled", "est_skip");
+    script += "LC_ALL=C sed 's/est_slow/est_skip/g' $F/est_slow.ko > $F/named.ko\n";
+    script += &case("loaded", "named");
     script += &case("stacked", "est_same_name");
     script += &case("replaces", "est_replace");
     script += "echo 0 > /sys/kernel/livepatch/est_skip/enabled; sleep 3; rmmod est_skip\n";
@@ -78,6 +80,7 @@ fn each_thing_that_a_running_node_has_against_a_hotfix_is_told() {
         &[
             ("other kernel", &["other-kernel"]),
             ("ftrace", &["ftrace-off"]),
+            ("enabled", &[]),
             ("loaded", &["already-loaded"]),
             ("stacked", &[]),
             ("replaces", &[]),
@@ -92,6 +95,8 @@ fn each_thing_that_a_running_node_has_against_a_hotfix_is_told() {
         ],
     );
     let told = |section: &str| Inspected::of(&sections, section);
+    let text = told("enabled").text("notes", "enabled").to_owned();
+    assert!(text.contains("a load has nothing to do"), "{text}");
     assert_eq!(told("replaces").names("warnings"), ["replaces-others"]);
     assert!(
         told("replaces")

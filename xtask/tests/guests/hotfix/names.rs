@@ -53,6 +53,10 @@ fn a_name_that_cannot_be_addressed_is_refused_and_one_that_somebody_loaded_is_fo
             "odd {file} \"{name}\"; export T={typed}; foreign {file}"
         );
     }
+    // A folder of this name is there for every module.
+    script += r"named est_skip '.\x00\x00\x00\x00\x00\x00\x00' /tmp/dot.ko";
+    script += "\ntry dot 'ipvs-latency hotfix inspect --json /tmp/dot.ko'\n\
+               try dot-unload 'ipvs-latency hotfix unload .'\n";
     // The tool and its guard know it by the same bytes.
     script += "insmod /tmp/umlaut.ko; sleep 3\n\
                sh -c 'exec ipvs-latency hotfix unload \"est_\\xc3\\xbc_p\"' > /dev/null 2>&1 & pid=$!\n\
@@ -78,6 +82,11 @@ fn a_name_that_cannot_be_addressed_is_refused_and_one_that_somebody_loaded_is_fo
         let left = sections.text(&format!("left {file} unload")).unwrap();
         assert_eq!(left, "", "{file} unload");
     }
+    let dot = document(&sections, "dot");
+    let blockers = dot["blockers"].as_array().unwrap();
+    assert_eq!(blockers.len(), 1, "{dot}");
+    assert_eq!(blockers[0]["name"], "name-unusable", "{dot}");
+    ended(&sections, "dot-unload", "2", &["no path of sysfs"]);
     assert_eq!(sections.text("left killed").unwrap(), "");
     assert!(!sections.noise.contains("the guard did not end"));
 }
@@ -89,6 +98,8 @@ fn a_livepatch_that_cannot_be_seen_is_not_said_to_be_gone() {
     let script = format!(
         "{TRY}{LEFT}export F={FOLDER}\n\
          ipvs-latency hotfix load $F/est_skip.ko > /dev/null 2>&1; cp /var/lib/ipvs-latency/journal.json /tmp\n\
+         try enabled 'ipvs-latency hotfix inspect --json $F/est_skip.ko'\n\
+         try another 'ipvs-latency hotfix inspect --json $F/est_copy.ko'\n\
          mount -t tmpfs none /sys\n\
          try unload 'ipvs-latency hotfix unload est_skip'; try status 'ipvs-latency hotfix status'\n\
          umount /sys; mount -t tmpfs none /sys/module\n\
@@ -98,6 +109,14 @@ fn a_livepatch_that_cannot_be_seen_is_not_said_to_be_gone() {
          left there; try after 'ipvs-latency hotfix unload est_skip'; left after\n"
     );
     let sections = scenario::run(with_modules(LabSpec::deterministic()), &script).unwrap();
+    // `load` of that very file ends with 0.
+    ended(
+        &sections,
+        "enabled",
+        "0",
+        &["\"enabled\"", "\"blockers\": []"],
+    );
+    ended(&sections, "another", "0", &["\"other-patches\""]);
     ended(
         &sections,
         "unload",

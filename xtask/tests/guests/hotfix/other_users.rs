@@ -128,6 +128,35 @@ one kill -9 $loading $(guard) > /tmp/killed 2>&1; echo == killed; cat /tmp/kille
 wait $loading; echo == loading; echo $?; cat /tmp/load; echo == rest
 ";
 
+/// Programs that are called what ours is, and say that they watch: a user's own, and one that runs with root's rights for
+/// a user. Beside them root watches twice.
+const WATCHING: &str = "
+cp $(command -v bash) /home/two/bin/ipvs-latency; cp $(command -v bash) /usr/bin/ipvs-latency-own
+chmod 4755 /usr/bin/ipvs-latency-own
+two /home/two/bin/ipvs-latency -c 'sleep 1000; :' watch > /dev/null 2>&1 &
+two /usr/bin/ipvs-latency-own -p -c 'sleep 1000; :' watch > /dev/null 2>&1 &
+sleep 2; echo == called; pgrep -c ipvs-latency
+ipvs-latency watch --json --duration 30s > /dev/null 2>&1 & own=$!; sleep 4
+echo == own; echo $own; echo == instances; ipvs-latency watch --json --duration 6s | grep '\"instance\"'
+wait $own; echo == rest
+";
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn another_users_process_is_no_instance_of_ours_whatever_it_is_called() {
+    let script = format!("{USERS}mkdir -p /home/two/bin; chown 1002 /home/two/bin\n{WATCHING}");
+    let sections = scenario::run(spec(), &script).unwrap();
+    let called = sections.text("called").unwrap();
+    assert_eq!(called, "2\n", "both are there: {}", sections.noise);
+    let own = sections.text("own").unwrap().trim();
+    let told: Vec<&str> = sections.text("instances").unwrap().lines().collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains(&format!("watches too: pid {own}\"")),
+        "{told:?}"
+    );
+}
+
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn another_user_neither_blocks_a_change_nor_ends_it() {
