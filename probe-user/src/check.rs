@@ -228,6 +228,7 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
         livepatching: livepatches.is_some(),
+        hotfix: hotfix.as_deref(),
         steering: &host.steering,
     };
     Page {

@@ -8,6 +8,7 @@
 mod admission;
 mod all;
 mod callers;
+mod cannot_write;
 mod change;
 mod digest;
 mod drive;

@@ -22,6 +22,15 @@ use cli::{Cli, Command};
 /// Could not tell, or refused; nothing was changed. Wrong usage ends with it too.
 const CANNOT_TELL: u8 = 2;
 
+fn run_command(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let root = cli.root()?;
+    match &cli.command {
+        Command::Check(args) => check::run(args, &root),
+        Command::Hotfix(command) => hotfix::run(command, cli.color, &root, &cli.state_dir(&root)),
+        Command::Watch(args) => watch::run(args, cli.color, &root),
+    }
+}
+
 /// Runs the command that the command line names, and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
@@ -37,12 +46,7 @@ pub fn run() -> ExitCode {
         .filter_module("aya", log::LevelFilter::Warn)
         .target(env_logger::Target::Pipe(Box::new(watch::BesideScreen)))
         .init();
-    let done = match &cli.command {
-        Command::Check(args) => check::run(args, &cli.root()),
-        Command::Hotfix(command) => hotfix::run(command, cli.color, &cli.root(), &cli.state_dir()),
-        Command::Watch(args) => watch::run(args, cli.color, &cli.root()),
-    };
-    match done {
+    match run_command(&cli) {
         Ok(code) => code,
         Err(error) => {
             // Nobody may be there to read it.

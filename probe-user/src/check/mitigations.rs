@@ -4,6 +4,7 @@ mod masks;
 
 use super::page::{Measured, Mitigation, Namespace};
 use crate::{
+    headline::every,
     kernel::{estimation::Kind, steering::Steering},
     model::State,
     watch::durations,
@@ -26,6 +27,8 @@ pub struct Node<'a> {
     pub measured: Option<&'a Measured>,
     /// The kernel can be livepatched.
     pub livepatching: bool,
+    /// An enabled livepatch that replaces functions of `ip_vs`.
+    pub hotfix: Option<&'a str>,
     /// Who takes in packets.
     pub steering: &'a Steering,
 }
@@ -51,7 +54,10 @@ impl Node<'_> {
             self.stalled_cpu()
                 .and_then(|cpu| masks::without(self.steering, cpu)),
         );
-        open.extend(self.livepatching.then(hotfix));
+        open.extend(
+            self.livepatching
+                .then(|| self.hotfix.map_or_else(hotfix, enabled_hotfix)),
+        );
         open.extend(busiest.map(|busiest| fewer_entries(busiest, self.measured)));
         open.push(newer_kernel(self.release));
         open
@@ -95,10 +101,17 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
     Some(Mitigation {
         name: "run_estimation",
         does: format!(
-            "The timer of netns {} still runs every 2 s, and looks at no estimator. Every namespace has a switch of \
-             its own, which is 1 again when ip_vs is loaded again.",
-            busiest.netns
+            "The timer of netns {} still runs{}, and looks at no estimator. Every namespace has a switch of its own, \
+             which is 1 again when ip_vs is loaded again.",
+            busiest.netns,
+            busiest
+                .period_ns
+                .map_or(String::new(), |period_ns| format!(" every {}", every(period_ns)))
         ),
+        trial: Some(format!(
+            "ipvs-latency hotfix apply --run-estimation off --netns {} --trial",
+            busiest.netns
+        )),
         command: set(0),
         breaks: "There, the counters and rates of `ipvsadm --stats` and `--rate`, of /proc/net/ip_vs_stats, and of what \
                  reads them (node_exporter, keepalived) stand still, and the first rates afterwards are wrong. \
@@ -127,12 +140,30 @@ fn hotfix() -> Mitigation {
         name: "hotfix",
         does: "A livepatch of estimation_timer, built for exactly this kernel, takes its place in every namespace."
             .into(),
+        trial: Some("ipvs-latency hotfix apply HOTFIX.ko --trial".into()),
         command: "ipvs-latency hotfix apply HOTFIX.ko  # keeps it only if it is better".into(),
         breaks: "The kernel is tainted until the node boots again. A hotfix that leaves the walk out stops the same \
                  counters as run_estimation=0 does. One that does not set the timer again leaves estimators DEAD, \
                  even after it is gone; one that sets it far ahead is felt until that time has come."
             .into(),
         undo: "ipvs-latency hotfix unload HOTFIX".into(),
+    }
+}
+
+/// What is measured is measured under that livepatch.
+fn enabled_hotfix(name: &str) -> Mitigation {
+    Mitigation {
+        name: "hotfix",
+        does: format!(
+            "The livepatch {name} is enabled and replaces functions of ip_vs: all that was measured here was measured \
+             under it. To measure without, or to try another one, unload it."
+        ),
+        trial: None,
+        command: format!("ipvs-latency hotfix unload {name}"),
+        breaks: "What the livepatch changes is as the kernel has it again. A timer that it set far ahead is felt until \
+                 that time has come."
+            .into(),
+        undo: format!("ipvs-latency hotfix load {name}.ko  # the file that it was loaded from"),
     }
 }
 
@@ -147,11 +178,12 @@ fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation
     Mitigation {
         name: "fewer_entries",
         does: format!(
-            "A run takes as long as the list of services and destinations makes it.{} With kube-proxy, a NodePort is \
-             a service for every address of the node, each with all destinations: nodePortAddresses in its \
-             configuration says for which.",
+            "A run takes as long as the list of services and destinations makes it.{} kube-proxy puts back what is \
+             removed by hand; with it, a NodePort is a service for every address of the node, each with all \
+             destinations: nodePortAddresses in its configuration says for which.",
             half.unwrap_or_default()
         ),
+        trial: None,
         command: "ipvsadm -Ln  # to see them; then ipvsadm -D -t ADDRESS:PORT, or kube-proxy's nodePortAddresses".into(),
         breaks: "What is taken out no longer answers.".into(),
         undo: "ipvsadm -R < RULES  # saved before with ipvsadm -Sn > RULES, or the former nodePortAddresses".into(),
@@ -162,6 +194,7 @@ fn newer_kernel(release: &str) -> Mitigation {
     Mitigation {
         name: "newer_kernel",
         does: "From Linux 6.2 on, kernel threads (ipvs-e:*) estimate in short steps, and softirqs do not.".into(),
+        trial: None,
         command: "reboot  # into Linux 6.2 or later".into(),
         breaks: "The node is away while it boots, and the threads take their time of its CPUs. A livepatch for this \
                  kernel does not fit that one."
@@ -177,6 +210,7 @@ fn reload() -> Mitigation {
                and unload the livepatch that the timer was lost to. In other namespaces than the root one, save and \
                clear the rules too, or let their pods be made anew."
             .into(),
+        trial: None,
         // Nothing is cleared that was not saved, and what was saved comes back whatever fails.
         command: "ipvsadm -Sn > RULES && { ipvsadm -C && rmmod $(ls /sys/module/ip_vs/holders) ip_vs && modprobe ip_vs; \
                   ipvsadm -R < RULES; }"

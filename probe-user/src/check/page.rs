@@ -221,6 +221,8 @@ pub struct Mitigation {
     pub name: &'static str,
     /// What it does, and on what terms.
     pub does: String,
+    /// The command that tries it: measures before and under it, and rolls it back. `None` where there is none.
+    pub trial: Option<String>,
     /// The command. What is in capitals is to be filled in; behind `#` are words.
     pub command: String,
     /// What no longer works then.

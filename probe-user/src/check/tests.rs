@@ -51,10 +51,13 @@ fn it_looks_long_enough_to_tell_states_and_a_little_longer_for_a_run_that_is_due
     );
 }
 
-/// A host without `ip_vs`, whose files cannot be measured.
+/// A host without `ip_vs`, which cannot be measured.
 #[test]
 fn a_host_that_cannot_be_measured_is_told_all_the_same() {
     let root = tempfile::tempdir().unwrap();
+    for folder in ["sys/module", "sys/kernel"] {
+        std::fs::create_dir_all(root.path().join(folder)).unwrap();
+    }
     let page = look(
         root.path(),
         time(&args(None, None)).unwrap(),
@@ -71,6 +74,19 @@ fn a_host_that_cannot_be_measured_is_told_all_the_same() {
     assert!(!page.livepatch.supported);
     assert_eq!(page.missing.len(), 3, "{:?}", page.missing);
     assert!(page.mitigations.is_empty());
+}
+
+#[test]
+fn a_host_whose_sysfs_is_not_there_is_not_one_without_ip_vs() {
+    let root = tempfile::tempdir().unwrap();
+    let time = time(&args(None, None)).unwrap();
+    let page = look(root.path(), time, headline::DEFAULT_MAX_NS).unwrap();
+    assert_eq!(
+        page.message,
+        "unknown: whether the module ip_vs is loaded cannot be seen"
+    );
+    assert_eq!(page.kernel.estimator, None);
+    assert!(page.livepatch.unseen && page.livepatch.supported);
 }
 
 #[test]

@@ -208,6 +208,13 @@ fn mitigations(out: &mut impl Write, page: &Page) -> io::Result<()> {
 fn mitigation(out: &mut impl Write, open: &Mitigation) -> io::Result<()> {
     writeln!(out)?;
     paragraph(out, &format!("- {}: ", open.name), "  ", &open.does)?;
+    if let Some(trial) = &open.trial {
+        writeln!(
+            out,
+            "  Try it first, measured and rolled back:\n    {trial}"
+        )?;
+        writeln!(out, "  Then:")?;
+    }
     writeln!(out, "    {}", open.command)?;
     paragraph(out, "  Breaks: ", "  ", &open.breaks)?;
     writeln!(out, "  Undo:\n    {}", open.undo)
@@ -218,10 +225,19 @@ fn nothing_to_do(out: &mut impl Write, page: &Page) -> io::Result<()> {
         return Ok(());
     };
     if measured.runs == 0 {
-        return writeln!(
-            out,
-            "\nNo run was seen, so that nothing can be said of what to do."
-        );
+        let next = page
+            .namespaces
+            .iter()
+            .filter_map(|one| Some((one.next_run_in_ns?, one.netns)));
+        let next = next.min().map_or(String::new(), |(left_ns, netns)| {
+            let left = crate::headline::every(left_ns);
+            format!(
+                " The next one is due in {left}, in netns {netns}: measure longer with --duration."
+            )
+        });
+        let text = format!("No run was seen: what to do is unknown.{next}");
+        writeln!(out)?;
+        return paragraph(out, "", "", &text);
     }
     writeln!(
         out,

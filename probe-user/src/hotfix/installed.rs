@@ -16,7 +16,9 @@ use thiserror::Error;
 
 use nix::sys::stat::SFlag;
 
-use super::{digest::Digest, file, folder::Folder, lock::Lock, state_dir, walk::kind};
+use super::{
+    cannot_write::way_out, digest::Digest, file, folder::Folder, lock::Lock, state_dir, walk::kind,
+};
 use crate::kernel::printable::is_plain;
 
 const FOLDER: &str = "hotfixes";
@@ -107,7 +109,8 @@ pub struct Installed {
 #[allow(missing_docs, reason = "each variant's sentence says what it is")]
 pub enum StoreError {
     #[error(
-        "{0} cannot be written ({1}): make room there, or name another folder with --state-dir"
+        "{0} cannot be written ({1}): {hint}, or name another folder with --state-dir",
+        hint = way_out(.1)
     )]
     Write(PathBuf, io::Error),
     #[error("{0} cannot be read ({1}): run this as root")]

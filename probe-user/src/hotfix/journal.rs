@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{digest::Digest, state_dir};
+use super::{cannot_write::way_out, digest::Digest, state_dir};
 use crate::kernel::{
     boot::{self, Boot},
     module::Name,
@@ -168,7 +168,8 @@ struct Head {
 #[allow(missing_docs, reason = "each variant's sentence says what it is")]
 pub enum JournalError {
     #[error(
-        "the journal {0} cannot be written ({1}): make room there, or name another folder with --state-dir"
+        "the journal {0} cannot be written ({1}): {hint}, or name another folder with --state-dir",
+        hint = way_out(.1)
     )]
     Write(PathBuf, io::Error),
     #[error("the journal {0} cannot be read ({1}): run this as root")]

@@ -8,6 +8,8 @@ use std::{
 
 use serde::Serialize;
 
+use super::prerequisites;
+
 /// What estimates on this kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -26,7 +28,7 @@ impl Kind {
     /// The kind on this host; `None` where no function of `ip_vs` tells, or it cannot be seen.
     #[must_use]
     pub fn read(root: &Path) -> Option<Self> {
-        if !root.join("sys/module/ip_vs").try_exists().ok()? {
+        if !prerequisites::ip_vs(root).ok()? {
             return Some(Self::Absent);
         }
         let symbols = File::open(root.join("proc/kallsyms")).ok()?;
@@ -115,6 +117,8 @@ mod tests {
     #[test]
     fn without_the_module_nothing_estimates_and_with_it_the_symbols_tell() {
         let root = tempfile::tempdir().unwrap();
+        assert_eq!(Kind::read(root.path()), None, "no sysfs");
+        fs::create_dir_all(root.path().join("sys/module")).unwrap();
         assert_eq!(Kind::read(root.path()), Some(Kind::Absent));
         fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
         assert_eq!(Kind::read(root.path()), None);

@@ -66,7 +66,11 @@ impl Object {
 /// When they cannot be listed. Where one of them cannot be read, its `enabled` and `transition` are `None`.
 pub fn read(root: &Path) -> io::Result<Option<Vec<Livepatch>>> {
     let names = match folders(&root.join(FOLDER)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Without sysfs it is not known.
+            fs::metadata(root.join("sys/kernel"))?;
+            return Ok(None);
+        }
         names => names?,
     };
     let mut patches = Vec::new();
@@ -182,6 +186,8 @@ mod tests {
     #[test]
     fn a_patch_is_told_with_what_it_replaces_where() {
         let root = tempfile::tempdir().unwrap();
+        assert!(read(root.path()).is_err(), "no sysfs");
+        fs::create_dir_all(root.path().join("sys/kernel")).unwrap();
         assert_eq!(read(root.path()).unwrap(), None, "no livepatching");
         let patch = root.path().join("sys/kernel/livepatch/skip_walk");
         fs::create_dir_all(patch.join("ip_vs/estimation_timer,1")).unwrap();

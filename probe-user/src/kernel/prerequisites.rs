@@ -24,8 +24,8 @@ pub enum Refusal {
     )]
     Privilege(&'static str),
     #[error(
-        "the module ip_vs is not loaded on this kernel ({0}), so there is no estimator: run this on a \
-         node whose kube-proxy is in ipvs mode, or load it with `modprobe ip_vs`"
+        "the module ip_vs is not loaded on this kernel ({0}), so there is no estimator: {hint}",
+        hint = without_ip_vs(.0)
     )]
     NoIpvs(String),
     #[error(
@@ -136,15 +136,18 @@ pub fn survey(root: &Path) -> Result<Ready, Vec<Refusal>> {
     let release = release(root);
     let mut missing = Vec::new();
     missing.extend(privilege(&read("proc/self/status").unwrap_or_default()).err());
-    let ready = match root.join("sys/module/ip_vs").try_exists() {
+    let ready = match ip_vs(root) {
         Ok(true) => structures(root, &release),
         Ok(false) => Err(Refusal::NoIpvs(release.clone())),
         Err(error) => Err(Refusal::Unseen(error)),
     };
+    let is_blind = matches!(ready, Err(Refusal::Unseen(_)));
     let ready = ready.map_err(|refusal| missing.push(refusal)).ok();
     missing.extend(lockdown(read("sys/kernel/security/lockdown")).err());
     // The loader looks for it at its own place, whatever the root.
-    if !root.join(KPROBE_TYPE).exists() {
+    if is_blind {
+        // Without sysfs no kprobes are seen either.
+    } else if !root.join(KPROBE_TYPE).exists() {
         missing.push(Refusal::NoKprobes(release));
     } else if root != Path::new("/") && !Path::new("/").join(KPROBE_TYPE).exists() {
         missing.push(Refusal::NoSysfs(root.join("sys").display().to_string()));
@@ -156,6 +159,37 @@ pub fn survey(root: &Path) -> Result<Ready, Vec<Refusal>> {
         Some(ready) if missing.is_empty() => Ok(ready),
         _ => Err(missing),
     }
+}
+
+/// Returns whether the module is loaded, or part of the kernel with parameters.
+///
+/// # Errors
+///
+/// When it cannot be seen: without `/sys/module`, which every kernel has, no module is seen.
+pub fn ip_vs(root: &Path) -> io::Result<bool> {
+    let modules = root.join("sys/module");
+    fs::metadata(&modules)?;
+    modules.join("ip_vs").try_exists()
+}
+
+/// The first Linux whose own `ip_vs` estimates in kernel threads (`net/netfilter/ipvs/ip_vs_est.c`).
+const FIRST_WITH_THREADS: (u32, u32) = (6, 2);
+
+/// Says what to do where `ip_vs` is not loaded, by the kernel's release: only then no symbol tells.
+fn without_ip_vs(release: &str) -> &'static str {
+    if version(release) >= Some(FIRST_WITH_THREADS) {
+        "nothing needs doing, and once it is loaded, Linux 6.2 and later estimate in kernel threads, which do not stall \
+         softirqs and which this program does not measure yet"
+    } else {
+        "run this on a node whose kube-proxy is in ipvs mode, or load it with `modprobe ip_vs`"
+    }
+}
+
+/// The first two numbers of a release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+    let mut number = || numbers.next()?.parse().ok();
+    Some((number()?, number()?))
 }
 
 const KPROBE_TYPE: &str = "sys/bus/event_source/devices/kprobe/type";
@@ -244,6 +278,33 @@ mod tests {
     }
 
     #[test]
+    fn loading_ip_vs_is_advised_only_where_it_can_then_be_measured() {
+        for (release, advised) in [
+            ("6.1.0-56-amd64", true),
+            ("5.17.3", true),
+            ("6.2.0", false),
+            ("6.18.5-1-cloud", false),
+            ("10.0", false),
+            ("unknown", true),
+        ] {
+            let text = Refusal::NoIpvs(release.into()).to_string();
+            assert_eq!(text.contains("modprobe ip_vs"), advised, "{text}");
+        }
+    }
+
+    #[test]
+    fn without_sysfs_it_is_not_known_whether_ip_vs_is_loaded() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(ip_vs(root.path()).is_err());
+        let missing = survey(root.path()).unwrap_err();
+        assert!(matches!(&missing[..], [Refusal::Unseen(_)]), "{missing:?}");
+        fs::create_dir_all(root.path().join("sys/module")).unwrap();
+        assert!(!ip_vs(root.path()).unwrap());
+        fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
+        assert!(ip_vs(root.path()).unwrap());
+    }
+
+    #[test]
     fn either_root_or_both_new_capabilities_will_do() {
         assert!(privilege(&status(&[CAP_SYS_ADMIN])).is_ok());
         assert!(privilege(&status(&[CAP_BPF, CAP_PERFMON])).is_ok());
@@ -288,6 +349,7 @@ mod tests {
         let root = host(&[
             ("proc/self/status", status(&[]).as_bytes()),
             ("sys/kernel/debug/kprobes/enabled", b"0\n"),
+            ("sys/module/nf_conntrack/refcnt", b"0"),
         ]);
         let missing = survey(root.path()).unwrap_err();
         let told: Vec<&str> = missing.iter().map(Refusal::brief).collect();
@@ -316,9 +378,10 @@ mod tests {
     #[test]
     fn each_missing_thing_is_one_sentence_with_the_release_and_what_to_do() {
         let release: File<'_> = ("proc/sys/kernel/osrelease", b"6.1.0-56-amd64\n");
+        let other: File<'_> = ("sys/module/nf_conntrack/refcnt", b"0");
         let ip_vs: File<'_> = ("sys/module/ip_vs/refcnt", b"0");
         let cases: [(&[File<'_>], &str); 3] = [
-            (&[release], "modprobe ip_vs"),
+            (&[release, other], "modprobe ip_vs"),
             (&[release, ip_vs], "CONFIG_DEBUG_INFO_BTF=y"),
             (
                 &[release, ip_vs, ("sys/kernel/btf/vmlinux", b"rubbish")],

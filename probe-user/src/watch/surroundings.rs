@@ -162,6 +162,7 @@ mod tests {
             fs::write(path, text).unwrap();
         };
         write("sys/devices/system/cpu/online".into(), cpus);
+        write("sys/kernel/mm/ksm/run".into(), "0");
         for (name, enabled, transition) in livepatches {
             write(format!("sys/kernel/livepatch/{name}/enabled"), enabled);
             write(

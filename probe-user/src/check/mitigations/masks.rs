@@ -28,6 +28,7 @@ pub fn without(steering: &Steering, cpu: u32) -> Option<Mitigation> {
             "Packets are led to other CPUs than {cpu}, where the timer is. It stays there until that CPU goes offline \
              or ip_vs is loaded again: then, as after a boot, the masks are to be set anew."
         ),
+        trial: None,
         command: changes.commands.join("; "),
         breaks: "The other CPUs take its share of the packets. An interrupt that the kernel itself manages refuses with \
                  `Input/output error`, and irqbalance undoes the change unless told not to."

@@ -63,6 +63,7 @@ fn open(kind: Kind, namespaces: &[Namespace], measured: Option<&Measured>) -> Ve
         namespaces,
         measured,
         livepatching: true,
+        hotfix: None,
         steering: &steered(),
     }
     .mitigations()

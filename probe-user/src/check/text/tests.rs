@@ -91,6 +91,7 @@ fn page(namespaces: Vec<Namespace>, measured: Option<Measured>, kind: Option<Kin
         namespaces: &namespaces,
         measured: measured.as_ref(),
         livepatching: true,
+        hotfix: None,
         steering: &steering,
     };
     Page {
