@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+pub use self::mitigations::{BROKEN_BY_HOTFIX, BROKEN_BY_SWITCH, inside};
 use self::{
     measure::{Measurement, Observed},
     message::Evidence,
@@ -36,6 +37,7 @@ use crate::{
         time,
     },
     model::WallTime,
+    record::Source,
 };
 
 /// Looks at the host and tells.
@@ -116,6 +118,7 @@ struct Found {
 
 /// What files tell of the host. Read first, so that the timers are told as of the moment of telling.
 struct Host {
+    source: Source,
     release: String,
     cpus: Cpus,
     inhabitants: Inhabitants,
@@ -126,6 +129,7 @@ struct Host {
 impl Host {
     fn read(root: &Path) -> Self {
         Self {
+            source: Source::here(root),
             release: prerequisites::release(root),
             cpus: Cpus::read(root),
             inhabitants: Inhabitants::read(root),
@@ -183,6 +187,7 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
     Page {
         record: "check",
         schema: SCHEMA,
+        source: host.source,
         verdict,
         message,
         mitigations: node.mitigations(),

@@ -50,6 +50,7 @@ mod switch;
 mod timers;
 mod transition;
 mod trial;
+mod undo;
 mod unfinished;
 mod uninstall;
 mod unload;
@@ -60,7 +61,10 @@ use std::{io, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 
-use crate::cli::{ColorWhen, HotfixCommand, InspectArgs};
+use crate::{
+    cli::{ColorWhen, HotfixCommand, InspectArgs},
+    record::Origin,
+};
 use digest::Digest;
 use module::Module;
 use node::Node;
@@ -117,7 +121,7 @@ fn inspect(args: &InspectArgs, root: &Path, state_dir: &Path) -> anyhow::Result<
     let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let sha256 = Digest::of(&bytes);
     let node = Node::read(root, state_dir, &module, &sha256);
-    let inspection = Inspection::new(shown.to_string(), sha256, module, &node);
+    let inspection = Inspection::new(Origin::now(root), shown.to_string(), sha256, module, &node);
     let out = io::stdout().lock();
     let written = if args.json {
         inspection.json(out)

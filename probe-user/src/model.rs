@@ -25,6 +25,7 @@ pub mod wheel;
 pub const NETNS_UNKNOWN: u32 = 0;
 
 pub use clock::{Clock, WallTime};
+pub use estimator::is_too_short;
 pub use histogram::Histogram;
 pub use output::{Blackout, Call, LockWait, Notice, Operation, Output, StateChange, Topic};
 pub use overview::{Cost, CpuView, LockWaitSums, NamespaceView, NextRun, Overview};

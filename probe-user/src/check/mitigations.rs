@@ -13,6 +13,16 @@ use crate::{
 /// threads to about as much (`ip_vs_est_calc_limits`, `net/netfilter/ipvs/ip_vs_est.c` of Linux 6.2).
 pub const CALM_NS: u64 = 100_000;
 
+/// What no longer works while `run_estimation` is 0, and afterwards.
+pub const BROKEN_BY_SWITCH: &str = "the counters and rates of `ipvsadm --stats` and `--rate`, of \
+    /proc/net/ip_vs_stats, and of what reads them (node_exporter, keepalived) stand still, and the first rates afterwards \
+    are wrong. /proc/net/ip_vs_stats_percpu goes on.";
+
+/// What no longer works under a hotfix, and afterwards.
+pub const BROKEN_BY_HOTFIX: &str = "The kernel is tainted until the node boots again. A hotfix that leaves the walk out \
+    stops the same counters as run_estimation=0 does. One that does not set the timer again leaves estimators DEAD, even \
+    after it is gone; one that sets it far ahead is felt until that time has come.";
+
 /// What a mitigation depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a> {
@@ -105,10 +115,7 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
             busiest.netns
         ),
         command: set(0),
-        breaks: "There, the counters and rates of `ipvsadm --stats` and `--rate`, of /proc/net/ip_vs_stats, and of what \
-                 reads them (node_exporter, keepalived) stand still, and the first rates afterwards are wrong. \
-                 /proc/net/ip_vs_stats_percpu goes on."
-            .into(),
+        breaks: format!("There, {BROKEN_BY_SWITCH}"),
         undo: set(value),
     })
 }
@@ -117,7 +124,7 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
 /// and checks that it opened the intended namespace: by the time a person types this, a process may have ended or
 /// moved, its number may belong to another, and a name may be in use again. The check compares the inode number, as the
 /// link of an open file shows where a name of `ip netns` is mounted, and not which namespace it is.
-fn inside(file: &str, netns: u32, command: String) -> String {
+pub fn inside(file: &str, netns: u32, command: String) -> String {
     if file.is_empty() {
         return command;
     }
@@ -133,10 +140,7 @@ fn hotfix() -> Mitigation {
         does: "A livepatch of estimation_timer, built for exactly this kernel, takes its place in every namespace."
             .into(),
         command: "ipvs-latency hotfix apply HOTFIX.ko  # keeps it only if it is better".into(),
-        breaks: "The kernel is tainted until the node boots again. A hotfix that leaves the walk out stops the same \
-                 counters as run_estimation=0 does. One that does not set the timer again leaves estimators DEAD, \
-                 even after it is gone; one that sets it far ahead is felt until that time has come."
-            .into(),
+        breaks: BROKEN_BY_HOTFIX.into(),
         undo: "ipvs-latency hotfix unload HOTFIX".into(),
     }
 }
