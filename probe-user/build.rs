@@ -1,5 +1,8 @@
 //! Builds the eBPF programs, with the toolchain that `cargo xtask` found.
 
+#[path = "build/commit.rs"]
+mod commit;
+
 use std::{env, fs, path::Path};
 
 use anyhow::Context as _;
@@ -9,6 +12,10 @@ const TOOLCHAIN: &str = "IPVS_LATENCY_BPF_TOOLCHAIN";
 
 fn main() -> anyhow::Result<()> {
     println!("cargo:rerun-if-env-changed={TOOLCHAIN}");
+    // Asked for at run time: a checkout that was copied, target folder included, builds its own programs.
+    let package =
+        env::var("CARGO_MANIFEST_DIR").context("cargo does not name the package's folder")?;
+    name_commit(Path::new(&package));
     if env::var_os("CARGO_CFG_FUZZING").is_some() {
         return nothing_to_load();
     }
@@ -21,19 +28,30 @@ fn main() -> anyhow::Result<()> {
     // crates that need it and to nothing else.
     // SAFETY: a build script's one thread.
     unsafe { env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf,estimator") };
-    // Asked for at run time: a checkout that was copied, target folder included, builds its own programs.
-    let checkout =
-        env::var("CARGO_MANIFEST_DIR").context("cargo does not name the package's folder")?;
-    let root = format!("{checkout}/../probe-ebpf");
-    let package = Package {
+    let root = format!("{package}/../probe-ebpf");
+    let programs = Package {
         name: "probe-ebpf",
         root_dir: &root,
         ..Package::default()
     };
-    aya_build::build_ebpf([package], toolchain).context(
+    aya_build::build_ebpf([programs], toolchain).context(
         "the eBPF programs do not build here; `cargo xtask setup` installs what they need, \
          and `cargo xtask build` builds with it",
     )
+}
+
+/// Tells the sources which commit they are of; nothing where that is not known. Asked again where the checkout is at
+/// another commit, and where a source changed, which then differs from it.
+fn name_commit(package: &Path) {
+    let commit = commit::of(&package.join(".."));
+    let name = commit.as_ref().map_or("", |commit| commit.name.as_str());
+    println!("cargo:rustc-env=IPVS_LATENCY_COMMIT={name}");
+    let sources = ["src", "build", "build.rs", "Cargo.toml", "../Cargo.lock"];
+    let sources = sources.map(|source| package.join(source));
+    let signs = commit.iter().flat_map(|commit| &commit.signs);
+    for path in sources.iter().chain(signs) {
+        println!("cargo:rerun-if-changed={}", path.display());
+    }
 }
 
 /// Puts an empty file in the programs' place: fuzz targets load none, and need no compiler for them.

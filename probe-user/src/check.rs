@@ -19,6 +19,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+pub use self::mitigations::{BROKEN_BY_HOTFIX, BROKEN_BY_SWITCH, inside};
 use self::{
     measure::{Measurement, Observed, Time},
     message::Evidence,
@@ -41,6 +42,7 @@ use crate::{
         time,
     },
     model::{Span, WallTime, Worst},
+    record::Source,
 };
 
 /// Looks at the host and tells.
@@ -162,6 +164,7 @@ struct Found {
 
 /// What files tell of the host. Read first, so that the timers are told as of the moment of telling.
 struct Host {
+    source: Source,
     release: String,
     cpus: Cpus,
     inhabitants: Inhabitants,
@@ -172,6 +175,7 @@ struct Host {
 impl Host {
     fn read(root: &Path) -> Self {
         Self {
+            source: Source::here(root),
             release: prerequisites::release(root),
             cpus: Cpus::read(root),
             inhabitants: Inhabitants::read(root),
@@ -234,6 +238,7 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
     Page {
         record: "check",
         schema: SCHEMA,
+        source: host.source,
         verdict,
         message,
         mitigations: node.mitigations(),

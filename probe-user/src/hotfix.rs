@@ -51,6 +51,7 @@ mod switch;
 mod timers;
 mod transition;
 mod trial;
+mod undo;
 mod unfinished;
 mod uninstall;
 mod unload;
@@ -61,7 +62,10 @@ use std::{io, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 
-use crate::cli::{ColorWhen, HotfixCommand, InspectArgs};
+use crate::{
+    cli::{ColorWhen, HotfixCommand, InspectArgs},
+    record::Origin,
+};
 use digest::Digest;
 use module::Module;
 use node::{Node, Taken};
@@ -121,7 +125,7 @@ fn inspect(args: &InspectArgs, root: &Path, state_dir: &Path) -> anyhow::Result<
     if loaded::is_enabled(root, state_dir, &module, &sha256) {
         node.name_taken = Taken::ByThisFile;
     }
-    let inspection = Inspection::new(shown.to_string(), sha256, module, &node);
+    let inspection = Inspection::new(Origin::now(root), shown.to_string(), sha256, module, &node);
     let out = io::stdout().lock();
     let written = if args.json {
         inspection.json(out)

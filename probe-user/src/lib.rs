@@ -9,6 +9,7 @@ mod hotfix;
 mod kernel;
 mod model;
 mod probe;
+mod record;
 mod watch;
 
 use std::{

@@ -27,6 +27,7 @@ mod worst;
 pub const NETNS_UNKNOWN: u32 = 0;
 
 pub use clock::{Clock, WallTime};
+pub use estimator::is_too_short;
 pub use histogram::Histogram;
 pub use latest::Latest;
 pub use output::{Blackout, Call, LockWait, Notice, Operation, Output, StateChange, Topic};

@@ -14,6 +14,16 @@ use crate::{
 /// threads to about as much (`ip_vs_est_calc_limits`, `net/netfilter/ipvs/ip_vs_est.c` of Linux 6.2).
 pub const CALM_NS: u64 = 100_000;
 
+/// What no longer works while `run_estimation` is 0, and afterwards.
+pub const BROKEN_BY_SWITCH: &str = "the counters and rates of `ipvsadm --stats` and `--rate`, of \
+    /proc/net/ip_vs_stats, and of what reads them (node_exporter, keepalived) stand still, and the first rates afterwards \
+    are wrong. /proc/net/ip_vs_stats_percpu goes on.";
+
+/// What no longer works under a hotfix, and afterwards.
+pub const BROKEN_BY_HOTFIX: &str = "The kernel is tainted until the node boots again. A hotfix that leaves the walk out \
+    stops the same counters as run_estimation=0 does. One that does not set the timer again leaves estimators DEAD, even \
+    after it is gone; one that sets it far ahead is felt until that time has come.";
+
 /// What a mitigation depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a> {
@@ -104,19 +114,17 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
             "The timer of netns {} still runs{}, and looks at no estimator. Every namespace has a switch of its own, \
              which is 1 again when ip_vs is loaded again.",
             busiest.netns,
-            busiest
-                .period_ns
-                .map_or(String::new(), |period_ns| format!(" every {}", every(period_ns)))
+            busiest.period_ns.map_or(String::new(), |period_ns| format!(
+                " every {}",
+                every(period_ns)
+            ))
         ),
         trial: Some(format!(
             "ipvs-latency hotfix apply --run-estimation off --netns {} --trial",
             busiest.netns
         )),
         command: set(0),
-        breaks: "There, the counters and rates of `ipvsadm --stats` and `--rate`, of /proc/net/ip_vs_stats, and of what \
-                 reads them (node_exporter, keepalived) stand still, and the first rates afterwards are wrong. \
-                 /proc/net/ip_vs_stats_percpu goes on."
-            .into(),
+        breaks: format!("There, {BROKEN_BY_SWITCH}"),
         undo: set(value),
     })
 }
@@ -125,7 +133,7 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
 /// and checks that it opened the intended namespace: by the time a person types this, a process may have ended or
 /// moved, its number may belong to another, and a name may be in use again. The check compares the inode number, as the
 /// link of an open file shows where a name of `ip netns` is mounted, and not which namespace it is.
-fn inside(file: &str, netns: u32, command: String) -> String {
+pub fn inside(file: &str, netns: u32, command: String) -> String {
     if file.is_empty() {
         return command;
     }
@@ -142,10 +150,7 @@ fn hotfix() -> Mitigation {
             .into(),
         trial: Some("ipvs-latency hotfix apply HOTFIX.ko --trial".into()),
         command: "ipvs-latency hotfix apply HOTFIX.ko  # keeps it only if it is better".into(),
-        breaks: "The kernel is tainted until the node boots again. A hotfix that leaves the walk out stops the same \
-                 counters as run_estimation=0 does. One that does not set the timer again leaves estimators DEAD, \
-                 even after it is gone; one that sets it far ahead is felt until that time has come."
-            .into(),
+        breaks: BROKEN_BY_HOTFIX.into(),
         undo: "ipvs-latency hotfix unload HOTFIX".into(),
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     kernel::{estimation::Kind, livepatch::Livepatch},
     model::State,
+    record::Source,
 };
 
 /// The version of the JSON document's fields.
@@ -20,6 +21,9 @@ pub struct Page {
     pub record: &'static str,
     /// [`SCHEMA`].
     pub schema: u32,
+    /// The node and the tool.
+    #[serde(flatten)]
+    pub source: Source,
     /// When: RFC 3339.
     pub at: String,
     /// The same in nanoseconds of `CLOCK_MONOTONIC`.

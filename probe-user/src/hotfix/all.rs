@@ -24,7 +24,7 @@ use super::{
     module::Module,
     node::Past,
     report::{Report, Reports},
-    settle, signals, unload,
+    settle, signals, undo, unload,
 };
 use crate::{
     cli::{LoadArgs, UnloadArgs},
@@ -69,7 +69,8 @@ pub fn load(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Ex
             reports.add(load_one(args, &store, &installed, (root, state_dir), &stop));
         }
     }
-    Ok(reports.end(&format!("no hotfix is installed for Linux {release}")))
+    let none = format!("no hotfix is installed for Linux {release}");
+    Ok(reports.end(&none, root))
 }
 
 fn load_one(
@@ -95,7 +96,11 @@ fn load_one(
         Err(error) => return refused(error.into()),
     };
     if let Some(done) = in_force_already(name, record, &bytes, root, state_dir) {
-        return Report::of("load", name).ended(Ok(done));
+        let mut report = Report::of("load", name).ended(Ok(done));
+        report.file = Some(store.module(&installed.place).display().to_string());
+        report.sha256 = Some(record.sha256.clone());
+        report.undo = Some(undo::unload(&name.as_str().into(), root, state_dir));
+        return report;
     }
     let accept = still_accepted(record, &Past::read(root, state_dir, &record.sha256));
     let asked = Asked {
@@ -186,6 +191,7 @@ pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     }
     Ok(reports.end(
         "no livepatch is loaded that replaces a function of ip_vs, or that ipvs-latency loaded",
+        root,
     ))
 }
 

@@ -28,12 +28,15 @@ use crate::{
         module::{self, Name},
         prerequisites,
     },
+    record::Origin,
 };
 
 /// The document of `info --json`.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Info {
     schema: u32,
+    #[serde(flatten)]
+    origin: Origin,
     name: Option<String>,
     /// What the file says; of an installed one, that of the installed file.
     file: Option<Facts>,
@@ -134,9 +137,12 @@ fn of_file(file: &Path, root: &Path, state_dir: &Path) -> anyhow::Result<Info> {
     let facts = facts(file, root, state_dir)?;
     Ok(Info {
         schema: 1,
+        origin: Origin::now(root),
         name: facts.name().map(str::to_owned),
         file: Some(facts),
-        ..Info::default()
+        installed: None,
+        loaded: None,
+        unknown: Vec::new(),
     })
 }
 
@@ -207,6 +213,7 @@ fn of_name(name: &Name, root: &Path, state_dir: &Path) -> anyhow::Result<Option<
     let loaded = entry.map(|entry| Loaded::of(entry, root, state_dir, &mut unknown));
     Ok(Some(Info {
         schema: 1,
+        origin: Origin::now(root),
         name: Some(name.to_string()),
         file,
         installed: kept,

@@ -16,10 +16,13 @@ use super::{
     loaded,
     module::Module,
 };
-use crate::kernel::{
-    livepatch::{self, Livepatch, Object},
-    module::{self, Name},
-    prerequisites,
+use crate::{
+    kernel::{
+        livepatch::{self, Livepatch, Object},
+        module::{self, Name},
+        prerequisites,
+    },
+    record::Origin,
 };
 
 const IN_FORCE: &str = "in force";
@@ -104,6 +107,8 @@ fn left_behind(root: &Path, patches: &[Livepatch]) -> io::Result<Vec<Name>> {
 #[derive(Debug, Serialize)]
 struct List {
     schema: u32,
+    #[serde(flatten)]
+    origin: Origin,
     /// `None` where this kernel has no livepatching, or that is unknown.
     livepatches: Option<Vec<Entry>>,
     #[serde(skip)]
@@ -142,6 +147,7 @@ pub fn run(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode
     };
     let list = List {
         schema: 1,
+        origin: Origin::now(root),
         livepatches,
         is_unknown,
         installed,
@@ -340,6 +346,7 @@ mod tests {
         );
         let list = List {
             schema: 1,
+            origin: Origin::now(node.root()),
             livepatches: Some(loaded),
             is_unknown: false,
             installed,

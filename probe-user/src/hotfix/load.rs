@@ -21,13 +21,17 @@ use super::{
     proof, refusal,
     report::Report,
     stalled::Towards,
-    timers,
+    timers, undo,
     unload::{self, Removed},
     witness::{Ran, Witness},
 };
 use crate::{
     cli::{LoadArgs, StepKind},
-    kernel::{module::Name, time},
+    kernel::{
+        module::{self, Name},
+        printable::printable,
+        time,
+    },
 };
 
 /// What is to be loaded, and how.
@@ -57,14 +61,40 @@ pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Exi
         accept: &args.accept,
         timeout: args.timeout,
     };
-    one(asked, root, state_dir).alone(args.json)
+    one(asked, root, state_dir).alone(args.json, root)
 }
 
 /// Loads one.
 pub fn one(asked: Asked, root: &Path, state_dir: &Path) -> Report {
     let mut report = Report::new("load");
+    let path = std::path::absolute(asked.file).unwrap_or_else(|_| asked.file.to_owned());
+    report.file = Some(printable(&path.to_string_lossy()));
     let ending = carry_out(asked, root, state_dir, &mut report);
+    report.undo = way_back(
+        ending.as_ref().ok(),
+        report.name.as_deref(),
+        root,
+        state_dir,
+    );
     report.ended(ending)
+}
+
+/// The command that takes back what stays: nothing where the module is gone, or where the guard takes it back.
+fn way_back(
+    ending: Option<&Ending>,
+    name: Option<&str>,
+    root: &Path,
+    state_dir: &Path,
+) -> Option<String> {
+    let name = Name::from(name?);
+    match ending? {
+        Ending::Done(_) => {}
+        // What cannot be seen may be there.
+        Ending::HalfDone(_) | Ending::LeftAlone(_)
+            if !matches!(module::look(root, &name), Ok(None)) => {}
+        _ => return None,
+    }
+    Some(undo::unload(&name, root, state_dir))
 }
 
 fn carry_out(
@@ -78,6 +108,7 @@ fn carry_out(
         None => (File::read(asked.file)?, None),
     };
     report.name.clone_from(&file.module.name);
+    report.sha256 = Some(file.sha256.clone());
     if let Some(recorded) = recorded {
         file.is_still(recorded)?;
     }

@@ -11,11 +11,14 @@ use super::{
     node::Node,
     period,
 };
+use crate::record::Origin;
 
 /// The document of `--json`.
 #[derive(Debug, Serialize)]
 pub struct Inspection {
     schema: u32,
+    #[serde(flatten)]
+    origin: Origin,
     #[serde(flatten)]
     facts: Facts,
     #[serde(flatten)]
@@ -41,9 +44,10 @@ pub struct Facts {
 
 impl Inspection {
     /// Puts together what the file and the node say.
-    pub fn new(file: String, sha256: Digest, module: Module, node: &Node) -> Self {
+    pub fn new(origin: Origin, file: String, sha256: Digest, module: Module, node: &Node) -> Self {
         Self {
             schema: 1,
+            origin,
             findings: Findings::of(&module, node),
             facts: Facts::new(file, sha256, module, node),
         }

@@ -1,14 +1,17 @@
 //! What a command that changes this node tells of one hotfix, or of several.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::{
+    digest::Digest,
     drive::{Drive, say},
     ending::Ending,
 };
+use crate::record::Stamp;
 
 const SCHEMA: u32 = 1;
 
@@ -20,6 +23,12 @@ pub struct Report {
     command: &'static str,
     /// The module's name, once it is known.
     pub name: Option<String>,
+    /// The file, where one was named.
+    pub file: Option<String>,
+    /// That of its content.
+    pub sha256: Option<Digest>,
+    /// The command that takes back what stays.
+    pub undo: Option<String>,
     kernel_log: Vec<String>,
     /// The error is a refusal before any change.
     ended: anyhow::Result<Ending>,
@@ -32,6 +41,9 @@ struct One {
     outcome: &'static str,
     text: String,
     kernel_log: Vec<String>,
+    file: Option<String>,
+    sha256: Option<Digest>,
+    undo: Option<String>,
 }
 
 impl Report {
@@ -40,6 +52,9 @@ impl Report {
         Self {
             command,
             name: None,
+            file: None,
+            sha256: None,
+            undo: None,
             kernel_log: Vec::new(),
             ended: Err(anyhow::anyhow!("nothing was done")),
         }
@@ -77,6 +92,9 @@ impl Report {
             text: self.text(),
             name: self.name,
             kernel_log: self.kernel_log,
+            file: self.file,
+            sha256: self.sha256,
+            undo: self.undo,
         }
     }
 
@@ -85,10 +103,12 @@ impl Report {
     /// # Errors
     ///
     /// When it was refused before any change.
-    pub fn alone(self, json: bool) -> anyhow::Result<ExitCode> {
+    pub fn alone(self, json: bool, root: &Path) -> anyhow::Result<ExitCode> {
         #[derive(Serialize)]
         struct Document {
             schema: u32,
+            #[serde(flatten)]
+            stamp: Stamp,
             command: &'static str,
             #[serde(flatten)]
             hotfix: One,
@@ -105,6 +125,7 @@ impl Report {
             .map(|error| format!("error: {error:#}"));
         write(&Document {
             schema: SCHEMA,
+            stamp: Stamp::now(root),
             command: self.command,
             hotfix: self.one(),
         });
@@ -117,6 +138,9 @@ impl Report {
     fn tell_done(&self) {
         if let Ok(Ending::Done(text)) = &self.ended {
             print(&format!("{text}."));
+        }
+        if let Some(undo) = &self.undo {
+            print(&format!("Undo: {undo}"));
         }
     }
 
@@ -167,10 +191,12 @@ impl Reports {
     }
 
     /// Tells of all, or that there are none, and gives the worst exit code.
-    pub fn end(self, none: &str) -> ExitCode {
+    pub fn end(self, none: &str, root: &Path) -> ExitCode {
         #[derive(Serialize)]
         struct Document {
             schema: u32,
+            #[serde(flatten)]
+            stamp: Stamp,
             command: &'static str,
             hotfixes: Vec<One>,
             #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -179,6 +205,7 @@ impl Reports {
         if self.json {
             write(&Document {
                 schema: SCHEMA,
+                stamp: Stamp::now(root),
                 command: self.command,
                 hotfixes: self.hotfixes,
                 left_alone: self.left_alone,

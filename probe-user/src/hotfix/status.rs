@@ -23,6 +23,7 @@ use super::{
 use crate::{
     kernel::{livepatch, module::Name},
     model::State,
+    record::Origin,
 };
 
 /// Something is on its way, left behind, or without effect.
@@ -38,6 +39,8 @@ const SHOWN: usize = 8;
 #[derive(Debug, Serialize)]
 struct Status {
     schema: u32,
+    #[serde(flatten)]
+    origin: Origin,
     /// `None` where they cannot be seen.
     livepatches: Option<Vec<Entry>>,
     /// The tasks that keep the transition that runs, if one does.
@@ -101,6 +104,7 @@ impl Status {
         let estimators = timers.map(|timers| timers.into_iter().map(|timer| of(timer, &code)));
         Ok(Self {
             schema: 1,
+            origin: Origin::now(root),
             stalled: stalled(root),
             livepatches,
             unfinished,

@@ -8,6 +8,7 @@
 mod conduct;
 pub(super) mod counters;
 mod document;
+mod figures;
 mod judge;
 mod picture;
 mod plan;
@@ -18,6 +19,7 @@ mod subject;
 mod surroundings;
 mod text;
 mod verdict;
+mod visits;
 
 use std::{
     io::{self, Write as _},
@@ -28,9 +30,19 @@ use std::{
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use self::{conduct::Conduct, document::Document, plan::Plan, subject::Subject};
-use super::{drive::say, witness::Run};
-use crate::cli::{ApplyArgs, ColorWhen};
+use self::{
+    conduct::Conduct,
+    document::{Document, Request},
+    plan::Plan,
+    subject::Subject,
+};
+use super::{digest::Digest, drive::say, file, witness::Run};
+use crate::{
+    cli::{ApplyArgs, ColorWhen},
+    kernel::printable::printable,
+    model::State,
+    record::{self, Origin},
+};
 
 /// Applies a hotfix, or the switch, and tells what it did.
 ///
@@ -48,14 +60,15 @@ pub fn run(
             "warning: cannot raise the limit of open files: {error}; namespaces beyond it are left as they are"
         ));
     }
+    let request = request(args, root);
     let plan = Plan::of(args);
     let trial = Subject::of(args, root, state_dir)
         .and_then(|subject| Conduct::prepare(&plan, subject, args.yes, color, root, state_dir));
     let document = match trial {
-        Ok(conduct) => conduct.carry_out(),
+        Ok(conduct) => conduct.carry_out(request),
         Err(error) if args.json => {
             // Whoever reads documents gets one; the sentence is where it always is.
-            write(&Document::refused(&format!("{error:#}")), true)?;
+            write(&Document::refused(request, &format!("{error:#}")), true)?;
             return Err(error);
         }
         Err(error) => return Err(error),
@@ -65,6 +78,23 @@ pub fn run(
         say(&format!("error: {error:#}"));
     }
     Ok(ExitCode::from(document.code()))
+}
+
+/// What was asked for, where, when and by whom. The file may be refused, and is recognised by its content all the same.
+fn request(args: &ApplyArgs, root: &Path) -> Request {
+    let file = args.file.as_ref();
+    Request {
+        origin: Origin::now(root),
+        command: record::command_line(),
+        file: file.map(|file| {
+            let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            printable(&path.to_string_lossy())
+        }),
+        sha256: file
+            .and_then(|file| file::read(file).ok())
+            .map(|bytes| Digest::of(&bytes)),
+        user: record::user(root),
+    }
 }
 
 /// Raises the limit of open files as far as this process may: each namespace that is switched stays open, here and in the
@@ -109,8 +139,10 @@ pub struct Phase {
     pub period_ns: Option<u64>,
     /// Its timer was not pending at the end: it will not run again by itself.
     pub dead: bool,
-    /// Its runs skip the walk of the list.
+    /// Its runs skip the walk of the list, by all of them.
     pub skips: bool,
+    /// Its state, by all the runs.
+    pub state: Option<State>,
 }
 
 impl Phase {

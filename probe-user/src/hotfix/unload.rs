@@ -47,7 +47,7 @@ pub fn run(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<E
                 Ok(name) => one(&name, args.timeout, root, state_dir),
                 Err(error) => Report::new("unload").ended(Err(error)),
             };
-            report.alone(args.json)
+            report.alone(args.json, root)
         }
     }
 }

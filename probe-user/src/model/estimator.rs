@@ -358,6 +358,11 @@ fn period_ns(before: Look, look: Look, clock: &Clock) -> Option<u64> {
 /// The length of the list that a run was too short to have visited.
 fn skimmed(run: &Event) -> Option<u32> {
     let estimators = u32::try_from(run.estimators).ok()?;
-    let least_ns = u64::from(estimators) * VISIT_MIN_NS;
-    (estimators >= SKIM_MIN_ESTIMATORS && run.duration_ns < least_ns).then_some(estimators)
+    is_too_short(run.duration_ns, estimators).then_some(estimators)
+}
+
+/// Returns whether a run was too short to have visited a list of `estimators`.
+#[must_use]
+pub fn is_too_short(duration_ns: u64, estimators: u32) -> bool {
+    estimators >= SKIM_MIN_ESTIMATORS && duration_ns < u64::from(estimators) * VISIT_MIN_NS
 }

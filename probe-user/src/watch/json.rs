@@ -8,8 +8,11 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::sink::Beginning;
-use crate::model::{
-    NETNS_UNKNOWN, NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime,
+use crate::{
+    model::{
+        NETNS_UNKNOWN, NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime,
+    },
+    record::Source,
 };
 
 /// The version of these records' fields.
@@ -27,6 +30,8 @@ enum Record<'a> {
         start_ns: u64,
         #[serde(serialize_with = "displayed")]
         at: WallTime,
+        #[serde(flatten)]
+        source: Source,
         kernel: &'a str,
         root_netns: Option<u32>,
     },
@@ -231,6 +236,7 @@ pub fn start(out: &mut impl Write, start: &Beginning) -> io::Result<()> {
         schema: SCHEMA,
         start_ns: start.start_ns,
         at: start.at,
+        source: Source::of(&start.hostname),
         kernel: &start.release,
         root_netns: known(start.root_netns),
     };

@@ -30,6 +30,7 @@ fn page(verdict: Verdict, worst_ns: Option<u64>, state: State) -> Page {
     Page {
         record: "check",
         schema: 1,
+        source: crate::record::Source::of("node"),
         at: String::new(),
         now_ns: 0,
         verdict,

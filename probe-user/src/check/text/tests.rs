@@ -8,6 +8,7 @@ use crate::{
         livepatch::Object,
         steering::{Interrupt, Mask, Queue, Steering},
     },
+    record::Source,
 };
 
 const ROOT: u32 = 4_026_531_840;
@@ -97,6 +98,11 @@ fn page(namespaces: Vec<Namespace>, measured: Option<Measured>, kind: Option<Kin
     Page {
         record: "check",
         schema: 1,
+        source: Source {
+            node: Some("node-7".into()),
+            version: "0.1.0",
+            commit: None,
+        },
         at: "2026-11-22T16:02:34.668Z".into(),
         now_ns: 10_000_000_000,
         verdict: Verdict::Ok,

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
-    document::{Document, Host, Outcome},
+    document::{Document, Head, Host, Outcome, Request},
     judge,
     plan::Plan,
     question,
@@ -88,6 +88,7 @@ impl<'a> Conduct<'a> {
         }
         let under_ns = subject.period_ns().unwrap_or(found_ns).max(found_ns);
         tell_length(plan, &name, under_ns);
+        say(&format!("Breaks: {}", subject.breaks()));
         if !yes {
             question::ask(&subject.question(plan, under_ns))?;
         }
@@ -117,7 +118,7 @@ impl<'a> Conduct<'a> {
     }
 
     /// Measures, changes, measures, and leaves the node as the verdict has it.
-    pub fn carry_out(mut self) -> Document {
+    pub fn carry_out(mut self, request: Request) -> Document {
         let outcome = match self.measure("before") {
             Ok(Ok(before)) => {
                 let nothing = self.nothing_seen(&before);
@@ -127,7 +128,7 @@ impl<'a> Conduct<'a> {
             Ok(Err(Interrupted(reason))) => Outcome::aborted(reason, Host::Unchanged),
             Err(error) => Outcome::aborted(format!("{error:#}"), Host::Unchanged),
         };
-        self.document(outcome)
+        self.document(outcome, request)
     }
 
     /// Returns why the node before the change gives nothing to compare with, if that is so. Nothing was changed yet.
@@ -268,7 +269,7 @@ impl<'a> Conduct<'a> {
         doing
     }
 
-    fn document(mut self, outcome: Outcome) -> Document {
+    fn document(mut self, outcome: Outcome, mut request: Request) -> Document {
         if outcome.is_left {
             self.drive.leave_probes_behind();
         }
@@ -282,14 +283,25 @@ impl<'a> Conduct<'a> {
         let kernel_log = self.drive.kernel_lines();
         // Those of which that cannot be seen may be lost.
         let may_be_lost = || self.drive.may_replace.iter().cloned().collect();
-        let replaced = self.drive.replaced().unwrap_or_else(|_| may_be_lost());
-        Document::of(
-            &self.subject,
-            outcome,
-            [self.before, self.after, self.rolled_back],
-            &replaced,
+        // The guard still takes back what was left to it.
+        let stays = match outcome.host {
+            Host::Patched => true,
+            Host::NeedsPerson => !outcome.is_left && self.subject.is_there(&self.drive),
+            Host::Unchanged | Host::GivenBack => false,
+        };
+        // What was loaded are these bytes, whatever the file has become meanwhile.
+        let loaded = self.subject.hotfix().map(|hotfix| hotfix.sha256.clone());
+        request.sha256 = loaded.or(request.sha256);
+        let head = Head {
+            request,
+            name: self.subject.name().to_owned(),
+            is_livepatch: self.subject.hotfix().is_some(),
+            replaced: self.drive.replaced().unwrap_or_else(|_| may_be_lost()),
+            undo: stays.then(|| self.subject.undo(&self.root, &self.state_dir)),
             kernel_log,
-        )
+        };
+        let sides = [self.before, self.after, self.rolled_back];
+        Document::of(head, outcome, &sides, self.plan)
     }
 }
 

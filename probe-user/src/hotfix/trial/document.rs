@@ -1,17 +1,20 @@
 //! What a trial came to: all that the outputs rest on.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{
+    Phase,
     counters::Statistics,
+    figures::Figures,
+    plan::Plan,
     side::Side,
     side_effects,
-    subject::Subject,
     verdict::{Judgement, Tests, Verdict},
 };
 use crate::{
-    hotfix::ending::Ending,
+    hotfix::{digest::Digest, ending::Ending},
     model::{NamespaceReport, State, per_second},
+    record::Origin,
     watch::Sums,
 };
 
@@ -40,6 +43,47 @@ impl Host {
             | Ending::LeftAlone(text) => (Self::NeedsPerson, text.clone()),
         }
     }
+}
+
+/// What became of the node, in the words that all documents share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// As [`Host::Unchanged`].
+    Unchanged,
+    /// As [`Host::Patched`].
+    Kept,
+    /// As [`Host::GivenBack`].
+    RolledBack,
+    /// As [`Host::NeedsPerson`].
+    NeedsPerson,
+}
+
+impl From<Host> for Fate {
+    fn from(host: Host) -> Self {
+        match host {
+            Host::Unchanged => Self::Unchanged,
+            Host::Patched => Self::Kept,
+            Host::GivenBack => Self::RolledBack,
+            Host::NeedsPerson => Self::NeedsPerson,
+        }
+    }
+}
+
+/// What was asked for, where, when and by whom: the head of a change record.
+#[derive(Debug, Clone, Serialize)]
+pub struct Request {
+    /// The node, the tool, and when the command began.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The command line.
+    pub command: String,
+    /// The hotfix's file; `None` for the switch.
+    pub file: Option<String>,
+    /// The file's content; `None` where it could not be read.
+    pub sha256: Option<Digest>,
+    /// Who asked.
+    pub user: String,
 }
 
 /// How a trial ended.
@@ -120,6 +164,9 @@ impl Outcome {
 pub struct Document {
     /// The version of these fields.
     pub schema: u32,
+    /// What was asked for, where, when and by whom.
+    #[serde(flatten)]
+    pub request: Request,
     /// The hotfix, or `run_estimation=0`.
     pub name: Option<String>,
     /// In a word.
@@ -128,6 +175,8 @@ pub struct Document {
     pub why: String,
     /// The network namespace that the verdict rests on, by its inode number.
     pub netns: Option<u32>,
+    /// The network namespaces whose estimators no longer run, by their inode numbers.
+    pub stopped: Vec<u32>,
     /// The node as it was.
     pub before: Option<SideDocument>,
     /// Under the change.
@@ -136,18 +185,34 @@ pub struct Document {
     pub rolled_back: Option<SideDocument>,
     /// The numbers behind the verdict.
     pub tests: Tests,
+    /// What was taken for too little to matter, in percent; `None` where nothing was measured.
+    pub min_effect_percent: Option<f64>,
     /// What else moved meanwhile: whole sentences.
     pub warnings: Vec<String>,
     /// What else the change did: whole sentences.
     pub side_effects: Vec<String>,
     /// What became of the node.
     pub host: Host,
+    /// The same in the words that all documents share.
+    pub outcome: Fate,
+    /// The commands that take back what stays, each for a shell; `None` where nothing stays.
+    #[serde(serialize_with = "one_command")]
+    pub undo: Option<Vec<String>>,
     /// The state of that namespace's estimator under the change.
     pub state_after: Option<State>,
     /// How the way back went.
     pub back: Option<String>,
     /// What the kernel wrote to its log meanwhile.
     pub kernel_log: Vec<String>,
+}
+
+#[allow(clippy::ref_option, reason = "the form that serde calls it in")]
+fn one_command<S: Serializer>(
+    commands: &Option<Vec<String>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let joined = commands.as_ref().map(|commands| commands.join("; "));
+    joined.serialize(serializer)
 }
 
 /// One side.
@@ -157,7 +222,9 @@ pub struct SideDocument {
     pub start_ns: u64,
     /// When it ended, in nanoseconds of `CLOCK_MONOTONIC`.
     pub end_ns: u64,
-    /// Over all namespaces.
+    /// How long was watched, in nanoseconds.
+    pub observed_ns: u64,
+    /// Over all namespaces: all runs that were seen, by the time that was watched.
     pub all: Sums,
     /// One by one, the one that stalled most first.
     pub namespaces: Vec<NamespaceDocument>,
@@ -165,7 +232,7 @@ pub struct SideDocument {
     pub timer_softirq: Option<Vec<CpuTime>>,
     /// It ended before every estimator had run as often as was asked for.
     pub cut_short: bool,
-    /// The durations of the namespace that the verdict rests on, in nanoseconds.
+    /// The durations that are compared, of the namespace that the verdict rests on, in nanoseconds.
     pub durations_ns: Vec<u64>,
 }
 
@@ -183,34 +250,39 @@ pub struct CpuTime {
 pub struct NamespaceDocument {
     /// Inode number.
     pub netns: u32,
-    /// At the end of that side.
+    /// By all the runs of that side.
     pub state: Option<State>,
     /// How far apart it ran, in nanoseconds.
     pub period_ns: Option<u64>,
-    /// Length of `est_list`.
+    /// Length of `est_list`, the mean.
     pub estimators: Option<u32>,
     /// `net.ipv4.vs.run_estimation`.
     pub run_estimation: Option<i32>,
     /// What its statistics did; `None` where nobody could tell, as without traffic.
     pub statistics: Option<Statistics>,
+    /// How many of its runs are compared: what is said of durations, period and stall is of these.
+    pub compared: usize,
     /// Its runs.
     #[serde(flatten)]
     pub sums: Sums,
 }
 
 impl SideDocument {
-    fn of(side: &Side, netns: Option<u32>) -> Self {
-        let durations = netns.and_then(|netns| side.runs.get(&netns));
+    /// Of a side; `netns` is the namespace that the verdict rests on, and so many `runs` are compared.
+    pub fn of(side: &Side, netns: Option<u32>, runs: usize) -> Self {
+        let compared = side.compared(runs);
+        let durations = netns.and_then(|netns| compared.get(&netns));
+        let nothing = Phase::default();
+        let document = |report: &NamespaceReport| {
+            let phase = compared.get(&report.netns).unwrap_or(&nothing);
+            NamespaceDocument::of(report, side, phase)
+        };
         Self {
             start_ns: side.start_ns,
             end_ns: side.end_ns,
+            observed_ns: side.report.observed_ns,
             all: Sums::from(&side.report.all),
-            namespaces: side
-                .report
-                .namespaces
-                .iter()
-                .map(|report| NamespaceDocument::of(report, side))
-                .collect(),
+            namespaces: side.report.namespaces.iter().map(document).collect(),
             timer_softirq: side.timer_softirq_ns.as_ref().map(|times| {
                 let busy = times.iter().enumerate().filter(|(_, ns)| **ns > 0);
                 let shares = busy.filter_map(|(cpu, ns)| {
@@ -220,11 +292,7 @@ impl SideDocument {
                 shares.collect()
             }),
             cut_short: side.is_cut_short,
-            durations_ns: durations
-                .into_iter()
-                .flatten()
-                .map(|run| run.duration_ns)
-                .collect(),
+            durations_ns: durations.map(Phase::durations_ns).unwrap_or_default(),
         }
     }
 
@@ -235,32 +303,50 @@ impl SideDocument {
 }
 
 impl NamespaceDocument {
-    fn of(report: &NamespaceReport, side: &Side) -> Self {
-        let netns = report.netns;
-        let view = side.namespaces.iter().find(|view| view.netns == netns);
+    fn of(report: &NamespaceReport, side: &Side, phase: &Phase) -> Self {
+        let figures = Figures::of(phase);
+        let max_at = figures.max_start_ns.map(|start| side.clock.wall(start));
         Self {
-            netns,
-            state: report.state,
-            period_ns: view
-                .filter(|view| view.state != Some(State::Dead))
-                .and_then(|view| view.period_ns),
-            estimators: report.estimators,
+            netns: report.netns,
+            state: phase.state.or(report.state),
+            period_ns: figures.period_ns(),
+            estimators: figures.estimators().or(report.estimators),
             run_estimation: report.run_estimation,
-            statistics: side.statistics.get(&netns).copied(),
-            sums: Sums::from(&report.summary),
+            statistics: side.statistics.get(&report.netns).copied(),
+            compared: figures.runs,
+            sums: Sums {
+                min_ns: figures.min_ns,
+                p50_ns: figures.p50_ns,
+                p90_ns: figures.p90_ns,
+                p99_ns: figures.p99_ns,
+                max_ns: figures.max_ns,
+                max_at,
+                stall_ns_per_s: figures.stall_ns_per_s(),
+                ..Sums::from(&report.summary)
+            },
         }
     }
 }
 
+/// What a document says beside what was measured.
+pub struct Head {
+    /// What was asked for, where, when and by whom.
+    pub request: Request,
+    /// What is tried.
+    pub name: String,
+    /// Whether that is a livepatch, and not the switch.
+    pub is_livepatch: bool,
+    /// Livepatches that were in force before and are no more since the change took their place.
+    pub replaced: Vec<String>,
+    /// The commands that take back what stays.
+    pub undo: Option<Vec<String>>,
+    /// What the kernel wrote to its log meanwhile.
+    pub kernel_log: Vec<String>,
+}
+
 impl Document {
     /// All of it.
-    pub fn of(
-        subject: &Subject,
-        outcome: Outcome,
-        sides: [Option<Side>; 3],
-        replaced: &[String],
-        kernel_log: Vec<String>,
-    ) -> Self {
+    pub fn of(head: Head, outcome: Outcome, sides: &[Option<Side>; 3], plan: &Plan) -> Self {
         let Outcome {
             judged,
             warnings,
@@ -268,51 +354,64 @@ impl Document {
             back,
             is_left: _,
         } = outcome;
-        let [before, after, rolled_back] = sides;
         let netns = judged.netns;
-        let document =
-            |side: &Option<Side>| side.as_ref().map(|side| SideDocument::of(side, netns));
-        let after_document = document(&after);
-        let state_after = after_document
+        let document = |side: &Option<Side>| {
+            side.as_ref()
+                .map(|side| SideDocument::of(side, netns, plan.runs))
+        };
+        let [before, after, rolled_back] = sides;
+        let after_document = document(after);
+        let judged_after = after_document
             .as_ref()
             .zip(netns)
-            .and_then(|(side, netns)| side.of_netns(netns)?.state);
-        let effects = side_effects::of(subject, host, replaced, after.as_ref(), netns);
+            .and_then(|(side, netns)| side.of_netns(netns));
+        let state_after = judged_after.and_then(|one| one.state);
+        let effects = side_effects::of(&head, host, after.as_ref(), netns, plan.runs);
         Self {
             schema: 1,
-            name: Some(subject.name().to_owned()),
+            request: head.request,
+            name: Some(head.name),
             verdict: judged.verdict,
             why: judged.why,
             netns,
-            before: document(&before),
-            after: after_document,
-            rolled_back: document(&rolled_back),
+            stopped: judged.stopped,
+            before: document(before),
+            rolled_back: document(rolled_back),
             tests: judged.tests,
+            min_effect_percent: before.as_ref().map(|_| plan.min_effect_percent),
             warnings,
             side_effects: effects,
             host,
+            outcome: host.into(),
+            undo: head.undo,
             state_after,
+            after: after_document,
             back,
-            kernel_log,
+            kernel_log: head.kernel_log,
         }
     }
 
     /// It was refused before anything was measured.
-    pub fn refused(reason: &str) -> Self {
+    pub fn refused(request: Request, reason: &str) -> Self {
         let judged = Judgement::refused(reason);
         Self {
             schema: 1,
+            request,
             name: None,
             verdict: judged.verdict,
             why: judged.why,
             netns: None,
+            stopped: Vec::new(),
             before: None,
             after: None,
             rolled_back: None,
             tests: judged.tests,
+            min_effect_percent: None,
             warnings: Vec::new(),
             side_effects: Vec::new(),
             host: Host::Unchanged,
+            outcome: Fate::Unchanged,
+            undo: None,
             state_after: None,
             back: None,
             kernel_log: Vec::new(),

@@ -7,11 +7,9 @@ use super::{
     plan::Plan,
     side::Side,
     verdict::{Evidence, Judgement, Runs, Verdict},
+    visits,
 };
-use crate::{
-    hotfix::witness::Run,
-    model::{NamespaceView, State},
-};
+use crate::{hotfix::witness::Run, model::State};
 
 /// Traffic that is so many times what it was, or the other way round, is told.
 const TRAFFIC_MOVED: u64 = 2;
@@ -27,7 +25,8 @@ pub fn judge(
     changed: Option<&BTreeSet<u32>>,
     root_netns: Option<u32>,
 ) -> Judgement {
-    let namespaces = namespaces(before, after, plan);
+    let (before, after) = (before.compared(plan.runs), after.compared(plan.runs));
+    let namespaces = namespaces(&before, &after);
     let judged = Evidence {
         namespaces: &namespaces,
         changed,
@@ -37,31 +36,27 @@ pub fn judge(
     }
     .judge();
     let is_bad = matches!(judged.verdict, Verdict::Disabled | Verdict::Regressed);
-    match costliest(before, changed).filter(|netns| !is_bad && !is_there(after, *netns)) {
-        Some(netns) => Judgement::inconclusive(format!(
-            "The network namespace whose runs cost most before, {netns}, is gone."
-        )),
+    match costliest(&before, changed).filter(|netns| !is_bad && !is_there(after.get(netns))) {
+        Some(netns) => Judgement::inconclusive(
+            netns,
+            format!("The network namespace whose runs cost most before, {netns}, is gone."),
+        ),
         None => judged,
     }
 }
 
 /// Returns the namespace whose runs cost most, of those that are changed.
-fn costliest(side: &Side, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
-    let candidates = side
-        .runs
+fn costliest(before: &BTreeMap<u32, Phase>, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
+    let candidates = before
         .iter()
         .filter(|(netns, _)| changed.is_none_or(|changed| changed.contains(netns)));
     let (netns, runs): (Vec<u32>, Vec<Runs>) = candidates
-        .filter_map(|(netns, runs)| {
+        .filter_map(|(netns, phase)| {
             let phase = Phase {
-                runs: runs.clone(),
                 // Of a single run, the phase is the period as far as is known.
-                period_ns: Some(side.report.observed_ns),
-                skips: side
-                    .namespaces
-                    .iter()
-                    .any(|view| view.netns == *netns && view.state == Some(State::Skipping)),
-                ..Phase::default()
+                period_ns: phase.period_ns.or(Some(phase.length_ns)),
+                dead: false,
+                ..phase.clone()
             };
             Some((*netns, Runs::of(&phase)?))
         })
@@ -77,44 +72,21 @@ pub fn has_runs(runs: &BTreeMap<u32, Vec<Run>>, changed: Option<&BTreeSet<u32>>)
     seen.any(|(netns, _)| changed.is_none_or(|changed| changed.contains(netns)))
 }
 
-fn is_there(side: &Side, netns: u32) -> bool {
-    let mut views = side.namespaces.iter();
-    views.any(|view| view.netns == netns && view.state != Some(State::Absent))
+fn is_there(phase: Option<&Phase>) -> bool {
+    phase.is_some_and(|phase| phase.state != Some(State::Absent))
 }
 
 /// Those that were there on both sides.
-fn namespaces(before: &Side, after: &Side, plan: &Plan) -> Vec<Namespace> {
-    let there = before
-        .namespaces
-        .iter()
-        .filter(|view| view.state != Some(State::Absent));
-    let pairs = there.filter_map(|view| {
-        let later = after
-            .namespaces
-            .iter()
-            .find(|one| one.netns == view.netns)?;
-        (later.state != Some(State::Absent)).then_some((view, later))
-    });
-    pairs
-        .map(|(view, later)| Namespace {
-            netns: view.netns,
-            before: phase(before, view, plan),
-            after: phase(after, later, plan),
+fn namespaces(before: &BTreeMap<u32, Phase>, after: &BTreeMap<u32, Phase>) -> Vec<Namespace> {
+    let pairs = before.iter().filter_map(|(netns, before)| {
+        let after = after.get(netns)?;
+        (is_there(Some(before)) && is_there(Some(after))).then(|| Namespace {
+            netns: *netns,
+            before: before.clone(),
+            after: after.clone(),
         })
-        .collect()
-}
-
-/// No more runs than were planned: whoever looked at more would choose when to stop.
-fn phase(side: &Side, view: &NamespaceView, plan: &Plan) -> Phase {
-    let runs = side.runs.get(&view.netns).into_iter().flatten();
-    let ahead_ns = || Some(view.next_run?.due_ns.saturating_sub(side.end_ns));
-    Phase {
-        runs: runs.take(plan.runs).copied().collect(),
-        length_ns: side.report.observed_ns,
-        period_ns: view.period_ns.or_else(ahead_ns),
-        dead: view.state == Some(State::Dead),
-        skips: view.state == Some(State::Skipping),
-    }
+    });
+    pairs.collect()
 }
 
 /// What else moved, or was not seen: whole sentences.
@@ -139,6 +111,7 @@ pub fn warnings(before: &Side, after: &Side, judged: &Judgement, plan: &Plan) ->
     {
         warnings.extend(length_moved(before, after, netns));
         warnings.extend(traffic_moved(before, after, netns));
+        warnings.extend(may_be_frozen(before, after, netns, plan));
     }
     warnings
 }
@@ -158,6 +131,18 @@ fn length_moved(before: &Side, after: &Side, netns: u32) -> Option<String> {
     let (least, most) = (least.min(later_least), most.max(later_most));
     (least != most).then(|| {
         format!("Services came or went meanwhile: est_list was {least} to {most} estimators long.")
+    })
+}
+
+/// That nothing tells whether the statistics still move, where the change may have stopped them.
+fn may_be_frozen(before: &Side, after: &Side, netns: u32, plan: &Plan) -> Option<String> {
+    let phase = |side: &Side| side.compared(plan.runs).remove(&netns);
+    let (earlier, later) = (phase(before)?, phase(after)?);
+    let is_told = after.statistics.contains_key(&netns) || later.skips || later.dead;
+    (!is_told && visits::is_doubtful(&earlier, &later)).then(|| {
+        "Statistics may be frozen: no traffic to tell by, and runs became too short to prove that they still visit the \
+         estimators."
+            .to_owned()
     })
 }
 

@@ -6,8 +6,11 @@ use std::{
 };
 
 use super::{
+    Phase as Compared,
     counters::{Counters, Statistics},
+    figures::Figures,
     plan::Plan,
+    visits,
 };
 use crate::{
     hotfix::{
@@ -15,7 +18,7 @@ use crate::{
         witness::{Phase, Run, Witness},
     },
     kernel::time,
-    model::{NamespaceView, Report, State},
+    model::{Clock, NamespaceView, Report, SLOW_PERIOD_NS, State},
     probe::SoftirqProbe,
     watch::Course,
 };
@@ -42,6 +45,59 @@ pub struct Side {
     pub timer_softirq_ns: Option<Vec<u64>>,
     /// It ended before every estimator had run as often as was asked for.
     pub is_cut_short: bool,
+    /// How its clocks related at its end.
+    pub clock: Clock,
+}
+
+impl Side {
+    /// Returns what of each namespace is compared: no more than so many `runs`, for whoever looked at more would choose
+    /// when to stop.
+    pub fn compared(&self, runs: usize) -> BTreeMap<u32, Compared> {
+        let views = self.namespaces.iter();
+        let mut all: BTreeMap<u32, Compared> = views
+            .map(|view| (view.netns, self.phase(view, runs)))
+            .collect();
+        let single_ns = visits::single_ns(all.values());
+        for view in &self.namespaces {
+            if let Some(phase) = all.get_mut(&view.netns) {
+                phase.skips =
+                    view.run_estimation == Some(0) || visits::leaves_out(phase, single_ns);
+                phase.state = state(view, phase);
+            }
+        }
+        all
+    }
+
+    fn phase(&self, view: &NamespaceView, runs: usize) -> Compared {
+        let seen = self.runs.get(&view.netns).into_iter().flatten();
+        let ahead_ns = || Some(view.next_run?.due_ns.saturating_sub(self.end_ns));
+        Compared {
+            runs: seen.take(runs).copied().collect(),
+            length_ns: self.report.observed_ns,
+            period_ns: view.period_ns.or_else(ahead_ns),
+            dead: view.state == Some(State::Dead),
+            ..Compared::default()
+        }
+    }
+}
+
+/// The state by all the runs, where these tell: the last look knows the last run alone.
+fn state(view: &NamespaceView, phase: &Compared) -> Option<State> {
+    let state = view.state?;
+    if !matches!(state, State::Active | State::Skipping | State::Slowed) {
+        return Some(state);
+    }
+    let is_slowed = match Figures::of(phase).period_ns() {
+        Some(period_ns) if phase.runs.len() > 1 => period_ns > SLOW_PERIOD_NS,
+        _ => state == State::Slowed,
+    };
+    // Without a run, the last one before is all that is known.
+    let skips = phase.skips || (phase.runs.is_empty() && state == State::Skipping);
+    Some(match (is_slowed, skips) {
+        (true, _) => State::Slowed,
+        (false, true) => State::Skipping,
+        (false, false) => State::Active,
+    })
 }
 
 /// Why a side has no end: a sentence.
@@ -116,6 +172,7 @@ pub fn measure(
         end_ns: time::monotonic_ns()?,
         timer_softirq_ns,
         is_cut_short,
+        clock: measuring(drive)?.watcher().clock()?,
     }))
 }
 
@@ -201,3 +258,6 @@ fn read_counters(drive: &Drive) -> BTreeMap<u32, Counters> {
     });
     counters.collect()
 }
+
+#[cfg(test)]
+pub mod tests;

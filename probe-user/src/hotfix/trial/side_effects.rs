@@ -1,11 +1,15 @@
 //! What else a change did to the node: whole sentences.
 
-use super::{counters::Statistics, document::Host, side::Side, subject::Subject};
-use crate::{
-    hotfix::period,
-    model::{SLOW_PERIOD_NS, State},
-    watch::durations::readable,
+use std::collections::BTreeMap;
+
+use super::{
+    Phase,
+    counters::Statistics,
+    document::{Head, Host},
+    figures::Figures,
+    side::Side,
 };
+use crate::{hotfix::period, model::SLOW_PERIOD_NS, watch::durations::readable};
 
 /// After a gap the kernel still divides by its two seconds, and each run takes in a quarter of what it finds
 /// (`ip_vs_est.c` of Linux 6.1): a rate is near the truth once it is within a tenth of it.
@@ -13,40 +17,39 @@ const KEPT_PER_RUN: f64 = 0.75;
 const NEAR: f64 = 0.1;
 const USUAL_PERIOD_NS: f64 = 2e9;
 
-/// All that apply.
-///
-/// `replaced` are the livepatches that were in force before and are no more since the change took their place.
+/// All that apply; `netns` is the namespace that the verdict rests on, and so many `runs` are compared.
 pub fn of(
-    subject: &Subject,
+    head: &Head,
     host: Host,
-    replaced: &[String],
     after: Option<&Side>,
     netns: Option<u32>,
+    runs: usize,
 ) -> Vec<String> {
     let mut effects = Vec::new();
     if host == Host::Unchanged {
         return effects;
     }
-    if subject.hotfix().is_some() {
+    if head.is_livepatch {
         effects.push(
             "The kernel is tainted until the node boots again, whether the livepatch is there or not.".into(),
         );
     }
-    if !replaced.is_empty() {
+    if !head.replaced.is_empty() {
         effects.push(format!(
             "It took the place of other livepatches, whose fixes ended with that: {}.",
-            replaced.join(", ")
+            head.replaced.join(", ")
         ));
     }
     let Some(after) = after else {
         return effects;
     };
-    effects.extend(frozen(after, netns));
-    effects.extend(wrong_rates(after, host));
+    let compared = after.compared(runs);
+    effects.extend(frozen(after, &compared, netns));
+    effects.extend(wrong_rates(&compared, host, netns));
     effects
 }
 
-fn frozen(after: &Side, netns: Option<u32>) -> Option<String> {
+fn frozen(after: &Side, compared: &BTreeMap<u32, Phase>, netns: Option<u32>) -> Option<String> {
     let is_frozen = |netns: u32| after.statistics.get(&netns) == Some(&Statistics::Frozen);
     let seen = after
         .statistics
@@ -61,17 +64,22 @@ fn frozen(after: &Side, netns: Option<u32>) -> Option<String> {
         ));
     }
     let netns = netns?;
-    let view = after.namespaces.iter().find(|view| view.netns == netns)?;
-    let skips = matches!(view.state, Some(State::Skipping | State::Dead));
-    (skips && !after.statistics.contains_key(&netns)).then(|| {
+    let phase = compared.get(&netns)?;
+    ((phase.skips || phase.dead) && !after.statistics.contains_key(&netns)).then(|| {
         format!("Counters and rates {stand_still}. Told by its state, for there was no traffic to see it by.")
     })
 }
 
-/// How wrong the rates are after the longest gap between two runs.
-fn wrong_rates(after: &Side, host: Host) -> Option<String> {
-    let gaps = after.namespaces.iter().filter_map(|view| view.period_ns);
-    let period_ns = gaps.max().filter(|gap_ns| *gap_ns > SLOW_PERIOD_NS)?;
+/// How wrong the rates are after the gap between two runs: that of the namespace that the verdict rests on, as the table
+/// shows it, or else the longest.
+fn wrong_rates(compared: &BTreeMap<u32, Phase>, host: Host, netns: Option<u32>) -> Option<String> {
+    let period_ns = |phase: &Phase| {
+        Figures::of(phase)
+            .period_ns()
+            .filter(|ns| *ns > SLOW_PERIOD_NS)
+    };
+    let judged = netns.and_then(|netns| period_ns(compared.get(&netns)?));
+    let period_ns = judged.or_else(|| compared.values().filter_map(period_ns).max())?;
     let wrong = Wrong::after(period_ns);
     if host == Host::Patched {
         return Some(format!(

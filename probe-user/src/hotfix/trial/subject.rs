@@ -17,10 +17,11 @@ use crate::hotfix::{
     load,
     lock::Lock,
     switch::{self, Switch},
-    unload,
+    undo, unload,
     witness::Witness,
 };
 use crate::{
+    check,
     cli::ApplyArgs,
     kernel::{netns, prerequisites},
     model::{NamespaceView, State},
@@ -150,6 +151,36 @@ impl Subject {
             plan.runs,
             humantime::format_duration(Duration::from_secs(under.as_secs()))
         )
+    }
+
+    /// What no longer works under it, or afterwards, for whoever is asked: sentences.
+    pub fn breaks(&self) -> String {
+        let Kind::Hotfix(hotfix) = &self.kind else {
+            return format!("In these namespaces, {}", check::BROKEN_BY_SWITCH);
+        };
+        let mut breaks = vec![check::BROKEN_BY_HOTFIX.to_owned()];
+        if !hotfix.may_replace.is_empty() {
+            let names: Vec<&str> = hotfix.may_replace.iter().map(String::as_str).collect();
+            breaks.push(format!(
+                "It takes the place of other livepatches, which do not come back with it: {}.",
+                names.join(", ")
+            ));
+        }
+        breaks.join(" ")
+    }
+
+    /// The commands that take it back, each for a shell.
+    pub fn undo(&self, root: &Path, state_dir: &Path) -> Vec<String> {
+        match &self.kind {
+            Kind::Hotfix(hotfix) => {
+                vec![undo::unload(&hotfix.name.as_str().into(), root, state_dir)]
+            }
+            Kind::Switches { switches, .. } => {
+                let own = netns::own_inode(root);
+                let of = |one: &Switch| undo::switch(&one.namespace, one.netns(), one.found, own);
+                switches.iter().map(of).collect()
+            }
+        }
     }
 
     /// Readies a change: nothing has happened yet.

@@ -14,6 +14,7 @@
 mod comparison;
 mod costliest;
 mod selection;
+pub mod shown;
 mod why;
 
 use std::{collections::BTreeSet, fmt};
@@ -25,7 +26,6 @@ use comparison::Comparison;
 pub use comparison::Tests;
 pub use costliest::Runs;
 use selection::Selection;
-pub use why::percent;
 
 /// That the namespace that is judged costs more is told at this level.
 const LEVEL: f64 = 0.05;
@@ -104,6 +104,8 @@ pub struct Judgement {
     pub why: String,
     /// Inode number of the namespace that it rests on.
     pub netns: Option<u32>,
+    /// Inode numbers of the namespaces whose estimators no longer run.
+    pub stopped: Vec<u32>,
     /// What was found there.
     pub tests: Tests,
 }
@@ -121,10 +123,13 @@ impl Judgement {
         Self::without_tests(Verdict::Aborted, why.into())
     }
 
-    /// Nothing can be told, for a reason that is a sentence.
+    /// Nothing can be told of a namespace, for a reason that is a sentence.
     #[must_use]
-    pub fn inconclusive(why: impl Into<String>) -> Self {
-        Self::without_tests(Verdict::Inconclusive, why.into())
+    pub fn inconclusive(netns: u32, why: impl Into<String>) -> Self {
+        Self {
+            netns: Some(netns),
+            ..Self::without_tests(Verdict::Inconclusive, why.into())
+        }
     }
 
     fn without_tests(verdict: Verdict, why: String) -> Self {
@@ -132,6 +137,7 @@ impl Judgement {
             verdict,
             why,
             netns: None,
+            stopped: Vec::new(),
             tests: Tests::default(),
         }
     }
@@ -142,9 +148,11 @@ impl Evidence<'_> {
     #[must_use]
     pub fn judge(&self) -> Judgement {
         let selection = Selection::of(self.namespaces, self.effect(), self.changed);
-        let (verdict, judged, why) = match (self.disabled(), &selection) {
-            (Some(why), selection) => {
+        let stopped = self.stopped();
+        let (verdict, judged, why) = match (stopped.first(), &selection) {
+            (Some(first), selection) => {
                 let judged = selection.as_ref().map(|selection| &selection.judged);
+                let why = why::disabled(&first.after, &self.name(first.netns), stopped.len());
                 (Verdict::Disabled, judged, why)
             }
             (None, Some(selection)) => self.compared(selection),
@@ -154,6 +162,7 @@ impl Evidence<'_> {
             verdict,
             why,
             netns: judged.map(Comparison::netns),
+            stopped: stopped.iter().map(|namespace| namespace.netns).collect(),
             tests: judged.map(Comparison::tests).unwrap_or_default(),
         }
     }
@@ -163,15 +172,12 @@ impl Evidence<'_> {
     }
 
     /// Of those that ran before, the ones that do not any more.
-    fn disabled(&self) -> Option<String> {
+    fn stopped(&self) -> Vec<&Namespace> {
         let stopped = |namespace: &&Namespace| {
             let ran = !namespace.before.runs.is_empty() && !namespace.before.dead;
             ran && namespace.after.is_still()
         };
-        let mut all = self.namespaces.iter().filter(stopped);
-        let first = all.next()?;
-        let place = self.name(first.netns);
-        Some(why::disabled(&first.after, &place, all.count()))
+        self.namespaces.iter().filter(stopped).collect()
     }
 
     /// The verdict, the namespace that it rests on, and why.
@@ -181,11 +187,15 @@ impl Evidence<'_> {
     ) -> (Verdict, Option<&'s Comparison<'n>>, String) {
         let judged = &selection.judged;
         let say = |verdict, of: &'s Comparison<'n>, clause: String| {
-            let why = format!("In {}, {clause}.", self.name(of.netns()));
+            let why = format!(
+                "In {}, {}{clause}.",
+                self.name(of.netns()),
+                why::one_run(of)
+            );
             (verdict, Some(of), why)
         };
-        if let Some(lengths) = judged.moved() {
-            return say(Verdict::Inconclusive, judged, why::moved(judged, lengths));
+        if judged.has_moved() {
+            return say(Verdict::Inconclusive, judged, why::moved(judged));
         }
         if let Some(clause) = why::regression(judged, LEVEL) {
             return say(Verdict::Regressed, judged, clause);

@@ -165,3 +165,23 @@ fn an_error_of_the_writer_is_passed_up() {
     let error = output(&mut Closed, &Output::Call(call())).expect_err("closed");
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
 }
+
+#[test]
+fn the_first_record_says_which_node_and_tool_it_is_from() {
+    let beginning = Beginning {
+        start_ns: 5_123_000_000,
+        at: AT,
+        release: "6.1.0-56-amd64".into(),
+        hostname: "node-7".into(),
+        possible_cpus: Some(2),
+        root_netns: 4_026_531_840,
+    };
+    let record: Value = serde_json::from_str(&text(|out| start(out, &beginning))).unwrap();
+    assert_eq!(record["type"], "start");
+    assert_eq!(
+        (&record["node"], &record["kernel"]),
+        (&"node-7".into(), &"6.1.0-56-amd64".into())
+    );
+    assert_eq!(record["version"], env!("CARGO_PKG_VERSION"));
+    assert!(record.get("commit").is_some());
+}

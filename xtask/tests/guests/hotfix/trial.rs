@@ -5,6 +5,8 @@ mod alike;
 mod beside;
 mod cut_short;
 mod hopping;
+mod outliers;
+mod record;
 mod story;
 mod strangers;
 mod table;

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::super::{Namespace, Phase, Run};
+use super::super::{
+    Namespace, Phase,
+    figures::{Figures, pace},
+};
 use crate::model::statistics::{Longest, Pace, RankSum, Shift, Tails, real};
 
 /// The numbers, as `--json` tells them. What cannot be told is `None`.
@@ -14,14 +17,20 @@ pub struct Tests {
     pub stall_p: Option<f64>,
     /// The longest run, after / before.
     pub longest_ratio: Option<f64>,
+    /// How many runs after took longer than every run before.
+    pub longest_above: Option<usize>,
     /// By how much runs became longer, in percent: 100 x (after / before - 1), never under -100.
     pub shift_percent: Option<f64>,
     /// Where that lies, in percent: never under -100 either.
     pub shift_interval_percent: Option<[f64; 2]>,
+    /// How sure that is, in percent.
+    pub shift_confidence_percent: Option<f64>,
     /// The chance of durations as far off where nothing changed.
     pub p_value: Option<f64>,
     /// From -1 (all shorter) to 1 (all longer).
     pub cliffs_delta: Option<f64>,
+    /// By how much the list of estimators became longer, in percent.
+    pub estimators_change_percent: Option<f64>,
 }
 
 /// One namespace, compared.
@@ -29,6 +38,7 @@ pub struct Tests {
 pub struct Comparison<'a> {
     namespace: &'a Namespace,
     effect: f64,
+    figures: Sides<Figures>,
     paces: Sides<Pace>,
     shift: Option<Shift>,
     ranks: Option<RankSum>,
@@ -56,6 +66,10 @@ impl<'a> Comparison<'a> {
         Self {
             namespace,
             effect,
+            figures: Sides {
+                before: Figures::of(&namespace.before),
+                after: Figures::of(&namespace.after),
+            },
             paces,
             shift: Shift::of(&before, &after),
             ranks: RankSum::of(&before, &after),
@@ -81,19 +95,20 @@ impl<'a> Comparison<'a> {
         self.effect
     }
 
-    pub fn longest(&self) -> Option<Longest> {
-        self.longest
-    }
-
     pub fn tests(&self) -> Tests {
         Tests {
             stall_ratio: self.stall_ratio(),
             stall_p: self.stall_p,
             longest_ratio: self.longest.and_then(|longest| longest.ratio()),
+            longest_above: self.longest.map(|longest| longest.above),
             shift_percent: self.shift.map(|shift| percent(shift.ratio)),
             shift_interval_percent: self.interval_percent(),
+            shift_confidence_percent: self.confidence_percent(),
             p_value: self.ranks.map(|ranks| ranks.p_value),
             cliffs_delta: self.ranks.map(|ranks| ranks.cliffs_delta),
+            estimators_change_percent: self
+                .lengths()
+                .map(|lengths| percent(lengths.after / lengths.before)),
         }
     }
 
@@ -102,38 +117,50 @@ impl<'a> Comparison<'a> {
         Some([percent(interval.low), percent(interval.high)])
     }
 
-    /// How sure the interval of the shift is.
-    pub fn confidence(&self) -> Option<f64> {
-        Some(self.shift?.interval?.confidence)
+    /// How sure the interval of the shift is, in percent.
+    fn confidence_percent(&self) -> Option<f64> {
+        Some(100.0 * self.shift?.interval?.confidence)
     }
 
-    /// Run time per time of both phases.
-    pub fn stalls(&self) -> Option<Sides<f64>> {
-        Some(Sides {
-            before: stall(&self.paces.before, self.before())?,
-            after: stall(&self.paces.after, self.after())?,
-        })
+    /// The numbers of both phases.
+    pub fn figures(&self) -> Sides<Figures> {
+        self.figures
     }
 
     /// From one run to the next in both phases, in nanoseconds.
-    pub fn periods_ns(&self) -> Option<Sides<f64>> {
-        Some(Sides {
-            before: period_ns(&self.paces.before, self.before())?,
-            after: period_ns(&self.paces.after, self.after())?,
-        })
+    fn periods_ns(&self) -> Option<Sides<f64>> {
+        self.of_both(|figures| figures.period_ns)
     }
 
     fn stall_ratio(&self) -> Option<f64> {
-        let stalls = self.stalls()?;
+        let stalls = self.of_both(|figures| figures.stall)?;
         Some(stalls.after / stalls.before)
     }
 
-    /// The mean lengths of `est_list`, if they are too far apart for runs to be compared.
-    pub fn moved(&self) -> Option<Sides<f64>> {
-        let before = mean_estimators(&self.before().runs)?;
-        let after = mean_estimators(&self.after().runs)?;
-        let moved = (after - before).abs() > self.effect * before;
-        moved.then_some(Sides { before, after })
+    /// The mean lengths of `est_list`.
+    fn lengths(&self) -> Option<Sides<f64>> {
+        self.of_both(|figures| figures.estimators)
+    }
+
+    fn of_both(&self, figure: impl Fn(&Figures) -> Option<f64>) -> Option<Sides<f64>> {
+        Some(Sides {
+            before: figure(&self.figures.before)?,
+            after: figure(&self.figures.after)?,
+        })
+    }
+
+    /// The lists are too far apart for runs to be compared.
+    pub fn has_moved(&self) -> bool {
+        let moved = |lengths: Sides<f64>| {
+            (lengths.after - lengths.before).abs() > self.effect * lengths.before
+        };
+        self.lengths().is_some_and(moved)
+    }
+
+    /// Runs are further apart, by more than the minimum effect.
+    pub fn is_apart(&self) -> bool {
+        let apart = |periods: Sides<f64>| periods.after > (1.0 + self.effect) * periods.before;
+        self.periods_ns().is_some_and(apart)
     }
 
     /// Runs are longer, by more than the minimum effect for sure.
@@ -203,9 +230,8 @@ impl<'a> Comparison<'a> {
 
     /// Runs are so much further apart that the phase holds fewer than the `runs` asked for, and stall less for it.
     pub fn is_rarer(&self, runs: usize) -> bool {
-        let apart = |periods: Sides<f64>| periods.after > (1.0 + self.effect) * periods.before;
         let fewer = self.after().runs.len() < runs;
-        fewer && self.periods_ns().is_some_and(apart) && self.is_below()
+        fewer && self.is_apart() && self.is_below()
     }
 
     /// Runs are as long as before and as far apart, but for less than the minimum effect.
@@ -222,24 +248,4 @@ impl<'a> Comparison<'a> {
 /// Returns a ratio as a change in percent.
 fn percent(ratio: f64) -> f64 {
     100.0 * (ratio - 1.0)
-}
-
-pub fn pace(phase: &Phase) -> Pace {
-    Pace::of(phase.runs.iter().map(|run| (run.start_ns, run.duration_ns)))
-}
-
-/// Run time per time: of a single run, by the period that the timer tells.
-pub fn stall(pace: &Pace, phase: &Phase) -> Option<f64> {
-    pace.stall()
-        .or_else(|| Some(pace.duration_ns()? / period_ns(pace, phase)?))
-}
-
-fn period_ns(pace: &Pace, phase: &Phase) -> Option<f64> {
-    pace.gap_ns().or_else(|| phase.period_ns.map(real))
-}
-
-fn mean_estimators(runs: &[Run]) -> Option<f64> {
-    let known: Vec<u32> = runs.iter().filter_map(|run| run.estimators).collect();
-    let sum: u64 = known.iter().copied().map(u64::from).sum();
-    (!known.is_empty()).then(|| real(sum) / real(known.len()))
 }

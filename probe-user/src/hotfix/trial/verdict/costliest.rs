@@ -4,8 +4,8 @@
 //! Two things are known of a namespace: the median of its runs, and the length of its list, which no outlier changes. The
 //! walk visits every estimator, so that a run over a short list costs no more than its share of a run over a long one.
 
-use super::{super::Phase, comparison::pace};
-use crate::model::statistics::{median, real};
+use super::super::{Phase, figures::Figures};
+use crate::model::statistics::median;
 
 /// Lists of at least this share of the longest one say what an estimator costs.
 const LONG: f64 = 0.5;
@@ -22,7 +22,7 @@ pub struct Runs {
 impl Runs {
     /// Returns what is known of the runs of a phase, `None` where there are none, or nothing says how far apart they are.
     pub fn of(phase: &Phase) -> Option<Self> {
-        let period_ns = pace(phase).gap_ns().or(phase.period_ns.map(real))?;
+        let period_ns = Figures::of(phase).period_ns?;
         let lengths = phase.runs.iter().filter_map(|run| run.estimators);
         let lengths: Vec<u64> = lengths.map(u64::from).collect();
         Some(Self {

@@ -42,7 +42,7 @@ impl<'a> Selection<'a> {
             .filter(|other| other.netns != judged.netns && typical_ns(other) >= least)
             .map(|other| Comparison::of(other, effect))
             // Over other lists, their runs say nothing.
-            .filter(|other| other.moved().is_none());
+            .filter(|other| !other.has_moved());
         Some(Self {
             others: others.collect(),
             judged: Comparison::of(judged, effect),

@@ -18,6 +18,7 @@ fn phase(durations_us: &[f64], period_ns: u64) -> Phase {
         period_ns: Some(period_ns),
         dead: false,
         skips: false,
+        state: None,
         runs,
     }
 }

@@ -1,9 +1,6 @@
 //! What a verdict rests on, in words and numbers: each a clause without a full stop, about one namespace.
 
-use super::{
-    super::Phase,
-    comparison::{Comparison, Sides},
-};
+use super::{super::Phase, comparison::Comparison, shown};
 use crate::watch::durations::readable;
 
 /// What of a namespace costs more for sure.
@@ -25,7 +22,7 @@ pub fn improvement(of: &Comparison<'_>, level: f64, runs: usize) -> Option<Strin
     let less = sparing || rarer;
     joined([
         shorter.then(|| durations(of)),
-        (less && !shorter && is_apart(of)).then(|| rarity(of)),
+        (less && !shorter && of.is_apart()).then(|| rarity(of)),
         less.then(|| stall(of)),
     ])
 }
@@ -63,7 +60,7 @@ pub fn inconclusive(of: &Comparison<'_>, runs: usize, less: Option<String>) -> S
             "{less}, which is not sure enough for the change to stay in force by; more --runs tell more"
         );
     }
-    if of.confidence().is_none() {
+    if of.tests().shift_confidence_percent.is_none() {
         return format!(
             "there were too few runs to tell anything by ({})",
             counts(of)
@@ -79,33 +76,43 @@ pub fn inconclusive(of: &Comparison<'_>, runs: usize, less: Option<String>) -> S
 }
 
 /// That the lists are too far apart for runs to be compared.
-pub fn moved(of: &Comparison<'_>, lengths: Sides<f64>) -> String {
+pub fn moved(of: &Comparison<'_>) -> String {
+    let figures = of.figures();
+    let length = |estimators: Option<u32>| estimators.unwrap_or_default();
     format!(
-        "the list went from {:.0} to {:.0} estimators between the phases ({:+.1} %), more than the {} that are too \
-         little to matter: their runs cannot be compared",
-        lengths.before,
-        lengths.after,
-        100.0 * (lengths.after / lengths.before - 1.0),
+        "the list went from {} to {} estimators between the phases ({}), more than the {} that are too little to \
+         matter: their runs cannot be compared",
+        length(figures.before.estimators()),
+        length(figures.after.estimators()),
+        shown::percent(of.tests().estimators_change_percent.unwrap_or_default()),
         effect(of)
     )
 }
 
-/// That an estimator stopped, in sentences.
-pub fn disabled(after: &Phase, place: &str, more: usize) -> String {
+/// That estimators stopped, in sentences; `place` is that of the first of `stopped`.
+pub fn disabled(after: &Phase, place: &str, stopped: usize) -> String {
     let found = if after.dead {
         "its timer is not pending".to_owned()
     } else {
         format!("no run was seen in {}", readable(after.length_ns))
     };
-    let others = match more {
-        0 => String::new(),
-        1 => ", nor does that of 1 more namespace".to_owned(),
-        more => format!(", nor do those of {more} more namespaces"),
+    let which = match stopped {
+        1 => format!("The estimator of {place} no longer runs at all ({found})"),
+        _ => format!(
+            "The estimators of {stopped} network namespaces no longer run at all, among them that of {place} ({found})"
+        ),
     };
-    format!(
-        "The estimator of {place} no longer runs at all ({found}){others}. What does not run takes no time, and counts \
-         nothing: that is no improvement."
-    )
+    format!("{which}. What does not run takes no time, and counts nothing: that is no improvement.")
+}
+
+/// That a side is a single run, for the beginning of a sentence; nothing where each has more.
+pub fn one_run(of: &Comparison<'_>) -> &'static str {
+    match (of.figures().before.runs, of.figures().after.runs) {
+        (1, 1) => "by one run alone before the change and one under it, ",
+        (1, _) => "by one run alone before the change, ",
+        (_, 1) => "by one run alone under the change, ",
+        _ => "",
+    }
 }
 
 /// That there is nothing to compare with, in a sentence.
@@ -119,8 +126,8 @@ fn durations(of: &Comparison<'_>) -> String {
     let shift = tests.shift_percent.unwrap_or_default();
     let direction = if shift < 0.0 { "shorter" } else { "longer" };
     format!(
-        "runs are {} % {direction} ({}, {}; {})",
-        percent(shift).trim_start_matches(['+', '-']),
+        "runs are {} {direction} ({}, {}; {})",
+        shown::percent(shift).trim_start_matches(['+', '-']),
         interval(of),
         chance(tests.p_value),
         counts(of)
@@ -128,74 +135,66 @@ fn durations(of: &Comparison<'_>) -> String {
 }
 
 fn interval(of: &Comparison<'_>) -> String {
-    let told = of.tests().shift_interval_percent.zip(of.confidence());
-    told.map_or_else(String::new, |([low, high], confidence)| {
-        let sure = 100.0 * confidence;
-        let (low, high) = (percent(low), percent(high));
-        format!("{low} % to {high} % with {sure:.1} % confidence")
+    let tests = of.tests();
+    let told = tests
+        .shift_interval_percent
+        .zip(tests.shift_confidence_percent);
+    told.map_or_else(String::new, |(interval, confidence)| {
+        shown::interval(interval, confidence)
     })
 }
 
-/// Returns a change in percent with its sign, for every place that shows it. A run takes time: one that became shorter by
-/// nearly all is not rounded to 100 %.
-pub fn percent(change: f64) -> String {
-    if change < -99.9 {
-        return format!("{:.2}", change.max(-99.99));
-    }
-    format!("{change:+.1}")
-}
-
 fn stall(of: &Comparison<'_>) -> String {
-    let tests = of.tests();
-    let (Some(stalls), Some(ratio)) = (of.stalls(), tests.stall_ratio) else {
+    let (figures, tests) = (of.figures(), of.tests());
+    let stalls = figures
+        .before
+        .stall_ns_per_s()
+        .zip(figures.after.stall_ns_per_s());
+    let Some(((before, after), ratio)) = stalls.zip(tests.stall_ratio) else {
         return "how much of the time runs take is not known".to_owned();
     };
     let chance = tests.stall_p.map(|p| format!(", {}", chance(Some(p))));
-    let decimals = if ratio < 0.1 { 4 } else { 2 };
     format!(
-        "runs take {} of every second instead of {} ({ratio:.decimals$} times{})",
-        shown(stalls.after * 1e9),
-        shown(stalls.before * 1e9),
+        "runs take {} of every second instead of {} ({}{})",
+        readable(after),
+        readable(before),
+        shown::times(ratio),
         chance.unwrap_or_default()
     )
 }
 
 fn peak(of: &Comparison<'_>) -> String {
-    let before = of.longest().map_or(0, |longest| longest.before_ns);
-    let above = of.longest().map_or(0, |longest| longest.above);
     format!(
-        "the longest run took {}, and {above} took longer than the longest before, {}",
+        "the longest run took {}, and {} took longer than the longest before, {}",
         longest_after(of),
-        readable(before)
+        of.tests().longest_above.unwrap_or_default(),
+        readable(of.figures().before.max_ns.unwrap_or_default())
     )
 }
 
 fn longest_after(of: &Comparison<'_>) -> String {
-    readable(of.longest().map_or(0, |longest| longest.after_ns))
+    readable(of.figures().after.max_ns.unwrap_or_default())
 }
 
 fn rarity(of: &Comparison<'_>) -> String {
-    let periods = of.periods_ns();
-    periods.map_or_else(String::new, |periods| {
+    let figures = of.figures();
+    let periods = figures.before.period_ns().zip(figures.after.period_ns());
+    periods.map_or_else(String::new, |(before, after)| {
         format!(
             "runs are rarer, not shorter: every {} instead of every {} ({})",
-            shown(periods.after),
-            shown(periods.before),
+            readable(after),
+            readable(before),
             counts(of)
         )
     })
 }
 
-fn is_apart(of: &Comparison<'_>) -> bool {
-    let apart = |periods: Sides<f64>| periods.after > (1.0 + of.effect()) * periods.before;
-    of.periods_ns().is_some_and(apart)
-}
-
 fn counts(of: &Comparison<'_>) -> String {
+    let figures = of.figures();
     format!(
         "{} before, {} after",
-        runs_of(of.before().runs.len()),
-        of.after().runs.len()
+        runs_of(figures.before.runs),
+        figures.after.runs
     )
 }
 
@@ -205,26 +204,14 @@ fn runs_of(count: usize) -> String {
 }
 
 fn effect(of: &Comparison<'_>) -> String {
-    // 7 % as a share and back are 7.000000000000001 %.
-    format!("{} %", (1e5 * of.effect()).round() / 1e3)
+    shown::effect(100.0 * of.effect())
 }
 
 fn chance(p: Option<f64>) -> String {
-    match p {
-        None => "p unknown".to_owned(),
-        Some(p) if p < 0.0001 => "p < 0.0001".to_owned(),
-        Some(p) => format!("p {p:.4}"),
-    }
-}
-
-fn shown(duration_ns: f64) -> String {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "no less than nothing, and no more than a phase"
-    )]
-    let whole_ns = duration_ns.round() as u64;
-    readable(whole_ns)
+    p.map_or_else(
+        || "p unknown".to_owned(),
+        |p| format!("p {}", shown::chance(p)),
+    )
 }
 
 fn joined<const N: usize>(clauses: [Option<String>; N]) -> Option<String> {

@@ -58,7 +58,7 @@ fn a_trial_is_shown_as_it_goes_and_told_at_its_end() {
     let recording = Recording::of(&sections, "trial");
     recording
         .at("asked")
-        .shows(&["load the livepatch est_skip", "[y/N]"]);
+        .shows(&["Breaks: ", "load the livepatch est_skip", "[y/N]"]);
     let before = recording.at("before");
     before.shows(&["measuring before", "of 6 runs", "q ends it"]);
     assert!(before.is_alternate());

@@ -90,7 +90,9 @@ fn one_idle_namespace_whose_estimator_stops_is_enough() {
             ..idle.clone()
         },
     ];
-    assert_says(&judged(&two), Verdict::Disabled, &["of 1 more namespace"]);
+    let judgement = judged(&two);
+    assert_says(&judgement, Verdict::Disabled, &["of 2 network namespaces"]);
+    assert_eq!(judgement.stopped, [7, 8]);
     // One that was dead before is nothing that the change did.
     idle.before.dead = true;
     assert_eq!(judged(&[busy, idle]).verdict, Verdict::Improved);
@@ -290,6 +292,9 @@ fn a_phase_with_fewer_runs_than_asked_for_is_improved_by_its_period() {
         assert_says(&judgement, Verdict::Improved, &parts);
         assert!(judgement.tests.stall_ratio.unwrap() < 0.01);
         assert_eq!(judgement.tests.stall_p.is_some(), runs > 1);
+        let first = judgement.why.split(". ").next().unwrap();
+        let is_said = first.contains("by one run alone under the change, runs are rarer");
+        assert_eq!(is_said, runs == 1, "{}", judgement.why);
     }
     // Fewer, but no further apart: the records of some were lost.
     rarer.after = phase(&scaled(1.0)[..4], PERIOD_NS);
@@ -386,10 +391,13 @@ fn the_names_in_json_are_those_of_the_contract() {
         "stall_ratio",
         "stall_p",
         "longest_ratio",
+        "longest_above",
         "shift_percent",
         "shift_interval_percent",
+        "shift_confidence_percent",
         "p_value",
         "cliffs_delta",
+        "estimators_change_percent",
     ];
     expected.sort_unstable();
     assert_eq!(names, expected);

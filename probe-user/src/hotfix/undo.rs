@@ -1,0 +1,80 @@
+//! The way back from a change that stays, as commands for a shell.
+
+use std::path::Path;
+
+use crate::{check, kernel::module::Name, record::quoted};
+
+/// Returns the command that takes a livepatch back. It names the folders where these are not the usual ones.
+pub fn unload(name: &Name, root: &Path, state_dir: &Path) -> String {
+    let mut words = vec!["ipvs-latency".to_owned()];
+    let is_found = [Path::new("/"), Path::new("/host")].contains(&root);
+    let options = [
+        ("--root", root, is_found),
+        (
+            "--state-dir",
+            state_dir,
+            state_dir == root.join("var/lib/ipvs-latency"),
+        ),
+    ];
+    for (option, folder, is_usual) in options {
+        if !is_usual {
+            words.push(format!("{option} {}", quoted(folder.as_os_str())));
+        }
+    }
+    words.push(format!("hotfix unload {}", name.typed()));
+    words.join(" ")
+}
+
+/// Returns the command that sets `run_estimation` of a namespace to a value; `own` is the namespace of the shell.
+pub fn switch(namespace: &Path, netns: u32, value: i32, own: Option<u32>) -> String {
+    let command = format!("sysctl -w net.ipv4.vs.run_estimation={value}");
+    if own == Some(netns) {
+        return command;
+    }
+    check::inside(&quoted(namespace.as_os_str()), netns, command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_livepatch_is_unloaded_where_it_was_loaded() {
+        let name = Name::from("est_skip");
+        for (root, state_dir, command) in [
+            (
+                "/",
+                "/var/lib/ipvs-latency",
+                "ipvs-latency hotfix unload est_skip",
+            ),
+            (
+                "/host",
+                "/host/var/lib/ipvs-latency",
+                "ipvs-latency hotfix unload est_skip",
+            ),
+            (
+                "/mnt/a b",
+                "/x",
+                "ipvs-latency --root '/mnt/a b' --state-dir /x hotfix unload est_skip",
+            ),
+        ] {
+            assert_eq!(
+                unload(&name, Path::new(root), Path::new(state_dir)),
+                command
+            );
+        }
+    }
+
+    #[test]
+    fn a_switch_is_set_in_its_own_namespace() {
+        let file = Path::new("/run/netns/lab1");
+        assert_eq!(
+            switch(file, 7, 1, Some(7)),
+            "sysctl -w net.ipv4.vs.run_estimation=1"
+        );
+        let inside = switch(file, 7, 1, Some(8));
+        for words in ["exec 9< /run/netns/lab1", "\"7\"", "run_estimation=1"] {
+            assert!(inside.contains(words), "no {words} in {inside}");
+        }
+    }
+}
