@@ -3,13 +3,16 @@
 //! **That file may leave services out** where other namespaces have services too: the table is one for all
 //! namespaces. While the kernel fills a page it steps through the others' as well (`ip_vs_info_seq_next`), but where
 //! it goes on with the next page, it counts the namespace's own alone (`ip_vs_info_array`,
-//! `net/netfilter/ipvs/ip_vs_ctl.c`), and so jumps over as many. Seen on Linux 6.1.
+//! `net/netfilter/ipvs/ip_vs_ctl.c`), and so jumps over as many. Seen on Linux 6.1. A service and all its destinations are
+//! written together or left to the next page, so that a short list tells nothing. Whoever begins to read in the middle
+//! gets what is there: the kernel steps through all of it up to there (`traverse`, `fs/seq_file.c`).
 
 mod genl;
 
 use std::{
     fs::File,
     io::{self, BufRead, BufReader},
+    os::unix::fs::FileExt as _,
     path::Path,
     time::{Duration, Instant},
 };
@@ -31,12 +34,8 @@ pub struct Counted {
 struct Listed {
     services: u32,
     destinations: u32,
-    /// The kernel handed them over in more than one piece, between which it may have left some out.
-    pieces: bool,
+    bytes: u64,
 }
-
-/// No piece is smaller (`PAGE_SIZE`, to which `seq_read_iter` of `fs/seq_file.c` fills its buffer).
-const PIECE_BYTES: usize = 4096;
 
 /// How long is asked for the destinations of a namespace: one question a service.
 const ASKING: Duration = Duration::from_secs(1);
@@ -52,16 +51,16 @@ pub fn count(root: &Path, doors: &Doors, netns: u32, length: Option<u32>) -> io:
     let file = root.join("proc/thread-self/net/ip_vs");
     let counted = doors.inside(netns, || {
         // Where the file is not there, IPVS is not: to ask would load it.
-        let listed = read(&file)?;
-        listed.all(length).map_or_else(|| ask(length), Ok)
+        let (listed, is_whole) = read(&file)?;
+        listed.all(length, is_whole).map_or_else(|| ask(length), Ok)
     });
     counted.or_else(|error| {
         let pid = doors.process(netns).ok_or(error)?;
-        let listed = inhabitants::while_in(root, pid, netns, || {
+        let (listed, is_whole) = inhabitants::while_in(root, pid, netns, || {
             read(&root.join(format!("proc/{pid}/net/ip_vs")))
         })?;
         listed
-            .all(length)
+            .all(length, is_whole)
             .ok_or_else(|| io::Error::other("the kernel's list of services may not be whole"))
     })
 }
@@ -84,9 +83,9 @@ fn ask(length: Option<u32>) -> io::Result<Counted> {
 
 impl Listed {
     /// Returns what is listed, if it is sure to be all there was.
-    fn all(self, length: Option<u32>) -> Option<Counted> {
+    fn all(self, length: Option<u32>, is_whole: bool) -> Option<Counted> {
         let entries = self.services.saturating_add(self.destinations);
-        let is_whole = !self.pieces || length == Some(entries.saturating_add(1));
+        let is_whole = is_whole || length == Some(entries.saturating_add(1));
         is_whole.then_some(Counted {
             services: self.services,
             destinations: Some(self.destinations),
@@ -94,9 +93,13 @@ impl Listed {
     }
 }
 
-fn read(file: &Path) -> io::Result<Listed> {
-    // The kernel hands over a page at a time, whatever is asked for.
-    list(BufReader::new(File::open(file)?))
+/// Returns what a file lists, and whether that is all there is.
+fn read(file: &Path) -> io::Result<(Listed, bool)> {
+    let file = File::open(file)?;
+    let listed = list(BufReader::new(&file))?;
+    // Right behind the end, the kernel would go on as it read so far; a byte further, it begins anew.
+    let more = file.read_at(&mut [0], listed.bytes.saturating_add(1))?;
+    Ok((listed, more == 0))
 }
 
 /// Counts the lines as `ip_vs_info_seq_show` writes them (`net/netfilter/ipvs/ip_vs_ctl.c` of Linux 6.1):
@@ -104,9 +107,8 @@ fn read(file: &Path) -> io::Result<Listed> {
 fn list(mut lines: impl BufRead) -> io::Result<Listed> {
     let mut listed = Listed::default();
     let mut line = Vec::new();
-    let mut bytes = 0;
     while lines.read_until(b'\n', &mut line)? > 0 {
-        bytes += line.len();
+        listed.bytes = listed.bytes.saturating_add(line.len() as u64);
         if [&b"TCP "[..], b"UDP ", b"SCTP", b"FWM "]
             .iter()
             .any(|kind| line.starts_with(kind))
@@ -117,7 +119,6 @@ fn list(mut lines: impl BufRead) -> io::Result<Listed> {
         }
         line.clear();
     }
-    listed.pieces = bytes > PIECE_BYTES;
     Ok(listed)
 }
 
@@ -144,38 +145,34 @@ FWM  00000001 rr
 ";
         let listed = list(format!("{TITLES}{services}").as_bytes()).unwrap();
         assert_eq!((listed.services, listed.destinations), (4, 3));
-        assert!(!listed.pieces);
-        let many = list(format!("{TITLES}{}", services.repeat(20)).as_bytes()).unwrap();
-        assert_eq!(
-            (many.services, many.destinations, many.pieces),
-            (80, 60, true)
-        );
-        assert_eq!(list(TITLES.as_bytes()).unwrap(), Listed::default());
+        assert_eq!(listed.bytes, (TITLES.len() + services.len()) as u64);
+        let none = list(TITLES.as_bytes()).unwrap();
+        assert_eq!((none.services, none.destinations), (0, 0));
         assert_eq!(list(&b""[..]).unwrap(), Listed::default());
     }
 
     #[test]
-    fn a_list_in_pieces_is_all_there_is_only_if_the_estimators_are_as_many() {
-        for (pieces, length, is_all) in [
-            (false, None, true),
-            (false, Some(8), true),
+    fn a_list_that_is_not_whole_is_all_there_is_only_if_the_estimators_are_as_many() {
+        for (is_whole, length, is_all) in [
+            (true, None, true),
             (true, Some(8), true),
-            (true, Some(9), false),
-            (true, None, false),
+            (false, Some(8), true),
+            (false, Some(9), false),
+            (false, None, false),
         ] {
             let listed = Listed {
                 services: 4,
                 destinations: 3,
-                pieces,
+                bytes: 0,
             };
             let counted = Counted {
                 services: 4,
                 destinations: Some(3),
             };
             assert_eq!(
-                listed.all(length),
+                listed.all(length, is_whole),
                 is_all.then_some(counted),
-                "{pieces} {length:?}"
+                "{is_whole} {length:?}"
             );
         }
     }

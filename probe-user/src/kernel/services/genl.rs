@@ -70,7 +70,7 @@ impl Ipvs {
     pub fn services(&mut self) -> io::Result<Vec<Service>> {
         let mut services = Vec::new();
         self.ask(GET_SERVICE, GenlBuffer::new(), |body| {
-            services.push(Service(body))
+            services.push(Service(body));
         })?;
         Ok(services)
     }
@@ -147,10 +147,10 @@ impl Service {
             .nla_payload(Buffer::new())
             .build()
             .map_err(other)?;
-        let named = told
+        let mut named = told
             .iter()
             .filter(|part| KEY.contains(part.nla_type().nla_type()));
-        named.fold(Ok(outer), |outer, part| outer?.nest(part).map_err(other))
+        named.try_fold(outer, |outer, part| outer.nest(part).map_err(other))
     }
 }
 
