@@ -216,8 +216,8 @@ pub struct ApplyArgs {
     #[arg(long, value_name = "WARNING", value_parser = WARNINGS, conflicts_with = "run_estimation")]
     pub accept: Vec<String>,
 
-    /// With --run-estimation: only in this network namespace (repeatable): inode number, path, `ip netns` name or pid:N
-    /// [default: all with more than one estimator].
+    /// With --run-estimation: only in this network namespace (repeatable): inode number, path, name of the
+    /// file that it is mounted on, or pid:N [default: all with more than one estimator].
     #[arg(
         long,
         value_name = "NETNS",
@@ -442,7 +442,8 @@ pub struct WatchArgs {
     #[arg(long, value_name = "DURATION", value_parser = some_duration)]
     pub max: Option<Duration>,
 
-    /// Only this network namespace (repeatable): inode number, path, `ip netns` name or pid:N.
+    /// Only this network namespace (repeatable): inode number, path, name of the file that it is mounted on,
+    /// or pid:N.
     #[arg(long, value_name = "NETNS")]
     pub netns: Vec<NetnsName>,
 }

@@ -54,7 +54,8 @@ impl Node<'_> {
             .namespaces
             .iter()
             .any(|one| one.state == Some(State::Dead));
-        let mut open: Vec<Mitigation> = dead.then(reload).into_iter().collect();
+        let reload = dead.then(|| reload(self.namespaces));
+        let mut open: Vec<Mitigation> = reload.into_iter().collect();
         if !self.needs_something() {
             return open;
         }
@@ -129,18 +130,22 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
     })
 }
 
-/// Returns a command for a shell that runs another in a namespace. The command opens the file of the namespace once,
-/// and checks that it opened the intended namespace: by the time a person types this, a process may have ended or
-/// moved, its number may belong to another, and a name may be in use again. The check compares the inode number, as the
-/// link of an open file shows where a name of `ip netns` is mounted, and not which namespace it is.
-pub fn inside(file: &str, netns: u32, command: String) -> String {
-    if file.is_empty() {
+/// Returns a command for a shell that changes something in a namespace. It opens the namespace once, and checks from
+/// inside that it is the intended one: by the time a person types this, a process may have ended or moved, its number may
+/// belong to another, and a file may have another namespace mounted on it.
+pub fn inside(door: &str, netns: u32, command: String) -> String {
+    if door.is_empty() {
         return command;
     }
     format!(
-        "(exec 9< {file} && [ \"$(stat -Lc %i /proc/self/fd/9)\" = \"{netns}\" ] && \
-         nsenter --net=/proc/self/fd/9 {command})"
+        "nsenter --net={door} sh -c '[ \"$(stat -Lc %i /proc/self/ns/net)\" = \"{netns}\" ] && {command}'"
     )
+}
+
+/// Returns what comes before a command in a namespace that changes nothing, or where it does not matter.
+fn entering(enter: Option<&String>) -> String {
+    let door = enter.filter(|door| !door.is_empty());
+    door.map_or_else(String::new, |door| format!("nsenter --net={door} "))
 }
 
 fn hotfix() -> Mitigation {
@@ -180,6 +185,11 @@ fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation
             let took = durations::readable(half_ns);
             format!(" With half of them, {half}, it would take about {took} here.")
         });
+    let enter = entering(busiest.enter.as_ref());
+    let place = match &busiest.enter {
+        Some(_) => String::new(),
+        None => format!(" in netns {}, which no path opens", busiest.netns),
+    };
     Mitigation {
         name: "fewer_entries",
         does: format!(
@@ -189,9 +199,14 @@ fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation
             half.unwrap_or_default()
         ),
         trial: None,
-        command: "ipvsadm -Ln  # to see them; then ipvsadm -D -t ADDRESS:PORT, or kube-proxy's nodePortAddresses".into(),
+        command: format!(
+            "{enter}ipvsadm -Ln  # to see them{place}; then {enter}ipvsadm -D -t ADDRESS:PORT, or kube-proxy's \
+             nodePortAddresses"
+        ),
         breaks: "What is taken out no longer answers.".into(),
-        undo: "ipvsadm -R < RULES  # saved before with ipvsadm -Sn > RULES, or the former nodePortAddresses".into(),
+        undo: format!(
+            "{enter}ipvsadm -R < RULES  # saved before with {enter}ipvsadm -Sn > RULES, or the former nodePortAddresses"
+        ),
     }
 }
 
@@ -208,20 +223,64 @@ fn newer_kernel(release: &str) -> Mitigation {
     }
 }
 
-fn reload() -> Mitigation {
+/// How many namespaces with rules a command names: more are no command that a person reads.
+const NAMED: usize = 3;
+
+/// The module cannot be removed as long as any namespace has a service.
+fn reload(namespaces: &[Namespace]) -> Mitigation {
+    let has_rules = |one: &&Namespace| {
+        let listed = one.estimators.map(|length| length > 1);
+        listed.unwrap_or(one.entries() != Some(0))
+    };
+    let (named, left): (Vec<_>, Vec<_>) = namespaces
+        .iter()
+        .filter(has_rules)
+        .partition(|one| one.enter.is_some());
+    let left = left.len() + named.len().saturating_sub(NAMED);
+    let mut places: Vec<(String, String)> = named
+        .iter()
+        .take(NAMED)
+        .map(|one| (entering(one.enter.as_ref()), format!("RULES-{}", one.netns)))
+        .collect();
+    match &mut places[..] {
+        [] => places.push((String::new(), "RULES".into())),
+        [first, ..] => first.1 = "RULES".into(),
+    }
+    let each = |form: &dyn Fn(&str, &str) -> String, between: &str| {
+        let commands: Vec<String> = places
+            .iter()
+            .map(|(enter, file)| form(enter, file))
+            .collect();
+        commands.join(between)
+    };
+    let save = each(
+        &|enter, file| format!("{enter}ipvsadm -Sn > {file}"),
+        " && ",
+    );
+    let clear = each(&|enter, _| format!("{enter}ipvsadm -C"), " && ");
+    let restore = each(&|enter, file| format!("{enter}ipvsadm -R < {file}"), "; ");
+    let others = match left {
+        0 => String::new(),
+        1 => " Save and clear the rules of the one other namespace that has some too, or let its pod be made anew.".into(),
+        left => format!(
+            " Save and clear the rules of the {left} other namespaces that have some too, or let their pods be made anew."
+        ),
+    };
     Mitigation {
         name: "reload_ip_vs",
-        does: "Loaded again, ip_vs sets the timer of every namespace anew: nothing milder in the kernel does. First stop kube-proxy, \
-               and unload the livepatch that the timer was lost to. In other namespaces than the root one, save and \
-               clear the rules too, or let their pods be made anew."
-            .into(),
+        does: format!(
+            "Loaded again, ip_vs sets the timer of every namespace anew: nothing milder in the kernel does. First stop \
+             kube-proxy, and unload the livepatch that the timer was lost to.{others}"
+        ),
         trial: None,
         // Nothing is cleared that was not saved, and what was saved comes back whatever fails.
-        command: "ipvsadm -Sn > RULES && { ipvsadm -C && rmmod $(ls /sys/module/ip_vs/holders) ip_vs && modprobe ip_vs; \
-                  ipvsadm -R < RULES; }"
-            .into(),
-        breaks: "All services and connections of every namespace are gone until the rules are back.".into(),
-        undo: "ipvsadm -R < RULES  # the rules; connections do not come back".into(),
+        command: format!(
+            "{save} && {{ {clear} && rmmod $(ls /sys/module/ip_vs/holders) ip_vs && modprobe ip_vs; {restore}; }}"
+        ),
+        breaks:
+            "All services and connections of every namespace are gone until the rules are back."
+                .into(),
+        undo: format!("{restore}  # the rules; connections do not come back"),
     }
 }
 

@@ -169,6 +169,8 @@ pub struct Namespace {
     pub netns: u32,
     /// Who lives there.
     pub who: Option<String>,
+    /// A path that opens it.
+    pub door: Option<String>,
     /// Virtual services.
     pub services: Option<u32>,
     /// Destinations of all of them.
@@ -189,11 +191,7 @@ pub struct Namespace {
     /// Runs seen.
     #[serde(skip)]
     pub runs: u64,
-    /// Its services were told in pieces, and some may have been left out between them.
-    #[serde(skip)]
-    pub pieces: bool,
-    /// The file of the namespace: empty for the root namespace, which needs no entering; `None` if it cannot be
-    /// entered.
+    /// The path that a command enters it by: empty where a person is there already, `None` where no path opens it.
     #[serde(skip)]
     pub enter: Option<String>,
 }

@@ -9,9 +9,8 @@ use super::{
 use crate::{
     kernel::{
         estimation::{self, Kind},
-        inhabitants::{self, Inhabitants},
+        inhabitants::Inhabitants,
         netns,
-        printable::typed,
         services::{self, Counted},
     },
     model::{NamespaceView, Overview, SLOW_PERIOD_NS, State},
@@ -64,29 +63,30 @@ impl Survey<'_> {
 
     fn described(&self, netns: u32, estimators: Option<u32>) -> Namespace {
         let services = self.services(netns, estimators);
+        let door = self.inhabitants.doors().path(netns);
         Namespace {
             netns,
             who: self.who(netns),
+            door: door.and_then(|door| door.into_os_string().into_string().ok()),
             services: services.map(|counted| counted.services),
-            destinations: services.map(|counted| counted.destinations),
+            destinations: services.and_then(|counted| counted.destinations),
             estimators,
-            pieces: services.is_some_and(|counted| counted.pieces),
             enter: self.enter(netns),
             ..Namespace::default()
         }
     }
 
-    /// A list of one has the total alone. Otherwise by the file that a process, or a name, gives access to.
+    /// A list of one has the total alone. Where the kernel has no IPVS, or cannot be asked, nothing is known.
     fn services(&self, netns: u32, estimators: Option<u32>) -> Option<Counted> {
         if estimators.is_some_and(|length| length <= 1) {
-            return Some(Counted::default());
+            return Some(Counted {
+                services: 0,
+                destinations: Some(0),
+            });
         }
-        let process = self.inhabitants.process(netns);
-        let counted = process.and_then(|pid| services::of_process(self.root, pid, netns).ok());
-        counted.or_else(|| {
-            let name = self.inhabitants.ip_netns_name(netns)?;
-            services::of_name(self.root, name, netns).ok()
-        })
+        services::count(self.root, self.inhabitants.doors(), netns, estimators)
+            .inspect_err(|error| log::debug!("services of netns {netns}: {error}"))
+            .ok()
     }
 
     fn who(&self, netns: u32) -> Option<String> {
@@ -95,21 +95,15 @@ impl Survey<'_> {
         Some(who.to_owned())
     }
 
+    /// A person types the command where this runs, which may be in the namespace: of the root namespace that is sure to be
+    /// so then too, and another may have no door.
     fn enter(&self, netns: u32) -> Option<String> {
-        if self.root_netns == Some(netns) {
-            if netns::own_inode(self.root) == Some(netns) {
-                return Some(String::new());
-            }
-            return typed(self.root, "proc/1/ns/net");
+        let is_own = netns::own_inode(self.root) == Some(netns);
+        if is_own && self.root_netns == Some(netns) {
+            return Some(String::new());
         }
-        let name = self.inhabitants.ip_netns_name(netns);
-        let by_name = name.and_then(|name| typed(self.root, &format!("run/netns/{name}")));
-        by_name.or_else(|| {
-            let pid = self.inhabitants.process(netns)?;
-            // It may have gone elsewhere since.
-            let lives_there = inhabitants::lives_in(self.root, pid, netns);
-            lives_there.then(|| typed(self.root, &format!("proc/{pid}/ns/net")))?
-        })
+        let door = self.inhabitants.doors().plain(netns);
+        door.or_else(|| is_own.then(String::new))
     }
 }
 
@@ -141,14 +135,8 @@ pub fn complete(described: Vec<Namespace>, overview: &Overview) -> Vec<Namespace
     namespaces
 }
 
-/// Takes back what `/proc/net/ip_vs` told where it cannot be all, and says so: in whole sentences.
-///
-/// With a list at hand, that has the say; without one, whether others have services.
+/// Takes back what was counted where the list of estimators says otherwise, and says so: in whole sentences.
 pub fn doubt(namespaces: &mut [Namespace]) -> Vec<String> {
-    let with_services = namespaces
-        .iter()
-        .filter(|one| one.services > Some(0))
-        .count();
     let mut doubts = Vec::new();
     let uncounted = namespaces
         .iter()
@@ -157,8 +145,9 @@ pub fn doubt(namespaces: &mut [Namespace]) -> Vec<String> {
     if uncounted > 0 {
         let plural = if uncounted == 1 { "" } else { "s" };
         doubts.push(format!(
-            "the services of {uncounted} network namespace{plural} could not be counted, for want of a process there, or \
-             of a name of `ip netns` by which to enter, which needs the capability CAP_SYS_ADMIN"
+            "the services of {uncounted} network namespace{plural} could not be counted: that takes a path that opens the \
+             namespace, the capability CAP_SYS_ADMIN to enter it, and CAP_NET_ADMIN to ask IPVS, for /proc/net/ip_vs leaves \
+             some out where several namespaces have services"
         ));
     }
     for one in namespaces {
@@ -166,21 +155,16 @@ pub fn doubt(namespaces: &mut [Namespace]) -> Vec<String> {
             continue;
         };
         let told = services.saturating_add(destinations);
-        let against = match one.estimators {
-            Some(length) if length == told.saturating_add(1) => continue,
-            Some(length) => {
-                format!("its list has {length} estimators, one for each and one for the total")
-            }
-            None if one.pieces && with_services > 1 => {
-                "other namespaces have services too".to_owned()
-            }
-            None => continue,
+        let Some(length) = one
+            .estimators
+            .filter(|length| *length != told.saturating_add(1))
+        else {
+            continue;
         };
         (one.services, one.destinations) = (None, None);
         doubts.push(format!(
-            "/proc/net/ip_vs of netns {} tells of {services} services and {destinations} destinations, which is not \
-             certain, for {against}: they may have changed meanwhile, and the kernel miscounts in that file where \
-             several namespaces have services",
+            "netns {} was counted to have {services} services and {destinations} destinations, and its list has {length} \
+             estimators, one for each and one for the total: they changed meanwhile, and are left out",
             one.netns
         ));
     }

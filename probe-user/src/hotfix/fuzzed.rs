@@ -17,7 +17,7 @@ use super::{
     stalled::{self, Towards},
     trial::counters::Counters,
 };
-use crate::kernel::boot::Boot;
+use crate::kernel::{boot::Boot, netns::doors::Doors};
 
 /// Reads a module.
 pub fn module(bytes: &[u8]) {
@@ -41,7 +41,9 @@ pub fn node(root: &Path, module: &[u8]) {
     let module = Module::parse(module).expect("a module of ours");
     let file = Digest::of(b"");
     black_box(Node::read(root, &root.join("nothing"), &module, &file).other_patches());
-    black_box(Counters::read(root, 7, 1));
+    let mut doors = Doors::read(root);
+    doors.add_process(1, 7);
+    black_box(Counters::read(root, &doors, 1));
 }
 
 /// Looks for a module's place in memory.

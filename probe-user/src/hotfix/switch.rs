@@ -5,10 +5,8 @@ use std::{
     io,
     os::fd::AsRawFd as _,
     path::{Path, PathBuf},
-    process, thread,
+    process,
 };
-
-use nix::sched::{CloneFlags, setns};
 
 use crate::kernel::netns;
 
@@ -95,14 +93,7 @@ impl Switch {
 
     /// Does something in the namespace, in a thread of its own: `/proc/sys/net` shows that of whoever looks.
     fn inside<T: Send>(&self, act: impl FnOnce(&Path) -> io::Result<T> + Send) -> io::Result<T> {
-        thread::scope(|scope| {
-            let actor = scope.spawn(|| {
-                setns(&self.opened, CloneFlags::CLONE_NEWNET)?;
-                act(&self.file)
-            });
-            let panicked = |_| Err(io::Error::other("the thread in that namespace panicked"));
-            actor.join().unwrap_or_else(panicked)
-        })
+        netns::inside(&self.opened, || act(&self.file))
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{hint::black_box, path::Path};
 
-use super::{cgroup, cpus, hostname, prerequisites, services, steering::Steering, symbols};
+use super::{
+    cgroup, cpus, hostname, netns::doors::Doors, prerequisites, services, steering::Steering,
+    symbols,
+};
 
 /// Looks for a function in the list of symbols under `root`.
 pub fn symbols(root: &Path) {
@@ -17,7 +20,9 @@ pub fn cgroup(bytes: &[u8]) {
 /// Reads what the kernel says of its CPUs, devices and services under `root`.
 pub fn host(root: &Path) {
     let cpus = cpus::Cpus::read(root);
-    let services = services::of_process(root, 7, 1);
+    let mut doors = Doors::read(root);
+    doors.add_process(1, 7);
+    let services = services::count(root, &doors, 1, None);
     black_box((hostname::hostname(root), cpus, services.is_ok()));
     black_box(Steering::read(root));
     black_box(prerequisites::release(root));

@@ -9,7 +9,10 @@ use std::{
 
 use super::{
     cgroup::{self, Home},
-    netns,
+    netns::{
+        self,
+        doors::{Doors, own_pid},
+    },
     printable::printable,
 };
 
@@ -19,13 +22,12 @@ const LOOKED_AT: usize = 2;
 /// How much of a file of another process is looked at.
 const READ_BYTES: u64 = 64 * 1024;
 
-/// The pods, containers and processes of every network namespace that has one, and the names that `ip netns`
-/// has for the others.
+/// The pods, containers and processes of every network namespace that has one, and the names of the files that the
+/// others are mounted on.
 #[derive(Debug, Clone, Default)]
 pub struct Inhabitants {
     names: BTreeMap<u32, String>,
-    processes: BTreeMap<u32, u32>,
-    named: BTreeMap<u32, String>,
+    doors: Doors,
     hidden: u64,
     sees_host: bool,
     /// The root namespace: as the kernel told it, and as that of the host's first process.
@@ -65,20 +67,27 @@ impl Inhabitants {
     pub fn read_again(&mut self, root: &Path) {
         let known = std::mem::take(&mut self.host_names);
         *self = Self {
-            named: named(root),
+            doors: Doors::read(root),
             sees_host: sees_host(root),
             root_netns: self.root_netns,
             ..Self::default()
         };
-        self.names.clone_from(&self.named);
+        let mounted = self.doors.mounted();
+        self.names = mounted
+            .filter_map(|netns| Some((netns, self.doors.name(netns)?)))
+            .collect();
         for (netns, residents) in self.residents(root) {
-            let first = residents.first.first();
-            self.processes.extend(first.map(|pid| (netns, *pid)));
+            for pid in &residents.first {
+                self.doors.add_process(netns, *pid);
+            }
             let who = self.describe(root, netns, &residents, &known);
             self.names.extend(who.map(|who| (netns, who)));
         }
         // In a container, the first process is the container's.
-        let host = self.sees_host.then(|| netns_of(root, 1).ok().flatten());
+        let first = || netns_of(root, 1).ok().flatten();
+        let host = self
+            .sees_host
+            .then(|| first().or_else(|| netns::root_inode(root).ok()));
         self.host = host.flatten();
     }
 
@@ -89,7 +98,9 @@ impl Inhabitants {
 
     fn residents(&mut self, root: &Path) -> BTreeMap<u32, Residents> {
         let mut residents: BTreeMap<u32, Residents> = BTreeMap::new();
-        for pid in pids(root) {
+        // This one is a guest.
+        let own = own_pid(root);
+        for pid in pids(root).into_iter().filter(|pid| Some(*pid) != own) {
             match netns_of(root, pid) {
                 Ok(Some(netns)) => {
                     let residents = residents.entry(netns).or_default();
@@ -156,16 +167,10 @@ impl Inhabitants {
         self.names.get(&netns).map(String::as_str)
     }
 
-    /// The first process of a namespace; `None` where none is known.
+    /// Returns the paths by which namespaces can be opened.
     #[must_use]
-    pub fn process(&self, netns: u32) -> Option<u32> {
-        self.processes.get(&netns).copied()
-    }
-
-    /// What `ip netns` calls a namespace.
-    #[must_use]
-    pub fn ip_netns_name(&self, netns: u32) -> Option<&str> {
-        self.named.get(&netns).map(String::as_str)
+    pub fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     /// Inode numbers of all namespaces that have a process or a name.
@@ -218,12 +223,6 @@ fn netns_of(root: &Path, pid: u32) -> io::Result<Option<u32>> {
     Ok(inode.and_then(|inode| inode.parse().ok()))
 }
 
-/// Returns whether a process lives in that namespace now.
-#[must_use]
-pub fn lives_in(root: &Path, pid: u32, netns: u32) -> bool {
-    netns_of(root, pid).is_ok_and(|now| now == Some(netns))
-}
-
 /// Reads something of the namespace that a process lives in, which has to be this one before and after: a process may
 /// move, and its number may be reused.
 ///
@@ -245,17 +244,6 @@ pub fn while_in<T>(
     check()?;
     let done = read()?;
     check().map(|()| done)
-}
-
-/// The names that `ip netns` has, by inode number. Those of files that stand for nothing are not among them.
-fn named(root: &Path) -> BTreeMap<u32, String> {
-    let entries = fs::read_dir(root.join("run/netns")).into_iter().flatten();
-    let named = entries.filter_map(|entry| {
-        let name = entry.ok()?.file_name().into_string().ok()?;
-        let inode = netns::NetnsName::Name(name.clone()).inode(root).ok()?;
-        Some((inode, printable(&name)))
-    });
-    named.collect()
 }
 
 /// Whether `root` has the processes of the host, and not those of a container alone: its second one is the
@@ -345,6 +333,11 @@ impl Inhabitants {
             names: names.collect(),
             ..Self::default()
         }
+    }
+
+    /// Has the doors that a test has made.
+    pub fn set_doors(&mut self, doors: Doors) {
+        self.doors = doors;
     }
 }
 

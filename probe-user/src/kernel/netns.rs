@@ -1,26 +1,32 @@
 //! Network namespaces, as people name them.
 
+pub mod doors;
+
 use std::{
     fmt,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     str::FromStr,
+    thread,
 };
 
 use nix::{
     fcntl::OFlag,
+    sched::{CloneFlags, setns},
     sys::statfs::{FsType, fstatfs},
 };
 use thiserror::Error;
+
+use self::doors::Doors;
 
 /// The file system of namespaces (`include/uapi/linux/magic.h`).
 const NSFS_MAGIC: FsType = FsType(0x6e73_6673);
 
 /// The forms that a namespace may be given in.
-const FORMS: &str =
-    "an inode number (4026531840), a path (/proc/1/ns/net), a name of `ip netns`, or pid:N";
+const FORMS: &str = "an inode number (4026531840), a path (/proc/1/ns/net), the name of a file that one is mounted on (as \
+                     `ip netns` and docker have them), or pid:N";
 
 /// A network namespace as it was named on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +35,7 @@ pub enum NetnsName {
     Inode(u32),
     /// A file that stands for the namespace.
     Path(PathBuf),
-    /// A name that `ip netns` knows.
+    /// The name of a file that the namespace is mounted on, as of those of `ip netns`.
     Name(String),
     /// The namespace of a process.
     Pid(u32),
@@ -54,6 +60,9 @@ pub enum NetnsError {
         /// Inode number of the intended namespace.
         meant: u32,
     },
+    /// A name that several namespaces have.
+    #[error("{0} network namespaces have this name: give a path, or an inode number")]
+    Ambiguous(usize),
     /// A well-formed name of nothing.
     #[error("no network namespace is there ({path}: {source}); accepted is {FORMS}")]
     Missing {
@@ -105,9 +114,19 @@ impl NetnsName {
         match self {
             Self::Inode(inode) => Ok(*inode),
             Self::Path(path) => inode_of(path),
-            Self::Name(name) => inode_of(&root.join("run/netns").join(name)),
+            Self::Name(name) => inode_of(&root.join("run/netns").join(name))
+                .or_else(|error| mounted(root, name).unwrap_or(Err(error))),
             Self::Pid(pid) => inode_of(&root.join(format!("proc/{pid}/ns/net"))),
         }
+    }
+}
+
+/// Returns the namespace that is mounted on a file of this name outside `/run/netns`; `None` without one.
+fn mounted(root: &Path, name: &str) -> Option<Result<u32, NetnsError>> {
+    match Doors::read(root).named(name)[..] {
+        [] => None,
+        [netns] => Some(Ok(netns)),
+        ref several => Some(Err(NetnsError::Ambiguous(several.len()))),
     }
 }
 
@@ -116,9 +135,24 @@ impl NetnsName {
 ///
 /// # Errors
 ///
-/// When it may not be looked at.
+/// When it may not be looked at, and this process lives in another.
 pub fn root_inode(root: &Path) -> Result<u32, NetnsError> {
-    NetnsName::Pid(1).inode(root)
+    let told = NetnsName::Pid(1).inode(root);
+    told.or_else(|error| {
+        own_inode(root)
+            .filter(|_| lives_with_first(root))
+            .ok_or(error)
+    })
+}
+
+/// Returns whether this process lives in the namespace of the first one. Everybody may look at the files in its
+/// `/proc/1/net`, and those of another namespace are other files.
+fn lives_with_first(root: &Path) -> bool {
+    let file = |process| {
+        let found = fs::metadata(root.join(format!("proc/{process}/net/dev"))).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    file("1").is_some_and(|first| file("self") == Some(first))
 }
 
 /// The namespace of this process; `None` where it may not be looked at.
@@ -140,6 +174,25 @@ pub fn open(path: &Path, meant: u32) -> Result<File, NetnsError> {
         return Err(NetnsError::Other { path, found, meant });
     }
     Ok(file)
+}
+
+/// Does something in a namespace, in a thread of its own.
+///
+/// # Errors
+///
+/// When the namespace may not be entered, which needs `CAP_SYS_ADMIN`, and when what is done fails.
+pub fn inside<T: Send>(
+    namespace: &File,
+    act: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
+    thread::scope(|scope| {
+        let actor = scope.spawn(|| {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            act()
+        });
+        let panicked = |_| Err(io::Error::other("the thread in that namespace panicked"));
+        actor.join().unwrap_or_else(panicked)
+    })
 }
 
 fn inode_of(path: &Path) -> Result<u32, NetnsError> {

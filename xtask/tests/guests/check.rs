@@ -1,6 +1,7 @@
 //! `ipvs-latency check` in guests.
 
 mod commands;
+mod doors;
 mod judging;
 mod places;
 mod refusals;
@@ -56,6 +57,7 @@ fn page(sections: &Sections, name: &str) -> Value {
             &[
                 "netns",
                 "who",
+                "door",
                 "services",
                 "destinations",
                 "estimators",

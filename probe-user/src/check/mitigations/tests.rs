@@ -129,8 +129,22 @@ fn another_namespace_is_entered_and_one_that_nobody_can_enter_is_left() {
     let open_there = open(Kind::Timer, &[entered], Some(&measured));
     assert_eq!(
         open_there[0].command,
-        "(exec 9< /run/netns/blue && [ \"$(stat -Lc %i /proc/self/fd/9)\" = \"4026532141\" ] && \
-         nsenter --net=/proc/self/fd/9 sysctl -w net.ipv4.vs.run_estimation=0)"
+        "nsenter --net=/run/netns/blue sh -c '[ \"$(stat -Lc %i /proc/self/ns/net)\" = \"4026532141\" ] && \
+         sysctl -w net.ipv4.vs.run_estimation=0'"
+    );
+    let fewer = open_there.iter().find(|one| one.name == "fewer_entries");
+    let fewer = fewer.unwrap();
+    assert!(
+        fewer
+            .command
+            .starts_with("nsenter --net=/run/netns/blue ipvsadm -Ln "),
+        "{fewer:?}"
+    );
+    assert!(
+        fewer
+            .undo
+            .starts_with("nsenter --net=/run/netns/blue ipvsadm -R < RULES "),
+        "{fewer:?}"
     );
     for closed in [
         Namespace {
@@ -142,9 +156,54 @@ fn another_namespace_is_entered_and_one_that_nobody_can_enter_is_left() {
             ..busy()
         },
     ] {
+        let is_closed = closed.enter.is_none();
         let open = open(Kind::Timer, &[closed], Some(&measured));
         assert_eq!(names(&open), ALL[1..]);
+        let fewer = open.iter().find(|one| one.name == "fewer_entries");
+        let says = fewer
+            .unwrap()
+            .command
+            .contains("in netns 4026531840, which no path opens");
+        assert_eq!(says, is_closed);
     }
+}
+
+#[test]
+fn before_ip_vs_is_loaded_again_the_rules_of_every_namespace_are_saved_where_they_are() {
+    let at = |netns, door: Option<&str>| Namespace {
+        netns,
+        state: Some(State::Dead),
+        enter: door.map(Into::into),
+        ..busy()
+    };
+    let reload = |namespaces: &[Namespace]| {
+        let mut open = open(Kind::Timer, namespaces, Some(&seen(1_000)));
+        open.remove(0)
+    };
+    let one = reload(&[at(7, Some("/run/netns/blue")), idle()]);
+    assert_eq!(
+        one.command,
+        "nsenter --net=/run/netns/blue ipvsadm -Sn > RULES && { nsenter --net=/run/netns/blue ipvsadm -C && \
+         rmmod $(ls /sys/module/ip_vs/holders) ip_vs && modprobe ip_vs; \
+         nsenter --net=/run/netns/blue ipvsadm -R < RULES; }"
+    );
+    let two = reload(&[at(7, Some("")), at(8, Some("/run/netns/red"))]);
+    assert!(
+        two.command
+            .starts_with("ipvsadm -Sn > RULES && nsenter --net=/run/netns/red ipvsadm -Sn > RULES-8 && { ipvsadm -C && "),
+        "{two:?}"
+    );
+    assert!(!two.does.contains("other"), "{two:?}");
+    let many = [
+        at(7, Some("")),
+        at(8, None),
+        at(9, Some("/a")),
+        at(10, Some("/b")),
+        at(11, Some("/c")),
+    ];
+    let many = reload(&many);
+    assert!(many.does.contains("of the 2 other namespaces"), "{many:?}");
+    assert!(!many.command.contains("RULES-11"), "{many:?}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn namespace(netns: u32, who: &str, services: u32, destinations: u32) -> Namespa
         next_run_in_ns: Some(440_000_000),
         next_cpu: Some(3),
         runs: 1,
-        pieces: false,
+        door: Some(format!("/proc/{}/ns/net", netns % 1_000)),
         enter: Some(if netns == ROOT {
             String::new()
         } else {

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
-use crate::kernel::inhabitants;
+use crate::kernel::{inhabitants, netns::doors::Doors};
 
 /// Both kinds at one moment: connections and packets together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +25,17 @@ pub enum Statistics {
 }
 
 impl Counters {
-    /// Returns those of a namespace that process `pid` lives in, where they can be read.
-    pub fn read(root: &Path, pid: u32, netns: u32) -> Option<Self> {
-        let read = |file| fs::read_to_string(root.join(format!("proc/{pid}/net/{file}")));
-        let texts = inhabitants::while_in(root, pid, netns, || {
+    /// Returns those of a namespace, where they can be read: through a process that lives there, or in the namespace.
+    pub fn read(root: &Path, doors: &Doors, netns: u32) -> Option<Self> {
+        let texts = |process: &str| {
+            let read = |file| fs::read_to_string(root.join(format!("proc/{process}/net/{file}")));
             Ok((read("ip_vs_stats")?, read("ip_vs_stats_percpu")?))
+        };
+        let through = doors.process(netns).and_then(|pid| {
+            inhabitants::while_in(root, pid, netns, || texts(&pid.to_string())).ok()
         });
-        let (plain, of_cpus) = texts.ok()?;
+        let (plain, of_cpus) =
+            through.or_else(|| doors.inside(netns, || texts("thread-self")).ok())?;
         Some(Self {
             plain: sum(&plain)?,
             of_cpus: sum(&of_cpus)?,
@@ -127,13 +131,14 @@ CPU    Conns  Packets  Packets            Bytes            Bytes
         fs::create_dir_all(root.path().join("proc/7/ns")).unwrap();
         let link = root.path().join("proc/7/ns/net");
         std::os::unix::fs::symlink("net:[5]", link).unwrap();
-        assert_eq!(Counters::read(root.path(), 7, 5), None);
+        let read = |netns| {
+            let mut doors = Doors::read(root.path());
+            doors.add_process(netns, 7);
+            Counters::read(root.path(), &doors, netns)
+        };
+        assert_eq!(read(5), None);
         fs::write(folder.join("ip_vs_stats_percpu"), OF_CPUS).unwrap();
-        assert!(Counters::read(root.path(), 7, 5).is_some());
-        assert_eq!(
-            Counters::read(root.path(), 7, 6),
-            None,
-            "it lives elsewhere"
-        );
+        assert!(read(5).is_some());
+        assert_eq!(read(6), None, "it lives elsewhere");
     }
 }

@@ -246,15 +246,15 @@ fn totals(softirq: Option<&SoftirqProbe>) -> Option<Vec<u64>> {
     softirq?.totals_ns().ok()
 }
 
-/// The statistics of every namespace in which a process lives.
+/// The statistics of every namespace that can be opened.
 fn read_counters(drive: &Drive) -> BTreeMap<u32, Counters> {
     let Some(witness) = &drive.witness else {
         return BTreeMap::new();
     };
-    let inhabitants = witness.watcher().inhabitants();
+    let doors = witness.watcher().inhabitants().doors();
     let counters = witness.namespaces().iter().filter_map(|view| {
-        let pid = inhabitants.process(view.netns)?;
-        Some((view.netns, Counters::read(&drive.root, pid, view.netns)?))
+        let counters = Counters::read(&drive.root, doors, view.netns)?;
+        Some((view.netns, counters))
     });
     counters.collect()
 }

@@ -23,7 +23,10 @@ use crate::hotfix::{
 use crate::{
     check,
     cli::ApplyArgs,
-    kernel::{netns, prerequisites},
+    kernel::{
+        netns::{NetnsName, doors::Doors},
+        prerequisites,
+    },
     model::{NamespaceView, State},
 };
 
@@ -38,6 +41,8 @@ enum Kind {
     Switches {
         /// Inode numbers of the namespaces; `None`: all with more than one estimator.
         wanted: Option<BTreeSet<u32>>,
+        /// The paths among their names.
+        given: Vec<PathBuf>,
         switches: Vec<Switch>,
     },
 }
@@ -55,11 +60,16 @@ impl Subject {
                     .with_context(|| format!("--netns {name} cannot be used"))
             });
             let wanted: BTreeSet<u32> = inodes.collect::<anyhow::Result<_>>()?;
+            let given = args.netns.iter().filter_map(|name| match name {
+                NetnsName::Path(path) => Some(path.clone()),
+                _ => None,
+            });
             prerequisites::examine(root).context("run_estimation is left as it is")?;
             return Ok(Self {
                 lock: Some(Lock::take(root, state_dir).context("run_estimation is left as it is")?),
                 kind: Kind::Switches {
                     wanted: Some(wanted).filter(|wanted| !wanted.is_empty()),
+                    given: given.collect(),
                     switches: Vec::new(),
                 },
             });
@@ -125,8 +135,18 @@ impl Subject {
     ///
     /// When there is nothing to switch, or not where it was asked for.
     pub fn find(&mut self, root: &Path, witness: &Witness) -> anyhow::Result<()> {
-        if let Kind::Switches { wanted, switches } = &mut self.kind {
-            *switches = find(wanted.as_ref(), root, witness)?;
+        if let Kind::Switches {
+            wanted,
+            given,
+            switches,
+        } = &mut self.kind
+        {
+            let mut doors = witness.watcher().inhabitants().doors().clone();
+            for path in given {
+                // One that is gone meanwhile is no door; there may be others.
+                let _ = doors.add_given(path);
+            }
+            *switches = find(wanted.as_ref(), root, &doors, witness)?;
         }
         Ok(())
     }
@@ -176,7 +196,7 @@ impl Subject {
                 vec![undo::unload(&hotfix.name.as_str().into(), root, state_dir)]
             }
             Kind::Switches { switches, .. } => {
-                let own = netns::own_inode(root);
+                let own = crate::kernel::netns::own_inode(root);
                 let of = |one: &Switch| undo::switch(&one.namespace, one.netns(), one.found, own);
                 switches.iter().map(of).collect()
             }
@@ -295,6 +315,7 @@ impl Subject {
 fn find(
     wanted: Option<&BTreeSet<u32>>,
     root: &Path,
+    doors: &Doors,
     witness: &Witness,
 ) -> anyhow::Result<Vec<Switch>> {
     let there = || {
@@ -326,9 +347,10 @@ fn find(
             ));
             continue;
         }
-        let found = file_of(view.netns, root, witness)
-            .context("no process lives there, nor has `ip netns` a name for it")
-            .and_then(|file| Ok(Switch::find(root, &file, view.netns)?));
+        let found = doors
+            .open(view.netns)
+            .and_then(|opened| Switch::find(root, &opened.path, view.netns))
+            .map_err(anyhow::Error::from);
         match found {
             Ok(switch) => switches.push(switch),
             Err(error) if wanted.is_some() => {
@@ -347,18 +369,4 @@ fn find(
         );
     }
     Ok(switches)
-}
-
-/// A file that stands for a namespace.
-fn file_of(inode: u32, root: &Path, witness: &Witness) -> Option<PathBuf> {
-    if netns::own_inode(root) == Some(inode) {
-        return Some(root.join("proc/self/ns/net"));
-    }
-    let inhabitants = witness.watcher().inhabitants();
-    let process = inhabitants.process(inode);
-    let of_process = process.map(|pid| root.join(format!("proc/{pid}/ns/net")));
-    // A name stays where a process may end.
-    let name = inhabitants.ip_netns_name(inode);
-    name.map(|name| root.join("run/netns").join(name))
-        .or(of_process)
 }

@@ -60,7 +60,7 @@ fn a_pod_is_called_by_the_host_name_of_one_of_its_first_processes() {
     host.process(11, 7, "coredns", &pod(), environ);
     host.process(12, 7, "sh", "0::/", b"");
     assert_eq!(host.read().who(7), Some("pod coredns-5d78c9869d-abcde"));
-    assert_eq!(host.read().process(7), Some(10));
+    assert_eq!(host.read().doors().process(7), Some(10));
 }
 
 #[test]

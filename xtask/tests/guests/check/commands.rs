@@ -53,7 +53,10 @@ fn the_commands_for_run_estimation_set_it_in_the_intended_namespace_alone() {
         assert!(about.contains(&format!("netns {netns} ")), "{told}");
         for field in ["command", "undo"] {
             let command = told[field].as_str().unwrap();
-            assert!(command.contains(&format!("exec 9< {file} ")), "{told}");
+            assert!(
+                command.starts_with(&format!("nsenter --net={file} ")),
+                "{told}"
+            );
             let said: Value = sections
                 .text(&format!("{name}-{field} err"))
                 .unwrap()
