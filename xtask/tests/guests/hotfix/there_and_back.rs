@@ -68,10 +68,9 @@ fn a_hotfix_is_loaded_and_taken_back_with_proof_while_every_run_is_seen() {
         let left_ns = estimator["next_run_in_ns"].as_u64().unwrap();
         assert!(left_ns < 2_100_000_000, "{status}");
     }
-    assert_eq!(
-        document(&sections, "names"),
-        json!({"schema": 1, "livepatches": [entry], "installed": []})
-    );
+    let names = document(&sections, "names");
+    assert_eq!(names["livepatches"], json!([entry]));
+    assert_eq!(names["installed"], json!([]));
     ended(
         &sections,
         "unload",
