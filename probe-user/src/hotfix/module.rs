@@ -10,6 +10,7 @@ mod flow;
 mod image;
 mod keepers;
 mod kpatch;
+mod lists;
 mod livepatch;
 mod modinfo;
 mod operands;
@@ -93,6 +94,8 @@ pub struct Module {
     pub period_jiffies: Option<u64>,
     /// Whether an address of new code may be left behind.
     pub address_escapes: Answer,
+    /// The same, if another livepatch replaces it, so that no callback of it runs.
+    escapes_if_replaced: Answer,
     /// When code of it runs besides the new functions.
     pub callbacks: Vec<When>,
     /// Whether it is too big to be read as a whole.
@@ -138,6 +141,7 @@ impl Module {
             unset_when: Vec::new(),
             period_jiffies: None,
             address_escapes: Answer::Unknown,
+            escapes_if_replaced: Answer::No,
             callbacks: Vec::new(),
             too_big: false,
             switches: Switches::default(),
@@ -209,7 +213,12 @@ impl Module {
             return self.unread();
         }
         self.switches.written_by(image, &flow);
-        self.address_escapes = escape::worse(self.address_escapes, escape::by_code(image, &flow));
+        let escapes = |replaced| escape::by_code(image, &flow, &slots, replaced);
+        self.address_escapes = escape::worse(self.address_escapes, escapes(false));
+        self.escapes_if_replaced = match self.address_escapes {
+            Answer::No => escapes(true),
+            answer => answer,
+        };
         self
     }
 
@@ -230,6 +239,16 @@ impl Module {
     /// Whether it replaces the estimator's function.
     pub fn replaces_estimator(&self) -> bool {
         self.replaces.iter().any(|one| one.function == ESTIMATOR)
+    }
+
+    /// Returns whether an address of new code may be left behind, as far as it matters whether it `replaces` others: one
+    /// that does is to be replaced itself, and the kernel then runs no callback of it.
+    pub fn escapes(&self, replaces: Option<bool>) -> Answer {
+        if replaces == Some(true) {
+            escape::worse(self.address_escapes, self.escapes_if_replaced)
+        } else {
+            self.address_escapes
+        }
     }
 
     /// The switch at an offset into its `klp_patch`, as the kernel that it was built for has it.

@@ -42,8 +42,8 @@ pub struct Call<'a> {
     pub name: Option<&'a str>,
     /// What it is given.
     pub arguments: [Value<'a>; 6],
-    /// Whether it is given a place on the stack, on which an address of code lies.
-    pub stack: bool,
+    /// What may lie on the stack, if it is given a place there.
+    pub stack: Value<'a>,
 }
 
 /// Something that code does.
@@ -53,8 +53,8 @@ pub enum Event<'a> {
     Call(Call<'a>),
     /// It writes into memory.
     Store(Store<'a>),
-    /// It gives its caller an address of code.
-    Gives,
+    /// It gives such a value to its caller, or puts it on a stack that others read.
+    Gives(Value<'a>),
 }
 
 /// A function as it is called.
@@ -128,6 +128,8 @@ pub enum Phase {
     Enabled,
     /// When it is about to be disabled: the new functions still run, and may do again what is undone here.
     Ending,
+    /// When no task runs the new functions any more, unless another livepatch replaces this one.
+    Unpatched,
     /// When no task runs the new functions any more, and before the module is removed.
     Over,
 }
@@ -170,11 +172,18 @@ impl<'a> Flow<'a> {
         let mut arguments = [Value::Any; 6];
         arguments[0] = Value::Argument(0);
         let outcome = self.follow(place, Status::Unset, None, arguments)?;
-        let given = |exit: &Exit<'_>| exit.result.may_be_code(self.image);
-        if outcome.exits.iter().flatten().any(given) {
-            self.note(Event::Gives)?;
+        for exit in outcome.exits.iter().flatten() {
+            self.give(exit.result)?;
         }
         Some(outcome)
+    }
+
+    /// Notes a value that others may take, if it may have to do with the module.
+    fn give(&mut self, value: Value<'a>) -> Option<()> {
+        if value.may_be_own(self.image) {
+            self.note(Event::Gives(value.blurred(self.image)))?;
+        }
+        Some(())
     }
 
     /// Returns whether a function was followed already.

@@ -226,6 +226,9 @@ impl<'a> Walk<'a> {
             ..place
         };
         let (period, arguments) = (self.registers.period, self.registers.arguments());
+        if arguments.iter().any(|value| value.is_on_stack()) {
+            flow.give(self.registers.on_stack(flow.image))?;
+        }
         let outcome = flow.follow(to, self.status, period, arguments)?;
         graph.take_in(&outcome.reasons)?;
         for status in [Status::Unset, Status::Set, Status::Hidden] {
@@ -237,7 +240,7 @@ impl<'a> Walk<'a> {
                 status,
                 registers: self.registers.clone(),
             };
-            after.registers.called(exit.result);
+            after.registers.called(exit.result, flow.image);
             after.registers.period = exit.period;
             after.lead(graph, on, None)?;
         }
@@ -255,11 +258,15 @@ impl<'a> Walk<'a> {
         let image = flow.image;
         let on_stack = arguments
             .iter()
-            .any(|value| matches!(value, Value::Stack(_)));
+            .any(|value| matches!(value, Value::Stack(_) | Value::Frame));
         flow.note(Event::Call(Call {
             name,
             arguments,
-            stack: on_stack && self.registers.keeps_code(image),
+            stack: if on_stack {
+                self.registers.on_stack(image)
+            } else {
+                Value::Any
+            },
         }))?;
         // The callee may call code that it is given.
         let hands_on = arguments.iter().any(|value| value.may_be_code(image));
@@ -287,7 +294,7 @@ impl<'a> Walk<'a> {
                 self.registers.period = None;
             }
         }
-        self.registers.called(Value::Any);
+        self.registers.called(Value::Any, image);
         Some(true)
     }
 
@@ -311,10 +318,14 @@ fn is_another(timer: Value<'_>) -> bool {
 
 /// Notes what is written where it may matter.
 fn written<'a>(flow: &mut Flow<'a>, stored: Store<'a>) -> Option<()> {
+    if let Region::Stack(None) = stored.region {
+        // A caller's, perhaps.
+        return flow.give(stored.value);
+    }
     let matters = match stored.region {
         Region::Behind(..) | Region::Foreign(_) | Region::Own(_) => true,
         Region::Stack(_) => false,
-        _ => stored.value.may_be_code(flow.image),
+        _ => stored.value.may_be_own(flow.image),
     };
     if matters {
         flow.note(Event::Store(stored))?;

@@ -189,7 +189,7 @@ impl Made {
         for (section, name, piece) in &self.pieces {
             let kind = if section.contains(".text") {
                 SectionKind::Text
-            } else if *section == ".data" {
+            } else if [".data", ".bss"].contains(section) {
                 SectionKind::Data
             } else {
                 SectionKind::ReadOnlyData
