@@ -21,7 +21,7 @@ mod switches;
 pub mod tests;
 mod value;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 pub use flow::Reason;
 use flow::{Flow, Phase};
@@ -257,6 +257,17 @@ impl Module {
     }
 }
 
+/// Adds the functions whose addresses are in the module's data; `None` if that is too much work.
+fn pointed_at(image: &Image<'_>, found: &mut BTreeSet<Place>) -> Option<()> {
+    for section in image.sections.iter().filter(|one| one.variables) {
+        for field in &section.relocations {
+            image.budget.spend(1)?;
+            found.extend(field.place().filter(|place| image.is_function(*place)));
+        }
+    }
+    Some(())
+}
+
 /// Follows all code: the new functions, what runs when the module goes, and then what was not met yet. `None` where that
 /// is too much work.
 fn follow_all<'a>(
@@ -278,6 +289,14 @@ fn follow_all<'a>(
         if !flow.knows(function.place) {
             flow.of(function.place, Phase::Enabled)?;
         }
+    }
+    // What is called by the module may also be called by the kernel, with whatever that has.
+    let mut taken = flow.taken()?;
+    pointed_at(image, &mut taken)?;
+    let last = callbacks.iter().map(|one| one.code);
+    let last: BTreeSet<Place> = last.chain(livepatch::exit(image)).collect();
+    for function in taken.difference(&last) {
+        flow.of(*function, Phase::Enabled)?;
     }
     let mut sections = image.sections.iter().enumerate();
     flow.broken |= !sections.all(|(number, one)| !one.code || code::is_whole(image, number));

@@ -8,14 +8,14 @@ mod graph;
 mod walk;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     rc::Rc,
 };
 
 use super::{
     branches::Branches,
     code::{self, Line, Way},
-    image::{Image, Place},
+    image::{Image, Place, Target},
     step::{Stepper, Store},
     value::Value,
 };
@@ -214,8 +214,8 @@ impl<'a> Flow<'a> {
         if let Some(known) = self.outcomes.get(&context) {
             return Some(Rc::clone(known));
         }
-        // A function that calls itself adds nothing to what it does otherwise.
-        if self.open.iter().any(|open| open.place == place) {
+        // A function that calls itself in the same way adds nothing to what it does otherwise.
+        if self.open.contains(&context) {
             return Some(Rc::new(Outcome::only(status, period)));
         }
         if self.open.len() >= DEPTH {
@@ -229,6 +229,26 @@ impl<'a> Flow<'a> {
         let outcome = Rc::new(outcome?);
         self.outcomes.insert(context, Rc::clone(&outcome));
         Some(outcome)
+    }
+
+    /// Returns the functions whose addresses code takes, in order; `None` if that is too much work.
+    pub fn taken(&self) -> Option<BTreeSet<Place>> {
+        let mut taken = BTreeSet::new();
+        for (function, body) in &self.bodies {
+            let lines = body.iter().flat_map(|body| &body.lines);
+            for line in lines {
+                let names = [line.address(), line.variable(function.section)];
+                for target in names.into_iter().flatten() {
+                    if let Target::Own(place) = target
+                        && self.image.is_function(place)
+                    {
+                        self.image.budget.spend(1)?;
+                        taken.insert(place);
+                    }
+                }
+            }
+        }
+        Some(taken)
     }
 
     fn note(&mut self, event: Event<'a>) -> Option<()> {
@@ -264,6 +284,7 @@ fn leaders(lines: &[Line<'_>], section: usize, branches: &Branches) -> Vec<u64> 
             Some(Way::Own(to)) if !line.instruction.is_call_near() => Some(to),
             _ => branches.label(at),
         };
+        let jump = jump.into_iter().chain(branches.fault(at));
         leaders.extend(jump.filter(|to| to.section == section).map(|to| to.offset));
     }
     leaders.sort_unstable();

@@ -289,6 +289,14 @@ impl<'a> Image<'a> {
         inside(&self.functions, place)
     }
 
+    /// Returns whether a function begins at a place.
+    pub fn is_function(&self, place: Place) -> bool {
+        self.is_code(place)
+            && self
+                .function(place)
+                .is_some_and(|extent| extent.place == place)
+    }
+
     /// Returns all functions, in order.
     pub fn functions(&self) -> &[Extent] {
         &self.functions

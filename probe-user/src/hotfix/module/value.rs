@@ -231,6 +231,16 @@ impl<'a> Registers<'a> {
         self.compared = None;
     }
 
+    /// Forgets the numbers in registers, and what was compared.
+    pub fn forget_numbers(&mut self) {
+        for value in &mut self.values {
+            if let Value::Number(_) = value {
+                *value = Value::Any;
+            }
+        }
+        self.compared = None;
+    }
+
     /// Returns what is kept at a place on the stack.
     pub fn slot(&self, offset: i64) -> Value<'a> {
         self.find(offset)

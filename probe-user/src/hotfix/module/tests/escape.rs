@@ -159,11 +159,19 @@ pub fn calling(name: &str, arguments: &[(usize, &str)]) -> Piece {
 /// address.
 pub fn doing(piece: Piece) -> Made {
     let variable = || Piece::zeros(64).pointer(24, "other");
-    Made::livepatch(piece.when(500).jump("mod_timer"))
-        .with(".text", "other", code().back())
+    before(piece)
         .with(".data", "own", variable())
         .with(".data", "own2", variable())
         .with(".bss", "hollow", Piece::zeros(64))
+}
+
+/// Returns a hotfix that does that in a function of its own before it sets the timer, with another function.
+pub fn before(piece: Piece) -> Made {
+    // Between push %rdi and pop %rdi.
+    let calls = code().then(&[0x57]).near(&[0xe8], "act").then(&[0x5f]);
+    Made::livepatch(calls.when(500).jump("mod_timer"))
+        .with(".text", "act", piece.back())
+        .with(".text", "other", code().back())
 }
 
 /// `made` with a function that calls `name` before the module goes.
@@ -220,7 +228,13 @@ fn a_timer_that_the_kernel_keeps_stays_behind_unless_it_is_cancelled_first() {
         ("a timer of its own", timer(), Yes),
         (
             "a timer of its own is made ready, and which one is set cannot be told",
-            doing(calling("init_timer_key", &[(0, "own"), (1, "other")]).call("_raw_spin_lock")),
+            before(
+                calling("init_timer_key", &[(0, "hollow"), (1, "other")])
+                    // mov (%rcx),%rdi
+                    .then(&[0x48, 0x8b, 0x39])
+                    .call("mod_timer"),
+            )
+            .with(".bss", "hollow", Piece::zeros(64)),
             Unknown,
         ),
         (

@@ -1,6 +1,6 @@
 //! Variables of the module that hold addresses of its code, and what copies them.
 
-use super::escape::{doing, given, hold_against, stopping};
+use super::escape::{before, doing, given, hold_against, stopping};
 use super::*;
 use Answer::{No, Unknown, Yes};
 
@@ -87,8 +87,7 @@ fn an_object_with_code_in_the_kernel_s_memory_stays_behind() {
 #[test]
 fn an_object_that_code_fills_in_is_one_with_code() {
     let plain = |piece: Piece| {
-        Made::livepatch(piece.when(500).jump("mod_timer"))
-            .with(".text", "other", code().back())
+        before(piece)
             .with(".data", "hollow", Piece::zeros(64))
             .with(".data", "hollow2", Piece::zeros(64))
     };
@@ -134,9 +133,6 @@ fn one_of_many_objects_that_the_build_fills_in_may_be_the_module_s() {
     let saved = || code().then(&[0x57]);
     let set = |piece: Piece| piece.call("mod_timer").then(&[0x5f]);
     let queued = |piece: Piece| piece.call("queue_work_on").then(&[0x5f]);
-    let foreign = |piece: Piece| {
-        Made::livepatch(piece.when(500).jump("mod_timer")).with(".text", "other", code().back())
-    };
     let loaded = |piece: Piece| piece.then(&[0x48, 0x8b, 0x39]);
     hold_against([
         (
@@ -167,7 +163,7 @@ fn one_of_many_objects_that_the_build_fills_in_may_be_the_module_s() {
         ),
         (
             "the kernel's, where the module has none: mov (%rcx),%rdi",
-            foreign(set(loaded(saved()))),
+            before(set(loaded(saved()))),
             No,
         ),
         (
@@ -280,6 +276,38 @@ fn an_address_is_not_lost_on_the_stack() {
                 &[],
             ),
             Unknown,
+        ),
+    ]);
+}
+
+#[test]
+fn a_callback_that_is_also_called_is_followed_for_other_callers() {
+    // xor %esi,%esi; call tick. tick: test %esi,%esi; je out; movq $other,8(%rdi).
+    let tick = code()
+        .then(&[0x85, 0xf6])
+        .relative(&[0x0f, 0x84], "__x86_return_thunk")
+        .absolute(&[0x48, 0xc7, 0x47, 8], "other")
+        .back();
+    let calls = || {
+        code()
+            .then(&[0x57, 0x31, 0xf6])
+            .near(&[0xe8], "tick")
+            .then(&[0x5f])
+    };
+    let with = |piece: Piece| doing(piece).with(".text", "tick", tick.clone());
+    let pointed = |made: Made| made.with(".data", "table", Piece::zeros(8).pointer(0, "tick"));
+    hold_against([
+        ("called with nothing alone", with(calls()), No),
+        ("its address is in data", pointed(with(calls())), Yes),
+        (
+            "its address is taken: lea tick(%rip),%rax",
+            with(calls().near(&[0x48, 0x8d, 0x05], "tick")),
+            Yes,
+        ),
+        (
+            "its address is taken: mov $tick,%rax",
+            with(calls().absolute(&[0x48, 0xc7, 0xc0], "tick")),
+            Yes,
         ),
     ]);
 }
