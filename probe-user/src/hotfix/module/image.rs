@@ -328,9 +328,7 @@ impl<'a> Image<'a> {
         let after = self
             .variables
             .partition_point(|extent| extent.place <= place);
-        let before = after
-            .checked_sub(1)
-            .and_then(|number| self.variables.get(number));
+        let before = self.variables[..after].last();
         match before.filter(|extent| extent.place.section == place.section) {
             Some(extent) if extent.range().contains(&place.offset) => extent.place,
             Some(extent) => Place {
