@@ -10,6 +10,7 @@ mod flow;
 mod image;
 mod keepers;
 mod kpatch;
+mod lists;
 mod livepatch;
 mod modinfo;
 mod operands;
@@ -20,7 +21,7 @@ mod switches;
 pub mod tests;
 mod value;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 pub use flow::Reason;
 use flow::{Flow, Phase};
@@ -93,6 +94,8 @@ pub struct Module {
     pub period_jiffies: Option<u64>,
     /// Whether an address of new code may be left behind.
     pub address_escapes: Answer,
+    /// The same, if another livepatch replaces it, so that no callback of it runs.
+    escapes_if_replaced: Answer,
     /// When code of it runs besides the new functions.
     pub callbacks: Vec<When>,
     /// Whether it is too big to be read as a whole.
@@ -138,6 +141,7 @@ impl Module {
             unset_when: Vec::new(),
             period_jiffies: None,
             address_escapes: Answer::Unknown,
+            escapes_if_replaced: Answer::No,
             callbacks: Vec::new(),
             too_big: false,
             switches: Switches::default(),
@@ -209,7 +213,12 @@ impl Module {
             return self.unread();
         }
         self.switches.written_by(image, &flow);
-        self.address_escapes = escape::worse(self.address_escapes, escape::by_code(image, &flow));
+        let escapes = |replaced| escape::by_code(image, &flow, &slots, replaced);
+        self.address_escapes = escape::worse(self.address_escapes, escapes(false));
+        self.escapes_if_replaced = match self.address_escapes {
+            Answer::No => escapes(true),
+            answer => answer,
+        };
         self
     }
 
@@ -232,10 +241,31 @@ impl Module {
         self.replaces.iter().any(|one| one.function == ESTIMATOR)
     }
 
+    /// Returns whether an address of new code may be left behind, as far as it matters whether it `replaces` others: one
+    /// that does is to be replaced itself, and the kernel then runs no callback of it.
+    pub fn escapes(&self, replaces: Option<bool>) -> Answer {
+        if replaces == Some(true) {
+            escape::worse(self.address_escapes, self.escapes_if_replaced)
+        } else {
+            self.address_escapes
+        }
+    }
+
     /// The switch at an offset into its `klp_patch`, as the kernel that it was built for has it.
     pub fn switch(&self, offset: u32) -> Option<bool> {
         self.switches.at(offset)
     }
+}
+
+/// Adds the functions whose addresses are in the module's data; `None` if that is too much work.
+fn pointed_at(image: &Image<'_>, found: &mut BTreeSet<Place>) -> Option<()> {
+    for section in image.sections.iter().filter(|one| one.variables) {
+        for field in &section.relocations {
+            image.budget.spend(1)?;
+            found.extend(field.place().filter(|place| image.is_function(*place)));
+        }
+    }
+    Some(())
 }
 
 /// Follows all code: the new functions, what runs when the module goes, and then what was not met yet. `None` where that
@@ -259,6 +289,14 @@ fn follow_all<'a>(
         if !flow.knows(function.place) {
             flow.of(function.place, Phase::Enabled)?;
         }
+    }
+    // What is called by the module may also be called by the kernel, with whatever that has.
+    let mut taken = flow.taken()?;
+    pointed_at(image, &mut taken)?;
+    let last = callbacks.iter().map(|one| one.code);
+    let last: BTreeSet<Place> = last.chain(livepatch::exit(image)).collect();
+    for function in taken.difference(&last) {
+        flow.of(*function, Phase::Enabled)?;
     }
     let mut sections = image.sections.iter().enumerate();
     flow.broken |= !sections.all(|(number, one)| !one.code || code::is_whole(image, number));

@@ -122,7 +122,7 @@ impl Facts {
             livepatch: module.marked,
             layout: module.layout,
             rearms: module.rearms,
-            address_escapes: module.address_escapes,
+            address_escapes: module.escapes(replaces_atomically(&module, node)),
             name: module.name,
             vermagic: module.vermagic,
             replaces: module.replaces,

@@ -1,6 +1,6 @@
 //! The address of the new code is left behind when the module goes.
 
-use super::{Finding, Module, Node};
+use super::{Finding, Module, Node, replaces_others};
 use crate::hotfix::module::Answer;
 
 /// Seen on Linux 6.1: the module is taken back cleanly, and the next expiry of the timer is a panic.
@@ -18,8 +18,10 @@ pub fn blocker(module: &Module, _: &Node) -> Option<Finding> {
 }
 
 /// A guess would be worse.
-pub fn note(module: &Module, _: &Node) -> Option<Finding> {
-    if module.address_escapes != Answer::Unknown || module.replaces.is_empty() {
+pub fn note(module: &Module, node: &Node) -> Option<Finding> {
+    if module.escapes(replaces_others::replace(module, node)) != Answer::Unknown
+        || module.replaces.is_empty()
+    {
         return None;
     }
     Some(Finding::new(

@@ -1,5 +1,5 @@
 //! Branches that the instructions alone do not show: jump labels, which the kernel switches between a jump and nothing,
-//! warnings, which are an invalid instruction, and tables of a `switch`.
+//! warnings, which are an invalid instruction, tables of a `switch`, and instructions that may fault.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,6 +12,12 @@ use super::{
 const JUMP_TABLE: &str = "__jump_table";
 const JUMP_ENTRY: u64 = 16;
 const JUMP_TARGET: u64 = 4;
+
+/// `struct exception_table_entry` (`arch/x86/include/asm/extable.h` of Linux 4.6 to 6.12): instruction, where code
+/// continues, and how.
+const FAULT_TABLE: &str = "__ex_table";
+const FAULT_ENTRY: u64 = 12;
+const FAULT_TARGET: u64 = 4;
 
 /// `struct bug_entry` with relative pointers and file names (`include/asm-generic/bug.h` of Linux 5.10 to 6.12).
 const BUG_TABLE: &str = "__bug_table";
@@ -28,6 +34,8 @@ pub struct Branches {
     /// Where else a jump label may lead.
     labels: HashMap<Place, Place>,
     warnings: HashSet<Place>,
+    /// Where code continues behind an instruction that faults.
+    faults: HashMap<Place, Place>,
 }
 
 impl Branches {
@@ -36,27 +44,22 @@ impl Branches {
         let mut found = Self::default();
         for section in &image.sections {
             match section.name {
-                JUMP_TABLE => found.read_labels(image, section)?,
+                JUMP_TABLE => {
+                    read_ways(image, section, (JUMP_ENTRY, JUMP_TARGET), &mut found.labels)?;
+                }
+                FAULT_TABLE => {
+                    read_ways(
+                        image,
+                        section,
+                        (FAULT_ENTRY, FAULT_TARGET),
+                        &mut found.faults,
+                    )?;
+                }
                 BUG_TABLE => found.read_warnings(image, section)?,
                 _ => {}
             }
         }
         Some(found)
-    }
-
-    fn read_labels(&mut self, image: &Image<'_>, section: &Section<'_>) -> Option<()> {
-        for field in &section.relocations {
-            image.budget.spend(4)?;
-            if !field.offset.is_multiple_of(JUMP_ENTRY) || field.reference != Reference::Relative {
-                continue;
-            }
-            let target = section.relocation(field.offset + JUMP_TARGET);
-            let ways = (field.place(), target.and_then(Relocation::place));
-            if let (Some(from), Some(to)) = ways {
-                self.labels.insert(from, to);
-            }
-        }
-        Some(())
     }
 
     fn read_warnings(&mut self, image: &Image<'_>, section: &Section<'_>) -> Option<()> {
@@ -80,10 +83,35 @@ impl Branches {
         self.labels.get(&place).copied()
     }
 
+    /// Returns where code continues if the instruction at a place faults.
+    pub fn fault(&self, place: Place) -> Option<Place> {
+        self.faults.get(&place).copied()
+    }
+
     /// Returns whether code continues behind the invalid instruction at a place.
     pub fn goes_on(&self, place: Place) -> bool {
         self.warnings.contains(&place)
     }
+}
+
+/// Reads entries of such a length: a place in code, and so many bytes on another one.
+fn read_ways(
+    image: &Image<'_>,
+    section: &Section<'_>,
+    (entry, second): (u64, u64),
+    ways: &mut HashMap<Place, Place>,
+) -> Option<()> {
+    for field in &section.relocations {
+        image.budget.spend(4)?;
+        if !field.offset.is_multiple_of(entry) || field.reference != Reference::Relative {
+            continue;
+        }
+        let target = section.relocation(field.offset + second);
+        if let (Some(from), Some(to)) = (field.place(), target.and_then(Relocation::place)) {
+            ways.insert(from, to);
+        }
+    }
+    Some(())
 }
 
 /// Returns where `jmp *table(,%register,8)` may lead: as far as the table's entries are places in the same function;

@@ -8,14 +8,14 @@ mod graph;
 mod walk;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     rc::Rc,
 };
 
 use super::{
     branches::Branches,
     code::{self, Line, Way},
-    image::{Image, Place},
+    image::{Image, Place, Target},
     step::{Stepper, Store},
     value::Value,
 };
@@ -42,8 +42,8 @@ pub struct Call<'a> {
     pub name: Option<&'a str>,
     /// What it is given.
     pub arguments: [Value<'a>; 6],
-    /// Whether it is given a place on the stack, on which an address of code lies.
-    pub stack: bool,
+    /// What may lie on the stack, if it is given a place there.
+    pub stack: Value<'a>,
 }
 
 /// Something that code does.
@@ -53,8 +53,8 @@ pub enum Event<'a> {
     Call(Call<'a>),
     /// It writes into memory.
     Store(Store<'a>),
-    /// It gives its caller an address of code.
-    Gives,
+    /// It gives such a value to its caller, or puts it on a stack that others read.
+    Gives(Value<'a>),
 }
 
 /// A function as it is called.
@@ -128,6 +128,8 @@ pub enum Phase {
     Enabled,
     /// When it is about to be disabled: the new functions still run, and may do again what is undone here.
     Ending,
+    /// When no task runs the new functions any more, unless another livepatch replaces this one.
+    Unpatched,
     /// When no task runs the new functions any more, and before the module is removed.
     Over,
 }
@@ -170,11 +172,18 @@ impl<'a> Flow<'a> {
         let mut arguments = [Value::Any; 6];
         arguments[0] = Value::Argument(0);
         let outcome = self.follow(place, Status::Unset, None, arguments)?;
-        let given = |exit: &Exit<'_>| exit.result.may_be_code(self.image);
-        if outcome.exits.iter().flatten().any(given) {
-            self.note(Event::Gives)?;
+        for exit in outcome.exits.iter().flatten() {
+            self.give(exit.result)?;
         }
         Some(outcome)
+    }
+
+    /// Notes a value that others may take, if it may have to do with the module.
+    fn give(&mut self, value: Value<'a>) -> Option<()> {
+        if value.may_be_own(self.image) {
+            self.note(Event::Gives(value.blurred(self.image)))?;
+        }
+        Some(())
     }
 
     /// Returns whether a function was followed already.
@@ -205,8 +214,8 @@ impl<'a> Flow<'a> {
         if let Some(known) = self.outcomes.get(&context) {
             return Some(Rc::clone(known));
         }
-        // A function that calls itself adds nothing to what it does otherwise.
-        if self.open.iter().any(|open| open.place == place) {
+        // A function that calls itself in the same way adds nothing to what it does otherwise.
+        if self.open.contains(&context) {
             return Some(Rc::new(Outcome::only(status, period)));
         }
         if self.open.len() >= DEPTH {
@@ -220,6 +229,26 @@ impl<'a> Flow<'a> {
         let outcome = Rc::new(outcome?);
         self.outcomes.insert(context, Rc::clone(&outcome));
         Some(outcome)
+    }
+
+    /// Returns the functions whose addresses code takes, in order; `None` if that is too much work.
+    pub fn taken(&self) -> Option<BTreeSet<Place>> {
+        let mut taken = BTreeSet::new();
+        for (function, body) in &self.bodies {
+            let lines = body.iter().flat_map(|body| &body.lines);
+            for line in lines {
+                let names = [line.address(), line.variable(function.section)];
+                for target in names.into_iter().flatten() {
+                    if let Target::Own(place) = target
+                        && self.image.is_function(place)
+                    {
+                        self.image.budget.spend(1)?;
+                        taken.insert(place);
+                    }
+                }
+            }
+        }
+        Some(taken)
     }
 
     fn note(&mut self, event: Event<'a>) -> Option<()> {
@@ -255,6 +284,7 @@ fn leaders(lines: &[Line<'_>], section: usize, branches: &Branches) -> Vec<u64> 
             Some(Way::Own(to)) if !line.instruction.is_call_near() => Some(to),
             _ => branches.label(at),
         };
+        let jump = jump.into_iter().chain(branches.fault(at));
         leaders.extend(jump.filter(|to| to.section == section).map(|to| to.offset));
     }
     leaders.sort_unstable();

@@ -9,6 +9,8 @@ use thiserror::Error;
 use super::{
     budget::Budget,
     elf::{Elf, Rela},
+    lists::is_list,
+    livepatch::THIS_MODULE,
 };
 
 /// Why a file is not a module that can be read.
@@ -100,6 +102,10 @@ pub struct Section<'a> {
     pub name: &'a str,
     /// Whether it holds code.
     pub code: bool,
+    /// Whether it lists places in code for the loader.
+    pub list: bool,
+    /// Whether it holds variables that may lead to code: no texts, for one.
+    pub variables: bool,
     /// Its bytes; none where it begins as zeros.
     pub bytes: &'a [u8],
     /// Its relocations, by offset.
@@ -193,9 +199,14 @@ impl<'a> Image<'a> {
                 return Err(ImageError::Overlap);
             }
             kept.push(Some(self.sections.len()));
+            let name = file.name(number);
+            let (code, list) = (flags & u64::from(elf::SHF_EXECINSTR) != 0, is_list(name));
+            let written = flags & u64::from(elf::SHF_WRITE) != 0;
             self.sections.push(Section {
-                name: file.name(number),
-                code: flags & u64::from(elf::SHF_EXECINSTR) != 0,
+                name,
+                code,
+                list,
+                variables: written && !code && !list && name != THIS_MODULE,
                 bytes,
                 relocations: Vec::new(),
             });
@@ -213,6 +224,7 @@ impl<'a> Image<'a> {
             if let Some(section) = own.and_then(|own| self.sections.get_mut(own)) {
                 let fields = fields.map(|field| relocation(file, field, kept));
                 section.relocations.extend(fields);
+                section.variables |= !section.code && !section.list && section.name != THIS_MODULE;
             }
         }
         for section in &mut self.sections {
@@ -266,9 +278,23 @@ impl<'a> Image<'a> {
         self.section_of(place).is_some_and(|section| section.code)
     }
 
+    /// Whether a variable at a place may lead to code.
+    pub fn is_variable(&self, place: Place) -> bool {
+        let section = self.section_of(place);
+        section.is_some_and(|section| section.variables)
+    }
+
     /// The function that a place lies in.
     pub fn function(&self, place: Place) -> Option<Extent> {
         inside(&self.functions, place)
+    }
+
+    /// Returns whether a function begins at a place.
+    pub fn is_function(&self, place: Place) -> bool {
+        self.is_code(place)
+            && self
+                .function(place)
+                .is_some_and(|extent| extent.place == place)
     }
 
     /// Returns all functions, in order.
@@ -295,6 +321,22 @@ impl<'a> Image<'a> {
     /// Returns the variable that a place lies in.
     pub fn variable(&self, place: Place) -> Option<Extent> {
         inside(&self.variables, place)
+    }
+
+    /// Returns where the variable begins that a place lies in, or else what lies there between two variables.
+    pub fn home(&self, place: Place) -> Place {
+        let after = self
+            .variables
+            .partition_point(|extent| extent.place <= place);
+        let before = self.variables[..after].last();
+        match before.filter(|extent| extent.place.section == place.section) {
+            Some(extent) if extent.range().contains(&place.offset) => extent.place,
+            Some(extent) => Place {
+                offset: extent.range().end,
+                ..place
+            },
+            None => Place { offset: 0, ..place },
+        }
     }
 
     /// Returns the relocation of the field at a place.

@@ -265,16 +265,18 @@ pub fn registers(symbol: &str) -> bool {
     words.any(|word| word == "register")
 }
 
-/// Returns whether `symbol` unregisters what `registrar` registered, by their names.
-pub fn unregisters(symbol: &str, registrar: &str) -> bool {
-    let (symbol, registrar) = (plain_name(symbol), plain_name(registrar));
-    registrar.match_indices("register").any(|(at, word)| {
+/// More often than once or twice no name says so.
+const MOST_WORDS: usize = 4;
+
+/// Returns the names of functions that may unregister what `registrar` registered.
+pub fn unregistrars(registrar: &str) -> Vec<String> {
+    let registrar = plain_name(registrar);
+    let words = registrar.match_indices("register").take(MOST_WORDS);
+    let ends = words.flat_map(|(at, word)| {
         let (before, after) = (&registrar[..at], &registrar[at + word.len()..]);
-        symbol
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
-            .is_some_and(|middle| middle == "unregister" || middle == "deregister")
-    })
+        ["unregister", "deregister"].map(|end| format!("{before}{end}{after}"))
+    });
+    ends.collect()
 }
 
 /// Functions that use code they are given while they run, and have forgotten it when they return.
@@ -328,7 +330,12 @@ mod tests {
             ("register_kprobe", "unregister_netdevice_notifier", false),
         ] {
             assert!(registers(registrar));
-            assert_eq!(unregisters(symbol, registrar), is, "{registrar} {symbol}");
+            let ends = unregistrars(registrar);
+            assert_eq!(
+                ends.iter().any(|end| end == symbol),
+                is,
+                "{registrar} {symbol}"
+            );
         }
         assert!(!registers("klp_enable_patch"));
     }

@@ -59,7 +59,7 @@ impl When {
         match self {
             Self::PrePatch | Self::PostPatch => Phase::Enabled,
             Self::PreUnpatch => Phase::Ending,
-            Self::PostUnpatch => Phase::Over,
+            Self::PostUnpatch => Phase::Unpatched,
         }
     }
 }
@@ -134,6 +134,16 @@ pub fn exit(image: &Image<'_>) -> Option<Place> {
         let section = image.section_of(first)?;
         (section.name != INIT).then_some(first)
     })
+}
+
+/// Returns whether a function is one that the module's structure names: the loader calls it.
+pub fn runs_once(image: &Image<'_>, code: Place) -> bool {
+    let section = image.section(THIS_MODULE);
+    // One names its first and its last function.
+    let mut named = section
+        .into_iter()
+        .flat_map(|section| section.relocations.iter().take(MOST));
+    named.any(|field| field.place() == Some(code))
 }
 
 fn patch_at(image: &Image<'_>, place: Place) -> Option<Patch> {

@@ -23,6 +23,8 @@ pub enum Region<'a> {
     Behind(Place, i64),
     /// So many bytes behind what the first argument points at.
     Argument(i64),
+    /// Where a variable of the module, or what it points at, may lie: which, if it is one alone.
+    Data(Option<Place>),
     /// Elsewhere.
     Elsewhere,
 }
@@ -114,11 +116,23 @@ impl<'a> Now<'_, 'a> {
                 Value::Field(offset) => Value::Field(offset),
                 value => value.blurred(self.image),
             },
-            Region::Stack(None) if registers.keeps_code(self.image) => Value::Code,
             Region::Own(place) if whole => Value::Loaded(place),
-            Region::OwnArray(place) if holds_code(self.image, place) => Value::Code,
             Region::Argument(offset) => Value::Field(offset),
-            _ => Value::Any,
+            region => self.content(region, registers),
+        }
+    }
+
+    /// Returns what may lie somewhere in memory.
+    pub fn content(&self, region: Region<'a>, registers: &Registers<'a>) -> Value<'a> {
+        match region {
+            Region::Stack(_) => registers.on_stack(self.image),
+            Region::OwnArray(place) if holds_code(self.image, place) => Value::Code,
+            Region::OwnArray(place) if self.image.is_code(place) => Value::Any,
+            Region::Own(place) | Region::OwnArray(place) | Region::Behind(place, _) => {
+                Value::Own(place).blurred(self.image)
+            }
+            Region::Data(place) => Value::Data(place),
+            Region::Foreign(_) | Region::Argument(_) | Region::Elsewhere => Value::Any,
         }
     }
 
@@ -147,6 +161,7 @@ impl<'a> Now<'_, 'a> {
             }),
             Value::Foreign(name) => Region::Foreign(name),
             Value::Loaded(place) if !indexed => Region::Behind(place, distance),
+            Value::Data(place) => Region::Data(place),
             Value::Argument(offset) if !indexed => offset
                 .checked_add(distance)
                 .map_or(Region::Elsewhere, Region::Argument),
@@ -217,6 +232,19 @@ impl<'a> Now<'_, 'a> {
             _ if is_conditional_move(instruction) => value(0).joined(value(1), self.image),
             _ => return None,
         })
+    }
+}
+
+/// Returns where memory lies that a value points at, however long it is.
+pub fn behind(pointer: Value<'_>) -> Region<'_> {
+    match pointer {
+        Value::Stack(_) | Value::Frame => Region::Stack(None),
+        Value::Own(place) => Region::OwnArray(place),
+        Value::Foreign(name) => Region::Foreign(name),
+        Value::Loaded(place) => Region::Behind(place, 0),
+        Value::Argument(offset) => Region::Argument(offset),
+        Value::Data(place) => Region::Data(place),
+        _ => Region::Elsewhere,
     }
 }
 

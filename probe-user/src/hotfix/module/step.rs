@@ -1,11 +1,11 @@
 //! What one instruction does to what is followed.
 
-use iced_x86::{InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
+use iced_x86::{InstructionInfo, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register};
 
 use super::{
     code::Line,
     image::Image,
-    operands::{Now, Region},
+    operands::{Now, Region, behind},
     value::{Comparison, Registers, Value},
 };
 
@@ -14,7 +14,7 @@ use super::{
 pub struct Store<'a> {
     /// Where to.
     pub region: Region<'a>,
-    /// How many bytes.
+    /// How many bytes; 0 where that cannot be told.
     pub size: usize,
     /// What.
     pub value: Value<'a>,
@@ -60,11 +60,12 @@ impl<'a> Stepper<'a> {
             registers.compared = None;
         }
         match instruction.mnemonic() {
+            _ if instruction.is_string_instruction() => self.string(&now, registers),
             Mnemonic::Push => {
                 let value = now.operand(0, registers);
                 let top = registers.get(Register::RSP).plus(-8, self.image);
                 registers.set(Register::RSP, top);
-                write_stack(top, value, registers);
+                write_stack(&now, top, value, registers);
             }
             Mnemonic::Pop => {
                 let top = registers.get(Register::RSP);
@@ -101,8 +102,8 @@ impl<'a> Stepper<'a> {
         }
         let (region, size) = (now.region(registers), now.size(0));
         match region {
-            Region::Stack(Some(offset)) => registers.keep(offset, size, value),
-            Region::Stack(None) => registers.forget_slots(),
+            Region::Stack(Some(offset)) => registers.keep(offset, size, value, self.image),
+            Region::Stack(None) => registers.scatter(value, self.image),
             _ => {}
         }
         self.stored = Some(Store {
@@ -122,25 +123,20 @@ impl<'a> Stepper<'a> {
     /// Forgets what an instruction changes that is not followed in more detail.
     fn anything_else(&mut self, now: &Now<'_, 'a>, registers: &mut Registers<'a>) {
         let instruction = &now.line.instruction;
-        let reads_code = (0..instruction.op_count())
-            .any(|operand| now.operand(operand, registers).may_be_code(self.image));
-        let left = if reads_code { Value::Code } else { Value::Any };
+        let operands = (0..instruction.op_count()).map(|operand| now.operand(operand, registers));
+        let left = operands.fold(Value::Any, |left, value| {
+            left.joined(value.blurred(self.image), self.image)
+        });
         let info = self.factory.info(instruction);
-        let writes = |access: OpAccess| {
-            matches!(
-                access,
-                OpAccess::Write
-                    | OpAccess::CondWrite
-                    | OpAccess::ReadWrite
-                    | OpAccess::ReadCondWrite
-            )
-        };
-        let writes_memory = info.used_memory().iter().any(|used| writes(used.access()));
-        let regions = writes_memory.then(|| now.region(registers));
+        let stored = written(info).map(|size| Store {
+            region: now.region(registers),
+            size,
+            value: left,
+        });
         for used in info.used_registers() {
             if writes(used.access()) {
                 let shared = matches!(registers.get(used.register()), Value::Stack(_));
-                let left = if shared && !reads_code {
+                let left = if shared && left == Value::Any {
                     Value::Frame
                 } else {
                     left
@@ -148,22 +144,74 @@ impl<'a> Stepper<'a> {
                 registers.set(used.register(), left);
             }
         }
-        if let Some(region) = regions {
-            if let Region::Stack(_) = region {
-                registers.forget_slots();
+        self.store(stored, registers);
+    }
+
+    /// Follows an instruction that works its way through memory: from where `rsi` points, and to where `rdi` does.
+    fn string(&mut self, now: &Now<'_, 'a>, registers: &mut Registers<'a>) {
+        let instruction = &now.line.instruction;
+        let mut kinds = instruction.op_kinds();
+        let value = if kinds.any(|kind| matches!(kind, OpKind::MemorySegRSI | OpKind::MemorySegESI))
+        {
+            now.content(behind(registers.get(Register::RSI)), registers)
+        } else {
+            now.operand(1, registers)
+        };
+        let info = self.factory.info(instruction);
+        let repeated = instruction.has_rep_prefix() || instruction.has_repne_prefix();
+        let stored = written(info).map(|size| Store {
+            region: behind(registers.get(Register::RDI)),
+            size: if repeated { 0 } else { size },
+            value,
+        });
+        for used in info.used_registers() {
+            if writes(used.access()) {
+                let left = match used.register().full_register() {
+                    Register::RAX => value,
+                    other => registers.get(other),
+                };
+                registers.set(used.register(), left.blurred(self.image));
             }
-            self.stored = Some(Store {
-                region,
-                size: 0,
-                value: left,
-            });
         }
+        self.store(stored, registers);
+    }
+
+    /// Notes what is written into memory, at an unclear place of it where that is the stack.
+    fn store(&mut self, stored: Option<Store<'a>>, registers: &mut Registers<'a>) {
+        if let Some(Store {
+            region: Region::Stack(_),
+            value,
+            ..
+        }) = stored
+        {
+            registers.scatter(value, self.image);
+        }
+        self.stored = stored;
     }
 }
 
-fn write_stack<'a>(top: Value<'a>, value: Value<'a>, registers: &mut Registers<'a>) {
+fn writes(access: OpAccess) -> bool {
+    matches!(
+        access,
+        OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+    )
+}
+
+/// Returns how many bytes an instruction writes into memory; `None` where it writes none.
+fn written(info: &InstructionInfo) -> Option<usize> {
+    let mut memory = info.used_memory().iter();
+    let used = memory.find(|used| writes(used.access()))?;
+    Some(used.memory_size().size())
+}
+
+fn write_stack<'a>(
+    now: &Now<'_, 'a>,
+    top: Value<'a>,
+    value: Value<'a>,
+    registers: &mut Registers<'a>,
+) {
     match top {
-        Value::Stack(offset) => registers.keep(offset, 8, value),
-        _ => registers.forget_slots(),
+        Value::Stack(offset) => registers.keep(offset, 8, value, now.image),
+        _ => registers.scatter(value, now.image),
     }
 }

@@ -2,6 +2,7 @@ mod bounds;
 mod damage;
 mod escape;
 mod made;
+mod objects;
 mod paths;
 mod real;
 mod rearm;

@@ -11,6 +11,9 @@ pub enum Value<'a> {
     Any,
     /// Unknown, but on some path it is, or is made from, the address of code of the module.
     Code,
+    /// Unknown, but on some path it is, or is made from, the address of a variable of the module or what one holds: which,
+    /// if it is one alone.
+    Data(Option<Place>),
     /// A number.
     Number(i64),
     /// The present time in jiffies, and so many more.
@@ -54,7 +57,7 @@ impl Value<'_> {
         match self {
             Self::Stack(_) | Self::Frame => Self::Frame,
             other if other.may_be_code(image) => Self::Code,
-            _ => Self::Any,
+            other => other.data(image),
         }
     }
 
@@ -64,9 +67,36 @@ impl Value<'_> {
             self
         } else if self.may_be_code(image) || other.may_be_code(image) {
             Self::Code
+        } else if self.is_on_stack() && other.is_on_stack() {
+            Self::Frame
         } else {
-            Self::Any
+            match (self.data(image), other.data(image)) {
+                (Self::Any, one) | (one, Self::Any) => one,
+                (one, other) if one == other => one,
+                _ => Self::Data(None),
+            }
         }
+    }
+
+    /// Returns what is left of it where only variables of the module count: one of them, several, or nothing.
+    pub fn data(self, image: &Image<'_>) -> Self {
+        match self {
+            Self::Data(_) => self,
+            Self::Own(place) | Self::Loaded(place) if image.is_variable(place) => {
+                Self::Data(Some(place))
+            }
+            _ => Self::Any,
+        }
+    }
+
+    /// Returns whether it is a place on a stack.
+    pub fn is_on_stack(self) -> bool {
+        matches!(self, Self::Stack(_) | Self::Frame)
+    }
+
+    /// Returns whether it is an address in the module, but for texts, on one path at least.
+    pub fn may_be_own(self, image: &Image<'_>) -> bool {
+        self.may_be_code(image) || self.data(image) != Self::Any
     }
 
     /// Returns whether it is an address of the module's code, on one path at least.
@@ -91,7 +121,10 @@ impl<'a> From<Target<'a>> for Value<'a> {
 
 /// Returns whether it is of the kinds that may be an address of code.
 fn may_point(value: Value<'_>) -> bool {
-    matches!(value, Value::Code | Value::Own(_) | Value::Loaded(_))
+    matches!(
+        value,
+        Value::Code | Value::Data(_) | Value::Own(_) | Value::Loaded(_)
+    )
 }
 
 fn points_at_code(image: &Image<'_>, place: Place) -> bool {
@@ -125,6 +158,8 @@ const REGISTERS: usize = 16;
 pub struct Registers<'a> {
     values: [Value<'a>; REGISTERS],
     slots: Vec<(i64, Value<'a>)>,
+    /// What may be at every other place on the stack.
+    rest: Value<'a>,
     /// What the flags are from.
     pub compared: Option<Comparison<'a>>,
     /// For when the timer was set, from now on.
@@ -155,6 +190,7 @@ impl<'a> Registers<'a> {
         let mut new = Self {
             values: [Value::Any; REGISTERS],
             slots: Vec::new(),
+            rest: Value::Any,
             compared: None,
             period: None,
         };
@@ -183,11 +219,10 @@ impl<'a> Registers<'a> {
     }
 
     /// What a call leaves behind, whose result is `result`.
-    pub fn called(&mut self, result: Value<'a>) {
-        let shared = |value: &Value<'_>| matches!(value, Value::Stack(_) | Value::Frame);
-        if self.arguments().iter().any(shared) {
+    pub fn called(&mut self, result: Value<'a>, image: &Image<'_>) {
+        if self.arguments().iter().any(|value| value.is_on_stack()) {
             // The callee may have written there.
-            self.slots.clear();
+            self.scatter(Value::Any, image);
         }
         for register in ARGUMENTS.into_iter().chain(SCRATCH) {
             self.set(register, Value::Any);
@@ -196,14 +231,28 @@ impl<'a> Registers<'a> {
         self.compared = None;
     }
 
+    /// Forgets the numbers in registers, and what was compared.
+    pub fn forget_numbers(&mut self) {
+        for value in &mut self.values {
+            if let Value::Number(_) = value {
+                *value = Value::Any;
+            }
+        }
+        self.compared = None;
+    }
+
     /// Returns what is kept at a place on the stack.
     pub fn slot(&self, offset: i64) -> Value<'a> {
-        let slot = self.slots.iter().find(|(at, _)| *at == offset);
-        slot.map_or(Value::Any, |(_, value)| *value)
+        self.find(offset)
+            .map_or(self.rest, |number| self.slots[number].1)
+    }
+
+    fn find(&self, offset: i64) -> Result<usize, usize> {
+        self.slots.binary_search_by_key(&offset, |(at, _)| *at)
     }
 
     /// Keeps a value of so many bytes at a place on the stack.
-    pub fn keep(&mut self, offset: i64, size: usize, value: Value<'a>) {
+    pub fn keep(&mut self, offset: i64, size: usize, value: Value<'a>, image: &Image<'_>) {
         let end = offset.saturating_add_unsigned(size as u64);
         self.slots
             .retain(|(at, _)| at.saturating_add(8) <= offset || *at >= end);
@@ -212,20 +261,39 @@ impl<'a> Registers<'a> {
             let other = self.slots.iter().position(|(_, kept)| !may_point(*kept));
             other.map(|number| self.slots.remove(number));
         }
-        if size == 8 && value != Value::Any && self.slots.len() < MOST_SLOTS {
-            self.slots.push((offset, value));
-            self.slots.sort_unstable_by_key(|(at, _)| *at);
+        let value = if size == 8 {
+            value
+        } else {
+            value.blurred(image)
+        };
+        self.add(offset, value, image);
+    }
+
+    /// Adds a place where nothing is kept yet.
+    fn add(&mut self, offset: i64, value: Value<'a>, image: &Image<'_>) {
+        if value == self.rest {
+            return;
+        }
+        match self.find(offset) {
+            Err(number) if self.slots.len() < MOST_SLOTS => {
+                self.slots.insert(number, (offset, value));
+            }
+            _ => self.rest = self.rest.joined(value, image),
         }
     }
 
-    /// Forgets what is on the stack, after a write to an unknown place in it.
-    pub fn forget_slots(&mut self) {
+    /// Writes a value to an unknown place on the stack: what was kept may be there still, or not.
+    pub fn scatter(&mut self, value: Value<'a>, image: &Image<'_>) {
+        self.rest = self.on_stack(image).joined(value, image);
         self.slots.clear();
     }
 
-    /// Returns whether an address of code is kept on the stack.
-    pub fn keeps_code(&self, image: &Image<'_>) -> bool {
-        self.slots.iter().any(|(_, value)| value.may_be_code(image))
+    /// Returns what may be at some place on the stack.
+    pub fn on_stack(&self, image: &Image<'_>) -> Value<'a> {
+        let values = self.slots.iter().map(|(_, value)| *value);
+        values
+            .fold(self.rest, |all, value| all.joined(value, image))
+            .blurred(image)
     }
 
     /// Merges what is known on another path to the same place. Returns whether that changed anything.
@@ -234,21 +302,18 @@ impl<'a> Registers<'a> {
         for (own, other) in self.values.iter_mut().zip(other.values) {
             *own = own.joined(other, image);
         }
-        let theirs = |at: i64| other.slot(at);
+        let rest = self.rest;
         for (at, value) in &mut self.slots {
-            *value = value.joined(theirs(*at), image);
+            *value = value.joined(other.slot(*at), image);
         }
-        self.slots.retain(|(_, value)| *value != Value::Any);
-        let code = other
-            .slots
-            .iter()
-            .filter(|(_, value)| value.may_be_code(image));
-        for (at, _) in code {
-            if !self.slots.iter().any(|(own, _)| own == at) && self.slots.len() < MOST_SLOTS {
-                self.slots.push((*at, Value::Code));
+        self.rest = rest.joined(other.rest, image);
+        for (at, value) in &other.slots {
+            if before.find(*at).is_err() {
+                self.add(*at, rest.joined(*value, image), image);
             }
         }
-        self.slots.sort_unstable_by_key(|(at, _)| *at);
+        let rest = self.rest;
+        self.slots.retain(|(_, value)| *value != rest);
         if self.compared != other.compared {
             self.compared = None;
         }

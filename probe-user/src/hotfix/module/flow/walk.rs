@@ -1,6 +1,6 @@
 //! Follows one function along all its paths.
 
-use iced_x86::{ConditionCode, FlowControl};
+use iced_x86::{ConditionCode, FlowControl, Instruction};
 
 use super::super::{
     branches::cases,
@@ -12,7 +12,7 @@ use super::super::{
     value::{Registers, Value},
 };
 use super::{
-    Call, Context, Event, Exit, Flow, Outcome, Status,
+    Body, Call, Context, Event, Exit, Flow, Outcome, Status,
     graph::{Graph, Node, Reason, decided},
 };
 
@@ -58,15 +58,7 @@ impl<'a> Walk<'a> {
         loop {
             flow.image.budget.spend(1)?;
             let Some(line) = body.line(place.offset).copied() else {
-                // Behind its last instruction, a function has called what does not return.
-                if body
-                    .lines
-                    .last()
-                    .is_none_or(|last| last.instruction.next_ip() != place.offset)
-                {
-                    self.lost(flow, graph);
-                }
-                return Some(());
+                return self.beyond(flow, graph, &body, place);
             };
             if place != self.from.0 && body.is_leader(place.offset) {
                 return self.lead(graph, place, None);
@@ -74,11 +66,42 @@ impl<'a> Walk<'a> {
             if let Some(target) = flow.branches.label(place) {
                 self.lead(graph, target, Some(Reason::Other))?;
             }
+            if let Some(target) = flow.branches.fault(place) {
+                let mut registers = self.registers.clone();
+                // What the kernel puts into a register then is no number that is known.
+                registers.forget_numbers();
+                graph.lead(
+                    self.from,
+                    (target, self.status),
+                    &registers,
+                    Some(Reason::Other),
+                )?;
+            }
             if let Then::Ends = self.line(flow, graph, &line, place)? {
                 return Some(());
             }
             place.offset = line.instruction.next_ip();
         }
+    }
+
+    /// Continues at a place behind the code of a function, or inside one of its instructions.
+    fn beyond(
+        &self,
+        flow: &mut Flow<'a>,
+        graph: &mut Graph<'a>,
+        body: &Body<'a>,
+        place: Place,
+    ) -> Option<()> {
+        if place == self.from.0 {
+            self.lost(flow, graph);
+            return Some(());
+        }
+        // What is called at a function's end does not return.
+        let last = body.lines.last().map(|last| last.instruction);
+        if last.is_some_and(|last| last.next_ip() == place.offset && is_call(&last)) {
+            return Some(());
+        }
+        self.lead(graph, place, None)
     }
 
     fn lead(&self, graph: &mut Graph<'a>, to: Place, reason: Option<Reason>) -> Option<()> {
@@ -226,6 +249,9 @@ impl<'a> Walk<'a> {
             ..place
         };
         let (period, arguments) = (self.registers.period, self.registers.arguments());
+        if arguments.iter().any(|value| value.is_on_stack()) {
+            flow.give(self.registers.on_stack(flow.image))?;
+        }
         let outcome = flow.follow(to, self.status, period, arguments)?;
         graph.take_in(&outcome.reasons)?;
         for status in [Status::Unset, Status::Set, Status::Hidden] {
@@ -237,7 +263,7 @@ impl<'a> Walk<'a> {
                 status,
                 registers: self.registers.clone(),
             };
-            after.registers.called(exit.result);
+            after.registers.called(exit.result, flow.image);
             after.registers.period = exit.period;
             after.lead(graph, on, None)?;
         }
@@ -255,40 +281,61 @@ impl<'a> Walk<'a> {
         let image = flow.image;
         let on_stack = arguments
             .iter()
-            .any(|value| matches!(value, Value::Stack(_)));
+            .any(|value| matches!(value, Value::Stack(_) | Value::Frame));
         flow.note(Event::Call(Call {
             name,
             arguments,
-            stack: on_stack && self.registers.keeps_code(image),
+            stack: if on_stack {
+                self.registers.on_stack(image)
+            } else {
+                Value::Any
+            },
         }))?;
         // The callee may call code that it is given.
         let hands_on = arguments.iter().any(|value| value.may_be_code(image));
         match effect {
             Effect::Ends => return Some(false),
-            Effect::Starts { .. } | Effect::Reduces | Effect::Moves | Effect::Stops
-                if is_another(arguments[0]) => {}
-            Effect::Starts { when } => self.set(arguments[1], when),
-            Effect::Reduces => {
+            Effect::Starts { .. } | Effect::Reduces | Effect::Moves | Effect::Stops => {
+                self.timer(effect, arguments[0], arguments[1]);
+            }
+            Effect::Nothing if !hands_on => {}
+            _ => self.hide(),
+        }
+        self.registers.called(Value::Any, image);
+        Some(true)
+    }
+
+    /// Calls a function that does something to a timer.
+    fn timer(&mut self, effect: Effect, timer: Value<'a>, when: Value<'a>) {
+        match (effect, whose(timer)) {
+            (Effect::Starts { when: known }, Whose::Estimator) => self.set(when, known),
+            (Effect::Reduces, Whose::Estimator) => {
                 let sooner = self.registers.period;
                 let set = self.status == Status::Set;
-                self.set(arguments[1], true);
+                self.set(when, true);
                 if set && sooner != self.registers.period {
                     self.registers.period = None;
                 }
             }
-            Effect::Moves if self.status == Status::Set => self.set(arguments[1], true),
-            Effect::Moves => {}
-            Effect::Stops => (self.status, self.registers.period) = (Status::Unset, None),
-            Effect::Nothing if !hands_on => {}
-            _ => {
-                if self.status == Status::Unset {
-                    self.status = Status::Hidden;
-                }
-                self.registers.period = None;
+            (Effect::Moves, Whose::Estimator) if self.status == Status::Set => self.set(when, true),
+            (Effect::Stops, Whose::Estimator) => {
+                (self.status, self.registers.period) = (Status::Unset, None);
             }
+            (Effect::Stops, Whose::Unclear) if self.status == Status::Set => {
+                (self.status, self.registers.period) = (Status::Hidden, None);
+            }
+            (Effect::Moves | Effect::Stops, Whose::Unclear) => self.registers.period = None,
+            (_, Whose::Another) | (Effect::Moves, Whose::Estimator) => {}
+            _ => self.hide(),
         }
-        self.registers.called(Value::Any);
-        Some(true)
+    }
+
+    /// Marks that the timer may have been set, and to another time.
+    fn hide(&mut self) {
+        if self.status == Status::Unset {
+            self.status = Status::Hidden;
+        }
+        self.registers.period = None;
     }
 
     fn set(&mut self, when: Value<'a>, known: bool) {
@@ -300,21 +347,44 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Returns whether what is given to a function is certainly not the timer that the estimator was called with.
-fn is_another(timer: Value<'_>) -> bool {
+/// Whose timer it is that a function is given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The one that the estimator was called with.
+    Estimator,
+    /// Another one, for certain.
+    Another,
+    /// Reading cannot tell.
+    Unclear,
+}
+
+fn whose(timer: Value<'_>) -> Whose {
     match timer {
-        Value::Own(_) | Value::Stack(_) | Value::Frame | Value::Foreign(_) => true,
-        Value::Argument(offset) => offset != 0,
-        _ => false,
+        Value::Argument(0) => Whose::Estimator,
+        Value::Own(_) | Value::Stack(_) | Value::Frame | Value::Foreign(_) | Value::Argument(_) => {
+            Whose::Another
+        }
+        _ => Whose::Unclear,
     }
+}
+
+fn is_call(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.flow_control(),
+        FlowControl::Call | FlowControl::IndirectCall
+    )
 }
 
 /// Notes what is written where it may matter.
 fn written<'a>(flow: &mut Flow<'a>, stored: Store<'a>) -> Option<()> {
+    if let Region::Stack(None) = stored.region {
+        // A caller's, perhaps.
+        return flow.give(stored.value);
+    }
     let matters = match stored.region {
         Region::Behind(..) | Region::Foreign(_) | Region::Own(_) => true,
         Region::Stack(_) => false,
-        _ => stored.value.may_be_code(flow.image),
+        _ => stored.value.may_be_own(flow.image),
     };
     if matters {
         flow.note(Event::Store(stored))?;

@@ -149,3 +149,75 @@ fn many_addresses_are_no_product_with_all_that_is_done() {
         (Answer::Yes, false)
     );
 }
+
+/// Registrations, and what ends them, with a name of its own each.
+#[test]
+fn many_registrations_are_no_product_with_all_that_ends_them() {
+    let made = |count: usize| {
+        let calls = |word: &str| {
+            (0..count).fold(code(), |piece, number| {
+                piece
+                    .absolute(&[0x48, 0xc7, 0xc7], "own")
+                    .call(&format!("{word}_notifier_{number}"))
+            })
+        };
+        super::escape::doing(calls("register"))
+            .with(".text", "stop", calls("unregister").back())
+            .leaving("stop")
+    };
+    assert_eq!(read(&made(3)).address_escapes, Answer::No);
+    let module = read(&made(20_000));
+    assert_eq!(
+        (module.address_escapes, module.too_big),
+        (Answer::No, false)
+    );
+}
+
+/// A store of an address where the kernel keeps it is no product with the functions that are called last.
+#[test]
+fn many_addresses_are_no_product_with_the_functions_that_are_called_last() {
+    // lea other(%rip),%rax; mov %rax,OFFSET(%rdi), many times.
+    let stores = (0..20_000_u32).fold(
+        code().near(&[0x48, 0x8d, 0x05], "other"),
+        |piece, number| {
+            piece
+                .then(&[0x48, 0x89, 0x87])
+                .then(&(8 * number).to_le_bytes())
+        },
+    );
+    let calls = (0..20_000).fold(code(), |piece, number| {
+        piece.call(&format!("last_{number}"))
+    });
+    let made = super::escape::before(stores)
+        .with(".text", "stop", calls.back())
+        .leaving("stop");
+    let module = read(&made);
+    assert_eq!(
+        (module.address_escapes, module.too_big),
+        (Answer::Yes, false)
+    );
+}
+
+/// Variables that point at each other, each at the next, and the last at code.
+#[test]
+fn many_variables_that_lead_to_code_are_followed_once_each() {
+    let made = |count: usize| {
+        let chain = (0..count).fold(Piece::zeros(8 * count), |piece, number| {
+            piece.pointer(8 * number as u64, "chain")
+        });
+        let mut chain = chain;
+        let shifts: Vec<i64> = (1..=count)
+            .map(|number| i64::try_from(8 * number).unwrap())
+            .collect();
+        chain.shift_fields(&shifts);
+        super::escape::doing(code().absolute(&[0x48, 0xc7, 0x47, 8], "chain"))
+            .with(".data", "chain", chain)
+            .with(".data", "end", Piece::zeros(8).pointer(0, "other"))
+    };
+    let module = read(&made(10));
+    assert_eq!(
+        (module.address_escapes, module.too_big),
+        (Answer::Unknown, false)
+    );
+    assert!(read(&made(900_000)).too_big);
+}

@@ -30,6 +30,31 @@ fn files_that_are_no_modules_are_refused_in_a_sentence() {
     }
 }
 
+/// The kernel applies relocations whatever table of symbols they name, so that none may pass unseen.
+#[test]
+fn relocations_of_another_table_of_symbols_are_refused() {
+    let whole = Made::livepatch(code().when(500).jump("mod_timer")).bytes();
+    assert!(Module::parse(&whole).is_ok());
+    let number = |at: usize, length: usize| {
+        let bytes = &whole[at..at + length];
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+    };
+    // Where the headers of sections are, and how many; in each, its kind and the section that it links to.
+    let (headers, count) = (number(40, 8), number(60, 2));
+    let tables = (0..count).map(|section| headers + 64 * section);
+    let tables: Vec<usize> = tables.filter(|header| number(header + 4, 4) == 4).collect();
+    assert!(!tables.is_empty());
+    for header in tables {
+        let mut hidden = whole.clone();
+        hidden[header + 40..header + 44].fill(0);
+        let error = Module::parse(&hidden).unwrap_err().to_string();
+        assert!(error.contains("another table of symbols"), "{error}");
+    }
+}
+
 /// Nothing but an answer is expected: no panic, no endless work.
 #[test]
 fn damage_of_any_kind_at_any_place_is_survived() {

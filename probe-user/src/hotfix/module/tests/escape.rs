@@ -135,7 +135,7 @@ fn an_address_that_code_takes_stays_behind() {
 }
 
 /// `mov $SYMBOL` into the register of an argument, from 0.
-fn given(piece: Piece, argument: usize, symbol: &str) -> Piece {
+pub fn given(piece: Piece, argument: usize, symbol: &str) -> Piece {
     let opcode: [&[u8]; 3] = [
         &[0x48, 0xc7, 0xc7],
         &[0x48, 0xc7, 0xc6],
@@ -145,7 +145,7 @@ fn given(piece: Piece, argument: usize, symbol: &str) -> Piece {
 }
 
 /// Returns a function that calls `name` with these arguments.
-fn calling(name: &str, arguments: &[(usize, &str)]) -> Piece {
+pub fn calling(name: &str, arguments: &[(usize, &str)]) -> Piece {
     let piece = arguments
         .iter()
         .fold(code().then(&[0x57]), |piece, (argument, symbol)| {
@@ -157,22 +157,30 @@ fn calling(name: &str, arguments: &[(usize, &str)]) -> Piece {
 
 /// Returns a hotfix that does that before it sets the timer, with a function and two variables of its own that hold its
 /// address.
-fn doing(piece: Piece) -> Made {
+pub fn doing(piece: Piece) -> Made {
     let variable = || Piece::zeros(64).pointer(24, "other");
-    Made::livepatch(piece.when(500).jump("mod_timer"))
-        .with(".text", "other", code().back())
+    before(piece)
         .with(".data", "own", variable())
         .with(".data", "own2", variable())
         .with(".bss", "hollow", Piece::zeros(64))
 }
 
+/// Returns a hotfix that does that in a function of its own before it sets the timer, with another function.
+pub fn before(piece: Piece) -> Made {
+    // Between push %rdi and pop %rdi.
+    let calls = code().then(&[0x57]).near(&[0xe8], "act").then(&[0x5f]);
+    Made::livepatch(calls.when(500).jump("mod_timer"))
+        .with(".text", "act", piece.back())
+        .with(".text", "other", code().back())
+}
+
 /// `made` with a function that calls `name` before the module goes.
-fn stopping(made: Made, name: &str, arguments: &[(usize, &str)]) -> Made {
+pub fn stopping(made: Made, name: &str, arguments: &[(usize, &str)]) -> Made {
     made.with(".text", "stop", calling(name, arguments).back())
         .leaving("stop")
 }
 
-fn hold_against<const COUNT: usize>(table: [(&str, Made, Answer); COUNT]) {
+pub fn hold_against<const COUNT: usize>(table: [(&str, Made, Answer); COUNT]) {
     for (what, made, escapes) in table {
         let module = read(&made);
         assert_eq!(module.address_escapes, escapes, "{what}");
@@ -220,7 +228,13 @@ fn a_timer_that_the_kernel_keeps_stays_behind_unless_it_is_cancelled_first() {
         ("a timer of its own", timer(), Yes),
         (
             "a timer of its own is made ready, and which one is set cannot be told",
-            doing(calling("init_timer_key", &[(0, "own"), (1, "other")]).call("_raw_spin_lock")),
+            before(
+                calling("init_timer_key", &[(0, "hollow"), (1, "other")])
+                    // mov (%rcx),%rdi
+                    .then(&[0x48, 0x8b, 0x39])
+                    .call("mod_timer"),
+            )
+            .with(".bss", "hollow", Piece::zeros(64)),
             Unknown,
         ),
         (
@@ -270,7 +284,7 @@ fn what_else_the_kernel_keeps_stays_behind_unless_it_is_taken_back_first() {
         ),
         (
             "work of the kernel's",
-            doing(calling("queue_work_on", &[])),
+            doing(calling("queue_work_on", &[(2, "somewhere")])),
             No,
         ),
         (
@@ -447,6 +461,17 @@ fn what_a_callback_takes_back_on_the_way_out_is_fine() {
         let module = read(&made);
         assert_eq!(module.address_escapes, escapes, "{section}");
         assert_eq!(module.callbacks.len(), 1, "{section}");
+        // The kernel runs no callback of a livepatch that another one replaces.
+        let replaced = if escapes == Answer::No {
+            Answer::Unknown
+        } else {
+            escapes
+        };
+        assert_eq!(module.escapes(Some(true)), replaced, "{section}");
+        assert_eq!(module.escapes(Some(false)), escapes, "{section}");
+        assert_eq!(module.escapes(None), escapes, "{section}");
+        let both = made.leaving("stop");
+        assert_eq!(read(&both).escapes(Some(true)), Answer::No, "{section}");
     }
 }
 

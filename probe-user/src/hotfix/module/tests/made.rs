@@ -55,6 +55,11 @@ impl Piece {
         self.field(&[0xe8], R_X86_64_PLT32, symbol, -4)
     }
 
+    /// Calls between `push %rdi` and `pop %rdi`.
+    pub fn call_between(self, symbol: &str) -> Self {
+        self.then(&[0x57]).call(symbol).then(&[0x5f])
+    }
+
     pub fn jump(self, symbol: &str) -> Self {
         self.field(&[0xe9], R_X86_64_PLT32, symbol, -4)
     }
@@ -189,7 +194,7 @@ impl Made {
         for (section, name, piece) in &self.pieces {
             let kind = if section.contains(".text") {
                 SectionKind::Text
-            } else if *section == ".data" {
+            } else if [".data", ".bss"].contains(section) {
                 SectionKind::Data
             } else {
                 SectionKind::ReadOnlyData

@@ -13,6 +13,14 @@ fn sets(piece: Piece) -> Piece {
     piece.when(500).jump("mod_timer")
 }
 
+fn sets_and_goes_on(piece: Piece) -> Piece {
+    piece.when(500).call("mod_timer")
+}
+
+fn with_own(piece: Piece) -> Made {
+    Made::livepatch(piece).with(".data", "own", Piece::zeros(40))
+}
+
 const SWITCHED_OFF: Reason = Reason::Field {
     offset: -0x48,
     number: 0,
@@ -55,13 +63,13 @@ fn what_makes_the_timer_stay_unset_is_found_with_its_condition() {
             SWITCHED_OFF,
         ),
         (
-            "kept elsewhere: push %rbx; mov %rdi,%rbx; call; mov -0x48(%rbx),%eax; test; pop %rbx; jne",
+            "kept elsewhere: push %rbx; mov %rdi,%rbx; call; mov -0x48(%rbx),%eax; test; mov %rbx,%rdi; pop; jne",
             sets(
                 jne(
                     code()
                         .then(&[0x53, 0x48, 0x89, 0xfb])
                         .call("_raw_spin_lock")
-                        .then(&[0x8b, 0x43, 0xb8, 0x85, 0xc0, 0x5b]),
+                        .then(&[0x8b, 0x43, 0xb8, 0x85, 0xc0, 0x48, 0x89, 0xdf, 0x5b]),
                     5,
                 )
                 .back(),
@@ -102,7 +110,8 @@ fn what_is_decided_in_a_function_that_is_called_is_found() {
     let (rearms, jiffies, reasons) = read_paths(&apart);
     assert_eq!((rearms, jiffies), (SomePaths, Some(500)));
     assert_eq!(reasons, [SWITCHED_OFF, Reason::Other]);
-    let always = calling(sets(code().near(&[0xe8], "helper")));
+    let always = code().then(&[0x57]).near(&[0xe8], "helper").then(&[0x5f]);
+    let always = calling(sets(always));
     assert_eq!(read_paths(&always), (Yes, Some(500), Vec::new()));
     // The helper returns whether it set the timer, and the caller does so where it did not.
     let tells = switched(code())
@@ -113,8 +122,9 @@ fn what_is_decided_in_a_function_that_is_called_is_found() {
         .then(&[0xb8, 1, 0, 0, 0])
         .back();
     let asking = code()
+        .then(&[0x57])
         .near(&[0xe8], "helper")
-        .then(&[0x84, 0xc0, 0x74, 5])
+        .then(&[0x5f, 0x84, 0xc0, 0x74, 5])
         .back();
     let made = Made::livepatch(sets(asking)).with(".text", "helper", tells);
     assert_eq!(read_paths(&made), (Yes, Some(500), Vec::new()));
@@ -167,11 +177,10 @@ fn ways_that_do_not_show_in_the_code_are_followed() {
 
 #[test]
 fn what_sets_another_timer_or_takes_it_back_does_not_set_this_one() {
-    let own = |piece: Piece| Made::livepatch(piece).with(".data", "own", Piece::zeros(40));
     let table = [
         (
             "its own: mov $own,%rdi",
-            own(sets(code().absolute(&[0x48, 0xc7, 0xc7], "own"))),
+            with_own(sets(code().absolute(&[0x48, 0xc7, 0xc7], "own"))),
             No,
         ),
         (
@@ -193,7 +202,12 @@ fn what_sets_another_timer_or_takes_it_back_does_not_set_this_one() {
         ),
         (
             "taken back",
-            Made::livepatch(code().when(500).call("mod_timer").jump("del_timer_sync")),
+            Made::livepatch(
+                code()
+                    .when(500)
+                    .call_between("mod_timer")
+                    .jump("del_timer_sync"),
+            ),
             No,
         ),
         (
@@ -207,8 +221,8 @@ fn what_sets_another_timer_or_takes_it_back_does_not_set_this_one() {
             Unknown,
         ),
         (
-            "hidden before",
-            Made::livepatch(sets(code().call("somewhere"))),
+            "hidden before: push %rdi; call; pop %rdi",
+            Made::livepatch(sets(code().call_between("somewhere"))),
             Yes,
         ),
         (
@@ -220,6 +234,109 @@ fn what_sets_another_timer_or_takes_it_back_does_not_set_this_one() {
             "jmp *%rax on the other way",
             Made::livepatch(sets(code().then(&[0x74, 2, 0xff, 0xe0]))),
             Unknown,
+        ),
+    ];
+    for (what, made, rearms) in table {
+        assert_eq!(read_paths(&made).0, rearms, "{what}");
+    }
+}
+
+#[test]
+fn where_code_continues_after_a_fault_is_followed() {
+    // mov (%rcx),%eax may fault, and continues at the return then, which nothing else reaches.
+    let code = || sets(code().then(&[0x8b, 0x01])).back();
+    let table = |fixup: i64| {
+        let mut piece = Piece::zeros(0).relative(&[], "new");
+        piece.shift_last_field(4 + 5);
+        piece = piece.relative(&[], "new");
+        piece.shift_last_field(4 + fixup);
+        piece.then(&[0; 4])
+    };
+    let made = |fixup| Made::livepatch(code()).with("__ex_table", "entry", table(fixup));
+    assert_eq!(read_paths(&Made::livepatch(code())).0, Yes);
+    let found = read_paths(&made(26));
+    assert_eq!(found, (SomePaths, Some(500), vec![Reason::Other]));
+    assert_eq!(read_paths(&made(7)).0, Yes);
+}
+
+#[test]
+fn what_lies_behind_a_function_is_followed_unless_a_call_ends_it() {
+    let with = |piece: Piece, next: Piece| Made::livepatch(piece).with(".text", "next", next);
+    // push %rdi, 11 times, fills the function up to a multiple of 16 bytes.
+    let full = || code().then(&[0x57; 11]);
+    assert_eq!(read_paths(&with(full(), sets(code()))).0, Yes);
+    assert_eq!(read_paths(&with(full(), code().back())).0, No);
+    assert_eq!(read_paths(&Made::livepatch(full())).0, Unknown);
+    let ended = sets(code().then(&[0x74, 19])).call("who_never_returns");
+    assert_eq!(read_paths(&Made::livepatch(ended)).0, Yes);
+}
+
+#[test]
+fn a_function_that_calls_itself_otherwise_is_followed_again() {
+    // cmp $0,%esi; je over it: mov $1,%esi; call itself; a return. With another number the timer is set.
+    let calls = |number: u8, again: u8| {
+        let piece = code().then(&[0x83, 0xfe, number, 0x75, 15, 0xbe, again, 0, 0, 0]);
+        sets(piece.near(&[0xe8], "helper").back())
+    };
+    let made = |helper: Piece| {
+        Made::livepatch(code().then(&[0x31, 0xf6]).near(&[0xe8], "helper").back())
+            .with(".text", "helper", helper)
+    };
+    assert_eq!(read_paths(&made(calls(0, 1))).0, Yes);
+    assert_eq!(read_paths(&made(calls(0, 0))).0, No);
+    // inc %rsi; call itself: deeper than any stack.
+    let deeper = code()
+        .then(&[0x48, 0xff, 0xc6])
+        .near(&[0xe8], "helper")
+        .back();
+    assert_eq!(read_paths(&made(deeper)).0, Unknown);
+}
+
+#[test]
+fn what_sets_who_knows_which_timer_may_set_this_one() {
+    let table = [
+        (
+            "who knows which: mov (%rcx),%rdi",
+            Made::livepatch(sets(code().then(&[0x48, 0x8b, 0x39]))),
+            Unknown,
+        ),
+        (
+            "who knows which of its own: add $own,%rcx; mov %rcx,%rdi",
+            with_own(sets(
+                code()
+                    .absolute(&[0x48, 0x81, 0xc1], "own")
+                    .then(&[0x48, 0x89, 0xcf]),
+            )),
+            Unknown,
+        ),
+        (
+            "who knows which besides",
+            Made::livepatch(
+                sets_and_goes_on(code())
+                    .then(&[0x48, 0x8b, 0x39])
+                    .when(500)
+                    .jump("mod_timer"),
+            ),
+            Yes,
+        ),
+        (
+            "who knows which is taken back",
+            Made::livepatch(
+                sets_and_goes_on(code())
+                    .then(&[0x48, 0x8b, 0x39])
+                    .jump("del_timer_sync"),
+            ),
+            Unknown,
+        ),
+        (
+            "who knows which is taken back before",
+            Made::livepatch(sets(
+                code()
+                    .then(&[0x57, 0x48, 0x8b, 0x39])
+                    .call("del_timer_sync")
+                    .then(&[0x5f]),
+            )),
+            Yes,
         ),
     ];
     for (what, made, rearms) in table {

@@ -41,7 +41,7 @@ fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
             code()
                 .relative(&[0x48, 0x8b, 0x1d], "jiffies")
                 .then(&[0x48, 0x81, 0xc3, 0xf4, 1, 0, 0])
-                .call("_raw_spin_unlock")
+                .call_between("_raw_spin_unlock")
                 .then(&[0x48, 0x89, 0xde])
                 .jump("mod_timer"),
             500,
@@ -50,7 +50,7 @@ fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
             "twice the same",
             code()
                 .when(500)
-                .call("mod_timer")
+                .call_between("mod_timer")
                 .when(500)
                 .jump("mod_timer"),
             500,
@@ -59,7 +59,7 @@ fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
             "the last of two",
             code()
                 .when(750)
-                .call("mod_timer")
+                .call_between("mod_timer")
                 .when(500)
                 .jump("mod_timer"),
             500,
@@ -68,7 +68,7 @@ fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
             "another timer's is another's",
             code()
                 .when(500)
-                .call("mod_timer")
+                .call_between("mod_timer")
                 .absolute(&[0x48, 0xc7, 0xc7], "own")
                 .when(750)
                 .call("mod_timer")
@@ -94,7 +94,10 @@ fn a_period_that_is_no_constant_on_every_way_is_not_guessed() {
         ("add_timer", code().call("add_timer").back()),
         (
             "lost in a call",
-            code().when(500).call("_raw_spin_unlock").jump("mod_timer"),
+            code()
+                .when(500)
+                .call_between("_raw_spin_unlock")
+                .jump("mod_timer"),
         ),
         (
             "jiffies alone on one of two ways: je over the add",
