@@ -73,7 +73,7 @@ mod tests {
             "sysctl -w net.ipv4.vs.run_estimation=1"
         );
         let inside = switch(file, 7, 1, Some(8));
-        for words in ["exec 9< /run/netns/lab1", "\"7\"", "run_estimation=1"] {
+        for words in ["--net=/run/netns/lab1", "\"7\"", "run_estimation=1"] {
             assert!(inside.contains(words), "no {words} in {inside}");
         }
     }
