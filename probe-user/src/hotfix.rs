@@ -56,11 +56,12 @@ mod unload;
 mod walk;
 mod witness;
 
-use std::{io, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
-use anyhow::Context as _;
-
-use crate::cli::{ColorWhen, HotfixCommand, InspectArgs};
+use crate::{
+    cli::{ColorWhen, HotfixCommand, InspectArgs},
+    output,
+};
 use digest::Digest;
 use module::Module;
 use node::Node;
@@ -118,13 +119,13 @@ fn inspect(args: &InspectArgs, root: &Path, state_dir: &Path) -> anyhow::Result<
     let sha256 = Digest::of(&bytes);
     let node = Node::read(root, state_dir, &module, &sha256);
     let inspection = Inspection::new(shown.to_string(), sha256, module, &node);
-    let out = io::stdout().lock();
-    let written = if args.json {
-        inspection.json(out)
-    } else {
-        inspection.text(out)
-    };
-    written.context("what was found cannot be written")?;
+    output::print(|out| {
+        if args.json {
+            inspection.json(out)
+        } else {
+            inspection.text(out)
+        }
+    })?;
     Ok(if inspection.is_clean() {
         ExitCode::SUCCESS
     } else {

@@ -8,11 +8,13 @@ mod headline;
 mod hotfix;
 mod kernel;
 mod model;
+mod output;
 mod probe;
 mod watch;
+mod width;
 
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
@@ -25,7 +27,13 @@ const CANNOT_TELL: u8 = 2;
 /// Runs the command that the command line names, and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) if usage.use_stderr() => usage.exit(),
+        // The help and the version.
+        Err(text) => return ended(told(&text)),
+    };
+    width::measure();
     let level = if cli.verbose {
         log::LevelFilter::Debug
     } else {
@@ -42,6 +50,23 @@ pub fn run() -> ExitCode {
         Command::Hotfix(command) => hotfix::run(command, cli.color, &cli.root(), &cli.state_dir()),
         Command::Watch(args) => watch::run(args, cli.color, &cli.root()),
     };
+    ended(done)
+}
+
+/// Writes the help or the version, in colours on a terminal.
+fn told(text: &clap::Error) -> anyhow::Result<ExitCode> {
+    let text = text.render();
+    output::print(|out| {
+        if io::stdout().is_terminal() {
+            write!(out, "{}", text.ansi())
+        } else {
+            write!(out, "{text}")
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {

@@ -19,13 +19,8 @@ mod surroundings;
 mod text;
 mod verdict;
 
-use std::{
-    io::{self, Write as _},
-    path::Path,
-    process::ExitCode,
-};
+use std::{io::Write as _, path::Path, process::ExitCode};
 
-use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use self::{conduct::Conduct, document::Document, plan::Plan, subject::Subject};
@@ -75,15 +70,14 @@ fn open_as_many_as_allowed() -> nix::Result<()> {
 }
 
 fn write(document: &Document, json: bool) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    let written = if json {
-        serde_json::to_writer_pretty(&mut out, document)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
-        text::write(document, &mut out)
-    };
-    written.context("what was found cannot be written")
+    crate::output::print(|out| {
+        if json {
+            serde_json::to_writer_pretty(&mut *out, document)?;
+            writeln!(out)
+        } else {
+            text::write(document, out)
+        }
+    })
 }
 
 /// A network namespace in the phases that are compared.

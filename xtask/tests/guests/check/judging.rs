@@ -95,7 +95,10 @@ fn many_short_runs_on_end_are_a_problem_by_their_blackout() {
     let message = page["message"].as_str().unwrap();
     assert!(message.starts_with("STALL "), "{message}");
     assert!(message.contains(" on CPU 0, "), "{message}");
-    assert!(message.contains(" runs in a row, longest in netns "), "{message}");
+    assert!(
+        message.contains(" runs in a row, longest in netns "),
+        "{message}"
+    );
 }
 
 #[test]
