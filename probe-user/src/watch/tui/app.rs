@@ -125,6 +125,10 @@ impl Data {
 }
 
 /// The state of the screen.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "what is shown and what is asked are independent of each other"
+)]
 #[derive(Debug)]
 pub struct App {
     /// What is measured.
