@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 pub use self::mitigations::{BROKEN_BY_HOTFIX, BROKEN_BY_SWITCH, inside};
@@ -42,6 +42,7 @@ use crate::{
         time,
     },
     model::{Span, WallTime, Worst},
+    output,
     record::Source,
 };
 
@@ -59,7 +60,8 @@ pub fn run(args: &CheckArgs, root: &Path) -> anyhow::Result<ExitCode> {
     let time = time(args)?;
     let thresholds = thresholds(args, format)?;
     let page = look(root, time, thresholds.critical_ns)?;
-    write(&answer(&page, format, thresholds)?)?;
+    let answer = answer(&page, format, thresholds)?;
+    output::print(|out| out.write_all(&answer))?;
     Ok(ExitCode::from(match (format, page.verdict) {
         (CheckFormat::Nagios, _) => nagios::status(&page, thresholds).code(),
         (_, Verdict::Ok) => 0,
@@ -79,15 +81,6 @@ fn answer(page: &Page, format: CheckFormat, thresholds: Thresholds) -> anyhow::R
         CheckFormat::Nagios => writeln!(text, "{}", nagios::line(page, thresholds))?,
     }
     Ok(text)
-}
-
-fn write(text: &[u8]) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
-        // Whoever read the first line has enough of it.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("standard output cannot be written"),
-    }
 }
 
 fn time(args: &CheckArgs) -> anyhow::Result<Time> {

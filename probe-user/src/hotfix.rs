@@ -58,12 +58,11 @@ mod unload;
 mod walk;
 mod witness;
 
-use std::{io, path::Path, process::ExitCode};
-
-use anyhow::Context as _;
+use std::{path::Path, process::ExitCode};
 
 use crate::{
     cli::{ColorWhen, HotfixCommand, InspectArgs},
+    output,
     record::Origin,
 };
 use digest::Digest;
@@ -126,13 +125,13 @@ fn inspect(args: &InspectArgs, root: &Path, state_dir: &Path) -> anyhow::Result<
         node.name_taken = Taken::ByThisFile;
     }
     let inspection = Inspection::new(Origin::now(root), shown.to_string(), sha256, module, &node);
-    let out = io::stdout().lock();
-    let written = if args.json {
-        inspection.json(out)
-    } else {
-        inspection.text(out)
-    };
-    written.context("what was found cannot be written")?;
+    output::print(|out| {
+        if args.json {
+            inspection.json(out)
+        } else {
+            inspection.text(out)
+        }
+    })?;
     Ok(if inspection.is_clean() {
         ExitCode::SUCCESS
     } else {

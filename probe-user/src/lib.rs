@@ -8,12 +8,14 @@ mod headline;
 mod hotfix;
 mod kernel;
 mod model;
+mod output;
 mod probe;
 mod record;
 mod watch;
+mod width;
 
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
@@ -35,7 +37,13 @@ fn run_command(cli: &Cli) -> anyhow::Result<ExitCode> {
 /// Runs the command that the command line names, and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) if usage.use_stderr() => usage.exit(),
+        // The help and the version.
+        Err(text) => return ended(told(&text)),
+    };
+    width::measure();
     let level = if cli.verbose {
         log::LevelFilter::Debug
     } else {
@@ -47,7 +55,24 @@ pub fn run() -> ExitCode {
         .filter_module("aya", log::LevelFilter::Warn)
         .target(env_logger::Target::Pipe(Box::new(watch::BesideScreen)))
         .init();
-    match run_command(&cli) {
+    ended(run_command(&cli))
+}
+
+/// Writes the help or the version, in colours on a terminal.
+fn told(text: &clap::Error) -> anyhow::Result<ExitCode> {
+    let text = text.render();
+    output::print(|out| {
+        if io::stdout().is_terminal() {
+            write!(out, "{}", text.ansi())
+        } else {
+            write!(out, "{text}")
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
+    match done {
         Ok(code) => code,
         Err(error) => {
             // Nobody may be there to read it.

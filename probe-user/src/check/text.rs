@@ -12,10 +12,8 @@ use crate::{
     kernel::{estimation::Kind, livepatch::Livepatch},
     model::State,
     watch::durations::readable,
+    width,
 };
-
-/// Columns that sentences are folded to. Commands are not folded: they are there to be copied.
-const WIDTH: usize = 100;
 
 /// Columns of a fact's name.
 const NAMES: usize = 12;
@@ -70,7 +68,8 @@ fn fact(out: &mut impl Write, name: &str, text: &str) -> io::Result<()> {
 }
 
 fn paragraph(out: &mut impl Write, begin: &str, indent: &str, text: &str) -> io::Result<()> {
-    let options = textwrap::Options::new(WIDTH)
+    // Commands are not folded: they are there to be copied.
+    let options = textwrap::Options::new(width::columns())
         .initial_indent(begin)
         .subsequent_indent(indent)
         .break_words(false)

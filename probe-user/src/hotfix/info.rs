@@ -4,9 +4,9 @@
 mod tests;
 mod text;
 
-use std::{fs, io, path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde::Serialize;
 
 use super::{
@@ -122,9 +122,7 @@ pub fn run(args: &InfoArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Exi
             file.display()
         ),
     };
-    let out = io::stdout().lock();
-    info.write(args.json, out)
-        .context("what was found cannot be written")?;
+    crate::output::print(|out| info.write(args.json, out))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -152,9 +152,7 @@ pub fn run(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode
         is_unknown,
         installed,
     };
-    let out = io::stdout().lock();
-    list.write(json, out)
-        .context("what was found cannot be written")?;
+    crate::output::print(|out| list.write(json, out))?;
     trouble.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 

@@ -1,6 +1,6 @@
 //! What a command that changes this node tells of one hotfix, or of several.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -226,9 +226,9 @@ fn write(document: &impl Serialize) {
 
 /// Tells on standard output. What was done is done, also where nobody reads of it.
 pub fn print(text: &str) {
-    if let Err(error) = writeln!(io::stdout(), "{text}") {
+    if let Err(error) = crate::output::print(|out| writeln!(out, "{text}")) {
         say(&format!(
-            "warning: what was done cannot be told ({error}): {text}"
+            "warning: what was done cannot be told ({error:#}): {text}"
         ));
     }
 }

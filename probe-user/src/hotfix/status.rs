@@ -1,13 +1,13 @@
 //! `hotfix status`.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     ops::Range,
     path::Path,
     process::ExitCode,
 };
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     kernel::{livepatch, module::Name},
     model::State,
+    output,
     record::Origin,
 };
 
@@ -32,8 +33,8 @@ const FOUND: u8 = 1;
 /// Nothing was found, and not all could be looked at.
 const UNKNOWN: u8 = 2;
 
-/// Estimators that are told of one by one.
-const SHOWN: usize = 8;
+/// Namespaces that are named of those that are alike.
+const SHOWN: usize = 3;
 
 /// The document of `status --json`.
 #[derive(Debug, Serialize)]
@@ -72,8 +73,7 @@ struct Estimator {
 /// When this kernel has no livepatching, or what was found cannot be written.
 pub fn status(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
     let status = Status::read(root, state_dir)?;
-    let out = io::stdout().lock();
-    write(&status, json, out).context("what was found cannot be written")?;
+    output::print(|out| write(&status, json, out))?;
     Ok(ExitCode::from(status.code()))
 }
 
@@ -238,21 +238,25 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
     } else {
         ""
     };
-    for timer in status.timers().filter(is_late).take(SHOWN) {
-        let netns = timer.netns;
-        match timer.next_run_in_ns {
-            None => writeln!(
-                out,
-                "the estimator of netns {netns} is DEAD: its timer is not pending, and only loading ip_vs anew revives it"
-            )?,
-            Some(left_ns) => writeln!(
-                out,
-                "the estimator of netns {netns} is SLOWED: due in {}, by its own timer{under}",
-                period::shown(left_ns)
-            )?,
-        }
+    let late = status.timers().filter(is_late);
+    let (dead, slowed): (Vec<&Timer>, Vec<&Timer>) =
+        late.partition(|timer| timer.next_run_in_ns.is_none());
+    let named = |timers: &[&Timer]| netns_named(timers.iter().map(|timer| timer.netns));
+    if let Some(netns) = named(&dead) {
+        writeln!(
+            out,
+            "the estimator of {netns} is DEAD: its timer is not pending, and only loading ip_vs anew revives it"
+        )?;
     }
-    write_rest(status.timers().filter(is_late).count(), &mut out)?;
+    let latest = slowed.iter().filter_map(|timer| timer.next_run_in_ns).max();
+    if let (Some(netns), Some(latest_ns)) = (named(&slowed), latest) {
+        let within = if slowed.len() == 1 { "in" } else { "within" };
+        writeln!(
+            out,
+            "the estimator of {netns} is SLOWED: due {within} {}, by its own timer{under}",
+            period::shown(latest_ns)
+        )?;
+    }
     write_calls(estimators, &mut out)?;
     write_switched_off(estimators, &mut out)?;
     let next = status.timers().filter_map(|timer| timer.next_run_in_ns);
@@ -271,35 +275,98 @@ fn write_estimators(status: &Status, mut out: impl Write) -> io::Result<()> {
 
 /// Reports a livepatch whose code a timer calls: its module must not be removed.
 fn write_calls(estimators: &[Estimator], mut out: impl Write) -> io::Result<()> {
-    let calling = estimators
-        .iter()
-        .filter_map(|estimator| Some((estimator.timer.netns, estimator.calls.as_ref()?)));
-    for (netns, module) in calling.clone().take(SHOWN) {
-        writeln!(
-            out,
-            "the timer of netns {netns} calls code of the module {module}: the node crashes if that module is removed"
-        )?;
+    let mut calling: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for estimator in estimators {
+        if let Some(module) = &estimator.calls {
+            let netns = calling.entry(module.to_string()).or_default();
+            netns.push(estimator.timer.netns);
+        }
     }
-    write_rest(calling.count(), out)
+    for (module, netns) in calling {
+        if let Some(netns) = netns_named(netns.into_iter()) {
+            writeln!(
+                out,
+                "the timer of {netns} calls code of the module {module}: the node crashes if that module is removed"
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// Nobody remembers who switched it off: an administrator, or a trial that was killed together with its guard.
 fn write_switched_off(estimators: &[Estimator], mut out: impl Write) -> io::Result<()> {
-    let is_off = |timer: &&Timer| timer.run_estimation == Some(0);
-    let timers = || estimators.iter().map(|estimator| &estimator.timer);
-    for timer in timers().filter(is_off).take(SHOWN) {
-        writeln!(
+    let timers = estimators.iter().map(|estimator| &estimator.timer);
+    let off = timers.filter(|timer| timer.run_estimation == Some(0));
+    match netns_named(off.map(|timer| timer.netns)) {
+        None => Ok(()),
+        Some(netns) => writeln!(
             out,
-            "run_estimation of netns {} is 0: its statistics stand still until it is set to 1 there",
-            timer.netns
-        )?;
+            "run_estimation of {netns} is 0: its statistics stand still until it is set to 1 there"
+        ),
     }
-    write_rest(timers().filter(is_off).count(), out)
 }
 
-fn write_rest(count: usize, mut out: impl Write) -> io::Result<()> {
-    match count.saturating_sub(SHOWN) {
-        0 => Ok(()),
-        more => writeln!(out, "and {more} more"),
+/// Names what is the same for one or for many: `netns 1`, `each of 61 netns (1, 2, 3, ...)`.
+fn netns_named(netns: impl Iterator<Item = u32>) -> Option<String> {
+    let netns: Vec<u32> = netns.collect();
+    match netns.as_slice() {
+        [] => None,
+        [one] => Some(format!("netns {one}")),
+        all => {
+            let first: Vec<String> = all.iter().take(SHOWN).map(u32::to_string).collect();
+            let more = if all.len() > SHOWN { ", ..." } else { "" };
+            Some(format!(
+                "each of {} netns ({}{more})",
+                all.len(),
+                first.join(", ")
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(timers: impl Iterator<Item = Timer>) -> String {
+        let estimators = timers.map(|timer| Estimator { timer, calls: None });
+        let status = Status {
+            schema: 1,
+            origin: Origin::now(std::path::Path::new("/")),
+            livepatches: None,
+            stalled: Vec::new(),
+            unfinished: None,
+            estimators: Some(estimators.collect()),
+            unknown: Vec::new(),
+            is_unseen: false,
+        };
+        let mut out = Vec::new();
+        write(&status, false, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_is_the_same_for_many_namespaces_is_one_line() {
+        let timer = |netns, next_run_in_ns, state| Timer {
+            netns,
+            state,
+            run_estimation: Some(0),
+            next_run_in_ns,
+            function: 0,
+        };
+        let late = |netns| timer(netns, Some(u64::from(netns) * 1_000_000_000), State::Slowed);
+        let many = text((1..=61).map(late));
+        assert_eq!(many.lines().count(), 2, "{many}");
+        assert!(
+            many.contains("each of 61 netns (1, 2, 3, ...) is SLOWED: due within 61 s"),
+            "{many}"
+        );
+        let dead = text((7..=8).map(|netns| timer(netns, None, State::Dead)));
+        assert!(dead.contains("each of 2 netns (7, 8) is DEAD"), "{dead}");
+        let one = text(std::iter::once(late(5)));
+        assert!(
+            one.contains("the estimator of netns 5 is SLOWED: due in 5 s"),
+            "{one}"
+        );
     }
 }

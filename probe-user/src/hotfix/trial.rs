@@ -21,13 +21,8 @@ mod text;
 mod verdict;
 mod visits;
 
-use std::{
-    io::{self, Write as _},
-    path::Path,
-    process::ExitCode,
-};
+use std::{io::Write as _, path::Path, process::ExitCode};
 
-use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use self::{
@@ -105,15 +100,14 @@ fn open_as_many_as_allowed() -> nix::Result<()> {
 }
 
 fn write(document: &Document, json: bool) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    let written = if json {
-        serde_json::to_writer_pretty(&mut out, document)
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out))
-    } else {
-        text::write(document, &mut out)
-    };
-    written.context("what was found cannot be written")
+    crate::output::print(|out| {
+        if json {
+            serde_json::to_writer_pretty(&mut *out, document)?;
+            writeln!(out)
+        } else {
+            text::write(document, out)
+        }
+    })
 }
 
 /// A network namespace in the phases that are compared.

@@ -1,6 +1,6 @@
 //! The event loop of `watch`: ticks, frames, keys and signals, and the end.
 
-use std::{collections::BTreeSet, io, path::Path, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
@@ -16,6 +16,7 @@ use crate::{
     cli::{ColorWhen, WatchArgs},
     kernel::{cpus, hostname::hostname, prerequisites, time},
     model::{Options, Output, Topic},
+    output,
 };
 
 /// How often a screen is drawn while no key is pressed: the countdown moves.
@@ -39,11 +40,8 @@ pub fn run(args: &WatchArgs, color: ColorWhen, root: &Path) -> anyhow::Result<Ex
         .enable_all()
         .build()?
         .block_on(async {
-            match watch(args, color, root, options).await {
-                // Whoever read the lines has enough of them.
-                Err(error) if !is_broken_pipe(&error) => Err(error),
-                _ => Ok(ExitCode::SUCCESS),
-            }
+            output::forgiven(watch(args, color, root, options).await)?;
+            Ok(ExitCode::SUCCESS)
         })
 }
 
@@ -198,11 +196,4 @@ async fn at(end: Option<Instant>) {
         Some(end) => sleep_until(end).await,
         None => std::future::pending().await,
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

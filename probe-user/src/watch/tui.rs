@@ -57,6 +57,9 @@ pub enum Request {
     Suspend,
 }
 
+/// So many keys that come at once are one drawing; a key that is held down is drawn now and then.
+const MOST_KEYS: usize = 1_000;
+
 /// The terminal, taken until this is dropped.
 pub struct Screen {
     app: App,
@@ -149,10 +152,29 @@ impl Screen {
     pub async fn input(&mut self) -> io::Result<Option<Request>> {
         let input = self.terminal.input().await?;
         self.is_stale = true;
+        let mut request = self.take(input);
+        // What is there already is drawn once.
+        for _ in 1..MOST_KEYS {
+            if request.is_some() {
+                break;
+            }
+            match self.terminal.input_there()? {
+                Some(input) => request = self.take(input),
+                None => break,
+            }
+        }
+        Ok(request)
+    }
+
+    fn take(&mut self, input: Input) -> Option<Request> {
         match input {
-            Input::Key(key) => Ok(self.app.press(key)),
-            Input::Resized => Ok(None),
-            Input::Stop => Ok(Some(Request::Suspend)),
+            Input::Key(key) => self.app.press(key),
+            Input::Paste(text) => {
+                self.app.paste(&text);
+                None
+            }
+            Input::Resized => None,
+            Input::Stop => Some(Request::Suspend),
         }
     }
 
@@ -189,6 +211,7 @@ impl Screen {
         }
         let mut buffer = ratatui::buffer::Buffer::empty(area?);
         self.app.help = false;
+        self.app.asks_reset = false;
         self.app.prompt = None;
         view::draw(&mut buffer, &self.app);
         terminal::print(&buffer, &mut io::stdout().lock())

@@ -73,7 +73,7 @@ const LOOKS: &str = "
     terminal_open 80 24
     type 'stty -a > /tmp/before; ipvs-latency watch; echo left with $?\\r'; sleep 12; mark s80x24
     resize 120 40; sleep 3; mark s120x40
-    resize 60 20; sleep 3; mark s60x20
+    resize 50 12; sleep 3; mark s50x12
     resize 200 60; sleep 3; mark s200x60
     type '?'; sleep 2; mark help
     type '\\033'; sleep 2; mark helped
@@ -109,7 +109,7 @@ fn the_screen_opens_over_30001_estimators_follows_its_size_and_leaves_the_termin
             "{size}: no bar on:\n{text}"
         );
     }
-    watch.at("s60x20").shows(&["80x24", "60x20"]);
+    watch.at("s50x12").shows(&["60x15", "50x12"]);
     watch.at("help").shows(&["?", "help", "quit"]);
     assert_ne!(watch.at("help").text(), watch.at("s200x60").text());
 

@@ -8,10 +8,7 @@ use super::{
     picture,
     verdict::shown,
 };
-use crate::watch::durations::readable;
-
-/// Columns of the sentences.
-const WIDTH: usize = 100;
+use crate::{watch::durations::readable, width};
 
 /// Namespaces with a table of their own.
 const TABLES: usize = 4;
@@ -74,7 +71,7 @@ fn write_request(document: &Document, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn sentence(out: &mut impl Write, text: &str) -> io::Result<()> {
-    let options = textwrap::Options::new(WIDTH).subsequent_indent("  ");
+    let options = textwrap::Options::new(width::columns()).subsequent_indent("  ");
     writeln!(out, "{}", textwrap::fill(text, options))
 }
 

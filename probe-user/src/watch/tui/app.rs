@@ -125,6 +125,10 @@ impl Data {
 }
 
 /// The state of the screen.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "what is shown and what is asked are independent of each other"
+)]
 #[derive(Debug)]
 pub struct App {
     /// What is measured.
@@ -141,6 +145,8 @@ pub struct App {
     pub alone: bool,
     /// The help is shown.
     pub help: bool,
+    /// Whether to count from now on was asked, and not answered yet.
+    pub asks_reset: bool,
     /// The text of a filter, while it is typed.
     pub prompt: Option<String>,
     /// A wait longer than so many nanoseconds is a stall.
@@ -184,6 +190,7 @@ impl App {
             focus: Pane::Histogram,
             alone: false,
             help: false,
+            asks_reset: false,
             prompt: None,
             max_ns: DEFAULT_MAX_NS,
             scope: Scope::Worst,
@@ -331,7 +338,38 @@ impl App {
             self.type_filter(key);
             return None;
         }
+        if self.asks_reset && !is_for_the_loop(key) {
+            self.asks_reset = false;
+            return self.confirm_reset(key);
+        }
+        if self.help && decoder::character(key) == Some('q') {
+            self.help = false;
+            return None;
+        }
         keys::action(key).and_then(|action| self.update(action))
+    }
+
+    /// Takes text that was pasted, which is no keys: a filter that is typed takes it, and nothing else does.
+    pub fn paste(&mut self, text: &str) {
+        let Some(prompt) = &mut self.prompt else {
+            return;
+        };
+        let room = LONGEST_FILTER.saturating_sub(prompt.chars().count());
+        let printable = text.chars().filter(|letter| !letter.is_control());
+        prompt.extend(printable.take(room));
+    }
+
+    /// Returns from which length on a call is listed, in nanoseconds.
+    pub fn slow_ns(&self) -> u64 {
+        self.slow_ns
+    }
+
+    fn confirm_reset(&mut self, key: KeyEvent) -> Option<Request> {
+        let is_confirmed = matches!(decoder::character(key), Some('r' | 'y'));
+        is_confirmed.then(|| {
+            self.live.timeline.note(self.live.now_ns, Moment::Reset);
+            Request::Reset
+        })
     }
 
     /// Does what is asked for.
@@ -341,10 +379,8 @@ impl App {
             Action::Quit => return Some(Request::Quit { keep: false }),
             Action::QuitKeeping => return Some(Request::Quit { keep: true }),
             Action::Pause => self.pause(),
-            Action::Reset => {
-                self.live.timeline.note(self.live.now_ns, Moment::Reset);
-                return Some(Request::Reset);
-            }
+            // What a trial compares is not begun anew.
+            Action::Reset => self.asks_reset = self.course.is_none(),
             Action::NextPane => self.move_focus(1),
             Action::PreviousPane => self.move_focus(Pane::ALL.len() - 1),
             Action::Choose(pane) => self.focus = pane,

@@ -2,7 +2,25 @@
 
 use std::collections::VecDeque;
 
-use terminput::{Event, KeyCode, KeyEvent};
+use terminput::{Event, KeyCode, KeyEvent, KeyModifiers};
+
+/// What stands before a text that is pasted, and behind it.
+const PASTE: (&[u8], &[u8]) = (b"\x1b[200~", b"\x1b[201~");
+
+/// So much of a pasted text is kept.
+const LONGEST_PASTE: usize = 1_024;
+
+/// Ends a paste whose end does not come.
+const CTRL_C: u8 = 3;
+
+/// What was typed or pasted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Typed {
+    /// A key.
+    Key(KeyEvent),
+    /// A text.
+    Paste(String),
+}
 
 /// Longer than any key's sequence: what grows beyond it is none.
 const LONGEST_SEQUENCE: usize = 64;
@@ -11,7 +29,9 @@ const LONGEST_SEQUENCE: usize = 64;
 #[derive(Debug, Default)]
 pub struct Decoder {
     pending: Vec<u8>,
-    keys: VecDeque<KeyEvent>,
+    /// What was pasted until now, where its end has not come.
+    pasted: Option<Vec<u8>>,
+    typed: VecDeque<Typed>,
 }
 
 impl Decoder {
@@ -19,7 +39,16 @@ impl Decoder {
     /// sequence.
     pub fn push(&mut self, bytes: &[u8]) {
         for (index, byte) in bytes.iter().enumerate() {
+            if self.pasted.is_some() {
+                self.push_pasted(*byte);
+                continue;
+            }
             self.pending.push(*byte);
+            if self.pending == PASTE.0 {
+                self.pending.clear();
+                self.pasted = Some(Vec::new());
+                continue;
+            }
             let more_follow = index + 1 < bytes.len();
             if self.pending == b"\x1b" && more_follow {
                 continue;
@@ -27,7 +56,7 @@ impl Decoder {
             match Event::parse_from(&self.pending) {
                 Ok(Some(event)) => {
                     if let Event::Key(key) = event {
-                        self.keys.push_back(key);
+                        self.typed.push_back(Typed::Key(key));
                     }
                     self.pending.clear();
                 }
@@ -37,9 +66,30 @@ impl Decoder {
         }
     }
 
-    /// The next key.
-    pub fn pop(&mut self) -> Option<KeyEvent> {
-        self.keys.pop_front()
+    fn push_pasted(&mut self, byte: u8) {
+        let Some(pasted) = &mut self.pasted else {
+            return;
+        };
+        if byte == CTRL_C {
+            self.pasted = None;
+            let key = KeyEvent::new(KeyCode::Char('c')).modifiers(KeyModifiers::CTRL);
+            self.typed.push_back(Typed::Key(key));
+            return;
+        }
+        pasted.push(byte);
+        if let Some(text) = pasted.strip_suffix(PASTE.1) {
+            let text = String::from_utf8_lossy(&text[..text.len().min(LONGEST_PASTE)]).into_owned();
+            self.typed.push_back(Typed::Paste(text));
+            self.pasted = None;
+        } else if pasted.len() > LONGEST_PASTE + PASTE.1.len() {
+            // Its end is still to be known.
+            pasted.remove(LONGEST_PASTE);
+        }
+    }
+
+    /// The next key or pasted text.
+    pub fn pop(&mut self) -> Option<Typed> {
+        self.typed.pop_front()
     }
 }
 
@@ -56,8 +106,6 @@ pub fn character(key: KeyEvent) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use terminput::KeyModifiers;
-
     use super::*;
 
     fn keys(reads: &[&[u8]]) -> Vec<KeyEvent> {
@@ -65,7 +113,13 @@ mod tests {
         for read in reads {
             decoder.push(read);
         }
-        std::iter::from_fn(|| decoder.pop()).collect()
+        let typed = std::iter::from_fn(|| decoder.pop());
+        typed
+            .map(|typed| match typed {
+                Typed::Key(key) => key,
+                Typed::Paste(text) => panic!("{text:?} was pasted"),
+            })
+            .collect()
     }
 
     #[test]
@@ -93,6 +147,25 @@ mod tests {
         ];
         for (bytes, key) in table {
             assert_eq!(keys(&[bytes]), [key], "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_paste_is_a_text_and_no_keys_however_long_and_in_whatever_pieces() {
+        for (pasted, kept) in [("rq\nQ".to_owned(), 4), ("q".repeat(5_000), LONGEST_PASTE)] {
+            let bytes = [PASTE.0, pasted.as_bytes(), PASTE.1, b"x"].concat();
+            for pieces in [1, 2, 7, 256] {
+                let mut decoder = Decoder::default();
+                bytes.chunks(pieces).for_each(|piece| decoder.push(piece));
+                // An Escape that ends a read is the key: pieces of one byte are keys.
+                if pieces == 1 {
+                    continue;
+                }
+                let typed: Vec<_> = std::iter::from_fn(|| decoder.pop()).collect();
+                let x = KeyEvent::new(KeyCode::Char('x'));
+                let text = pasted[..kept].to_owned();
+                assert_eq!(typed, [Typed::Paste(text), Typed::Key(x)], "{pieces}");
+            }
         }
     }
 

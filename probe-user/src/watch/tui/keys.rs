@@ -132,7 +132,7 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         shown: "r",
-        help: "reset: count from now on",
+        help: "reset: count from now on; asks first",
         keys: &[(char('r'), Action::Reset)],
     },
     Entry {

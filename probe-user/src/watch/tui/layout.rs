@@ -7,11 +7,23 @@ use super::{
     keys::Pane,
 };
 
-/// The smallest terminal that everything has room on: columns and lines.
-pub const SMALLEST: (u16, u16) = (80, 24);
+/// The smallest terminal that what matters most has room on: columns and lines.
+pub const SMALLEST: (u16, u16) = (60, 15);
+
+/// The smallest terminal that everything has room on.
+const WHOLE: (u16, u16) = (80, 24);
+
+/// From so many lines on there is room for calls beside the tables.
+const WITH_CALLS: u16 = 18;
+
+/// From so many lines on there is room for all facts.
+const ALL_FACTS: u16 = 17;
 
 /// Lines of facts above the panes.
 const FACTS: u16 = 5;
+
+/// Those that a low terminal has: the runs and how long they took.
+const FEWEST_FACTS: u16 = 3;
 
 /// Columns of the histogram: three powers of ten and a half have room.
 const NARROWEST_HISTOGRAM: u16 = 39;
@@ -68,7 +80,11 @@ pub fn panes(columns: u16, lines: u16, app: &App) -> Panes {
     }
     let full = |y: u16, height: u16| Rect::new(0, y, columns, height);
     // Alone, a pane leaves what must always be in sight: the runs, and those not seen.
-    let facts = if app.alone { 1 } else { FACTS };
+    let facts = match app.alone {
+        true => 1,
+        false if lines < ALL_FACTS => FEWEST_FACTS,
+        false => FACTS,
+    };
     let below = 2 + facts;
     let mut panes = Panes {
         banner: full(0, 1),
@@ -87,11 +103,18 @@ pub fn panes(columns: u16, lines: u16, app: &App) -> Panes {
         }
         return panes;
     }
-    let top = (rest.height * 3 / 8).clamp(7, 20);
-    let left = (columns * 2 / 5).max(NARROWEST_HISTOGRAM);
-    panes.histogram = Rect::new(0, rest.y, left, top);
-    panes.timeline = Rect::new(left, rest.y, columns - left, top);
+    let lowest = if lines < WHOLE.1 { 5 } else { 7 };
+    let top = (rest.height * 3 / 8).clamp(lowest, 20);
+    pictures(&mut panes, full(rest.y, top), app);
     let below = rest.height - top;
+    if lines < WITH_CALLS {
+        let area = full(rest.y + top, below);
+        match app.focus {
+            Pane::Calls => panes.calls = area,
+            _ => tables(&mut panes, area, app),
+        }
+        return panes;
+    }
     let most = below - below * 4 / 9;
     let (namespaces, cpus) = wanted(app);
     let tables_height = most.min(if columns >= SIDE_BY_SIDE {
@@ -108,6 +131,28 @@ pub fn panes(columns: u16, lines: u16, app: &App) -> Panes {
     panes.calls = full(rest.y + top, calls);
     tables(&mut panes, full(rest.y + top + calls, tables_height), app);
     panes
+}
+
+/// Histogram and timeline side by side; where both are too narrow, the one that is chosen.
+fn pictures(panes: &mut Panes, area: Rect, app: &App) {
+    if area.width < WHOLE.0 {
+        match app.focus {
+            Pane::Timeline => panes.timeline = area,
+            _ => panes.histogram = area,
+        }
+        return;
+    }
+    let left = (area.width * 2 / 5).max(NARROWEST_HISTOGRAM);
+    let right = area.width - left;
+    panes.histogram = Rect {
+        width: left,
+        ..area
+    };
+    panes.timeline = Rect {
+        x: left,
+        width: right,
+        ..area
+    };
 }
 
 /// Whether both tables fit below each other in `height` lines.

@@ -88,10 +88,15 @@ impl Look {
         }
     }
 
-    /// For what is there to be overlooked.
+    /// For what is there to be overlooked: the terminal's own colour, dimmed. Palettes give bright black and blue
+    /// to their backgrounds.
     #[must_use]
     pub fn faint(self) -> Style {
-        self.fg(Color::DarkGray)
+        if self.colour {
+            Style::new().add_modifier(Modifier::DIM)
+        } else {
+            Style::new()
+        }
     }
 
     /// The colour of a duration's mark, as the line mode has it.

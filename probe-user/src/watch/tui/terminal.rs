@@ -16,6 +16,7 @@ use std::{
 
 use crossterm::{
     cursor::{Hide, Show},
+    event::{DisableBracketedPaste, EnableBracketedPaste},
     execute, queue,
     style::{Attribute, ContentStyle, Print, SetAttribute, SetStyle},
     terminal::{
@@ -42,16 +43,21 @@ use tokio::{
 
 pub use self::at_once::give_back as give_back_at_once;
 
-use super::{decoder::Decoder, lines::Lines};
+use super::{
+    decoder::{Decoder, Typed},
+    lines::Lines,
+};
 
 /// The terminal is ours at the moment, and to be given back.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// What came from the terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// A key was pressed.
     Key(KeyEvent),
+    /// A text was pasted.
+    Paste(String),
     /// It has another size.
     Resized,
     /// We are told to stop by someone else than the terminal, whose Ctrl-Z is a key.
@@ -111,10 +117,15 @@ impl Terminal {
     /// The next key, change of size or wish to stop us. Nothing is lost when this is dropped.
     pub async fn input(&mut self) -> io::Result<Input> {
         tokio::select! {
-            key = self.keyboard.key() => Ok(Input::Key(key?)),
+            typed = self.keyboard.typed() => Ok(typed?.into()),
             _ = self.resized.recv() => Ok(Input::Resized),
             _ = self.stop.recv() => Ok(Input::Stop),
         }
+    }
+
+    /// Returns the next key that is there already, without waiting.
+    pub fn input_there(&mut self) -> io::Result<Option<Input>> {
+        Ok(self.keyboard.typed_there()?.map(Input::from))
     }
 
     /// Gives the terminal back and stops, as the shell's Ctrl-Z does; takes it again when told to go on.
@@ -139,9 +150,29 @@ impl Drop for Terminal {
     }
 }
 
+impl From<Typed> for Input {
+    fn from(typed: Typed) -> Self {
+        match typed {
+            Typed::Key(key) => Self::Key(key),
+            Typed::Paste(text) => Self::Paste(text),
+        }
+    }
+}
+
+/// What a terminal has that does not know its size: a serial console, or `kubectl exec`.
+const USUAL: (u16, u16) = (80, 24);
+
+fn known((columns, lines): (u16, u16)) -> (u16, u16) {
+    if columns == 0 || lines == 0 {
+        USUAL
+    } else {
+        (columns, lines)
+    }
+}
+
 /// All of the terminal.
 pub fn area() -> io::Result<Rect> {
-    let (columns, lines) = size()?;
+    let (columns, lines) = known(size()?);
     Ok(Rect::new(0, 0, columns, lines))
 }
 
@@ -169,7 +200,7 @@ fn take() -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
     at_once::is_about_to_change()?;
     enable_raw_mode()?;
-    execute!(output()?, EnterAlternateScreen, Hide)
+    execute!(output()?, EnterAlternateScreen, Hide, EnableBracketedPaste)
 }
 
 /// Gives the terminal back if it is taken. There is nobody to tell if it cannot be: it is gone then.
@@ -178,7 +209,15 @@ pub fn give_back() {
         return;
     }
     let reset = SetAttribute(Attribute::Reset);
-    let _gone = output().and_then(|mut out| execute!(out, reset, Show, LeaveAlternateScreen));
+    let _gone = output().and_then(|mut out| {
+        execute!(
+            out,
+            DisableBracketedPaste,
+            reset,
+            Show,
+            LeaveAlternateScreen
+        )
+    });
     let _gone = disable_raw_mode();
     at_once::is_as_found();
 }
@@ -231,10 +270,22 @@ impl Keyboard {
         })
     }
 
-    async fn key(&mut self) -> io::Result<KeyEvent> {
+    /// Returns what comes next of what is there, without waiting.
+    fn typed_there(&mut self) -> io::Result<Option<Typed>> {
+        if let Some(typed) = self.decoder.pop() {
+            return Ok(Some(typed));
+        }
+        let mut bytes = [0; 256];
+        if let Some(bytes) = read_what_is_there(self.file.get_ref().as_fd(), &mut bytes)? {
+            self.decoder.push(bytes);
+        }
+        Ok(self.decoder.pop())
+    }
+
+    async fn typed(&mut self) -> io::Result<Typed> {
         loop {
-            if let Some(key) = self.decoder.pop() {
-                return Ok(key);
+            if let Some(typed) = self.decoder.pop() {
+                return Ok(typed);
             }
             let mut ready = self.file.readable().await?;
             let mut bytes = [0; 256];
@@ -336,18 +387,46 @@ mod tests {
             .block_on(test);
     }
 
+    fn pressed(code: KeyCode) -> Typed {
+        Typed::Key(KeyEvent::new(code))
+    }
+
+    #[test]
+    fn a_terminal_without_a_size_is_drawn_as_a_usual_one() {
+        for (found, drawn) in [
+            ((0, 0), (80, 24)),
+            ((0, 24), (80, 24)),
+            ((120, 40), (120, 40)),
+            ((3, 2), (3, 2)),
+        ] {
+            assert_eq!(known(found), drawn);
+        }
+    }
+
+    #[test]
+    fn a_burst_of_keys_is_there_at_once() {
+        with_runtime(async {
+            let (reader, mut writer) = io::pipe().unwrap();
+            let mut keyboard = Keyboard::new(reader.into()).unwrap();
+            assert_eq!(keyboard.typed_there().unwrap(), None);
+            writer.write_all(&[b'j'; 600]).unwrap();
+            let there = std::iter::from_fn(|| keyboard.typed_there().unwrap());
+            assert_eq!(there.count(), 600);
+        });
+    }
+
     #[test]
     fn keys_come_as_they_are_pressed_and_a_terminal_that_is_gone_is_an_error() {
         with_runtime(async {
             let (reader, mut writer) = io::pipe().unwrap();
             let mut keyboard = Keyboard::new(reader.into()).unwrap();
             writer.write_all(b"q\x1b[A").unwrap();
-            assert_eq!(keyboard.key().await.unwrap().code, KeyCode::Char('q'));
-            assert_eq!(keyboard.key().await.unwrap().code, KeyCode::Up);
+            assert_eq!(keyboard.typed().await.unwrap(), pressed(KeyCode::Char('q')));
+            assert_eq!(keyboard.typed().await.unwrap(), pressed(KeyCode::Up));
             writer.write_all(b"x").unwrap();
-            assert_eq!(keyboard.key().await.unwrap().code, KeyCode::Char('x'));
+            assert_eq!(keyboard.typed().await.unwrap(), pressed(KeyCode::Char('x')));
             drop(writer);
-            let gone = keyboard.key().await.unwrap_err();
+            let gone = keyboard.typed().await.unwrap_err();
             assert_eq!(gone.kind(), io::ErrorKind::UnexpectedEof);
         });
     }
@@ -359,11 +438,11 @@ mod tests {
             let mut keyboard = Keyboard::new(reader.into()).unwrap();
             tokio::select! {
                 biased;
-                _ = keyboard.key() => panic!("nothing was pressed"),
+                _ = keyboard.typed() => panic!("nothing was pressed"),
                 () = tokio::task::yield_now() => {}
             }
             writer.write_all(b"q").unwrap();
-            assert_eq!(keyboard.key().await.unwrap().code, KeyCode::Char('q'));
+            assert_eq!(keyboard.typed().await.unwrap(), pressed(KeyCode::Char('q')));
         });
     }
 

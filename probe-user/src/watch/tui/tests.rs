@@ -17,6 +17,7 @@ use crate::model::{Call, NamespaceView, State};
 
 mod fixture;
 mod input;
+mod small;
 
 fn drawn(app: &mut App, columns: u16, lines: u16) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, columns, lines));
@@ -132,13 +133,13 @@ fn before_anything_is_known_the_screen_says_so() {
 
 #[test]
 fn a_terminal_that_is_too_small_is_told_what_is_needed() {
-    insta::assert_snapshot!(screen(&mut app(), 60, 20), @"
-    terminal is 60x20: 80x24 or more is needed; ipvs-latency
+    insta::assert_snapshot!(screen(&mut app(), 59, 20), @"
+    terminal is 59x20: 60x15 or more is needed; ipvs-latency
     watch --plain writes lines
     ");
     insta::assert_snapshot!(screen(&mut app(), 12, 4), @"
     terminal is
-    12x4: 80x24
+    12x4: 60x15
     or more is
     needed;
     ");
@@ -157,8 +158,8 @@ fn what_is_under_way_is_told_with_what_is_left_of_it() {
         lines.lines().next(),
         Some(" skip: before the change [#####.....] 3 of 6 runs about 8 s left  q ends it")
     );
-    insta::assert_snapshot!(screen(&mut app, 60, 20), @"
-    terminal is 60x20: 80x24 or more is needed; what was begun
+    insta::assert_snapshot!(screen(&mut app, 60, 14), @"
+    terminal is 60x14: 60x15 or more is needed; what was begun
     goes on meanwhile
     ");
 }

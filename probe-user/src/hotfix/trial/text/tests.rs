@@ -189,7 +189,7 @@ fn what_stays_has_its_way_back_as_commands_that_can_be_copied() {
         (&json["undo"], &json["outcome"]),
         (&command.into(), &"kept".into())
     );
-    let long = "x".repeat(2 * WIDTH);
+    let long = "x".repeat(2 * crate::width::columns());
     let two = Document {
         undo: Some(vec![long.clone(), "second".into()]),
         ..one

@@ -22,9 +22,9 @@ use nix::{
     unistd::{getpgrp, tcgetpgrp, write},
 };
 
-/// Styles off, the cursor to be seen, the ordinary screen: what crossterm writes for them. It ends what was
+/// Pasting as before, styles off, the cursor to be seen, the ordinary screen: what crossterm writes for them. It ends what was
 /// written halfway, too.
-const RESET: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
+const RESET: &[u8] = b"\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
 
 /// The terminal is not as it was found.
 static CHANGED: AtomicBool = AtomicBool::new(false);

@@ -38,7 +38,7 @@ fn what_the_event_loop_is_to_do_is_asked_of_it() {
     for (action, request) in [
         (Action::Quit, Some(Request::Quit { keep: false })),
         (Action::QuitKeeping, Some(Request::Quit { keep: true })),
-        (Action::Reset, Some(Request::Reset)),
+        (Action::Reset, None),
         (Action::Mark, Some(Request::Mark)),
         (Action::Suspend, Some(Request::Suspend)),
         (Action::Help, None),

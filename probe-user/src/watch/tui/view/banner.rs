@@ -5,7 +5,11 @@ use std::cmp::Reverse;
 
 use ratatui::style::{Color, Modifier, Style};
 
-use super::{canvas::Canvas, numbers::grouped, title::WRONG};
+use super::{
+    canvas::{Canvas, columns},
+    numbers::grouped,
+    title::WRONG,
+};
 use crate::{
     headline::{self, Grade},
     model::{NamespaceView, Output, Overview, Span, State, StateChange},
@@ -26,7 +30,10 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
     let data = app.data();
     let (text, style) = says(canvas, app, data);
     let emphatic = style.add_modifier.contains(Modifier::REVERSED);
-    canvas.write(1, 0, &text, style);
+    // Whole without the length of the list, rather than cut somewhere.
+    let fits = columns(&text) < canvas.width();
+    let short = text.split_once(" (").map_or(&*text, |(short, _)| short);
+    canvas.write(1, 0, if fits { &text } else { short }, style);
     if emphatic {
         canvas.restyle(0, style);
     }

@@ -1,6 +1,6 @@
 //! The log: calls, and what happened among them.
 
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Modifier, Style};
 
 use super::{
     canvas::Canvas,
@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// From so many columns on there is room for what a run interrupted.
+const WITH_OVER: u16 = 72;
+
 /// From so many columns on there is room for blackouts.
 const WITH_BLACKOUTS: u16 = 104;
 
@@ -36,7 +39,8 @@ const OVER: usize = 6;
 const BLACKOUT: usize = 7;
 
 pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
-    let title = pane_title(canvas, app.focus == Pane::Calls, Pane::Calls, "Calls");
+    let name = title(app);
+    let title = pane_title(canvas, app.focus == Pane::Calls, Pane::Calls, &name);
     let mut columns = vec![
         Column::words("", 9),
         Column::words("time (UTC)", 12),
@@ -44,8 +48,10 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
         Column::words("netns", 10),
         Column::names("who", 4),
         Column::numbers("estimators", 10),
-        Column::words("over", 11),
     ];
+    if canvas.width() >= WITH_OVER {
+        columns.push(Column::words("over", 11));
+    }
     if canvas.width() >= WITH_BLACKOUTS {
         columns.push(Column::words("blackout", 20));
     }
@@ -62,7 +68,7 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
                 draw_change(canvas, &table, y, change, app);
             }
             Line::Other(Output::Notice(notice)) => {
-                let style = canvas.look.fg(Color::Blue).add_modifier(Modifier::BOLD);
+                let style = Style::new().add_modifier(Modifier::BOLD);
                 table.cell(canvas, WHAT, y, &notice.topic.to_string(), style);
                 let time = notice.at.time_of_day();
                 table.cell(canvas, TIME, y, &time, Style::new());
@@ -70,6 +76,21 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
             }
         }
     }
+}
+
+/// The name, and what is left out.
+fn title(app: &App) -> String {
+    let slow = match app.slow_ns() {
+        0 => String::new(),
+        slow_ns => format!(" over {}", readable(slow_ns)),
+    };
+    let filter = app.filter.text();
+    let filter = if filter.is_empty() {
+        String::new()
+    } else {
+        format!(" filter \"{filter}\"")
+    };
+    format!("Calls{slow}{filter}")
 }
 
 fn draw_call(canvas: &mut Canvas<'_>, table: &Table, y: u16, call: &Call, app: &App) {
@@ -108,7 +129,7 @@ fn draw_wait(canvas: &mut Canvas<'_>, table: &Table, y: u16, wait: &LockWait, ap
         Operation::Start => "start",
         Operation::Stop => "stop",
     };
-    let style = canvas.look.fg(Color::Blue);
+    let style = Style::new();
     table.cell(canvas, WHAT, y, "lock wait", style);
     table.cell(canvas, TIME, y, &wait.at.time_of_day(), Style::new());
     table.cell(canvas, CPU, y, &wait.cpu.to_string(), Style::new());

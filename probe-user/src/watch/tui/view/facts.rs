@@ -1,5 +1,7 @@
 //! The numbers that matter most, in fixed places.
 
+mod narrow;
+
 use ratatui::style::{Color, Modifier, Style};
 
 use super::{
@@ -16,6 +18,9 @@ use crate::{
 /// Where what the labels name begins.
 const VALUES: u16 = 11;
 
+/// From so many columns on, three facts stand in a line.
+const THREE_ABREAST: u16 = 80;
+
 const LABELS: [&str; 5] = ["runs", "duration", "longest", "next run", "cost"];
 
 pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
@@ -29,6 +34,10 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
         return;
     };
     let summary = data.summary(app.scope).unwrap_or(&overview.all);
+    if canvas.width() < THREE_ABREAST {
+        narrow::draw(canvas, app, overview, summary);
+        return;
+    }
     runs(canvas, app, overview, summary);
     canvas.write(VALUES, 1, &percentiles(summary), Style::new());
     longest(canvas, overview, summary);
@@ -213,5 +222,6 @@ fn cost_texts(app: &App, cost: Cost) -> Vec<String> {
         format!("{each} an estimator{over}; at {many} estimators about {would}"),
         format!("{each} an estimator{over}; at {many} about {would}"),
         format!("{each} an estimator; at {many} about {would}"),
+        format!("{each} an estimator"),
     ]
 }

@@ -31,6 +31,11 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
         canvas.write(x + 2, 0, "Enter applies, Esc shows all", faint);
         return;
     }
+    if app.asks_reset {
+        let x = canvas.write(1, 0, "count from now on?", bold);
+        canvas.write(x + 2, 0, "r or y: yes  any other key: no", Style::new());
+        return;
+    }
     let right = position(app);
     let room = canvas.width().saturating_sub(columns(&right) + 1);
     canvas.write(room, 0, &right, Style::new());

@@ -23,10 +23,12 @@ pub fn draw(canvas: &mut Canvas<'_>, _app: &App) {
     let mut page = canvas.part(x, y, WIDTH, height);
     page.clear();
     frame(&mut page);
+    let texts = page.width().saturating_sub(KEYS + 4);
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    for (line, entry) in (1..).zip(keys::TABLE) {
+    let room = usize::from(height.saturating_sub(2));
+    for (line, entry) in (1..).zip(keys::TABLE).take(room) {
         page.put(2, line, KEYS, entry.shown, bold);
-        page.put(2 + KEYS, line, WIDTH - KEYS - 4, entry.help, Style::new());
+        page.put(2 + KEYS, line, texts, entry.help, Style::new());
     }
     let letters = |some: &[Moment]| {
         let letters = some.iter().map(|moment| {
@@ -41,9 +43,10 @@ pub fn draw(canvas: &mut Canvas<'_>, _app: &App) {
         ("On the timeline", letters(first)),
         ("", letters(second)),
     ];
-    for (line, (name, meaning)) in (lines + 1..).zip(signs) {
+    let left = room.saturating_sub(usize::from(lines));
+    for (line, (name, meaning)) in (lines + 1..).zip(signs).take(left) {
         page.put(2, line, KEYS, name, bold);
-        page.put(2 + KEYS, line, WIDTH - KEYS - 4, &meaning, Style::new());
+        page.put(2 + KEYS, line, texts, &meaning, Style::new());
     }
 }
 

@@ -25,6 +25,12 @@ const ALL_COLUMNS: u16 = 130;
 /// From so many columns on, it has calls, and lost and missed ones apart.
 const MOST_COLUMNS: u16 = 100;
 
+/// From so many columns on, it has runs that were not seen.
+const WITH_UNSEEN: u16 = 73;
+
+/// From so many columns on, it has the next run.
+const WITH_NEXT_RUN: u16 = 65;
+
 /// What a column of the table by namespace holds.
 #[derive(Debug, Clone, Copy)]
 enum Cell {
@@ -58,13 +64,15 @@ impl Cell {
         if width >= ALL_COLUMNS {
             cells.push(Period);
         }
-        cells.push(NextRun);
+        if width >= WITH_NEXT_RUN {
+            cells.push(NextRun);
+        }
         if width >= ALL_COLUMNS {
             cells.push(NextCpu);
         }
         if width >= MOST_COLUMNS {
             cells.extend([Lost, Missed]);
-        } else {
+        } else if width >= WITH_UNSEEN {
             cells.push(Unseen);
         }
         cells
@@ -134,12 +142,24 @@ pub fn who(app: &App, netns: u32) -> &str {
     }
 }
 
+/// The name, and how many of the namespaces a filter leaves.
+fn namespaces_title(app: &App) -> String {
+    let filter = app.filter.text();
+    if filter.is_empty() {
+        return "Namespaces".into();
+    }
+    let overview = app.data().overview.as_ref();
+    let all = overview.map_or(0, |overview| overview.namespaces.len() as u64);
+    let some = grouped(app.namespace_rows.len() as u64);
+    format!("Namespaces filter \"{filter}\": {some} of {}", grouped(all))
+}
+
 pub fn draw_namespaces(canvas: &mut Canvas<'_>, app: &App) {
     let title = pane_title(
         canvas,
         is_chosen(app, app::Table::Namespaces),
         Pane::Tables,
-        "Namespaces",
+        &namespaces_title(app),
     );
     let data = app.data();
     let Some(overview) = &data.overview else {

@@ -20,7 +20,10 @@ pub fn draw(canvas: &mut Canvas<'_>, app: &App) {
         Style::new(),
     ) + 2;
     let release = format!("Linux {}", app.host.release);
-    canvas.put(x, 0, left.saturating_sub(x), &release, Style::new());
+    // A release that is cut is that of another kernel.
+    if columns(&release) <= left.saturating_sub(x) {
+        canvas.write(x, 0, &release, Style::new());
+    }
 }
 
 /// From the right: the time, whether it stands still, and what is wrong. Returns where it begins.
