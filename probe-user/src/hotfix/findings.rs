@@ -59,10 +59,9 @@ type Check = fn(&Module, &Node) -> Option<Finding>;
 const CRASHES: [Check; 1] = [escape::blocker];
 
 /// With any of these a load fails, unless it has nothing to do.
-const BLOCKERS: [Check; 19] = [
+const BLOCKERS: [Check; 18] = [
     name_unusable::blocker,
     mark::blocker,
-    privilege::blocker,
     modules_disabled::blocker,
     sig_enforce::blocker,
     lockdown::blocker,
@@ -124,7 +123,9 @@ impl Findings {
                 .filter_map(|check| check(module, node))
                 .collect::<Vec<Finding>>()
         };
-        let mut blockers = all(&CRASHES);
+        // Who may not load at all may not load that file either.
+        let mut blockers: Vec<Finding> = privilege::blocker(module, node).into_iter().collect();
+        blockers.extend(all(&CRASHES));
         if node.name_taken != Taken::ByThisFile {
             blockers.extend(all(&BLOCKERS));
         }

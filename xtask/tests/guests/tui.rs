@@ -270,7 +270,7 @@ const COSTS: &str = "
     now_ns() { awk '{ printf \"%.0f\", $1 * 1e9 }' /proc/uptime; }
     truth_begin 65536
     terminal_open 200 60
-    started=$(now_ns); type 'ipvs-latency watch\\r'; sleep 12; mark open; open=$(now_ns)
+    started=$(now_ns); type 'ipvs-latency watch\\r'; sleep 12; type a; sleep 1; mark open; open=$(now_ns)
     pid=$(pgrep -x ipvs-latency)
     before=$(cut -d ' ' -f 1 /proc/$pid/schedstat); sleep 20
     after=$(cut -d ' ' -f 1 /proc/$pid/schedstat); mark shown; shown=$(now_ns)

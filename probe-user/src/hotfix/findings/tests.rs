@@ -195,6 +195,11 @@ fn the_very_file_that_is_enabled_is_a_note_and_nothing_keeps_it_from_being_loade
     assert_eq!(names(&found.warnings), [""; 0]);
     let notes = ["enabled", "unsigned", "taint", "statistics"];
     assert_eq!(names(&found.notes), notes);
+    // Who may not load may not load it either.
+    node.confined = Some(true);
+    let found = Findings::of(&module, &node);
+    assert_eq!(names(&found.blockers), ["no-privilege"]);
+    node.confined = Some(false);
     // What is true of the file stays true.
     (module.rearms, module.address_escapes) = (Rearms::No, Answer::Yes);
     let found = Findings::of(&module, &node);
