@@ -116,7 +116,8 @@ impl Namespace {
 /// All network namespaces that are watched.
 #[derive(Debug, Default)]
 pub struct Namespaces {
-    known: BTreeMap<u32, Namespace>,
+    /// Boxed: the nodes of the tree are half empty where numbers come in ascending order.
+    known: BTreeMap<u32, Box<Namespace>>,
     /// When they were last looked at: who is new came since, in nanoseconds of `CLOCK_MONOTONIC`.
     looked_ns: u64,
 }
@@ -138,7 +139,8 @@ impl Namespaces {
 
     /// Another namespace has got this number: what is known of the former is not its own.
     pub fn begin_anew(&mut self, netns: u32) {
-        self.known.insert(netns, Namespace::new(self.looked_ns));
+        self.known
+            .insert(netns, Box::new(Namespace::new(self.looked_ns)));
     }
 
     /// Adds one recorded run.
@@ -177,7 +179,7 @@ impl Namespaces {
         let looked_ns = self.looked_ns;
         let namespace = self.entry(snapshot.netns)?;
         if namespace.ended {
-            *namespace = Namespace::new(looked_ns);
+            **namespace = Namespace::new(looked_ns);
         }
         let switch = snapshot.run_estimation;
         namespace.run_estimation = (switch != NO_SWITCH).then_some(switch);
@@ -237,7 +239,7 @@ impl Namespaces {
 
     /// Returns the namespace's own entry, made if there is none and there is or can be made room. One whose number is
     /// not known has none.
-    fn entry(&mut self, netns: u32) -> Option<&mut Namespace> {
+    fn entry(&mut self, netns: u32) -> Option<&mut Box<Namespace>> {
         if netns == NETNS_UNKNOWN {
             return None;
         }
@@ -251,7 +253,7 @@ impl Namespaces {
         Some(
             self.known
                 .entry(netns)
-                .or_insert_with(|| Namespace::new(looked_ns)),
+                .or_insert_with(|| Box::new(Namespace::new(looked_ns))),
         )
     }
 

@@ -51,8 +51,9 @@ pub struct Session {
     interval: Sums,
     namespaces: Namespaces,
     /// By address of `struct netns_ipvs`. Those that a whole snapshot has not are dropped, so that
-    /// there are no more than the probes follow and may have come since.
-    estimators: HashMap<u64, Estimator>,
+    /// there are no more than the probes follow and may have come since. Boxed: a table is up to twice as large as what
+    /// it holds, and for a moment three times when it grows.
+    estimators: HashMap<u64, Box<Estimator>>,
     any_snapshot: bool,
     /// How many snapshots there were.
     looks: u64,
@@ -203,7 +204,7 @@ impl Session {
         for found in estimators_of(snapshot) {
             self.estimators
                 .entry(found.ipvs)
-                .or_insert_with(|| Estimator::new(found.netns))
+                .or_insert_with(|| Box::new(Estimator::new(found.netns)))
                 .expect_look(found.now_ns);
         }
         let mut calls = Vec::new();
@@ -220,7 +221,7 @@ impl Session {
         let busy: Vec<u32> = self
             .estimators
             .values()
-            .filter_map(Estimator::running_on)
+            .filter_map(|estimator| estimator.running_on())
             .collect();
         // By when it was seen who is busy: a run that began later is in neither. Pages look at one after the other.
         let looks_ns = snapshot.iter().map(|record| record.now_ns);
@@ -274,7 +275,7 @@ impl Session {
         let estimator = self
             .estimators
             .entry(run.ipvs)
-            .or_insert_with(|| Estimator::new(run.netns));
+            .or_insert_with(|| Box::new(Estimator::new(run.netns)));
         let run = &Event {
             // Where the probes had no room for it, the snapshot tells whose it is.
             netns: if run.netns == NETNS_UNKNOWN {
@@ -368,7 +369,7 @@ impl Session {
             let estimator = self
                 .estimators
                 .entry(found.ipvs)
-                .or_insert_with(|| Estimator::new(found.netns));
+                .or_insert_with(|| Box::new(Estimator::new(found.netns)));
             if estimator.is_another(found) {
                 self.namespaces.begin_anew(found.netns);
             }
@@ -423,7 +424,7 @@ impl Session {
     /// Drops the estimators that the last snapshot had not: with their namespaces, if `for_good`.
     fn drop_vanished(&mut self, moment: Moment, for_good: bool, changes: &mut Vec<StateChange>) {
         let looks = self.looks;
-        let vanished: Vec<Estimator> = self
+        let vanished: Vec<Box<Estimator>> = self
             .estimators
             .extract_if(|_, estimator| estimator.seen_in != looks)
             .map(|(_, estimator)| estimator)
@@ -431,8 +432,8 @@ impl Session {
         if vanished.is_empty() {
             return;
         }
-        let still: BTreeSet<u32> = self.estimators.values().map(Estimator::netns).collect();
-        for netns in vanished.iter().map(Estimator::netns) {
+        let still: BTreeSet<u32> = self.estimators.values().map(|one| one.netns()).collect();
+        for netns in vanished.iter().map(|one| one.netns()) {
             if self.watches(netns) && !still.contains(&netns) {
                 let why = || "the namespace is gone, or ip_vs was unloaded".into();
                 changes.extend(self.change_state(netns, State::Absent, why, moment));

@@ -78,13 +78,13 @@ enum Record<'a> {
         topic: Topic,
         text: &'a str,
     },
-    Interval(Period),
-    Summary(Period),
+    Interval(Period<'a>),
+    Summary(Period<'a>),
 }
 
 /// The sums of a time, over all namespaces and by namespace.
 #[derive(Debug, Serialize)]
-struct Period {
+struct Period<'a> {
     schema: u32,
     #[serde(serialize_with = "displayed")]
     at: WallTime,
@@ -96,7 +96,8 @@ struct Period {
     lock_wait_ns: u64,
     lock_wait_max_ns: Option<u64>,
     operations_lost: u64,
-    namespaces: Vec<NamespaceSums>,
+    #[serde(serialize_with = "one_by_one")]
+    namespaces: &'a [NamespaceReport],
 }
 
 #[derive(Debug, Serialize)]
@@ -161,8 +162,8 @@ impl From<&NamespaceReport> for NamespaceSums {
     }
 }
 
-impl From<&Report> for Period {
-    fn from(report: &Report) -> Self {
+impl<'a> From<&'a Report> for Period<'a> {
+    fn from(report: &'a Report) -> Self {
         Self {
             schema: SCHEMA,
             at: report.at,
@@ -173,7 +174,7 @@ impl From<&Report> for Period {
             lock_wait_ns: report.lock_waits.total_ns,
             lock_wait_max_ns: (report.lock_waits.count > 0).then_some(report.lock_waits.longest_ns),
             operations_lost: report.lock_waits.unrecorded,
-            namespaces: report.namespaces.iter().map(NamespaceSums::from).collect(),
+            namespaces: &report.namespaces,
         }
     }
 }
@@ -270,6 +271,14 @@ fn line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     let mut text = serde_json::to_vec(record)?;
     text.push(b'\n');
     out.write_all(&text)
+}
+
+/// Makes the record of one namespace at a time: there may be very many.
+fn one_by_one<S: Serializer>(
+    namespaces: &[NamespaceReport],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(namespaces.iter().map(NamespaceSums::from))
 }
 
 fn displayed<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {

@@ -157,12 +157,14 @@ fn end(mut watcher: Watcher, display: Display, ended: Ended) -> anyhow::Result<(
             let mut last = watcher.tick()?;
             last.extend(watcher.flush());
             last.sort_by_key(Output::start_ns);
-            let summary = watcher.summary()?;
+            sink.outputs(&last).context(display::CANNOT_WRITE)?;
+            drop(last);
+            // One after the other: of many namespaces each is large.
             let interval = watcher.interval()?;
-            sink.outputs(&last)
-                .and_then(|()| sink.interval(&interval))
-                .and_then(|()| sink.summary(&summary))
-                .context(display::CANNOT_WRITE)
+            sink.interval(&interval).context(display::CANNOT_WRITE)?;
+            drop(interval);
+            let summary = watcher.summary()?;
+            sink.summary(&summary).context(display::CANNOT_WRITE)
         }
     }
 }

@@ -65,6 +65,8 @@ pub struct Watcher {
     root_netns: u32,
     started_ns: u64,
     last_tick_ns: u64,
+    /// Until when every run has been read, in nanoseconds of `CLOCK_MONOTONIC`.
+    read_ns: u64,
     ticks: u64,
     events: Vec<Event>,
     /// The kernel's histogram began with the session, and so counts the same calls.
@@ -100,6 +102,7 @@ impl Watcher {
             root_netns: root_netns(&snapshot, root),
             started_ns,
             last_tick_ns: started_ns,
+            read_ns: started_ns,
             ticks: 0,
             events: Vec::new(),
             counted_alike,
@@ -170,6 +173,7 @@ impl Watcher {
         match &self.attachment {
             Attachment::Attached { .. } => outputs.extend(self.read()?),
             Attachment::Waiting(refused) => {
+                self.read_ns = self.last_tick_ns;
                 // To be refused costs as much as to be attached: not every second.
                 let again = match refused {
                     Some(refused) => refused.loading != loading || self.is_check(),
@@ -214,7 +218,7 @@ impl Watcher {
             // ip_vs is just coming or going; the next tick sees which.
             return Ok(Vec::new());
         }
-        self.drain();
+        self.drain()?;
         let outputs = self
             .session
             .take(&self.events, &snapshot, time::monotonic_ns()?);
@@ -234,17 +238,20 @@ impl Watcher {
         outputs
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self) -> anyhow::Result<()> {
+        // A run that ends from here on may have no record among these.
+        self.read_ns = time::monotonic_ns()?;
         self.events.clear();
         if let Attachment::Attached { probe, .. } = &mut self.attachment {
             let events = &mut self.events;
             probe.drain(|event| events.push(event));
         }
+        Ok(())
     }
 
     /// Takes the last records of probes whose functions are gone, and lets go of them.
     fn detach(&mut self) -> anyhow::Result<Vec<Output>> {
-        self.drain();
+        self.drain()?;
         let now_ns = time::monotonic_ns()?;
         let mut outputs = self.session.take(&self.events, &[], now_ns);
         outputs.extend(self.session.detached(now_ns));
@@ -383,13 +390,14 @@ impl Watcher {
         self.session.flush()
     }
 
-    /// The sums of it all.
+    /// The sums of it all, until the runs were read last: with thousands of namespaces, some end while those before are
+    /// summed up.
     ///
     /// # Errors
     ///
     /// When the kernel's histogram cannot be read.
     pub fn summary(&self) -> anyhow::Result<Report> {
-        let mut summary = self.session.summary(time::monotonic_ns()?);
+        let mut summary = self.session.summary(self.read_ns);
         if summary.all.lost > 0
             && self.counted_alike
             && let Attachment::Attached { probe, .. } = &self.attachment

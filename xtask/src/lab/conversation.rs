@@ -21,6 +21,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// told from one whose command is slow.
 const START_LIMIT: Duration = Duration::from_mins(4);
 
+/// How much longer for each network namespace that the guest makes before: the kernel makes them one after the other.
+const START_LIMIT_EACH_NAMESPACE: Duration = Duration::from_millis(200);
+
 /// Something that happened, for the thread that decides.
 pub enum Event {
     /// PID 1 waits for what to make.
@@ -248,7 +251,7 @@ impl Conversation {
     fn time_limit(&self) -> Duration {
         match self.stage {
             Stage::Command => self.time_limit,
-            _ => self.time_limit.min(START_LIMIT),
+            _ => self.time_limit.min(start_limit(self.fill)),
         }
     }
 
@@ -296,5 +299,33 @@ impl Conversation {
             }
         }
         Ok(())
+    }
+}
+
+/// Returns how long a guest may take until its command starts.
+fn start_limit(fill: Fill) -> Duration {
+    START_LIMIT + START_LIMIT_EACH_NAMESPACE * fill.namespaces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_makes_more_namespaces_may_take_longer_to_start() {
+        let limit = |namespaces| {
+            start_limit(Fill {
+                services: 10,
+                destinations: 0,
+                namespaces,
+            })
+        };
+        assert_eq!(limit(0), START_LIMIT);
+        assert!(limit(1_000) > limit(0));
+        assert_eq!(
+            limit(12_000) + limit(1_000),
+            limit(11_000) + limit(2_000),
+            "each takes as long"
+        );
     }
 }
