@@ -5,6 +5,7 @@ mod message;
 mod mitigations;
 mod nagios;
 mod page;
+mod replaced;
 mod survey;
 mod text;
 
@@ -17,7 +18,6 @@ use std::{
 };
 
 use anyhow::bail;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 pub use self::mitigations::{BROKEN_BY_HOTFIX, BROKEN_BY_SWITCH, inside};
 use self::{
@@ -26,6 +26,7 @@ use self::{
     mitigations::Node,
     nagios::Thresholds,
     page::{Kernel, Livepatches, Measured, Namespace, Page, SCHEMA, Verdict, WorstStall},
+    replaced::Replaced,
     survey::Survey,
 };
 use crate::{
@@ -44,6 +45,7 @@ use crate::{
     model::{Span, WallTime, Worst},
     output,
     record::Source,
+    signals,
 };
 
 /// Looks at the host and tells.
@@ -111,8 +113,11 @@ fn thresholds(args: &CheckArgs, format: CheckFormat) -> anyhow::Result<Threshold
     let critical_ns = critical.unwrap_or(headline::DEFAULT_MAX_NS);
     let warning_ns = args.warning.map_or(critical_ns / 10, nanoseconds);
     if warning_ns > critical_ns {
+        let shown = |limit_ns| humantime::format_duration(Duration::from_nanos(limit_ns));
         bail!(
-            "cannot warn only over what is critical already\nhint: give --warning less than --critical"
+            "cannot use --warning {}: it is over what is CRITICAL, {}\nhint: use a shorter --warning",
+            shown(warning_ns),
+            shown(critical_ns)
         );
     }
     Ok(Thresholds {
@@ -207,15 +212,15 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
         format!("Which livepatches are loaded cannot be seen (/sys/kernel/livepatch: {error}).")
     }));
     let unseen = unseen.is_some();
+    let replaced = Replaced::of(&host.livepatches);
     let livepatches = host.livepatches.unwrap_or_default();
-    let hotfix = hotfix(livepatches.as_ref());
     let evidence = Evidence {
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
         worst: found.worst.as_ref(),
         obstacle: obstacle.as_ref().map(|obstacle| obstacle.brief.as_str()),
         root_netns: found.root_netns,
-        hotfix: hotfix.as_deref(),
+        replaced: &replaced,
         is_cut_short: found.is_cut_short,
     };
     let (verdict, message) = evidence.judge();
@@ -225,7 +230,7 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
         livepatching: livepatches.is_some(),
-        hotfix: hotfix.as_deref(),
+        hotfix: replaced.name(),
         steering: &host.steering,
     };
     Page {
@@ -256,15 +261,6 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
             unseen,
         },
     }
-}
-
-/// The name of an enabled livepatch that replaces functions of `ip_vs`.
-fn hotfix(livepatches: Option<&Vec<Livepatch>>) -> Option<String> {
-    let mut enabled = livepatches.into_iter().flatten().filter(|patch| {
-        let of_ip_vs = patch.objects.iter().any(|object| object.name == "ip_vs");
-        of_ip_vs && patch.enabled == Some(true)
-    });
-    Some(enabled.next()?.name.to_string())
 }
 
 fn described(worst: &Worst, namespaces: &[Namespace]) -> WorstStall {
@@ -326,7 +322,7 @@ fn measure(
 /// A signal to end is answered with what was measured until then.
 fn asked_to_end() -> io::Result<Arc<AtomicBool>> {
     let asked = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in signals::ending()? {
         signal_hook::flag::register(signal, Arc::clone(&asked))?;
     }
     Ok(asked)

@@ -68,23 +68,27 @@ pub fn line(worst: &Worst, max_ns: u64, name: &str) -> String {
         (None, Some(period_ns)) => {
             format!(
                 "{grade} {up_to}{took} every {} on CPU {cpu}",
-                every(period_ns)
+                seconds(period_ns)
             )
         }
         (None, None) => format!("{grade} {up_to}{took} on CPU {cpu}"),
     };
     let longest = if many.is_some() { "longest in " } else { "" };
     let place = format!(", {longest}netns {name}");
-    let over = worst.estimators.map(|length| {
-        let plural = if length == 1 { "" } else { "s" };
-        format!(" ({} estimator{plural})", grouped(length.into()))
-    });
+    let over = worst.estimators.map(estimators);
     fitted(&begin, [Some(place), over].into_iter().flatten())
+}
+
+/// Returns the length of a list, as it is put behind the name of a namespace.
+#[must_use]
+pub fn estimators(length: u32) -> String {
+    let plural = if length == 1 { "" } else { "s" };
+    format!(" ({} estimator{plural})", grouped(length.into()))
 }
 
 /// Seconds with one decimal; from 100 s on without.
 #[must_use]
-pub fn every(period_ns: u64) -> String {
+pub fn seconds(period_ns: u64) -> String {
     let tenths = period_ns.saturating_add(50_000_000) / 100_000_000;
     if tenths >= 1_000 {
         format!("{} s", (tenths + 5) / 10)
@@ -204,7 +208,7 @@ mod tests {
             (99_949 * MS, "99.9 s"),
             (300_249 * MS, "300 s"),
         ] {
-            assert_eq!(every(period_ns), text);
+            assert_eq!(seconds(period_ns), text);
         }
     }
 }

@@ -42,7 +42,6 @@ mod refusal;
 mod report;
 mod settle;
 mod shut_down;
-mod signals;
 mod stalled;
 mod state_dir;
 mod status;

@@ -11,6 +11,7 @@ mod model;
 mod output;
 mod probe;
 mod record;
+mod signals;
 mod watch;
 mod width;
 

@@ -1,10 +1,13 @@
 //! The verdict, and the line of at most 80 characters that says it: what a monitoring system shows.
 
-use super::page::{Measured, Namespace, Verdict};
+use super::{
+    page::{Measured, Namespace, Verdict},
+    replaced::Replaced,
+};
 use crate::{
-    headline::{self, every, fitted},
-    model::{State, Worst},
-    watch::grouped,
+    headline::{self, fitted, seconds},
+    model::{NETNS_UNKNOWN, State, Worst},
+    watch::{grouped, short_name},
 };
 
 /// All that a verdict rests on.
@@ -20,8 +23,8 @@ pub struct Evidence<'a> {
     pub obstacle: Option<&'a str>,
     /// Inode number of the root namespace.
     pub root_netns: Option<u32>,
-    /// An enabled livepatch that replaces functions of `ip_vs`.
-    pub hotfix: Option<&'a str>,
+    /// What replaces the estimator's function.
+    pub replaced: &'a Replaced,
     /// A signal ended the measurement early.
     pub is_cut_short: bool,
 }
@@ -66,38 +69,25 @@ impl Evidence<'_> {
     /// Something took longer than the maximum. A namespace that is gone since counts, too.
     fn stall(&self, measured: &Measured) -> Option<String> {
         let max_ns = measured.max_ns;
-        if let Some(worst) = self.worst.filter(|worst| worst.stall_ns() > max_ns) {
-            return Some(self.headline(worst, max_ns));
-        }
-        let run = measured
-            .longest_run
-            .filter(|run| run.duration_ns > max_ns)?;
-        let gone = Worst {
-            netns: run.netns,
-            estimators: run.estimators,
-            typical_ns: run.duration_ns,
-            duration_ns: run.duration_ns,
-            cpu: run.cpu,
-            blackout: None,
-            period_ns: None,
-        };
-        Some(self.headline(&gone, max_ns))
+        let worst = self.worst.filter(|worst| worst.stall_ns() > max_ns)?;
+        Some(self.headline(worst, max_ns))
     }
 
-    /// No estimator is ACTIVE, or one is SLOWED, and no hotfix explains it.
+    /// An estimator is SLOWED, and no hotfix explains it, as far as livepatches can be seen.
     fn slowed_without_reason(&self) -> Option<String> {
         let slowed = self.in_state(State::Slowed).next()?;
-        self.hotfix.is_none().then(|| self.slowed(slowed))
+        self.replaced.name().is_none().then(|| self.slowed(slowed))
     }
 
     fn slowed(&self, slowed: &Namespace) -> String {
         let rhythm = slowed.period_ns.map_or(String::new(), |period_ns| {
-            format!(" every {}", every(period_ns))
+            format!(" every {}", seconds(period_ns))
         });
         let begin = format!("SLOWED{rhythm} in netns {}", self.name(slowed.netns));
-        let why = match self.hotfix {
-            Some(hotfix) => format!(", by livepatch {hotfix}"),
-            None => ", and no livepatch explains it".into(),
+        let why = match self.replaced {
+            Replaced::By(hotfix) => format!(", by livepatch {hotfix}"),
+            Replaced::ByNone => ", and no livepatch explains it".into(),
+            Replaced::Unknown => ", livepatches cannot be seen".into(),
         };
         fitted(&begin, over(slowed).into_iter().chain([why]))
     }
@@ -120,7 +110,7 @@ impl Evidence<'_> {
         }
         let due = |namespace: &Namespace| {
             let left_ns = namespace.next_run_in_ns?;
-            Some(format!("due in {}", every(left_ns)))
+            Some(format!("due in {}", seconds(left_ns)))
         };
         let unseen = self.in_state(State::Slowed).find(|slow| slow.runs == 0);
         if let Some(unseen) = unseen {
@@ -143,7 +133,8 @@ impl Evidence<'_> {
         let unexplained = skipping.find(|one| one.run_estimation != Some(0));
         if let Some(one) = unexplained {
             let begin = format!("SKIPPING in netns {}", self.name(one.netns));
-            let why = self.hotfix.map(|hotfix| format!(", by livepatch {hotfix}"));
+            let hotfix = self.replaced.name();
+            let why = hotfix.map(|hotfix| format!(", by livepatch {hotfix}"));
             let what = ": statistics are frozen".to_owned();
             let parts = over(one).into_iter().chain(why).chain([what]);
             return Some((Verdict::Problem, fitted(&begin, parts)));
@@ -176,17 +167,12 @@ impl Evidence<'_> {
     }
 
     fn name(&self, netns: u32) -> String {
-        if self.root_netns == Some(netns) {
-            return "root".into();
-        }
-        netns.to_string()
+        short_name(netns, self.root_netns.unwrap_or(NETNS_UNKNOWN))
     }
 }
 
 fn over(namespace: &Namespace) -> Option<String> {
-    let length = namespace.estimators?;
-    let plural = if length == 1 { "" } else { "s" };
-    Some(format!(" ({} estimator{plural})", grouped(length.into())))
+    namespace.estimators.map(headline::estimators)
 }
 
 fn unknown(what: &str, more: Option<&str>) -> (Verdict, String) {
@@ -195,12 +181,6 @@ fn unknown(what: &str, more: Option<&str>) -> (Verdict, String) {
         Verdict::Unknown,
         fitted(&format!("unknown: {what}"), more.into_iter()),
     )
-}
-
-/// Seconds with one decimal.
-pub fn seconds(duration_ns: u64) -> String {
-    let tenths = duration_ns.saturating_add(50_000_000) / 100_000_000;
-    format!("{}.{} s", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ mod masks;
 
 use super::page::{Measured, Mitigation, Namespace};
 use crate::{
-    headline::every,
-    kernel::{estimation::Kind, steering::Steering},
+    headline::seconds,
+    kernel::{estimation::Kind, module::Name, steering::Steering},
     model::State,
     watch::durations,
 };
@@ -37,8 +37,8 @@ pub struct Node<'a> {
     pub measured: Option<&'a Measured>,
     /// The kernel can be livepatched.
     pub livepatching: bool,
-    /// An enabled livepatch that replaces functions of `ip_vs`.
-    pub hotfix: Option<&'a str>,
+    /// An enabled livepatch that replaces the estimator's function.
+    pub hotfix: Option<&'a Name>,
     /// Who takes in packets.
     pub steering: &'a Steering,
 }
@@ -117,7 +117,7 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
             busiest.netns,
             busiest.period_ns.map_or(String::new(), |period_ns| format!(
                 " every {}",
-                every(period_ns)
+                seconds(period_ns)
             ))
         ),
         trial: Some(format!(
@@ -161,19 +161,19 @@ fn hotfix() -> Mitigation {
 }
 
 /// What is measured is measured under that livepatch.
-fn enabled_hotfix(name: &str) -> Mitigation {
+fn enabled_hotfix(name: &Name) -> Mitigation {
     Mitigation {
         name: "hotfix",
         does: format!(
-            "The livepatch {name} is enabled and replaces functions of ip_vs: all that was measured here was measured \
+            "The livepatch {name} is enabled and replaces the estimator: all that was measured here was measured \
              under it. To measure without, or to try another one, unload it."
         ),
         trial: None,
-        command: format!("ipvs-latency hotfix unload {name}"),
+        command: format!("ipvs-latency hotfix unload {}", name.typed()),
         breaks: "What the livepatch changes is as the kernel has it again. A timer that it set far ahead is felt until \
                  that time has come."
             .into(),
-        undo: format!("ipvs-latency hotfix load {name}.ko  # the file that it was loaded from"),
+        undo: "ipvs-latency hotfix load HOTFIX.ko  # the file that it was loaded from".into(),
     }
 }
 
@@ -261,15 +261,15 @@ fn reload(namespaces: &[Namespace]) -> Mitigation {
     let restore = each(&|enter, file| format!("{enter}ipvsadm -R < {file}"), "; ");
     let others = match left {
         0 => String::new(),
-        1 => " Save and clear the rules of the one other namespace that has some too, or let its pod be made anew.".into(),
+        1 => " One other namespace has rules, too: save and clear them, or delete its pod, which its owner then creates again.".into(),
         left => format!(
-            " Save and clear the rules of the {left} other namespaces that have some too, or let their pods be made anew."
+            " {left} other namespaces have rules, too: save and clear them, or delete their pods, which their owners then create again."
         ),
     };
     Mitigation {
         name: "reload_ip_vs",
         does: format!(
-            "Loaded again, ip_vs sets the timer of every namespace anew: nothing milder in the kernel does. First stop \
+            "When ip_vs is loaded again, it sets the timer of every namespace: the kernel has no milder way. First stop \
              kube-proxy, and unload the livepatch that the timer was lost to.{others}"
         ),
         trial: None,

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 
 use super::{
     mitigations::CALM_NS,
-    page::{Kernel, Measured, Mitigation, Page, WorstStall},
+    page::{Kernel, Measured, Mitigation, Page, Verdict, WorstStall},
 };
 use crate::{
+    headline::seconds,
     kernel::{estimation::Kind, livepatch::Livepatch},
     model::State,
     watch::durations::readable,
@@ -125,7 +126,7 @@ fn worst_text(worst: &WorstStall, root_netns: Option<u32>) -> String {
 }
 
 fn runs(measured: &Measured) -> String {
-    let took = super::message::seconds(measured.observed_ns);
+    let took = seconds(measured.observed_ns);
     let plural = if measured.runs == 1 { "" } else { "s" };
     let mut parts = vec![format!("{} run{plural} in {took}", measured.runs)];
     parts.extend(measured.longest_run.map(|run| {
@@ -223,13 +224,16 @@ fn nothing_to_do(out: &mut impl Write, page: &Page) -> io::Result<()> {
     let (Some(measured), Some(Kind::Timer)) = (&page.measured, page.kernel.estimator) else {
         return Ok(());
     };
+    if measured.runs > 0 && page.verdict != Verdict::Ok {
+        return Ok(());
+    }
     if measured.runs == 0 {
         let next = page
             .namespaces
             .iter()
             .filter_map(|one| Some((one.next_run_in_ns?, one.netns)));
         let next = next.min().map_or(String::new(), |(left_ns, netns)| {
-            let left = crate::headline::every(left_ns);
+            let left = seconds(left_ns);
             format!(
                 " The next one is due in {left}, in netns {netns}: measure longer with --duration."
             )

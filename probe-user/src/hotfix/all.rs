@@ -24,7 +24,7 @@ use super::{
     module::Module,
     node::Past,
     report::{Report, Reports},
-    settle, signals, undo, unload,
+    settle, undo, unload,
 };
 use crate::{
     cli::{LoadArgs, UnloadArgs},
@@ -39,7 +39,7 @@ struct Stop(Arc<AtomicBool>);
 impl Stop {
     fn listen() -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in signals::ending()? {
+        for signal in crate::signals::ending()? {
             flag::register(signal, Arc::clone(&stop))?;
         }
         Ok(Self(stop))

@@ -22,7 +22,6 @@ use super::{
     guard::Guard,
     kernel_log::KernelLog,
     reason::{self, Messages, Reasons},
-    signals,
     stalled::{self, Stalled, Towards},
     step::Step,
     transition::{Next, Seen, Transition},
@@ -109,7 +108,7 @@ impl Drive {
             is_attended: true,
             ..Self::unattended(root, name)
         };
-        for signal in signals::ending()? {
+        for signal in crate::signals::ending()? {
             flag::register(signal, Arc::clone(&drive.stop))?;
         }
         flag::register(SIGTSTP, Arc::default())?;

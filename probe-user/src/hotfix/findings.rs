@@ -55,8 +55,9 @@ pub use replaces_others::{may_replace, replace as replaces_atomically};
 
 type Check = fn(&Module, &Node) -> Option<Finding>;
 
-/// With any of these the node crashes, if not before the module is removed.
-const CRASHES: [Check; 1] = [escape::blocker];
+/// These hold for a file that is enabled, too: who may not load may not load it either, and where an address escapes the
+/// node crashes, if not before the module is removed.
+const ALWAYS: [Check; 2] = [privilege::blocker, escape::blocker];
 
 /// With any of these a load fails, unless it has nothing to do.
 const BLOCKERS: [Check; 18] = [
@@ -123,9 +124,7 @@ impl Findings {
                 .filter_map(|check| check(module, node))
                 .collect::<Vec<Finding>>()
         };
-        // Who may not load at all may not load that file either.
-        let mut blockers: Vec<Finding> = privilege::blocker(module, node).into_iter().collect();
-        blockers.extend(all(&CRASHES));
+        let mut blockers = all(&ALWAYS);
         if node.name_taken != Taken::ByThisFile {
             blockers.extend(all(&BLOCKERS));
         }

@@ -35,8 +35,7 @@ use switches::Switches;
 
 use crate::kernel::printable::printable;
 
-/// The function that estimates, in `ip_vs` up to Linux 6.1.
-pub const ESTIMATOR: &str = "estimation_timer";
+pub use crate::kernel::estimation::ESTIMATOR;
 
 /// What ends the file of a signed module (`MODULE_SIG_STRING`, `include/linux/module_signature.h`).
 const SIGNATURE: &[u8] = b"~Module signature appended~\n";

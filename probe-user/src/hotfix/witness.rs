@@ -258,24 +258,13 @@ mod tests {
     fn a_run_counts_once_the_timer_is_set_again() {
         let view = |state, due_ns: Option<u64>| NamespaceView {
             netns: 1,
-            estimators: None,
             state,
-            why: None,
-            run_estimation: None,
-            calls: 0,
-            last_ns: None,
-            max_ns: None,
-            max_cpu: None,
-            latest: crate::model::Latest::default(),
-            stall_ns_per_s: None,
-            period_ns: None,
             next_run: due_ns.map(|due_ns| NextRun {
                 due_ns,
                 cpu: 0,
                 netns: 1,
             }),
-            lost: 0,
-            missed: 0,
+            ..NamespaceView::default()
         };
         let active = Some(State::Active);
         for (state, due_ns, has_run, expected) in [

@@ -10,6 +10,9 @@ use serde::Serialize;
 
 use super::prerequisites;
 
+/// The timer's function in `ip_vs` (`net/netfilter/ipvs/ip_vs_est.c`, Linux up to 6.1).
+pub const ESTIMATOR: &str = "estimation_timer";
+
 /// What estimates on this kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,7 +46,7 @@ const SIGNS: [(&str, Kind); 4] = [
     ("ip_vs_chain_estimation", Kind::Kthread),
     // Alibaba's 4.19 (net/netfilter/ipvs/ip_vs_est.c).
     ("estimation_work", Kind::Vendor),
-    ("estimation_timer", Kind::Timer),
+    (ESTIMATOR, Kind::Timer),
 ];
 
 /// Told by the functions there are, never by a version: vendors carry either into other versions.

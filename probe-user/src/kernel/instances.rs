@@ -5,7 +5,10 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use nix::unistd::Uid;
 
-use super::inhabitants::{bounded, pids};
+use super::{
+    inhabitants::{bounded, pids},
+    netns::doors::own_pid,
+};
 
 /// The file name of our program, whatever its path.
 const PROGRAM: &str = "ipvs-latency";
@@ -18,12 +21,6 @@ pub fn others(root: &Path) -> Vec<u32> {
     others
         .filter(|pid| Some(*pid) != own && watches(root, *pid))
         .collect()
-}
-
-/// Our own number as `root` counts: a container may have process ids of its own.
-fn own_pid(root: &Path) -> Option<u32> {
-    let own = fs::read_link(root.join("proc/self")).ok()?;
-    own.to_str()?.parse().ok()
 }
 
 fn watches(root: &Path, pid: u32) -> bool {

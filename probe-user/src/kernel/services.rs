@@ -97,7 +97,7 @@ impl Listed {
 fn read(file: &Path) -> io::Result<(Listed, bool)> {
     let file = File::open(file)?;
     let listed = list(BufReader::new(&file))?;
-    // Right behind the end, the kernel would go on as it read so far; a byte further, it begins anew.
+    // At the end, the kernel would continue as it read so far; a byte further, it starts from the first service.
     let more = file.read_at(&mut [0], listed.bytes.saturating_add(1))?;
     Ok((listed, more == 0))
 }

@@ -39,7 +39,7 @@ pub struct Overview {
 }
 
 /// A namespace as of one moment. Of its calls, the sums that cost nothing to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NamespaceView {
     /// Inode number of the network namespace.
     pub netns: u32,

@@ -143,7 +143,7 @@ pub fn per_second(total_ns: u64, observed_ns: u64) -> Option<u64> {
 }
 
 /// What the calls of one namespace, or of all, came to. What cannot be told is `None`, never 0.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
     /// Runs that were seen to begin and to end, with a record or without.
     pub calls: u64,
@@ -230,23 +230,7 @@ mod tests {
     #[test]
     fn of_no_call_nothing_is_told() {
         let summary = tally_of(0).summary(1_000_000_000, &CLOCK);
-        assert_eq!(
-            summary,
-            Summary {
-                calls: 0,
-                recorded: 0,
-                expected: 0,
-                min_ns: None,
-                p50_ns: None,
-                p90_ns: None,
-                p99_ns: None,
-                max_ns: None,
-                max_at: None,
-                stall_ns_per_s: None,
-                lost: 0,
-                missed: 0,
-            }
-        );
+        assert_eq!(summary, Summary::default());
     }
 
     #[test]

@@ -59,17 +59,17 @@ struct Claim<'a> {
 
 impl Overview {
     /// Returns the worst stall of the node: of the namespace whose runs cost most typically, so that one outlier of an
-    /// idle namespace does not hide the busy one. Where only an outlier, or a blackout of many short runs, is over
-    /// `max_ns`, it is the worst. `None` before the first run.
+    /// idle namespace does not hide the busy one. Where only a blackout elsewhere is over `max_ns`, of one outlier or of
+    /// many short runs, that is the worst, whatever is known of its namespace. `None` before the first run.
     #[must_use]
     pub fn worst(&self, span: Span, max_ns: u64) -> Option<Worst> {
         let claims = self.namespaces.iter().filter_map(|view| self.claim(view));
-        let costliest = claims.max_by_key(|claim| (claim.rate(), claim.view.netns))?;
-        let typical = self.worst_of(&costliest, span);
-        if typical.stall_ns() > max_ns {
-            return Some(typical);
-        }
-        Some(self.outlier(span, max_ns).unwrap_or(typical))
+        let costliest = claims.max_by_key(|claim| (claim.rate(), claim.view.netns));
+        let typical = costliest.map(|claim| self.worst_of(claim.view, span));
+        let is_stall = |worst: &Worst| worst.stall_ns() > max_ns;
+        let is_calm = !typical.as_ref().is_some_and(is_stall);
+        let outlier = is_calm.then(|| self.outlier(span)).flatten();
+        outlier.filter(is_stall).or(typical)
     }
 
     fn claim<'a>(&self, view: &'a NamespaceView) -> Option<Claim<'a>> {
@@ -95,48 +95,38 @@ impl Overview {
         likely().map_or(median_ns, |likely_ns| median_ns.min(likely_ns))
     }
 
-    fn worst_of(&self, claim: &Claim<'_>, span: Span) -> Worst {
-        let view = claim.view;
-        let longest_ns = longest_ns(view, span).unwrap_or(0);
+    fn worst_of(&self, view: &NamespaceView, span: Span) -> Worst {
         let blackout = self.longest_blackout(span);
         let blackout = blackout.filter(|blackout| blackout.netns == view.netns);
-        let run_cpu = match span {
-            Span::All => view.max_cpu,
-            Span::Latest => view.latest.cpu(),
+        let (duration_ns, cpu) = match span {
+            Span::All => (view.max_ns, view.max_cpu),
+            Span::Latest => (view.latest.max_ns(), view.latest.cpu()),
         };
         Worst {
             netns: view.netns,
             estimators: view.estimators,
-            typical_ns: view.latest.typical_ns().unwrap_or(claim.typical_ns),
-            duration_ns: longest_ns,
-            cpu: blackout.map_or(run_cpu.unwrap_or(0), |blackout| blackout.cpu),
+            typical_ns: view.latest.typical_ns().unwrap_or(0),
+            duration_ns: duration_ns.unwrap_or(0),
+            cpu: blackout.map_or(cpu.unwrap_or(0), |blackout| blackout.cpu),
             blackout,
             period_ns: view.period_ns,
         }
     }
 
-    /// What is over `max_ns` though it is not typical: the longest blackout, or the longest run.
-    fn outlier(&self, span: Span, max_ns: u64) -> Option<Worst> {
-        let by_blackout = self.longest_blackout(span).and_then(|blackout| {
-            let view = self.view(blackout.netns)?;
-            (blackout.duration_ns > max_ns).then_some(view)
-        });
-        let by_run = || {
-            let there = self
-                .namespaces
-                .iter()
-                .filter(|view| view.state != Some(State::Absent));
-            let longest = there.max_by_key(|view| longest_ns(view, span))?;
-            (longest_ns(longest, span) > Some(max_ns)).then_some(longest)
+    /// The longest blackout: every run is in one. Of its namespace nothing may be known, as of one that is gone.
+    fn outlier(&self, span: Span) -> Option<Worst> {
+        let blackout = self.longest_blackout(span)?;
+        let unknown = || Worst {
+            netns: blackout.netns,
+            estimators: blackout.estimators,
+            typical_ns: blackout.longest_ns,
+            duration_ns: blackout.longest_ns,
+            cpu: blackout.cpu,
+            blackout: Some(blackout),
+            period_ns: None,
         };
-        let view = by_blackout.or_else(by_run)?;
-        Some(self.worst_of(
-            &Claim {
-                view,
-                typical_ns: 0,
-            },
-            span,
-        ))
+        let view = self.view(blackout.netns);
+        Some(view.map_or_else(unknown, |view| self.worst_of(view, span)))
     }
 
     fn longest_blackout(&self, span: Span) -> Option<Blackout> {
@@ -168,13 +158,6 @@ impl Claim<'_> {
 
 /// Time between two runs while it is not known: 2 s (`net/netfilter/ipvs/ip_vs_est.c`, Linux 6.1).
 const DEFAULT_PERIOD_NS: u64 = 2_000_000_000;
-
-fn longest_ns(view: &NamespaceView, span: Span) -> Option<u64> {
-    match span {
-        Span::All => view.max_ns,
-        Span::Latest => view.latest.max_ns(),
-    }
-}
 
 #[cfg(test)]
 mod tests;

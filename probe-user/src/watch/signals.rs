@@ -86,7 +86,7 @@ impl Signals {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             let asked_before = Arc::clone(&asked);
             let end_at_once = move || {
-                // A clock that cannot be read stands still.
+                // Without a clock, a second signal counts as part of the first.
                 let now_ns = time::monotonic_ns().unwrap_or(1);
                 if asked_before.count(now_ns) == Step::EndAtOnce {
                     tui::give_back_at_once();

@@ -65,13 +65,14 @@ fn worst(run_ns: u64) -> Worst {
 
 /// The line for a node whose longest run took that long.
 fn line(run_ns: u64, namespaces: &[Namespace], hotfix: Option<&str>) -> (Verdict, String) {
+    let replaced = hotfix.map_or(Replaced::ByNone, |name| Replaced::By(name.into()));
     Evidence {
         namespaces,
         measured: Some(&seen(run_ns)),
         worst: Some(&worst(run_ns)),
         obstacle: None,
         root_netns: Some(ROOT),
-        hotfix,
+        replaced: &replaced,
         is_cut_short: false,
     }
     .judge()
@@ -104,23 +105,25 @@ fn a_stall_is_a_problem_without_being_asked_for() {
 }
 
 #[test]
-fn a_stall_of_a_namespace_that_is_gone_is_one_all_the_same() {
-    let measured = seen(63_900_000);
-    let namespaces = [active(2, 1)];
+fn what_livepatches_explain_is_not_claimed_where_they_cannot_be_seen() {
+    let slowed = Namespace {
+        period_ns: Some(5_120 * MS),
+        ..in_state(ROOT, State::Slowed)
+    };
     let evidence = Evidence {
-        namespaces: &namespaces,
-        measured: Some(&measured),
-        worst: Some(&worst(2_000)),
+        namespaces: &[slowed, active(2, 1)],
+        measured: Some(&seen(900)),
+        worst: Some(&worst(900)),
         obstacle: None,
         root_netns: Some(ROOT),
-        hotfix: None,
+        replaced: &Replaced::Unknown,
         is_cut_short: false,
     };
     assert_eq!(
         evidence.judge(),
         (
             Verdict::Problem,
-            "STALL 63.9 ms on CPU 3, netns root (30,001 estimators)".into()
+            "SLOWED every 5.1 s in netns root (1 estimator), livepatches cannot be seen".into()
         )
     );
 }
@@ -244,7 +247,7 @@ fn what_was_not_seen_is_not_judged_to_be_short() {
             worst: None,
             obstacle: None,
             root_netns: Some(ROOT),
-            hotfix: Some("est_v3"),
+            replaced: &Replaced::By("est_v3".into()),
             is_cut_short: false,
         };
         let (verdict, message) = evidence.judge();
@@ -274,7 +277,7 @@ fn where_nothing_could_be_measured_it_says_why() {
         worst: None,
         obstacle: Some("this kernel carries no BTF for ip_vs"),
         root_netns: None,
-        hotfix: None,
+        replaced: &Replaced::ByNone,
         is_cut_short: false,
     };
     let expected = "unknown: this kernel carries no BTF for ip_vs";

@@ -9,18 +9,10 @@ fn view(netns: u32, state: State) -> NamespaceView {
         netns,
         estimators: Some(1),
         state: Some(state),
-        why: None,
         run_estimation: Some(1),
         calls: 1,
-        last_ns: None,
-        max_ns: None,
-        max_cpu: None,
-        latest: crate::model::Latest::default(),
-        stall_ns_per_s: None,
         period_ns: Some(2_016_000_000),
-        next_run: None,
-        lost: 0,
-        missed: 0,
+        ..NamespaceView::default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::{check::message, check::page::Namespace, watch::durations::readable};
+use crate::{check::page::Namespace, headline, watch::durations::readable};
 
 /// Rows that fit a screen.
 const MAX_ROWS: usize = 20;
@@ -76,7 +76,7 @@ fn row(namespace: &Namespace, root_netns: Option<u32>) -> Row {
         number(namespace.estimators),
         known(namespace.run_estimation, |switch| switch.to_string()),
         known(namespace.period_ns, readable),
-        known(namespace.next_run_in_ns, message::seconds),
+        known(namespace.next_run_in_ns, headline::seconds),
         number(namespace.next_cpu),
     ]
 }

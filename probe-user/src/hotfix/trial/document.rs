@@ -336,7 +336,7 @@ pub struct Head {
     pub name: String,
     /// Whether that is a livepatch, and not the switch.
     pub is_livepatch: bool,
-    /// Livepatches that were in force before and are no more since the change took their place.
+    /// Livepatches that were enabled before, and that the change replaced.
     pub replaced: Vec<String>,
     /// The commands that take back what stays.
     pub undo: Option<Vec<String>>,

@@ -24,7 +24,7 @@ use crate::{
     check,
     cli::ApplyArgs,
     kernel::{
-        netns::{NetnsName, doors::Doors},
+        netns::{self, NetnsName, doors::Doors},
         prerequisites,
     },
     model::{NamespaceView, State},
@@ -196,7 +196,7 @@ impl Subject {
                 vec![undo::unload(&hotfix.name.as_str().into(), root, state_dir)]
             }
             Kind::Switches { switches, .. } => {
-                let own = crate::kernel::netns::own_inode(root);
+                let own = netns::own_inode(root);
                 let of = |one: &Switch| undo::switch(&one.namespace, one.netns(), one.found, own);
                 switches.iter().map(of).collect()
             }

@@ -94,12 +94,20 @@ impl Doors {
         })
     }
 
-    /// Returns the inode numbers of the namespaces that are mounted on a file of this name.
+    /// Returns the inode numbers of the namespaces that are mounted on a file of this name, in sight of this process if
+    /// there are any: elsewhere, any user can mount a namespace under any name.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<u32> {
-        let is_named = |mounts: &Vec<Mount>| mounts.iter().any(|mount| mount.name() == name);
-        let named = self.mounts.iter().filter(|(_, mounts)| is_named(mounts));
-        named.map(|(netns, _)| *netns).collect()
+        let named = |is_seen: bool| -> Vec<u32> {
+            let fits = |mount: &Mount| mount.is_seen() == is_seen && mount.name() == name;
+            let named = self
+                .mounts
+                .iter()
+                .filter(|(_, mounts)| mounts.iter().any(fits));
+            named.map(|(netns, _)| *netns).collect()
+        };
+        let seen = named(true);
+        if seen.is_empty() { named(false) } else { seen }
     }
 
     /// Opens a namespace by the first of its doors that leads there: a path that a user gave, the host's first process,

@@ -16,18 +16,11 @@ fn view(netns: u32, estimators: u32, durations_ns: &[u64]) -> NamespaceView {
         netns,
         estimators: Some(estimators),
         state: Some(State::Active),
-        why: None,
-        run_estimation: Some(1),
-        calls: durations_ns.len() as u64,
-        last_ns: durations_ns.last().copied(),
         max_ns: durations_ns.iter().copied().max(),
         max_cpu: Some(netns),
         latest,
-        stall_ns_per_s: None,
         period_ns: Some(2_000 * MS),
-        next_run: None,
-        lost: 0,
-        missed: 0,
+        ..NamespaceView::default()
     }
 }
 
@@ -40,20 +33,7 @@ fn overview(namespaces: Vec<NamespaceView>) -> Overview {
             wall_offset_ns: 0,
         },
         observed_ns: 0,
-        all: Summary {
-            calls: 0,
-            recorded: 0,
-            expected: 0,
-            min_ns: None,
-            p50_ns: None,
-            p90_ns: None,
-            p99_ns: None,
-            max_ns: None,
-            max_at: None,
-            stall_ns_per_s: None,
-            lost: 0,
-            missed: 0,
-        },
+        all: Summary::default(),
         histogram: Histogram::fine(),
         max_blackout: None,
         latest_blackout: None,
@@ -64,6 +44,18 @@ fn overview(namespaces: Vec<NamespaceView>) -> Overview {
         focus: None,
         lock_waits: LockWaitSums::default(),
         attached: true,
+    }
+}
+
+/// The blackout of a run that nothing followed.
+fn alone(netns: u32, duration_ns: u64) -> Blackout {
+    Blackout {
+        duration_ns,
+        calls: 1,
+        cpu: 2,
+        longest_ns: duration_ns,
+        netns,
+        estimators: Some(1),
     }
 }
 
@@ -98,9 +90,23 @@ fn what_alone_is_over_the_maximum_is_the_worst_though_it_is_not_typical() {
         view(ROOT, 601, &[MS, MS, MS]),
         view(2, 1, &[2_000, 2_000, 12 * MS]),
     ];
-    let worst = overview(namespaces).worst(Span::All, MAX_NS).unwrap();
+    let mut overview = overview(namespaces);
+    overview.max_blackout = Some(alone(2, 12 * MS));
+    let worst = overview.worst(Span::All, MAX_NS).unwrap();
     assert_eq!((worst.netns, worst.stall_ns()), (2, 12 * MS));
     assert_eq!((worst.typical_ns, worst.cpu), (2_000, 2));
+}
+
+/// It may be gone, or the probes had no room for it.
+#[test]
+fn a_stall_of_a_namespace_of_which_nothing_is_known_is_the_worst_all_the_same() {
+    for namespaces in [vec![view(ROOT, 601, &[MS, MS, MS])], vec![]] {
+        let mut overview = overview(namespaces);
+        overview.max_blackout = Some(alone(crate::model::NETNS_UNKNOWN, 12 * MS));
+        let worst = overview.worst(Span::All, MAX_NS).unwrap();
+        assert_eq!((worst.netns, worst.stall_ns()), (0, 12 * MS));
+        assert_eq!((worst.cpu, worst.period_ns), (2, None));
+    }
 }
 
 #[test]

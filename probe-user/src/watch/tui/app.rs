@@ -22,8 +22,11 @@ use super::{
 use crate::{
     headline::DEFAULT_MAX_NS,
     kernel::inhabitants::Inhabitants,
-    model::{Cost, Focus, NETNS_UNKNOWN, Output, Overview, Summary},
-    watch::bars::{Row, Scale},
+    model::{Cost, Focus, Output, Overview, Summary},
+    watch::{
+        bars::{Row, Scale},
+        short_name,
+    },
 };
 
 /// Seconds that a column of the timeline can stand for.
@@ -296,10 +299,7 @@ impl App {
 
     /// Returns what a namespace is called where there is little room: `root`, or its number.
     pub fn name_of(&self, netns: u32) -> String {
-        if netns == self.host.root_netns && netns != NETNS_UNKNOWN {
-            return "root".into();
-        }
-        netns.to_string()
+        short_name(netns, self.host.root_netns)
     }
 
     /// Returns whose runs the numbers are of.
@@ -379,7 +379,7 @@ impl App {
             Action::Quit => return Some(Request::Quit { keep: false }),
             Action::QuitKeeping => return Some(Request::Quit { keep: true }),
             Action::Pause => self.pause(),
-            // What a trial compares is not begun anew.
+            // A trial compares these sums: they are not reset.
             Action::Reset => self.asks_reset = self.course.is_none(),
             Action::NextPane => self.move_focus(1),
             Action::PreviousPane => self.move_focus(Pane::ALL.len() - 1),

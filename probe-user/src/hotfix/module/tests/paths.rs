@@ -293,15 +293,15 @@ fn a_function_that_calls_itself_otherwise_is_followed_again() {
 }
 
 #[test]
-fn what_sets_who_knows_which_timer_may_set_this_one() {
+fn what_sets_an_unknown_timer_may_set_this_one() {
     let table = [
         (
-            "who knows which: mov (%rcx),%rdi",
+            "unknown timer: mov (%rcx),%rdi",
             Made::livepatch(sets(code().then(&[0x48, 0x8b, 0x39]))),
             Unknown,
         ),
         (
-            "who knows which of its own: add $own,%rcx; mov %rcx,%rdi",
+            "unknown timer of its own: add $own,%rcx; mov %rcx,%rdi",
             with_own(sets(
                 code()
                     .absolute(&[0x48, 0x81, 0xc1], "own")
@@ -310,7 +310,7 @@ fn what_sets_who_knows_which_timer_may_set_this_one() {
             Unknown,
         ),
         (
-            "who knows which besides",
+            "unknown timer, and the own one",
             Made::livepatch(
                 sets_and_goes_on(code())
                     .then(&[0x48, 0x8b, 0x39])
@@ -320,7 +320,7 @@ fn what_sets_who_knows_which_timer_may_set_this_one() {
             Yes,
         ),
         (
-            "who knows which is taken back",
+            "unknown timer, cancelled",
             Made::livepatch(
                 sets_and_goes_on(code())
                     .then(&[0x48, 0x8b, 0x39])
@@ -329,7 +329,7 @@ fn what_sets_who_knows_which_timer_may_set_this_one() {
             Unknown,
         ),
         (
-            "who knows which is taken back before",
+            "unknown timer, cancelled before",
             Made::livepatch(sets(
                 code()
                     .then(&[0x57, 0x48, 0x8b, 0x39])

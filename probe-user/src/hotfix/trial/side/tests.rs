@@ -53,19 +53,10 @@ impl Made {
             netns: self.netns,
             estimators: Some(self.estimators),
             state: Some(self.state),
-            why: None,
             run_estimation: Some(1),
-            calls: 0,
-            last_ns: None,
-            max_ns: None,
-            max_cpu: None,
-            latest: crate::model::Latest::default(),
-            stall_ns_per_s: None,
             // As the timer was last set, which is not what the runs did.
             period_ns: Some(self.period_ns + 7_000_000).filter(|_| self.state != State::Dead),
-            next_run: None,
-            lost: 0,
-            missed: 0,
+            ..NamespaceView::default()
         }
     }
 

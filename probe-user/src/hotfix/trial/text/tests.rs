@@ -262,7 +262,7 @@ fn numbers_are_found_with_their_units() {
     assert_eq!(found, expected.map(str::to_owned).into());
 }
 
-/// Returns what is told of a trial that saw these.
+/// Returns the text of a trial that saw these.
 fn tried(before: &[Made], after: &[Made], runs: usize) -> (Document, String) {
     let plan = plan(runs);
     let (before, after) = (made_side(before), made_side(after));

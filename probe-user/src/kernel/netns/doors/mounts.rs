@@ -43,6 +43,11 @@ impl Mount {
         ))
     }
 
+    /// Returns whether it is in sight of this process.
+    pub fn is_seen(&self) -> bool {
+        self.through.is_none()
+    }
+
     /// Returns where it may be opened, the most lasting path first.
     pub fn paths(&self, root: &Path) -> Vec<PathBuf> {
         let Some(pid) = self.through else {

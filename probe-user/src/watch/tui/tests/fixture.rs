@@ -296,20 +296,7 @@ pub fn overview() -> Overview {
 pub fn empty_overview() -> Overview {
     Overview {
         histogram: Histogram::fine(),
-        all: Summary {
-            calls: 0,
-            recorded: 0,
-            expected: 0,
-            min_ns: None,
-            p50_ns: None,
-            p90_ns: None,
-            p99_ns: None,
-            max_ns: None,
-            max_at: None,
-            stall_ns_per_s: None,
-            lost: 0,
-            missed: 0,
-        },
+        all: Summary::default(),
         max_blackout: None,
         focus: None,
         next_run: None,

@@ -1,4 +1,4 @@
-//! The signals by which a change of this node is asked to turn back.
+//! The signals that ask a command to end: a change of this node turns back, a measurement tells what it saw.
 
 use std::{io, mem::MaybeUninit, ptr};
 
