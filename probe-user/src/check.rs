@@ -25,7 +25,7 @@ use self::{
     message::Evidence,
     mitigations::Node,
     nagios::Thresholds,
-    page::{Kernel, Livepatches, Measured, Namespace, Page, SCHEMA, Verdict, WorstStall},
+    page::{Kernel, Livepatches, Measured, Namespace, Page, SCHEMA, Verdict},
     replaced::Replaced,
     survey::Survey,
 };
@@ -44,7 +44,7 @@ use crate::{
     },
     model::{Span, WallTime, Worst},
     output,
-    record::Source,
+    record::{Source, WorstStall},
     signals,
 };
 
@@ -249,9 +249,10 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
         at: found.at.to_string(),
         now_ns: found.now_ns,
         root_netns: found.root_netns,
-        worst: found
-            .worst
-            .map(|worst| described(&worst, &found.namespaces)),
+        worst: found.worst.map(|worst| {
+            let named = survey::named(&found.namespaces, worst.netns);
+            WorstStall::of(&worst, named)
+        }),
         measured: found.measured,
         namespaces: found.namespaces,
         missing: missing(obstacle, host.inhabitants.told_hidden(), doubts),
@@ -260,20 +261,6 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
             patches: livepatches.unwrap_or_default(),
             unseen,
         },
-    }
-}
-
-fn described(worst: &Worst, namespaces: &[Namespace]) -> WorstStall {
-    let of_it = namespaces.iter().find(|one| one.netns == worst.netns);
-    WorstStall {
-        netns: worst.netns,
-        who: of_it.and_then(|one| one.who.clone()),
-        duration_ns: worst.duration_ns,
-        typical_ns: worst.typical_ns,
-        blackout_ns: worst.blackout.map(|blackout| blackout.duration_ns),
-        period_ns: worst.period_ns,
-        cpu: worst.cpu,
-        share: worst.share(),
     }
 }
 
@@ -308,12 +295,13 @@ fn measure(
     };
     let described = survey.measured(&measurement.namespaces()?);
     let observed: Observed = measurement.finish()?;
+    let namespaces = survey::complete(described, &observed.overview);
     Ok(Found {
         at: observed.overview.at,
         now_ns: observed.overview.now_ns,
         root_netns,
-        namespaces: survey::complete(described, &observed.overview),
-        measured: Some(survey::measured(&observed, max_ns)),
+        measured: Some(survey::measured(&observed, &namespaces, max_ns)),
+        namespaces,
         worst: observed.overview.worst(Span::All, max_ns),
         is_cut_short: !is_whole,
     })

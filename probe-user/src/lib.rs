@@ -77,7 +77,8 @@ fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Nobody may be there to read it.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
+            let text = width::for_stderr(&format!("error: {error:#}"));
+            let _ = writeln!(io::stderr(), "{text}");
             ExitCode::from(CANNOT_TELL)
         }
     }

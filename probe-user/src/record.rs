@@ -6,8 +6,8 @@ use nix::unistd::getuid;
 use serde::Serialize;
 
 use crate::{
-    kernel::{hostname::hostname, prerequisites, printable::printable, time},
-    model::WallTime,
+    kernel::{hostname::hostname, inhabitants::Named, prerequisites, printable::printable, time},
+    model::{WallTime, Worst},
 };
 
 /// The node and the tool that a record is from.
@@ -103,6 +103,45 @@ impl Stamp {
             origin: Origin::now(root),
             command_line: command_line(),
             user: user(root),
+        }
+    }
+}
+
+/// The worst stall that was seen, as documents have it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorstStall {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// Who lives there, and where it opens.
+    #[serde(flatten)]
+    pub named: Named,
+    /// The longest run, in nanoseconds.
+    pub duration_ns: u64,
+    /// What a run takes typically, in nanoseconds.
+    pub typical_ns: u64,
+    /// The longest blackout that it had the longest run of, in nanoseconds.
+    pub blackout_ns: Option<u64>,
+    /// Time between two runs, in nanoseconds.
+    pub period_ns: Option<u64>,
+    /// The CPU.
+    pub cpu: u32,
+    /// The share of that CPU's time that its runs take typically, from 0 to 1.
+    pub share: Option<f64>,
+}
+
+impl WorstStall {
+    /// Returns the worst stall, of a namespace that is `named` so.
+    #[must_use]
+    pub fn of(worst: &Worst, named: Named) -> Self {
+        Self {
+            netns: worst.netns,
+            named,
+            duration_ns: worst.duration_ns,
+            typical_ns: worst.typical_ns,
+            blackout_ns: worst.blackout.map(|blackout| blackout.duration_ns),
+            period_ns: worst.period_ns,
+            cpu: worst.cpu,
+            share: worst.share(),
         }
     }
 }

@@ -190,8 +190,9 @@ impl Measurement {
         self.root_netns = root_netns(&snapshot).or(self.root_netns);
         let mut events: Vec<Event> = Vec::new();
         self.probe.drain(|event| events.push(event));
-        self.session.set_clock(time::clock(self.jiffy_ns)?);
-        let outputs = self.session.take(&events, &snapshot, time::monotonic_ns()?);
+        let now_ns = time::monotonic_ns()?;
+        self.session.set_clock(time::clock(self.jiffy_ns)?, now_ns);
+        let outputs = self.session.take(&events, &snapshot, now_ns);
         self.longest.add(outputs);
         Ok(())
     }

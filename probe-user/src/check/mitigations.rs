@@ -95,7 +95,7 @@ impl Node<'_> {
 
     /// Timers stay on their CPU.
     fn stalled_cpu(&self) -> Option<u32> {
-        let worst = || Some(self.measured?.longest_blackout?.cpu);
+        let worst = || Some(self.measured?.longest_blackout.as_ref()?.cpu);
         self.busiest()
             .and_then(|busiest| busiest.next_cpu)
             .or_else(worst)

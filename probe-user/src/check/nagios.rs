@@ -76,7 +76,10 @@ pub fn line(page: &Page, thresholds: Thresholds) -> String {
     let Some(measured) = &page.measured else {
         return begin;
     };
-    let run_ns = measured.longest_run.map_or(0, |run| run.duration_ns);
+    let run_ns = measured
+        .longest_run
+        .as_ref()
+        .map_or(0, |run| run.duration_ns);
     let data = [
         timed("longest_run", run_ns, thresholds),
         timed("longest_blackout", measured.worst_ns(), thresholds),

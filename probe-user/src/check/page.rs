@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    kernel::{estimation::Kind, livepatch::Livepatch},
+    kernel::{estimation::Kind, inhabitants::Named, livepatch::Livepatch},
     model::State,
-    record::Source,
+    record::{Source, WorstStall},
 };
 
 /// The version of the JSON document's fields.
@@ -115,29 +115,8 @@ impl Measured {
     }
 }
 
-/// The namespace whose runs cost most typically, or the one run or blackout that alone is over the maximum.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct WorstStall {
-    /// Inode number of the network namespace.
-    pub netns: u32,
-    /// Who lives there.
-    pub who: Option<String>,
-    /// The longest run, in nanoseconds.
-    pub duration_ns: u64,
-    /// What a run takes typically, in nanoseconds.
-    pub typical_ns: u64,
-    /// The longest blackout that it had the longest run of, in nanoseconds.
-    pub blackout_ns: Option<u64>,
-    /// Time between two runs, in nanoseconds.
-    pub period_ns: Option<u64>,
-    /// The CPU.
-    pub cpu: u32,
-    /// The share of that CPU's time that its runs take typically, from 0 to 1.
-    pub share: Option<f64>,
-}
-
 /// One run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Run {
     /// In nanoseconds.
     pub duration_ns: u64,
@@ -145,12 +124,15 @@ pub struct Run {
     pub cpu: u32,
     /// Its namespace.
     pub netns: u32,
+    /// Who lives there, and where it opens.
+    #[serde(flatten)]
+    pub named: Named,
     /// Length of `est_list`.
     pub estimators: Option<u32>,
 }
 
 /// Runs that followed each other closely on one CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Blackout {
     /// From the beginning of the first run to the end of the last, in nanoseconds.
     pub duration_ns: u64,
@@ -160,6 +142,9 @@ pub struct Blackout {
     pub cpu: u32,
     /// The namespace of the last run.
     pub netns: u32,
+    /// Who lives there, and where it opens.
+    #[serde(flatten)]
+    pub named: Named,
 }
 
 /// A network namespace.
@@ -167,10 +152,9 @@ pub struct Blackout {
 pub struct Namespace {
     /// Its inode number.
     pub netns: u32,
-    /// Who lives there.
-    pub who: Option<String>,
-    /// A path that opens it.
-    pub door: Option<String>,
+    /// Who lives there, and where it opens.
+    #[serde(flatten)]
+    pub named: Named,
     /// Virtual services.
     pub services: Option<u32>,
     /// Destinations of all of them.

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     kernel::{
         estimation::{self, Kind},
-        inhabitants::Inhabitants,
+        inhabitants::{Inhabitants, Named},
         netns,
         services::{self, Counted},
     },
@@ -63,11 +63,12 @@ impl Survey<'_> {
 
     fn described(&self, netns: u32, estimators: Option<u32>) -> Namespace {
         let services = self.services(netns, estimators);
-        let door = self.inhabitants.doors().path(netns);
         Namespace {
             netns,
-            who: self.who(netns),
-            door: door.and_then(|door| door.into_os_string().into_string().ok()),
+            named: Named {
+                who: self.who(netns),
+                ..self.inhabitants.named(netns)
+            },
             services: services.map(|counted| counted.services),
             destinations: services.and_then(|counted| counted.destinations),
             estimators,
@@ -194,8 +195,14 @@ fn worst_first(namespaces: &mut [Namespace]) {
     });
 }
 
-/// What was seen of the runs.
-pub fn measured(observed: &Observed, max_ns: u64) -> Measured {
+/// Returns what the survey found of who lives in a namespace, and where it opens.
+pub fn named(namespaces: &[Namespace], netns: u32) -> Named {
+    let found = namespaces.iter().find(|one| one.netns == netns);
+    found.map_or_else(Named::default, |one| one.named.clone())
+}
+
+/// What was seen of the runs of these namespaces.
+pub fn measured(observed: &Observed, namespaces: &[Namespace], max_ns: u64) -> Measured {
     let Overview {
         all,
         cost,
@@ -214,6 +221,7 @@ pub fn measured(observed: &Observed, max_ns: u64) -> Measured {
             duration_ns: call.duration_ns,
             cpu: call.cpu,
             netns: call.netns,
+            named: named(namespaces, call.netns),
             estimators: call.estimators,
         }),
         longest_blackout: blackout.as_ref().and_then(|call| {
@@ -223,6 +231,7 @@ pub fn measured(observed: &Observed, max_ns: u64) -> Measured {
                 calls: blackout.calls,
                 cpu: call.cpu,
                 netns: call.netns,
+                named: named(namespaces, call.netns),
             })
         }),
         half_ns: cost.as_ref().map(half),

@@ -6,12 +6,13 @@ use std::io::{self, Write};
 
 use super::{
     mitigations::CALM_NS,
-    page::{Kernel, Measured, Mitigation, Page, Verdict, WorstStall},
+    page::{Kernel, Measured, Mitigation, Page, Verdict},
 };
 use crate::{
     headline::seconds,
     kernel::{estimation::Kind, livepatch::Livepatch},
     model::State,
+    record::WorstStall,
     watch::durations::readable,
     width,
 };
@@ -70,12 +71,7 @@ fn fact(out: &mut impl Write, name: &str, text: &str) -> io::Result<()> {
 
 fn paragraph(out: &mut impl Write, begin: &str, indent: &str, text: &str) -> io::Result<()> {
     // Commands are not folded: they are there to be copied.
-    let options = textwrap::Options::new(width::columns())
-        .initial_indent(begin)
-        .subsequent_indent(indent)
-        .break_words(false)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    writeln!(out, "{}", textwrap::fill(text, options))
+    writeln!(out, "{}", width::folded(begin, indent, text))
 }
 
 fn kernel(kernel: &Kernel) -> String {
@@ -112,7 +108,7 @@ fn worst_text(worst: &WorstStall, root_netns: Option<u32>) -> String {
     } else {
         ""
     };
-    let who = worst.who.as_ref().filter(|_| root.is_empty());
+    let who = worst.named.who.as_ref().filter(|_| root.is_empty());
     let who = who.map_or(String::new(), |who| format!(" ({who})"));
     let share = worst.share.map_or(String::new(), |share| {
         format!(", {:.2} % of the time of CPU {}", share * 100.0, worst.cpu)
@@ -129,7 +125,7 @@ fn runs(measured: &Measured) -> String {
     let took = seconds(measured.observed_ns);
     let plural = if measured.runs == 1 { "" } else { "s" };
     let mut parts = vec![format!("{} run{plural} in {took}", measured.runs)];
-    parts.extend(measured.longest_run.map(|run| {
+    parts.extend(measured.longest_run.as_ref().map(|run| {
         let over = run.estimators.map_or(String::new(), |length| {
             let plural = if length == 1 { "" } else { "s" };
             format!(" over {length} estimator{plural}")
@@ -137,7 +133,7 @@ fn runs(measured: &Measured) -> String {
         let (took, netns, cpu) = (readable(run.duration_ns), run.netns, run.cpu);
         format!("longest {took}{over}, netns {netns} on CPU {cpu}")
     }));
-    parts.extend(measured.longest_blackout.map(|blackout| {
+    parts.extend(measured.longest_blackout.as_ref().map(|blackout| {
         let (took, cpu) = (readable(blackout.duration_ns), blackout.cpu);
         let runs = match blackout.calls {
             1 => "1 run".to_owned(),

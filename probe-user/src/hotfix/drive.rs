@@ -33,6 +33,7 @@ use crate::{
         livepatch::{self, Livepatch},
         module::{self, Name},
     },
+    width,
 };
 
 /// How often the kernel is looked at.
@@ -414,5 +415,5 @@ pub fn say(text: &str) {
         }
         return;
     }
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", width::for_stderr(text));
 }

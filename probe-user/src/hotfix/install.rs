@@ -27,7 +27,7 @@ use super::{
     loaded,
     module::Module,
     node::{Node, Past},
-    report, state_dir,
+    report, state_dir, undo,
 };
 use crate::cli::InstallArgs;
 
@@ -95,11 +95,13 @@ fn install(
     let kept = keep(&store, &candidate, &shown.to_string())?;
     let written = match units.as_ref().map(Units::write).transpose() {
         Ok(written) => written,
-        Err(error) => return undo(kept, root, &store, &candidate.place, error.into()),
+        Err(error) => return put_back(kept, root, &store, &candidate.place, error.into()),
     };
     for line in told(&candidate, &store, kept, written.as_ref(), program.path) {
         report::print(&format!("{line}."));
     }
+    let undo = undo::uninstall(&candidate.place.name, root, &state_dir);
+    report::print(&format!("Undo: {undo}"));
     notes(root, &state_dir, written.as_ref(), program.path);
     Ok(ExitCode::SUCCESS)
 }
@@ -242,8 +244,8 @@ fn keep(store: &Store, candidate: &Candidate, shown: &str) -> anyhow::Result<Kep
     Ok(before.map_or(Kept::New, |_| Kept::Before))
 }
 
-/// Takes back what was done when the units could not be written.
-fn undo(
+/// Removes what was kept when the units could not be written.
+fn put_back(
     kept: Kept,
     root: &Path,
     store: &Store,

@@ -11,7 +11,10 @@ use super::{
     node::Node,
     period,
 };
-use crate::record::Origin;
+use crate::{record::Origin, width};
+
+/// Columns of a title.
+const TITLES: usize = 20;
 
 /// The document of `--json`.
 #[derive(Debug, Serialize)]
@@ -76,7 +79,7 @@ impl Inspection {
     pub fn text(&self, mut out: impl Write) -> io::Result<()> {
         writeln!(out, "{}: {}\n", self.facts.file, self.summary())?;
         for (title, value) in self.facts.lines() {
-            writeln!(out, "{title:<20}{value}")?;
+            writeln!(out, "{}", titled(title, &value))?;
         }
         let lists = [
             ("BLOCKER", &self.findings.blockers),
@@ -85,7 +88,8 @@ impl Inspection {
         ];
         for (title, findings) in lists {
             for Finding { name, text } in findings {
-                writeln!(out, "\n{title} {name}: {text}.")?;
+                let text = format!("{title} {name}: {text}.");
+                writeln!(out, "\n{}", width::folded("", "  ", &text))?;
             }
         }
         Ok(())
@@ -185,6 +189,12 @@ impl Facts {
             ),
         ]
     }
+}
+
+/// Returns a title and its value for people, folded to the terminal.
+pub fn titled(title: &str, value: &str) -> String {
+    let begin = format!("{title:<TITLES$}");
+    width::folded(&begin, &" ".repeat(TITLES), value)
 }
 
 fn yes_no(is: bool) -> &'static str {

@@ -21,7 +21,11 @@ use super::{
     unfinished::{self, Unfinished},
 };
 use crate::{
-    kernel::{livepatch, module::Name},
+    kernel::{
+        inhabitants::{Inhabitants, Named},
+        livepatch,
+        module::Name,
+    },
     model::State,
     output,
     record::Origin,
@@ -62,6 +66,9 @@ struct Status {
 struct Estimator {
     #[serde(flatten)]
     timer: Timer,
+    /// Who lives in its namespace, and where that opens.
+    #[serde(flatten)]
+    named: Named,
     /// The module of a livepatch, which must not be removed then; `None` where it is none of these.
     calls: Option<Name>,
 }
@@ -101,7 +108,12 @@ impl Status {
             livepatches.as_deref().unwrap_or_default(),
             &mut unknown,
         );
-        let estimators = timers.map(|timers| timers.into_iter().map(|timer| of(timer, &code)));
+        let inhabitants = Inhabitants::read(root);
+        let described = |timer: Timer| {
+            let named = inhabitants.named(timer.netns);
+            of(timer, named, &code)
+        };
+        let estimators = timers.map(|timers| timers.into_iter().map(described));
         Ok(Self {
             schema: 1,
             origin: Origin::now(root),
@@ -142,12 +154,13 @@ fn code(root: &Path, livepatches: &[Entry], unknown: &mut Vec<String>) -> Vec<(N
     code
 }
 
-fn of(timer: Timer, code: &[(Name, Range<u64>)]) -> Estimator {
+fn of(timer: Timer, named: Named, code: &[(Name, Range<u64>)]) -> Estimator {
     let mut code = code.iter();
     let called = code.find(|(_, range)| range.contains(&timer.function));
     Estimator {
         calls: called.map(|(name, _)| name.clone()),
         timer,
+        named,
     }
 }
 
@@ -329,7 +342,11 @@ mod tests {
     use super::*;
 
     fn text(timers: impl Iterator<Item = Timer>) -> String {
-        let estimators = timers.map(|timer| Estimator { timer, calls: None });
+        let estimators = timers.map(|timer| Estimator {
+            timer,
+            named: Named::default(),
+            calls: None,
+        });
         let status = Status {
             schema: 1,
             origin: Origin::now(std::path::Path::new("/")),

@@ -1,11 +1,30 @@
 //! The way back from a change that stays, as commands for a shell.
 
-use std::path::Path;
+use std::{ffi::OsStr, path::Path};
 
 use crate::{check, kernel::module::Name, record::quoted};
 
-/// Returns the command that takes a livepatch back. It names the folders where these are not the usual ones.
+/// Returns the command that unloads a livepatch.
 pub fn unload(name: &Name, root: &Path, state_dir: &Path) -> String {
+    command(root, state_dir, &format!("unload {}", name.typed()))
+}
+
+/// Returns the command that uninstalls a hotfix, whose name has letters, digits and `_` alone.
+pub fn uninstall(name: &str, root: &Path, state_dir: &Path) -> String {
+    command(root, state_dir, &format!("uninstall {name}"))
+}
+
+/// Returns the command that installs a hotfix again as it was installed: from that file, with what was accepted.
+pub fn install(file: &str, accepted: &[String], root: &Path, state_dir: &Path) -> String {
+    let mut words = vec!["install".to_owned(), quoted(OsStr::new(file))];
+    for warning in accepted {
+        words.extend(["--accept".to_owned(), quoted(OsStr::new(warning))]);
+    }
+    command(root, state_dir, &words.join(" "))
+}
+
+/// Returns a command of `hotfix`. It names the folders where these are not the usual ones.
+fn command(root: &Path, state_dir: &Path, asked: &str) -> String {
     let mut words = vec!["ipvs-latency".to_owned()];
     let is_found = [Path::new("/"), Path::new("/host")].contains(&root);
     let options = [
@@ -21,7 +40,7 @@ pub fn unload(name: &Name, root: &Path, state_dir: &Path) -> String {
             words.push(format!("{option} {}", quoted(folder.as_os_str())));
         }
     }
-    words.push(format!("hotfix unload {}", name.typed()));
+    words.push(format!("hotfix {asked}"));
     words.join(" ")
 }
 
@@ -63,6 +82,21 @@ mod tests {
                 command
             );
         }
+    }
+
+    #[test]
+    fn what_is_installed_is_uninstalled_and_installed_again_as_it_was() {
+        let (root, state_dir) = (Path::new("/"), Path::new("/srv/state"));
+        assert_eq!(
+            uninstall("est_skip", root, state_dir),
+            "ipvs-latency --state-dir /srv/state hotfix uninstall est_skip"
+        );
+        let accepted = ["no-rearm".to_owned(), "replaces-others".to_owned()];
+        let state_dir = Path::new("/var/lib/ipvs-latency");
+        assert_eq!(
+            install("/root/a b.ko", &accepted, root, state_dir),
+            "ipvs-latency hotfix install '/root/a b.ko' --accept no-rearm --accept replaces-others"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use super::{
     drive::say,
     installed::{Place, Store, name_of, systemd, units},
-    list, report,
+    list, report, undo,
 };
 use crate::{
     cli::UninstallArgs,
@@ -33,6 +33,9 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     let places = chosen(&store, &name, (!args.all_kernels).then_some(wanted))?;
     let refused = || format!("{name} is not uninstalled");
     let _lock = store.lock(root).with_context(refused)?;
+    // The same hotfix may be kept for several kernels, of which this one alone can install it again.
+    let kept = places.iter().find(|place| place.release == running);
+    let kept = kept.and_then(|place| store.read(place).ok().flatten());
     for (index, place) in places.iter().enumerate() {
         if let Err(error) = store.remove(place) {
             let is_whole = index == 0 && !matches!(store.read(place), Ok(None));
@@ -64,6 +67,10 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     }
     if let Some(told) = still_loaded(root, &name) {
         report::print(&told);
+    }
+    if let Some(record) = kept {
+        let undo = undo::install(&record.file, &record.accepted, root, state_dir);
+        report::print(&format!("Undo: {undo}"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use serde::Serialize;
+
 use super::{
     cgroup::{self, Home},
     netns::{
@@ -35,6 +37,15 @@ pub struct Inhabitants {
     host: Option<u32>,
     /// Of the processes looked at closely: nobody's environment is read twice.
     host_names: HashMap<Identity, Option<String>>,
+}
+
+/// Who lives in a network namespace, and where it opens: what documents say beside its inode number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// Who lives there; `None` where that is not known.
+    pub who: Option<String>,
+    /// A path that opens it; `None` where none is known.
+    pub door: Option<String>,
 }
 
 /// A process, and a program that it runs: after `execve` it has another environment, and mostly another name.
@@ -165,6 +176,23 @@ impl Inhabitants {
             return Some("host");
         }
         self.names.get(&netns).map(String::as_str)
+    }
+
+    /// Returns who lives in a namespace, and a path that opens it now.
+    #[must_use]
+    pub fn named(&self, netns: u32) -> Named {
+        let door = self.doors.path(netns);
+        Named {
+            who: self.who(netns).map(str::to_owned),
+            door: door.and_then(|door| door.into_os_string().into_string().ok()),
+        }
+    }
+
+    /// Returns the same of every namespace that has a process or a name, by inode number.
+    #[must_use]
+    pub fn all_named(&self) -> BTreeMap<u32, Named> {
+        let known = self.namespaces().chain(self.root_netns).chain(self.host);
+        known.map(|netns| (netns, self.named(netns))).collect()
     }
 
     /// Returns the paths by which namespaces can be opened.

@@ -26,6 +26,42 @@ impl Clock {
     pub fn jiffies_ns(&self, jiffies: u64) -> u64 {
         jiffies.saturating_mul(self.jiffy_ns)
     }
+
+    /// Returns how far the wall clock stepped since `before`, or `None` if it did not.
+    #[must_use]
+    pub fn step_since(&self, before: &Self) -> Option<Step> {
+        let step = Step {
+            by_ns: self.wall_offset_ns.abs_diff(before.wall_offset_ns),
+            ahead: self.wall_offset_ns > before.wall_offset_ns,
+        };
+        (step.by_ns >= STEP_MIN_NS).then_some(step)
+    }
+}
+
+/// How far the wall clock moves against `CLOCK_MONOTONIC` in a step, at least, in nanoseconds. Corrections that are no step
+/// move both alike (`kernel/time/timekeeping.c` of Linux 6.1). Less than this may be the time between two readings.
+const STEP_MIN_NS: u64 = 10_000_000;
+
+/// A step of the wall clock against `CLOCK_MONOTONIC`, which does not count while the host is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    by_ns: u64,
+    ahead: bool,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = Duration::from_millis(self.by_ns / 1_000_000);
+        let by = humantime::format_duration(by);
+        if self.ahead {
+            write!(
+                f,
+                "the wall clock was set {by} ahead, or the node was suspended for so long"
+            )
+        } else {
+            write!(f, "the wall clock was set back by {by}")
+        }
+    }
 }
 
 /// A time of the wall clock, in nanoseconds since 1970 UTC. Displayed as RFC 3339 with milliseconds.
@@ -69,6 +105,27 @@ mod tests {
         let wall = CLOCK.wall(5_123_999_999);
         assert_eq!(wall.to_string(), "2023-11-14T22:13:25.123Z");
         assert_eq!(wall.time_of_day(), "22:13:25.123");
+    }
+
+    #[test]
+    fn a_step_is_told_from_the_time_between_two_readings() {
+        let at = |wall_offset_ns| Clock {
+            wall_offset_ns,
+            ..CLOCK
+        };
+        let now = CLOCK.wall_offset_ns;
+        let said = |to| at(to).step_since(&CLOCK).map(|step| step.to_string());
+        assert_eq!(said(now), None);
+        assert_eq!(said(now + 9_999_999), None);
+        assert_eq!(said(now - 9_999_999), None);
+        assert_eq!(
+            said(now + 3_600_250_000_000).as_deref(),
+            Some("the wall clock was set 1h 250ms ahead, or the node was suspended for so long")
+        );
+        assert_eq!(
+            said(now - 10_000_000).as_deref(),
+            Some("the wall clock was set back by 10ms")
+        );
     }
 
     #[test]

@@ -108,6 +108,8 @@ pub struct Estimator {
     period_ns: Option<u64>,
     next_run: Option<NextRun>,
     signs: Signs,
+    /// What the last run skimmed.
+    skimmed_last: Option<u32>,
 }
 
 impl Estimator {
@@ -138,6 +140,7 @@ impl Estimator {
             period_ns: None,
             next_run: None,
             signs: Signs::default(),
+            skimmed_last: None,
         }
     }
 
@@ -160,7 +163,7 @@ impl Estimator {
         self.running_on
     }
 
-    /// Whether its last run visited the estimators, as far as can be told.
+    /// Whether its last two runs visited the estimators, as far as can be told.
     #[must_use]
     pub fn visits(&self) -> bool {
         !self.signs.switched_off && self.signs.skimmed.is_none()
@@ -196,7 +199,10 @@ impl Estimator {
             self.signs.gap_ns = Some(run.start_ns.saturating_sub(last_start_ns));
         }
         self.last_start_ns = Some(run.start_ns);
-        self.signs.skimmed = skimmed(run);
+        // Nothing makes a run shorter, but much makes one longer: a single long one proves no visit.
+        let skimmed = skimmed(run);
+        self.signs.skimmed = skimmed.or(self.skimmed_last);
+        self.skimmed_last = skimmed;
     }
 
     /// Whether a snapshot shows another namespace's estimator, at the address that this one had.
@@ -238,6 +244,10 @@ impl Estimator {
         let enough = if self.alive { 1 } else { IDLE_LOOKS_UNSEEN };
         self.signs.gone = self.idle_looks >= enough;
         self.signs.switched_off = snapshot.run_estimation == 0;
+        if self.signs.switched_off {
+            // That run was short because of the switch, and says nothing of the time after it.
+            self.skimmed_last = None;
+        }
         self.signs.far_expiry_ns = self.far_expiry_ns(look, clock);
         self.period_ns = before
             .and_then(|before| period_ns(before, look, clock))

@@ -6,7 +6,7 @@ use probe_ebpf::{Event, Snapshot, snapshot::NO_SWITCH};
 
 use super::{
     Histogram, Latest, NETNS_UNKNOWN, NamespaceReport, NamespaceView, NextRun, State, Summary,
-    clock::Clock,
+    WallTime,
     estimator::{Estimator, Unrecorded},
     tally::Tally,
 };
@@ -95,20 +95,14 @@ impl Namespace {
         [&mut self.session, interval]
     }
 
-    fn report(
-        &self,
-        netns: u32,
-        tally: &Tally,
-        time: &Range<u64>,
-        clock: &Clock,
-    ) -> NamespaceReport {
+    fn report(&self, netns: u32, tally: &Tally, time: &Range<u64>) -> NamespaceReport {
         let observed_ns = self.observed_ns(time);
         NamespaceReport {
             netns,
             estimators: self.estimators,
             state: self.state,
             run_estimation: self.run_estimation,
-            summary: tally.summary(observed_ns, clock),
+            summary: tally.summary(observed_ns),
         }
     }
 }
@@ -143,8 +137,8 @@ impl Namespaces {
             .insert(netns, Box::new(Namespace::new(self.looked_ns)));
     }
 
-    /// Adds one recorded run.
-    pub fn add_call(&mut self, run: &Event) {
+    /// Adds one recorded run, which began `at`.
+    pub fn add_call(&mut self, run: &Event, at: WallTime) {
         let Some(namespace) = self.entry(run.netns) else {
             return;
         };
@@ -152,7 +146,7 @@ impl Namespaces {
             namespace.max_cpu = Some(run.cpu);
         }
         for tally in namespace.tallies() {
-            tally.add_call(run.start_ns, run.duration_ns);
+            tally.add_call(at, run.duration_ns);
         }
         namespace.latest.push(run.duration_ns, run.cpu);
         namespace.last_ns = Some(run.duration_ns);
@@ -278,40 +272,29 @@ impl Namespaces {
     }
 
     /// Those with something to count since the last interval, and begins the next one.
-    pub fn interval(&mut self, time: &Range<u64>, clock: &Clock) -> Vec<NamespaceReport> {
+    pub fn interval(&mut self, time: &Range<u64>) -> Vec<NamespaceReport> {
         let reports = self.known.iter_mut().filter_map(|(netns, namespace)| {
             let tally = namespace.interval.take()?;
-            Some((
-                tally.total_ns(),
-                namespace.report(*netns, &tally, time, clock),
-            ))
+            Some((tally.total_ns(), namespace.report(*netns, &tally, time)))
         });
         by_stall(reports.collect())
     }
 
     /// Returns the runs of one namespace over the whole session, and how often which duration came.
     #[must_use]
-    pub fn runs(
-        &self,
-        netns: u32,
-        time: &Range<u64>,
-        clock: &Clock,
-    ) -> Option<(Summary, Histogram)> {
+    pub fn runs(&self, netns: u32, time: &Range<u64>) -> Option<(Summary, Histogram)> {
         let namespace = self.known.get(&netns)?;
         let tally = &namespace.session;
-        let summary = tally.summary(namespace.observed_ns(time), clock);
+        let summary = tally.summary(namespace.observed_ns(time));
         Some((summary, tally.histogram().clone()))
     }
 
     /// All of them, over the whole session.
     #[must_use]
-    pub fn session(&self, time: &Range<u64>, clock: &Clock) -> Vec<NamespaceReport> {
+    pub fn session(&self, time: &Range<u64>) -> Vec<NamespaceReport> {
         let reports = self.known.iter().map(|(netns, namespace)| {
             let tally = &namespace.session;
-            (
-                tally.total_ns(),
-                namespace.report(*netns, tally, time, clock),
-            )
+            (tally.total_ns(), namespace.report(*netns, tally, time))
         });
         by_stall(reports.collect())
     }
@@ -339,7 +322,7 @@ mod tests {
         for netns in 100..10_100 {
             let duration_ns = u64::from(netns % 1_000);
             let entry = namespaces.entry(netns).expect("there is room");
-            entry.session.add_call(0, duration_ns);
+            entry.session.add_call(WallTime(0), duration_ns);
             gone(&mut namespaces, netns);
             assert!(namespaces.known.len() <= 1 + GONE_KEPT + GONE_KEPT / 8);
         }

@@ -149,6 +149,8 @@ pub enum Topic {
     Instance,
     /// This process was stopped for a while.
     Stopped,
+    /// The wall clock stepped.
+    Clock,
     /// Part of the host may not be looked at.
     Access,
     /// The length of an `est_list` was told wrongly, and is right from here on.
@@ -167,6 +169,7 @@ impl fmt::Display for Topic {
             Self::Cpus => "cpus",
             Self::Instance => "instance",
             Self::Stopped => "stopped",
+            Self::Clock => "clock",
             Self::Access => "access",
             Self::Length => "length",
             Self::Limit => "limit",

@@ -14,7 +14,7 @@ use self::{
 };
 use super::{
     Blackout, Call, Clock, Histogram, LockWait, LockWaitSums, NETNS_UNKNOWN, NamespaceReport,
-    Notice, Output, Report, State, StateChange, Topic,
+    Notice, Output, Report, Span, State, StateChange, Topic, Worst,
     blackout::{Batches, LatestBlackouts},
     cost::Costs,
     cpus::Cpus,
@@ -32,6 +32,9 @@ pub struct Options {
     pub netns: Option<BTreeSet<u32>>,
     /// Tell only of calls, blackouts and lock waits of at least so many nanoseconds. All are counted.
     pub slow_ns: Option<u64>,
+    /// How long packets may wait, in nanoseconds: a blackout of more is the worst stall, whatever is typical. `None`: only
+    /// what is typical counts.
+    pub max_ns: Option<u64>,
 }
 
 impl Options {
@@ -101,12 +104,14 @@ impl Sums {
         now_ns: u64,
         observed_ns: u64,
         clock: &Clock,
+        worst: Option<Worst>,
         namespaces: Vec<NamespaceReport>,
     ) -> Report {
         Report {
             at: clock.wall(now_ns),
             observed_ns,
-            all: self.tally.summary(observed_ns, clock),
+            worst,
+            all: self.tally.summary(observed_ns),
             histogram: self.tally.histogram().clone(),
             max_blackout: self.max_blackout,
             lock_waits: self.lock_waits,
@@ -190,9 +195,11 @@ impl Session {
         })
     }
 
-    /// Sets the clock again, as after a suspension or a step of the wall clock.
-    pub fn set_clock(&mut self, clock: Clock) {
-        self.clock = clock;
+    /// Sets the clock as it is at `now_ns`. Returns a notice if the wall clock stepped since it was set last; times that
+    /// were given out before stay as they are.
+    pub fn set_clock(&mut self, clock: Clock, now_ns: u64) -> Option<Output> {
+        let step = clock.step_since(&std::mem::replace(&mut self.clock, clock))?;
+        Some(self.notice(now_ns, Topic::Clock, step.to_string()))
     }
 
     /// Takes what one tick brought, and tells what there is to tell, by the time it began.
@@ -255,10 +262,11 @@ impl Session {
     pub fn interval(&mut self, now_ns: u64) -> Report {
         let observed_ns = now_ns.saturating_sub(self.interval_started_ns);
         let time = self.interval_started_ns..now_ns;
+        let worst = self.worst(now_ns, Span::Latest);
         self.interval_started_ns = now_ns;
         let sums = std::mem::replace(&mut self.interval, Sums::new());
-        let namespaces = self.namespaces.interval(&time, &self.clock);
-        sums.report(now_ns, observed_ns, &self.clock, namespaces)
+        let namespaces = self.namespaces.interval(&time);
+        sums.report(now_ns, observed_ns, &self.clock, worst, namespaces)
     }
 
     /// Sums up the whole session so far.
@@ -266,9 +274,10 @@ impl Session {
     pub fn summary(&self, now_ns: u64) -> Report {
         let observed_ns = now_ns.saturating_sub(self.started_ns);
         let time = self.started_ns..now_ns;
-        let namespaces = self.namespaces.session(&time, &self.clock);
+        let namespaces = self.namespaces.session(&time);
+        let worst = self.worst(now_ns, Span::All);
         self.whole
-            .report(now_ns, observed_ns, &self.clock, namespaces)
+            .report(now_ns, observed_ns, &self.clock, worst, namespaces)
     }
 
     fn add_run(&mut self, run: &Event, ready: &mut Vec<Call>) {
@@ -288,20 +297,21 @@ impl Session {
         estimator.record(run);
         let estimators = u32::try_from(run.estimators).ok();
         let visits = estimator.visits();
+        let at = self.clock.wall(run.start_ns);
         let watched = self.watches(run.netns);
         if watched {
             if let Some(estimators) = estimators.filter(|_| visits) {
                 self.costs.add(run.netns, estimators, run.duration_ns);
             }
             for sums in [&mut self.whole, &mut self.interval] {
-                sums.tally.add_call(run.start_ns, run.duration_ns);
+                sums.tally.add_call(at, run.duration_ns);
             }
-            self.namespaces.add_call(run);
+            self.namespaces.add_call(run, at);
             self.cpus.add_call(run.cpu, run.duration_ns);
         }
         let call = Call {
             start_ns: run.start_ns,
-            at: self.clock.wall(run.start_ns),
+            at,
             duration_ns: run.duration_ns,
             cpu: run.cpu,
             netns: run.netns,

@@ -53,7 +53,7 @@ pub struct Signs {
     pub gap_ns: Option<u64>,
     /// `run_estimation` is 0.
     pub switched_off: bool,
-    /// The last run was over so many estimators, and too short to have looked at them.
+    /// One of the last two runs was over so many estimators, and too short to have looked at them.
     pub skimmed: Option<u32>,
 }
 
@@ -91,7 +91,9 @@ impl Signs {
             },
             State::Skipping => match self.skimmed.filter(|_| !self.switched_off) {
                 Some(estimators) => {
-                    format!("its last run was too short to have visited {estimators} estimators")
+                    format!(
+                        "one of its last two runs was too short to have visited {estimators} estimators"
+                    )
                 }
                 None => "run_estimation is 0".into(),
             },
@@ -157,7 +159,7 @@ mod tests {
             told(skimmed),
             (
                 State::Skipping,
-                "its last run was too short to have visited 30001 estimators".into()
+                "one of its last two runs was too short to have visited 30001 estimators".into()
             )
         );
     }

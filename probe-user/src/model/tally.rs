@@ -1,6 +1,6 @@
 //! The sums over some calls, and what may be said of them.
 
-use super::{Histogram, WallTime, clock::Clock};
+use super::{Histogram, WallTime};
 
 /// Recorded calls from which on a median is told: under 6, no order statistic bounds it with 95 %
 /// confidence on both sides.
@@ -25,7 +25,7 @@ pub struct Tally {
 #[derive(Debug, Clone, Copy)]
 struct Longest {
     duration_ns: u64,
-    start_ns: u64,
+    at: WallTime,
 }
 
 impl Tally {
@@ -43,8 +43,8 @@ impl Tally {
         }
     }
 
-    /// Adds one recorded call.
-    pub fn add_call(&mut self, start_ns: u64, duration_ns: u64) {
+    /// Adds one recorded call, which began `at`: as its line says, whatever the wall clock does later.
+    pub fn add_call(&mut self, at: WallTime, duration_ns: u64) {
         self.histogram.record(duration_ns);
         self.recorded += 1;
         self.total_ns = self.total_ns.saturating_add(duration_ns);
@@ -53,10 +53,7 @@ impl Tally {
             .longest
             .is_none_or(|longest| duration_ns > longest.duration_ns)
         {
-            self.longest = Some(Longest {
-                duration_ns,
-                start_ns,
-            });
+            self.longest = Some(Longest { duration_ns, at });
         }
     }
 
@@ -105,7 +102,7 @@ impl Tally {
 
     /// What these calls come to over `observed_ns`.
     #[must_use]
-    pub fn summary(&self, observed_ns: u64, clock: &Clock) -> Summary {
+    pub fn summary(&self, observed_ns: u64) -> Summary {
         let calls = self.calls();
         Summary {
             calls,
@@ -116,7 +113,7 @@ impl Tally {
             p90_ns: self.quantile(0.9, P90_MIN_CALLS),
             p99_ns: self.quantile(0.99, P99_MIN_CALLS),
             max_ns: self.max_ns(),
-            max_at: self.longest.map(|longest| clock.wall(longest.start_ns)),
+            max_at: self.longest.map(|longest| longest.at),
             stall_ns_per_s: self.stall_ns_per_s(observed_ns),
             lost: self.lost,
             missed: self.missed,
@@ -183,21 +180,16 @@ impl Summary {
 mod tests {
     use super::*;
 
-    const CLOCK: Clock = Clock {
-        jiffy_ns: 4_000_000,
-        wall_offset_ns: 0,
-    };
-
     fn tally_of(calls: u64) -> Tally {
         let mut tally = Tally::new(Histogram::fine());
         for call in 0..calls {
-            tally.add_call(call * 2_000_000_000, 1_000 + call);
+            tally.add_call(WallTime(call * 2_000_000_000), 1_000 + call);
         }
         tally
     }
 
     fn percentiles(calls: u64) -> [bool; 3] {
-        let summary = tally_of(calls).summary(1_000_000_000, &CLOCK);
+        let summary = tally_of(calls).summary(1_000_000_000);
         [summary.p50_ns, summary.p90_ns, summary.p99_ns].map(|percentile| percentile.is_some())
     }
 
@@ -219,7 +211,7 @@ mod tests {
     fn lost_runs_count_as_calls_but_not_towards_percentiles() {
         let mut tally = tally_of(5);
         tally.add_unrecorded(3, 2);
-        let summary = tally.summary(1_000_000_000, &CLOCK);
+        let summary = tally.summary(1_000_000_000);
         assert_eq!(
             (summary.calls, summary.recorded, summary.expected),
             (8, 5, 10)
@@ -229,16 +221,16 @@ mod tests {
 
     #[test]
     fn of_no_call_nothing_is_told() {
-        let summary = tally_of(0).summary(1_000_000_000, &CLOCK);
+        let summary = tally_of(0).summary(1_000_000_000);
         assert_eq!(summary, Summary::default());
     }
 
     #[test]
     fn the_stall_is_run_time_by_time_observed() {
         let mut tally = Tally::new(Histogram::fine());
-        tally.add_call(0, 4_000_000);
-        tally.add_call(2_000_000_000, 6_000_000);
-        let over = |observed_ns| tally.summary(observed_ns, &CLOCK).stall_ns_per_s;
+        tally.add_call(WallTime(0), 4_000_000);
+        tally.add_call(WallTime(2_000_000_000), 6_000_000);
+        let over = |observed_ns| tally.summary(observed_ns).stall_ns_per_s;
         assert_eq!(over(4_000_000_000), Some(2_500_000));
         assert_eq!(over(500_000_000), Some(20_000_000));
         assert_eq!(over(0), None);
@@ -248,9 +240,9 @@ mod tests {
     fn percentiles_lie_between_the_shortest_and_the_longest_call() {
         let mut tally = Tally::new(Histogram::coarse());
         for _ in 0..299 {
-            tally.add_call(7, 123_456_789);
+            tally.add_call(WallTime(7), 123_456_789);
         }
-        let summary = tally.summary(1_000_000_000, &CLOCK);
+        let summary = tally.summary(1_000_000_000);
         for told in [
             summary.min_ns,
             summary.p50_ns,

@@ -1,9 +1,6 @@
 //! Where what is told goes: lines or records on standard output, or a screen.
 
-use std::{
-    io::{self, IsTerminal as _},
-    time::Duration,
-};
+use std::io::{self, IsTerminal as _};
 
 use anyhow::Context as _;
 
@@ -14,8 +11,8 @@ use super::{
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
-    headline::DEFAULT_MAX_NS,
     model::{Output, Topic},
+    width::for_stderr,
 };
 
 /// What is said where standard output is.
@@ -59,8 +56,7 @@ impl Display {
         };
         let slow_ns = super::run::slow_ns(args).unwrap_or(SLOW_NS);
         let look = Look::from_environment(args.ascii, color);
-        let nanoseconds = |max: Duration| u64::try_from(max.as_nanos()).unwrap_or(u64::MAX);
-        let max_ns = args.max.map_or(DEFAULT_MAX_NS, nanoseconds);
+        let max_ns = super::run::max_ns(args);
         let screen =
             Screen::open(host, look, slow_ns, max_ns).context("the terminal cannot be used")?;
         Ok(Self::Screen(Box::new(screen)))
@@ -88,7 +84,7 @@ impl Display {
     /// Where the clock cannot be read.
     pub fn warn(&mut self, watcher: &Watcher, clause: String) -> anyhow::Result<()> {
         match self {
-            Self::Stream(_) => eprintln!("warning: {clause}"),
+            Self::Stream(_) => eprintln!("{}", for_stderr(&format!("warning: {clause}"))),
             Self::Screen(screen) => screen.feed(&[watcher.notice(Topic::Access, clause)?]),
         }
         Ok(())
@@ -100,19 +96,28 @@ impl Display {
     ///
     /// When the terminal cannot be written.
     pub fn ticked(&mut self, watcher: &mut Watcher) -> anyhow::Result<()> {
-        if let Self::Screen(screen) = self {
-            screen.show(watcher.overview()?);
-            if let Some(inhabitants) = watcher.new_names() {
-                screen.name(inhabitants.clone());
+        match self {
+            Self::Screen(screen) => {
+                screen.show(watcher.overview()?);
+                if let Some(inhabitants) = watcher.new_names() {
+                    screen.name(inhabitants.clone());
+                }
             }
+            Self::Stream(sink) if sink.wants_names() => {
+                if let Some(inhabitants) = watcher.new_names() {
+                    sink.name(inhabitants);
+                }
+            }
+            Self::Stream(_) => {}
         }
         Ok(())
     }
 
     /// Hands over who lives where.
     pub fn name(&mut self, watcher: &Watcher) {
-        if let Self::Screen(screen) = self {
-            screen.name(watcher.inhabitants().clone());
+        match self {
+            Self::Screen(screen) => screen.name(watcher.inhabitants().clone()),
+            Self::Stream(sink) => sink.name(watcher.inhabitants()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The stream of JSON records, one a line.
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     io::{self, Write},
 };
@@ -9,11 +10,15 @@ use serde::{Serialize, Serializer};
 
 use super::sink::Beginning;
 use crate::{
+    kernel::inhabitants::Named,
     model::{
         NETNS_UNKNOWN, NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime,
     },
-    record::Source,
+    record::{Source, WorstStall},
 };
+
+/// Who lives in each namespace that is known, and where it opens, by inode number.
+pub type Names = BTreeMap<u32, Named>;
 
 /// The version of these records' fields.
 const SCHEMA: u32 = 1;
@@ -43,6 +48,8 @@ enum Record<'a> {
         duration_ns: u64,
         cpu: u32,
         netns: Option<u32>,
+        #[serde(flatten)]
+        named: &'a Named,
         estimators: Option<u32>,
         interrupted_pid: u32,
         interrupted_comm: Option<&'a str>,
@@ -56,6 +63,8 @@ enum Record<'a> {
         duration_ns: u64,
         cpu: u32,
         netns: Option<u32>,
+        #[serde(flatten)]
+        named: &'a Named,
         operation: &'static str,
         pid: u32,
     },
@@ -65,6 +74,8 @@ enum Record<'a> {
         #[serde(serialize_with = "displayed")]
         at: WallTime,
         netns: u32,
+        #[serde(flatten)]
+        named: &'a Named,
         from: Option<State>,
         to: State,
         why: &'a str,
@@ -96,13 +107,22 @@ struct Period<'a> {
     lock_wait_ns: u64,
     lock_wait_max_ns: Option<u64>,
     operations_lost: u64,
-    #[serde(serialize_with = "one_by_one")]
-    namespaces: &'a [NamespaceReport],
+    worst: Option<WorstStall>,
+    namespaces: Namespaces<'a>,
+}
+
+/// The sums of each namespace.
+#[derive(Debug)]
+struct Namespaces<'a> {
+    reports: &'a [NamespaceReport],
+    names: &'a Names,
 }
 
 #[derive(Debug, Serialize)]
-struct NamespaceSums {
+struct NamespaceSums<'a> {
     netns: u32,
+    #[serde(flatten)]
+    named: &'a Named,
     #[serde(serialize_with = "displayed_if_known")]
     state: Option<State>,
     estimators: Option<u32>,
@@ -150,10 +170,11 @@ impl From<&Summary> for Sums {
     }
 }
 
-impl From<&NamespaceReport> for NamespaceSums {
-    fn from(namespace: &NamespaceReport) -> Self {
+impl<'a> NamespaceSums<'a> {
+    fn of(namespace: &NamespaceReport, names: &'a Names) -> Self {
         Self {
             netns: namespace.netns,
+            named: named(names, namespace.netns),
             state: namespace.state,
             estimators: namespace.estimators,
             run_estimation: namespace.run_estimation,
@@ -162,8 +183,16 @@ impl From<&NamespaceReport> for NamespaceSums {
     }
 }
 
-impl<'a> From<&'a Report> for Period<'a> {
-    fn from(report: &'a Report) -> Self {
+/// Makes the record of one namespace at a time: there may be very many.
+impl Serialize for Namespaces<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let reports = self.reports.iter();
+        serializer.collect_seq(reports.map(|report| NamespaceSums::of(report, self.names)))
+    }
+}
+
+impl<'a> Period<'a> {
+    fn of(report: &'a Report, names: &'a Names) -> Self {
         Self {
             schema: SCHEMA,
             at: report.at,
@@ -174,13 +203,19 @@ impl<'a> From<&'a Report> for Period<'a> {
             lock_wait_ns: report.lock_waits.total_ns,
             lock_wait_max_ns: (report.lock_waits.count > 0).then_some(report.lock_waits.longest_ns),
             operations_lost: report.lock_waits.unrecorded,
-            namespaces: &report.namespaces,
+            worst: report
+                .worst
+                .map(|worst| WorstStall::of(&worst, named(names, worst.netns).clone())),
+            namespaces: Namespaces {
+                reports: &report.namespaces,
+                names,
+            },
         }
     }
 }
 
-impl<'a> From<&'a Output> for Record<'a> {
-    fn from(output: &'a Output) -> Self {
+impl<'a> Record<'a> {
+    fn of(output: &'a Output, names: &'a Names) -> Self {
         match output {
             Output::Call(call) => Self::Call {
                 schema: SCHEMA,
@@ -189,6 +224,7 @@ impl<'a> From<&'a Output> for Record<'a> {
                 duration_ns: call.duration_ns,
                 cpu: call.cpu,
                 netns: known(call.netns),
+                named: named(names, call.netns),
                 estimators: call.estimators,
                 interrupted_pid: call.interrupted_pid,
                 interrupted_comm: call.interrupted_comm.as_deref(),
@@ -201,6 +237,7 @@ impl<'a> From<&'a Output> for Record<'a> {
                 duration_ns: wait.duration_ns,
                 cpu: wait.cpu,
                 netns: known(wait.netns),
+                named: named(names, wait.netns),
                 operation: match wait.operation {
                     Operation::Start => "start",
                     Operation::Stop => "stop",
@@ -212,6 +249,7 @@ impl<'a> From<&'a Output> for Record<'a> {
                 start_ns: change.start_ns,
                 at: change.at,
                 netns: change.netns,
+                named: named(names, change.netns),
                 from: change.from,
                 to: change.to,
                 why: &change.why,
@@ -225,6 +263,16 @@ impl<'a> From<&'a Output> for Record<'a> {
             },
         }
     }
+}
+
+/// What is said where nothing is known.
+static UNNAMED: Named = Named {
+    who: None,
+    door: None,
+};
+
+fn named(names: &Names, netns: u32) -> &Named {
+    names.get(&netns).unwrap_or(&UNNAMED)
 }
 
 fn known(netns: u32) -> Option<u32> {
@@ -245,25 +293,25 @@ pub fn start(out: &mut impl Write, start: &Beginning) -> io::Result<()> {
 }
 
 /// Writes one thing that happened.
-pub fn output(out: &mut impl Write, output: &Output) -> io::Result<()> {
-    line(out, &Record::from(output))
+pub fn output(out: &mut impl Write, output: &Output, names: &Names) -> io::Result<()> {
+    line(out, &Record::of(output, names))
 }
 
 /// Writes the sums of an interval.
-pub fn interval(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    line(out, &Record::Interval(Period::from(report)))
+pub fn interval(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<()> {
+    line(out, &Record::Interval(Period::of(report, names)))
 }
 
 /// Writes the sums of the session.
-pub fn summary(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    line(out, &Record::Summary(Period::from(report)))
+pub fn summary(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<()> {
+    line(out, &Record::Summary(Period::of(report, names)))
 }
 
 /// One write a record, so that a reader never sees half of one where the pipe can take it whole. The sums of many
 /// namespaces are more than any pipe takes, and are written as they come.
 fn line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     if let Record::Interval(period) | Record::Summary(period) = record
-        && period.namespaces.len() > NAMESPACES_AT_ONCE
+        && period.namespaces.reports.len() > NAMESPACES_AT_ONCE
     {
         serde_json::to_writer(&mut *out, record)?;
         return out.write_all(b"\n");
@@ -271,14 +319,6 @@ fn line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     let mut text = serde_json::to_vec(record)?;
     text.push(b'\n');
     out.write_all(&text)
-}
-
-/// Makes the record of one namespace at a time: there may be very many.
-fn one_by_one<S: Serializer>(
-    namespaces: &[NamespaceReport],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(namespaces.iter().map(NamespaceSums::from))
 }
 
 fn displayed<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
+    headline::DEFAULT_MAX_NS,
     kernel::{cpus, hostname::hostname, prerequisites, time},
     model::{Options, Output, Topic},
     output,
@@ -35,6 +36,7 @@ pub fn run(args: &WatchArgs, color: ColorWhen, root: &Path) -> anyhow::Result<Ex
         netns: wanted_namespaces(args, root)?,
         // The screen's timeline has every call, and its log those that are slow.
         slow_ns: slow_ns(args).filter(|_| !display::wants_screen(args)),
+        max_ns: Some(max_ns(args)),
     };
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -50,6 +52,13 @@ pub fn run(args: &WatchArgs, color: ColorWhen, root: &Path) -> anyhow::Result<Ex
 pub fn slow_ns(args: &WatchArgs) -> Option<u64> {
     let slow = args.slow?;
     Some(u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// What `--max` says or leaves to the default, in nanoseconds.
+#[must_use]
+pub fn max_ns(args: &WatchArgs) -> u64 {
+    let nanoseconds = |max: Duration| u64::try_from(max.as_nanos()).unwrap_or(u64::MAX);
+    args.max.map_or(DEFAULT_MAX_NS, nanoseconds)
 }
 
 /// The inode numbers of the namespaces that `--netns` names; `None`: all.
@@ -73,11 +82,11 @@ async fn watch(
     let mut signals = Signals::new()?;
     let (mut watcher, outputs) = Watcher::start(root, options)?;
     let mut display = Display::open(args, color, &beginning(&watcher, root)?)?;
+    display.name(&watcher);
     display.outputs(&outputs)?;
     if let Some(hidden) = watcher.inhabitants().told_hidden() {
         display.warn(&watcher, hidden)?;
     }
-    display.name(&watcher);
     display.ticked(&mut watcher)?;
     let ended = until_the_end(args, &mut watcher, &mut display, &mut signals).await?;
     end(watcher, display, ended)

@@ -2,9 +2,14 @@
 
 use std::io::{self, IsTerminal as _, StdoutLock, Write as _};
 
-use super::{json, marks::Colour, text};
+use super::{
+    json::{self, Names},
+    marks::Colour,
+    text,
+};
 use crate::{
     cli::{ColorWhen, WatchArgs},
+    kernel::inhabitants::Inhabitants,
     model::{Output, Report, WallTime},
 };
 
@@ -32,7 +37,7 @@ pub struct Beginning {
 }
 
 enum Form {
-    Json,
+    Json { names: Names },
     Text(text::Lines),
 }
 
@@ -46,7 +51,9 @@ impl Sink {
         };
         Self {
             form: if args.json {
-                Form::Json
+                Form::Json {
+                    names: Names::new(),
+                }
             } else {
                 Form::Text(text::Lines {
                     colour: Colour(coloured),
@@ -61,16 +68,28 @@ impl Sink {
     /// Tells that the probes are in place.
     pub fn start(&mut self, start: &Beginning) -> io::Result<()> {
         match self.form {
-            Form::Json => json::start(&mut self.out, start)?,
+            Form::Json { .. } => json::start(&mut self.out, start)?,
             Form::Text(_) => text::header(&mut self.out)?,
         }
         self.out.flush()
     }
 
+    /// Returns whether records name who lives where.
+    pub fn wants_names(&self) -> bool {
+        matches!(self.form, Form::Json { .. })
+    }
+
+    /// Takes in who lives where.
+    pub fn name(&mut self, inhabitants: &Inhabitants) {
+        if let Form::Json { names } = &mut self.form {
+            *names = inhabitants.all_named();
+        }
+    }
+
     pub fn outputs(&mut self, outputs: &[Output]) -> io::Result<()> {
         for output in outputs {
             match &self.form {
-                Form::Json => json::output(&mut self.out, output)?,
+                Form::Json { names } => json::output(&mut self.out, output, names)?,
                 Form::Text(lines) => lines.output(&mut self.out, output)?,
             }
         }
@@ -83,7 +102,7 @@ impl Sink {
             return Ok(());
         }
         match &self.form {
-            Form::Json => json::interval(&mut self.out, report)?,
+            Form::Json { names } => json::interval(&mut self.out, report, names)?,
             Form::Text(_) => text::interval(&mut self.out, report)?,
         }
         self.out.flush()
@@ -91,7 +110,7 @@ impl Sink {
 
     pub fn summary(&mut self, report: &Report) -> io::Result<()> {
         match &self.form {
-            Form::Json => json::summary(&mut self.out, report)?,
+            Form::Json { names } => json::summary(&mut self.out, report, names)?,
             Form::Text(lines) => lines.summary(&mut self.out, report)?,
         }
         self.out.flush()

@@ -157,8 +157,10 @@ impl Watcher {
 
     fn read_all(&mut self) -> anyhow::Result<Vec<Output>> {
         self.ticks += 1;
-        self.session.set_clock(time::clock(self.jiffy_ns)?);
-        let mut outputs = self.look_around()?;
+        let clock = time::clock(self.jiffy_ns)?;
+        let step = self.session.set_clock(clock, time::monotonic_ns()?);
+        let mut outputs = Vec::from_iter(step);
+        outputs.extend(self.look_around()?);
         let loading = match (module::look(&self.root, &"ip_vs".into()), &self.attachment) {
             (Ok(loading), _) => loading,
             // What cannot be seen is not gone.

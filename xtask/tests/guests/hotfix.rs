@@ -74,7 +74,7 @@ spin() { echo $1 > /sys/module/hold_task/parameters/spin; }
 spins() { grep -lx hold_spin /proc/[0-9]*/comm; }
 guard() { pgrep -f '^/proc/self/exe .*hotfix guard'; }
 guards() { guard > /dev/null; }
-unguarded() { for i in $(seq 150); do guards || return 0; sleep 0.1; done; return 1; }
+unguarded() { for i in $(seq 30); do guards || return 0; sleep 0.5; done; return 1; }
 "#;
 
 /// A guest in which a kernel thread may spin for long without the kernel giving up.

@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     check::page::{Blackout, Run},
     headline::{DEFAULT_MAX_NS, WIDTH},
+    kernel::inhabitants::Named,
 };
 
 const ROOT: u32 = 4_026_531_840;
@@ -39,6 +40,7 @@ fn seen(run_ns: u64) -> Measured {
             duration_ns: run_ns,
             cpu: 3,
             netns: ROOT,
+            named: Named::default(),
             estimators: Some(30_001),
         }),
         longest_blackout: Some(Blackout {
@@ -46,6 +48,7 @@ fn seen(run_ns: u64) -> Measured {
             calls: 19,
             cpu: 0,
             netns: 4_026_532_141,
+            named: Named::default(),
         }),
         half_ns: None,
     }

@@ -1,7 +1,10 @@
 use super::*;
 use crate::{
     check::page::Blackout,
-    kernel::steering::{Mask, Queue},
+    kernel::{
+        inhabitants::Named,
+        steering::{Mask, Queue},
+    },
 };
 
 fn busy() -> Namespace {
@@ -39,6 +42,7 @@ fn seen(blackout_ns: u64) -> Measured {
             calls: 2,
             cpu: 1,
             netns: 2,
+            named: Named::default(),
         }),
         half_ns: Some(1_900_000),
     }

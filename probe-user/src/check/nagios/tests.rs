@@ -1,5 +1,8 @@
 use super::*;
-use crate::check::page::{Blackout, Kernel, Livepatches, Namespace, Run};
+use crate::{
+    check::page::{Blackout, Kernel, Livepatches, Namespace, Run},
+    kernel::inhabitants::Named,
+};
 
 const LIMITS: Thresholds = Thresholds {
     warning_ns: 1_000_000,
@@ -17,6 +20,7 @@ fn page(verdict: Verdict, worst_ns: Option<u64>, state: State) -> Page {
             duration_ns,
             cpu: 0,
             netns: 1,
+            named: Named::default(),
             estimators: None,
         }),
         longest_blackout: Some(Blackout {
@@ -24,6 +28,7 @@ fn page(verdict: Verdict, worst_ns: Option<u64>, state: State) -> Page {
             calls: 1,
             cpu: 0,
             netns: 1,
+            named: Named::default(),
         }),
         half_ns: None,
     });

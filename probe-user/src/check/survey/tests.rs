@@ -62,7 +62,7 @@ fn whether_a_namespace_has_no_process_is_only_known_where_the_hosts_are_in_sight
     let told: Vec<_> = survey
         .measured(&views)
         .into_iter()
-        .map(|one| (one.netns, one.who))
+        .map(|one| (one.netns, one.named.who))
         .collect();
     assert_eq!(
         told,
@@ -126,7 +126,7 @@ fn namespaces_are_described_by_who_lives_there_and_what_is_balanced() {
         .map(|one| {
             (
                 one.netns,
-                one.who.as_deref(),
+                one.named.who.as_deref(),
                 one.services,
                 one.destinations,
             )
@@ -141,7 +141,7 @@ fn namespaces_are_described_by_who_lives_there_and_what_is_balanced() {
             (8, Some("no process"), None, None),
         ]
     );
-    let closed = |one: &Namespace| one.door.is_none() && one.enter.is_none();
+    let closed = |one: &Namespace| one.named.door.is_none() && one.enter.is_none();
     assert!(described.iter().all(closed), "{described:?}");
 }
 
@@ -188,7 +188,7 @@ fn a_namespace_is_entered_by_a_path_unless_it_is_the_root_one_and_the_user_is_th
         });
         assert_eq!(described[0].enter, expected, "{pid} {is_inside}");
         let door = below(&format!("proc/{pid}/ns/net"));
-        assert_eq!(described[0].door, Some(door), "{pid} {is_inside}");
+        assert_eq!(described[0].named.door, Some(door), "{pid} {is_inside}");
     }
 }
 

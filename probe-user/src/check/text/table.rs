@@ -69,7 +69,7 @@ fn row(namespace: &Namespace, root_netns: Option<u32>) -> Row {
     let number = |number: Option<u32>| known(number, |number| number.to_string());
     [
         format!("{}{root}", namespace.netns),
-        known(namespace.who.as_deref(), short),
+        known(namespace.named.who.as_deref(), short),
         known(namespace.state, |state| state.to_string()),
         number(namespace.services),
         number(namespace.destinations),

@@ -5,6 +5,7 @@ use crate::{
         page::{Blackout, Livepatches, Namespace, Run, Verdict},
     },
     kernel::{
+        inhabitants::Named,
         livepatch::Object,
         steering::{Interrupt, Mask, Queue, Steering},
     },
@@ -16,7 +17,10 @@ const ROOT: u32 = 4_026_531_840;
 fn namespace(netns: u32, who: &str, services: u32, destinations: u32) -> Namespace {
     Namespace {
         netns,
-        who: Some(who.into()),
+        named: Named {
+            who: Some(who.into()),
+            door: Some(format!("/proc/{}/ns/net", netns % 1_000)),
+        },
         services: Some(services),
         destinations: Some(destinations),
         estimators: Some(services + destinations + 1),
@@ -26,12 +30,18 @@ fn namespace(netns: u32, who: &str, services: u32, destinations: u32) -> Namespa
         next_run_in_ns: Some(440_000_000),
         next_cpu: Some(3),
         runs: 1,
-        door: Some(format!("/proc/{}/ns/net", netns % 1_000)),
         enter: Some(if netns == ROOT {
             String::new()
         } else {
             format!("/proc/{}/ns/net", netns % 1_000)
         }),
+    }
+}
+
+fn host() -> Named {
+    Named {
+        who: Some("host".into()),
+        door: Some("/proc/1/ns/net".into()),
     }
 }
 
@@ -46,6 +56,7 @@ fn seen(run_ns: u64) -> Measured {
             duration_ns: run_ns,
             cpu: 3,
             netns: ROOT,
+            named: host(),
             estimators: Some(30_001),
         }),
         longest_blackout: Some(Blackout {
@@ -53,16 +64,17 @@ fn seen(run_ns: u64) -> Measured {
             calls: 2,
             cpu: 3,
             netns: ROOT,
+            named: host(),
         }),
         half_ns: Some(run_ns / 2),
     }
 }
 
 fn worst(measured: &Measured) -> Option<WorstStall> {
-    let run = measured.longest_run?;
+    let run = measured.longest_run.as_ref()?;
     Some(WorstStall {
         netns: run.netns,
-        who: Some("host".into()),
+        named: host(),
         duration_ns: run.duration_ns,
         typical_ns: run.duration_ns,
         blackout_ns: None,

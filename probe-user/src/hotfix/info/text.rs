@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Info, Kept, Loaded};
-use crate::hotfix::page::Facts;
+use crate::hotfix::page::{Facts, titled};
 
 impl Info {
     pub(super) fn write(&self, json: bool, mut out: impl Write) -> io::Result<()> {
@@ -24,7 +24,7 @@ impl Info {
                 writeln!(out)?;
             }
             for (title, value) in lines {
-                writeln!(out, "{title:<20}{value}")?;
+                writeln!(out, "{}", titled(title, value))?;
             }
         }
         Ok(())

@@ -27,7 +27,7 @@ use crate::{
         period, timers,
         witness::Witness,
     },
-    kernel::{prerequisites, time},
+    kernel::{inhabitants::Inhabitants, prerequisites, time},
     model::{NamespaceView, State},
     probe::SoftirqProbe,
     watch,
@@ -292,6 +292,10 @@ impl<'a> Conduct<'a> {
         // What was loaded are these bytes, whatever the file has become meanwhile.
         let loaded = self.subject.hotfix().map(|hotfix| hotfix.sha256.clone());
         request.sha256 = loaded.or(request.sha256);
+        let mut inhabitants = Inhabitants::read(&self.root);
+        if let Some(netns) = self.root_netns {
+            inhabitants.set_root_netns(netns);
+        }
         let head = Head {
             request,
             name: self.subject.name().to_owned(),
@@ -299,6 +303,7 @@ impl<'a> Conduct<'a> {
             replaced: self.drive.replaced().unwrap_or_else(|_| may_be_lost()),
             undo: stays.then(|| self.subject.undo(&self.root, &self.state_dir)),
             kernel_log,
+            inhabitants,
         };
         let sides = [self.before, self.after, self.rolled_back];
         Document::of(head, outcome, &sides, self.plan)

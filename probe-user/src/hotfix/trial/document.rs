@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     hotfix::{digest::Digest, ending::Ending},
+    kernel::inhabitants::{Inhabitants, Named},
     model::{NamespaceReport, State, per_second},
     record::Origin,
     watch::Sums,
@@ -175,6 +176,9 @@ pub struct Document {
     pub why: String,
     /// The network namespace that the verdict rests on, by its inode number.
     pub netns: Option<u32>,
+    /// Who lives there, and where it opens.
+    #[serde(flatten)]
+    pub named: Named,
     /// The network namespaces whose estimators no longer run, by their inode numbers.
     pub stopped: Vec<u32>,
     /// The node as it was.
@@ -250,6 +254,9 @@ pub struct CpuTime {
 pub struct NamespaceDocument {
     /// Inode number.
     pub netns: u32,
+    /// Who lives there, and where it opens.
+    #[serde(flatten)]
+    pub named: Named,
     /// By all the runs of that side.
     pub state: Option<State>,
     /// How far apart it ran, in nanoseconds.
@@ -269,13 +276,13 @@ pub struct NamespaceDocument {
 
 impl SideDocument {
     /// Of a side; `netns` is the namespace that the verdict rests on, and so many `runs` are compared.
-    pub fn of(side: &Side, netns: Option<u32>, runs: usize) -> Self {
+    pub fn of(side: &Side, netns: Option<u32>, runs: usize, names: &Inhabitants) -> Self {
         let compared = side.compared(runs);
         let durations = netns.and_then(|netns| compared.get(&netns));
         let nothing = Phase::default();
         let document = |report: &NamespaceReport| {
             let phase = compared.get(&report.netns).unwrap_or(&nothing);
-            NamespaceDocument::of(report, side, phase)
+            NamespaceDocument::of(report, side, phase, names.named(report.netns))
         };
         Self {
             start_ns: side.start_ns,
@@ -303,11 +310,12 @@ impl SideDocument {
 }
 
 impl NamespaceDocument {
-    fn of(report: &NamespaceReport, side: &Side, phase: &Phase) -> Self {
+    fn of(report: &NamespaceReport, side: &Side, phase: &Phase, named: Named) -> Self {
         let figures = Figures::of(phase);
         let max_at = figures.max_start_ns.map(|start| side.clock.wall(start));
         Self {
             netns: report.netns,
+            named,
             state: phase.state.or(report.state),
             period_ns: figures.period_ns(),
             estimators: figures.estimators().or(report.estimators),
@@ -342,6 +350,8 @@ pub struct Head {
     pub undo: Option<Vec<String>>,
     /// What the kernel wrote to its log meanwhile.
     pub kernel_log: Vec<String>,
+    /// Who lives in which namespace.
+    pub inhabitants: Inhabitants,
 }
 
 impl Document {
@@ -357,7 +367,7 @@ impl Document {
         let netns = judged.netns;
         let document = |side: &Option<Side>| {
             side.as_ref()
-                .map(|side| SideDocument::of(side, netns, plan.runs))
+                .map(|side| SideDocument::of(side, netns, plan.runs, &head.inhabitants))
         };
         let [before, after, rolled_back] = sides;
         let after_document = document(after);
@@ -374,6 +384,7 @@ impl Document {
             verdict: judged.verdict,
             why: judged.why,
             netns,
+            named: netns.map_or_else(Named::default, |netns| head.inhabitants.named(netns)),
             stopped: judged.stopped,
             before: document(before),
             rolled_back: document(rolled_back),
@@ -401,6 +412,7 @@ impl Document {
             verdict: judged.verdict,
             why: judged.why,
             netns: None,
+            named: Named::default(),
             stopped: Vec::new(),
             before: None,
             after: None,

@@ -71,8 +71,7 @@ fn write_request(document: &Document, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn sentence(out: &mut impl Write, text: &str) -> io::Result<()> {
-    let options = textwrap::Options::new(width::columns()).subsequent_indent("  ");
-    writeln!(out, "{}", textwrap::fill(text, options))
+    writeln!(out, "{}", width::folded("", "  ", text))
 }
 
 fn told_host(document: &Document) -> String {

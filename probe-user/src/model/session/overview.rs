@@ -18,7 +18,7 @@ impl Session {
             now_ns,
             clock: self.clock,
             observed_ns,
-            all: self.whole.tally.summary(observed_ns, &self.clock),
+            all: self.whole.tally.summary(observed_ns),
             histogram: self.whole.tally.histogram().clone(),
             max_blackout: self.whole.max_blackout,
             latest_blackout: self.latest_blackouts.longest(),
@@ -35,10 +35,16 @@ impl Session {
         overview
     }
 
+    /// Returns the worst stall as of `now_ns`.
+    pub(super) fn worst(&self, now_ns: u64, span: Span) -> Option<Worst> {
+        let max_ns = self.options.max_ns.unwrap_or(u64::MAX);
+        self.overview(now_ns).worst(span, max_ns)
+    }
+
     fn focus(&self, overview: &Overview, worst: Worst) -> Option<Focus> {
         let view = overview.view(worst.netns)?;
         let time = self.started_ns..overview.now_ns;
-        let (summary, histogram) = self.namespaces.runs(worst.netns, &time, &self.clock)?;
+        let (summary, histogram) = self.namespaces.runs(worst.netns, &time)?;
         let visits = view.state == Some(State::Active);
         Some(Focus {
             netns: worst.netns,

@@ -10,6 +10,7 @@ use probe_ebpf::{
 };
 
 use super::*;
+use crate::model::WallTime;
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
@@ -251,7 +252,7 @@ fn namespaces_not_watched_count_in_blackouts_only() {
     let only = BTreeSet::from([ROOT]);
     let mut session = session(Options {
         netns: Some(only),
-        slow_ns: None,
+        ..Options::default()
     });
     let estimators = [waiting(ROOT, 1, PERIOD), not_pending(POD, 1, 0)];
     let records = [run_at(ROOT, 0), run_at(POD, 4 * MS + 500)];
@@ -272,8 +273,8 @@ fn namespaces_not_watched_count_in_blackouts_only() {
 #[test]
 fn only_slow_calls_and_slow_blackouts_are_told_but_all_are_counted() {
     let mut session = session(Options {
-        netns: None,
         slow_ns: Some(5 * MS),
+        ..Options::default()
     });
     let lasting = |start_ns, duration_ns| Event {
         duration_ns,
@@ -310,7 +311,7 @@ fn a_start_that_waited_for_a_run_on_another_cpu_is_told() {
 
     let other_only = Options {
         netns: Some(BTreeSet::from([POD])),
-        slow_ns: None,
+        ..Options::default()
     };
     assert_eq!(
         session(other_only).take(&[start, run_at(ROOT, 0)], &[], SECOND),
@@ -357,4 +358,48 @@ fn an_unknown_length_is_not_a_number() {
     };
     assert_eq!(call.estimators, None);
     assert_eq!(session.summary(SECOND).namespaces[0].estimators, None);
+}
+
+#[test]
+fn a_step_of_the_clock_is_a_notice_and_leaves_the_time_of_the_longest_run_as_its_line_had_it() {
+    let mut session = watching_all();
+    let clock = |wall_offset_ns| Clock {
+        jiffy_ns: JIFFY,
+        wall_offset_ns,
+    };
+    assert_eq!(session.set_clock(clock(3 * MS), SECOND), None);
+    let outputs = session.take(&[run_at(ROOT, SECOND)], &[], 2 * SECOND);
+    let [Output::Call(call)] = &outputs[..] else {
+        panic!("{outputs:?}");
+    };
+    let said = call.at;
+    let step = session.set_clock(clock(3_600 * SECOND), 3 * SECOND);
+    let Some(Output::Notice(notice)) = step else {
+        panic!("{step:?}");
+    };
+    assert_eq!(notice.topic, Topic::Clock);
+    assert_eq!(notice.start_ns, 3 * SECOND);
+    let summary = session.summary(4 * SECOND);
+    assert_eq!(summary.all.max_at, Some(said));
+    assert_eq!(summary.namespaces[0].summary.max_at, Some(said));
+    assert_eq!(session.interval(4 * SECOND).all.max_at, Some(said));
+    assert_eq!(summary.at, WallTime(3_604 * SECOND));
+}
+
+#[test]
+fn the_worst_stall_of_an_interval_is_that_of_the_session_while_it_lasts() {
+    let mut session = session(Options {
+        max_ns: Some(10 * MS),
+        ..Options::default()
+    });
+    session.take(
+        &[],
+        &[waiting(ROOT, 1, 2 * PERIOD), waiting(POD, 0, 2 * PERIOD)],
+        0,
+    );
+    assert_eq!(session.interval(SECOND).worst, None);
+    session.take(&[run_at(ROOT, SECOND)], &[], 2 * SECOND);
+    let worst = session.interval(2 * SECOND).worst.expect("a run was seen");
+    assert_eq!((worst.netns, worst.duration_ns), (ROOT, 4 * MS));
+    assert_eq!(session.summary(2 * SECOND).worst, Some(worst));
 }

@@ -9,8 +9,8 @@ use xtask::scenario::{self, Sections};
 
 use super::{FOLDER, HOLD, LEFT, TRY, ended, patient, with_modules};
 
-/// `lost NAME MOMENT WHAT HOTFIX COMMAND` runs a command, does WHAT at that moment, which is a command that succeeds
-/// then, and waits for its end, and until no process changes the node. `lose` kills the guard; `lose_both` the guard,
+/// `lost NAME MOMENT PAUSE WHAT HOTFIX COMMAND` runs a command, does WHAT at that moment, which is a command that succeeds
+/// then and is tried every PAUSE seconds, and waits for its end, and until no process changes the node. `lose` kills the guard; `lose_both` the guard,
 /// then the one that took its place; `lose_all` the guard and the tool, of which neither sees the other's end. `nap_when
 /// WORDS SECONDS` puts a task to sleep once a command says these words.
 const LOST: &str = r#"
@@ -29,12 +29,12 @@ lose_all() {
 nap_when() { : > /tmp/err; (until said "$1"; do sleep 0.2; done; nap $2; wait) & }
 asking() { pgrep -f 'hotfix step' > /dev/null; }
 lost() {
-    name=$1; hotfix=$4; : > /tmp/lost; : > /tmp/err
-    sh -c "exec $5" > /tmp/out 2> /tmp/err & pid=$!
-    until eval "$2" || ! [ -d /proc/$pid ]; do sleep 0.02; done
-    eval "$3"; wait $pid; code=$?
+    name=$1; hotfix=$5; : > /tmp/lost; : > /tmp/err
+    sh -c "exec $6" > /tmp/out 2> /tmp/err & pid=$!
+    until eval "$2" || ! [ -d /proc/$pid ]; do sleep $3; done
+    eval "$4"; wait $pid; code=$?
     unguarded || echo "the guard did not end within 15 s" >> /tmp/lost
-    for i in $(seq 50); do asking || break; sleep 0.1; done
+    for i in $(seq 10); do asking || break; sleep 0.5; done
     echo "== $name"; cat /tmp/out; echo "== $name code"; echo $code; echo "== $name err"; cat /tmp/err
     echo "== $name lost"; cat /tmp/lost; left $name
     echo "== $name status"; ipvs-latency hotfix status; echo "code $?"; echo "== rest"
@@ -56,6 +56,13 @@ struct Phase {
     words: &'static [&'static str],
     /// What `status` says once tool and guard are killed together, as long as something of the change is there.
     alone: &'static [&'static str],
+}
+
+impl Phase {
+    /// Seconds between two looks whether the moment has come: each look is a process that the guest has to run.
+    fn pause(&self) -> &'static str {
+        if self.is_short { "0.02" } else { "0.2" }
+    }
 }
 
 const LOAD: &str = "ipvs-latency hotfix load est_hold.ko --timeout 60s";
@@ -205,18 +212,19 @@ fn deterministic(services: u32) -> LabSpec {
 
 fn script(what: &str, phases: &[Phase]) -> String {
     let mut script = format!("{TRY}{LEFT}{HOLD}{LOST}cd {FOLDER}; insmod hold_task.ko\n");
-    for Phase {
-        name,
-        prepare,
-        command,
-        hotfix,
-        moment,
-        ..
-    } in phases
-    {
+    for phase in phases {
+        let Phase {
+            name,
+            prepare,
+            command,
+            hotfix,
+            moment,
+            ..
+        } = phase;
+        let pause = phase.pause();
         writeln!(
             script,
-            "{prepare}; lost {name} '{moment}' '{what}' {hotfix} '{command}'; wait\n\
+            "{prepare}; lost {name} '{moment}' {pause} '{what}' {hotfix} '{command}'; wait\n\
              [ -d /sys/module/{hotfix} ] && ipvs-latency hotfix unload {hotfix} > /dev/null 2>&1"
         )
         .unwrap();
@@ -250,9 +258,10 @@ fn kill_guards(services: u32, phases: &[Phase]) {
 }
 
 /// Kills the guard, and once another is there, the tool.
-fn kill_guard_and_tool(services: u32, phases: &[Phase]) {
+fn kill_guard_and_tool(phases: &[Phase]) {
     let script = script("lose; another; kill -9 $pid", phases);
-    let sections = scenario::run(deterministic(services), &script).unwrap();
+    // No trial comes to its verdict, so that short runs do.
+    let sections = scenario::run(deterministic(200), &script).unwrap();
     for phase in phases.iter().filter(|phase| !phase.is_short) {
         let name = phase.name;
         assert_eq!(guards_lost(&sections, name), 1, "{name}");
@@ -285,20 +294,20 @@ fn a_trial_whose_guard_is_killed_has_another_and_ends_as_ever() {
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_guard_that_took_anothers_place_takes_the_change_back_when_the_tool_is_killed() {
-    kill_guard_and_tool(200, &PHASES[OF_LOADS]);
+    kill_guard_and_tool(&PHASES[OF_LOADS]);
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_guard_that_took_anothers_place_takes_a_trial_back_when_the_tool_is_killed() {
-    kill_guard_and_tool(4_000, &PHASES[OF_TRIALS][..2]);
+    kill_guard_and_tool(&PHASES[OF_TRIALS][..2]);
 }
 
 /// In a guest of its own: all four phases take longer than a guest may.
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_guard_that_took_anothers_place_takes_a_transition_of_a_trial_back_when_the_tool_is_killed() {
-    kill_guard_and_tool(4_000, &PHASES[OF_TRIALS][2..]);
+    kill_guard_and_tool(&PHASES[OF_TRIALS][2..]);
 }
 
 /// No process is left to act: the node stays as it was at that moment, `status` says what that is and claims no process,
@@ -314,9 +323,10 @@ fn kill_together(phases: &[Phase]) {
             moment,
             ..
         } = phase;
+        let pause = phase.pause();
         writeln!(
             script,
-            "{prepare}; lost {name} '{moment}' lose_all {hotfix} '{command}'; wait\n\
+            "{prepare}; lost {name} '{moment}' {pause} lose_all {hotfix} '{command}'; wait\n\
              echo '== {name} value'; cat $V; echo 1 > $V; sleep 2; left '{name} later'\n\
              try '{name} unload' 'ipvs-latency hotfix unload {hotfix}'; left '{name} end'\n\
              try '{name} end' 'ipvs-latency hotfix status'\n\

@@ -246,6 +246,8 @@ const OTHERS: &str = "
     ipvs-latency watch --json --duration 23s > /tmp/second; sleep 12
 
     kill -STOP $pid; sleep 12; kill -CONT $pid; sleep 5
+
+    date -s @$(($(date +%s) + 3600)) > /dev/null; sleep 5
 ";
 
 #[test]
@@ -280,6 +282,25 @@ fn namespaces_switches_livepatches_other_instances_and_a_stop_are_told_and_measu
             && livepatch.last().is_some_and(|text| text.contains("gone")),
         "{livepatch:?}"
     );
+    let clock = life.notices("clock");
+    assert!(
+        clock.len() == 1 && clock[0].contains("59m"),
+        "the clock was set once: {clock:?}"
+    );
+    let summary = life.watched.only("summary").unwrap();
+    let longest = life
+        .watched
+        .of("call")
+        .find(|call| call["at"] == summary["max_at"]);
+    assert_eq!(longest.unwrap()["duration_ns"], summary["max_ns"]);
+    assert_eq!(summary["worst"]["netns"], root);
+    let sums = summary["namespaces"].as_array().unwrap();
+    for record in life.watched.of("call").chain(sums) {
+        if record["netns"] == root {
+            assert_eq!(record["who"], "host", "{record}");
+            assert_eq!(record["door"], "/proc/1/ns/net", "{record}");
+        }
+    }
     let stopped = life.notices("stopped");
     assert_eq!(stopped.len(), 1, "{stopped:?}");
     let instances = life.notices("instance");

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     hotfix::trial::verdict::Verdict,
+    kernel::inhabitants::Inhabitants,
     model::{Histogram, LockWaitSums, NamespaceReport, Summary, WallTime},
 };
 
@@ -106,6 +107,7 @@ pub fn side(all: &[Made]) -> Side {
         report: Report {
             at: WallTime(0),
             observed_ns,
+            worst: None,
             all: summary(&durations, observed_ns),
             histogram: Histogram::fine(),
             max_blackout: None,
@@ -179,7 +181,8 @@ fn what_is_compared_is_no_more_than_was_planned() {
     runs.push(90_000_000);
     let side = side(&[Made::active(7, 30_001, &runs)]);
     assert_eq!(side.compared(6)[&7].runs.len(), 6);
-    let document = super::super::document::SideDocument::of(&side, Some(7), 6);
+    let document =
+        super::super::document::SideDocument::of(&side, Some(7), 6, &Inhabitants::default());
     let one = document.of_netns(7).unwrap();
     assert_eq!((one.compared, one.sums.calls), (6, 7));
     assert_eq!(one.sums.max_ns, Some(3_870_000));

@@ -13,6 +13,7 @@ use crate::{
         digest::Digest,
         trial::verdict::{Judgement, Tests, Verdict},
     },
+    kernel::inhabitants::{Inhabitants, Named},
     model::State,
     record::{Origin, Source},
     watch::Sums,
@@ -39,6 +40,7 @@ fn side(state: State, calls: u64, duration_ns: u64) -> SideDocument {
     let period_ns = 2_016_000_000;
     let namespace = |netns, estimators| NamespaceDocument {
         netns,
+        named: Named::default(),
         state: Some(state),
         period_ns: Some(period_ns),
         estimators: Some(estimators),
@@ -96,6 +98,7 @@ fn document() -> Document {
         verdict: Verdict::Improved,
         why: "In netns 4026531840 (root), runs are 99.98 % shorter (p 0.0022; 6 runs before, 6 after).".into(),
         netns: Some(4_026_531_840),
+        named: Named::default(),
         stopped: Vec::new(),
         before: Some(side(State::Active, 6, 3_870_943)),
         after: Some(side(State::Skipping, 6, 787)),
@@ -274,6 +277,7 @@ fn tried(before: &[Made], after: &[Made], runs: usize) -> (Document, String) {
         replaced: Vec::new(),
         undo: None,
         kernel_log: Vec::new(),
+        inhabitants: Inhabitants::default(),
     };
     let outcome = Outcome::of(judged, Host::GivenBack, None);
     let document = Document::of(head, outcome, &[Some(before), Some(after), None], &plan);

@@ -134,3 +134,24 @@ fn a_switch_at_zero_is_skipping_and_no_switch_is_not() {
     assert_eq!(changes(&told), ["SKIPPING -> ACTIVE"]);
     assert_eq!(session.summary(SECOND).namespaces[0].run_estimation, None);
 }
+
+#[test]
+fn one_long_run_among_those_that_leave_the_walk_out_is_an_outlier() {
+    let mut session = watching_all();
+    let mut run = 0;
+    let mut tick_with = |duration_ns| {
+        let event = Event {
+            duration_ns,
+            ..run_at(ROOT, run * PERIOD)
+        };
+        run += 1;
+        let look = waiting(ROOT, run, (run + 1) * PERIOD);
+        changes(&tick(&mut session, run * PERIOD, &[look], &[event]))
+    };
+    assert_eq!(tick_with(1_700), ["-> SKIPPING"]);
+    assert_eq!(tick_with(2 * MS), [""; 0]);
+    assert_eq!(tick_with(1_800), [""; 0]);
+    assert_eq!(tick_with(4 * MS), [""; 0]);
+    assert_eq!(tick_with(4 * MS), ["SKIPPING -> ACTIVE"]);
+    assert_eq!(tick_with(1_700), ["ACTIVE -> SKIPPING"]);
+}

@@ -29,6 +29,8 @@ pub enum Moment {
     Cpus,
     /// This process was stopped for a while.
     Stopped,
+    /// The wall clock stepped.
+    Clock,
     /// Another `ipvs-latency` began or ended.
     Instance,
     /// A start or stop waited for a run.
@@ -37,7 +39,7 @@ pub enum Moment {
 
 impl Moment {
     /// All, the first first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Dead,
         Self::IpVs,
         Self::Livepatch,
@@ -46,6 +48,7 @@ impl Moment {
         Self::Reset,
         Self::Cpus,
         Self::Stopped,
+        Self::Clock,
         Self::Instance,
         Self::LockWait,
     ];
@@ -62,6 +65,7 @@ impl Moment {
             Self::Reset => ("R", "reset"),
             Self::Cpus => ("C", "CPUs"),
             Self::Stopped => ("Z", "stopped"),
+            Self::Clock => ("T", "clock"),
             Self::Instance => ("O", "other instance"),
             Self::LockWait => ("W", "lock wait"),
         }
@@ -79,6 +83,7 @@ impl Moment {
                 Topic::Cpus => Self::Cpus,
                 Topic::Instance => Self::Instance,
                 Topic::Stopped => Self::Stopped,
+                Topic::Clock => Self::Clock,
                 Topic::Mark => Self::Mark,
                 Topic::Access | Topic::Length | Topic::Limit => return None,
             },

@@ -37,7 +37,7 @@ pub fn draw(canvas: &mut Canvas<'_>, _app: &App) {
         });
         letters.collect::<Vec<_>>().join("  ")
     };
-    let (first, second) = Moment::ALL.split_at(Moment::ALL.len() / 2);
+    let (first, second) = Moment::ALL.split_at(Moment::ALL.len().div_ceil(2));
     let signs = [
         ("Marks", MARKS.to_owned()),
         ("On the timeline", letters(first)),
