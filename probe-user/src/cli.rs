@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{hotfix, kernel::netns::NetnsName};
 
-/// Latency of the Linux IPVS estimator: measure it, and what a hotfix does to it.
+/// Measures how long the Linux IPVS estimator makes packets wait, and what a hotfix changes.
 ///
 /// Exit codes: 0 fine; 1 a problem was found; 2 could not tell, or refused; 3 the host needs a person.
 #[derive(Debug, Parser)]
@@ -81,7 +81,7 @@ pub enum ColorWhen {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Tell what this node is, what state its estimators are in, and what can be done about it.
+    /// Start here: what makes packets wait on this node, and what to do about it.
     Check(CheckArgs),
     /// Watch every run of the estimator: how long, on which CPU, for which network namespace.
     Watch(WatchArgs),

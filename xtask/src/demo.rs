@@ -10,6 +10,7 @@ use clap::Parser as _;
 
 use crate::{
     cli::{Cli, Command, LabArgs},
+    emulator::Emulator,
     kernel::Line,
     lab,
     setup::{self, Need},
@@ -46,7 +47,7 @@ pub fn run() -> Result<ExitCode, setup::Error> {
     setup::ensure(&[
         Need::EbpfToolchain,
         Need::Linker,
-        Need::Qemu,
+        Need::Qemu(Emulator::RealTime),
         Need::Userland,
         Need::Kernel(Line::V6_1),
     ])?;

@@ -1,6 +1,7 @@
 //! QEMU: Debian's, unpacked into a folder and not installed. To install it can mean to take other packages away: QEMU's
 //! own tools of another release, where those are there.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,15 @@ pub enum Emulator {
     RealTime,
 }
 
+impl fmt::Display for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CountedTime => "guests whose time is counted",
+            Self::RealTime => "guests in real time",
+        })
+    }
+}
+
 /// Raise it when anything in this file changes what the folder holds.
 const RECIPE: u32 = 1;
 
@@ -51,7 +61,8 @@ const LEAVE_OUT: &[&str] = &[
 const DATA: [&str; 3] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"];
 
 impl Emulator {
-    const ALL: [Self; 2] = [Self::CountedTime, Self::RealTime];
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::CountedTime, Self::RealTime];
 
     /// The one for such a guest.
     #[must_use]
@@ -70,7 +81,7 @@ impl Emulator {
     pub fn program(self) -> Result<PathBuf> {
         let launcher = self.launcher()?;
         ensure!(
-            cache::is_there(&launcher)?,
+            self.is_there()?,
             "there is no {NAME} of Debian {}: run `cargo xtask setup`",
             self.suite()
         );
@@ -92,7 +103,19 @@ impl Emulator {
         Ok(self.place()?.join(NAME))
     }
 
-    fn unpack(self) -> Result<()> {
+    /// Returns whether it is there.
+    ///
+    /// # Errors
+    /// When a stranger may have put it there.
+    pub fn is_there(self) -> Result<bool> {
+        cache::is_there(&self.launcher()?)
+    }
+
+    /// Unpacks it, unless it is there.
+    ///
+    /// # Errors
+    /// When its packages cannot be fetched or unpacked.
+    pub fn provide(self) -> Result<()> {
         let place = self.place()?;
         tree::provide(&place, |lock, stage| {
             let suite = self.suite();
@@ -102,14 +125,6 @@ impl Emulator {
             launch_from(&stage.join("root"), &place)
         })
     }
-}
-
-/// Unpacks those that are not there.
-///
-/// # Errors
-/// When their packages cannot be fetched or unpacked.
-pub fn provide() -> Result<()> {
-    Emulator::ALL.into_iter().try_for_each(Emulator::unpack)
 }
 
 /// A script that runs it with the C library that came with it, whatever this machine has.

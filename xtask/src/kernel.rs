@@ -190,6 +190,14 @@ pub fn fetch(line: &Line) -> Result<Kernel, Error> {
     }
 }
 
+/// Returns whether [`fetch`] has a kernel of the line without looking for a newer one.
+///
+/// # Errors
+/// When a stranger may have put it there.
+pub fn is_at_hand(line: Line) -> AnyResult<bool> {
+    Ok(known(line)?.is_some() && is_fresh(line)?)
+}
+
 /// Makes the next [`fetch`] of the line look for a newer release.
 pub fn expire(line: Line) {
     set_age(line, DAY);

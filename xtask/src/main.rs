@@ -50,7 +50,7 @@ fn run(command: Command) -> Result<ExitCode, setup::Error> {
             });
         }
         Command::Lint => {
-            setup::ensure(&BUILDING)?;
+            setup::ensure(&[Need::EbpfToolchain, Need::EbpfLints, Need::Linker])?;
             for skip in lint::run()? {
                 println!("skipped: {skip}");
             }

@@ -116,6 +116,7 @@ Acquire::AllowWeakRepositories "false";
 Acquire::AllowDowngradeToInsecureRepositories "false";
 APT::Update::Error-Mode "any";
 APT::Default-Release "";
+Acquire::Languages "none";
 Dir::Etc::sourcelist "{dir}/suite.sources";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferences "/dev/null";

@@ -11,18 +11,22 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use self::toolchain::Toolchain;
 use crate::cli::SetupArgs;
-use crate::{emulator, kernel, packages, userland};
+use crate::emulator::Emulator;
+use crate::{kernel, packages, userland};
 
 /// Something that a build, a test or the lab needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// A compiler for the eBPF programs.
     EbpfToolchain,
+    /// Lints for the eBPF programs, of that compiler.
+    EbpfLints,
     /// bpf-linker, built for the LLVM of that compiler.
     Linker,
-    /// The machine emulator.
-    Qemu,
+    /// A machine emulator.
+    Qemu(Emulator),
     /// A kernel to boot.
     Kernel(kernel::Line),
     /// Kernel headers, and the compiler and make that build a module with them.
@@ -39,8 +43,9 @@ impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EbpfToolchain => f.write_str("a compiler for eBPF"),
+            Self::EbpfLints => f.write_str("lints for eBPF"),
             Self::Linker => f.write_str("bpf-linker"),
-            Self::Qemu => f.write_str("QEMU"),
+            Self::Qemu(emulator) => write!(f, "QEMU for {emulator}"),
             Self::Kernel(line) => write!(f, "kernel {line}"),
             Self::Headers(line) => write!(f, "headers of kernel {line}"),
             Self::Userland => f.write_str("the guest's programs"),
@@ -88,10 +93,11 @@ pub fn run(args: &SetupArgs) -> Result<(), Error> {
     }
     let mut needs = vec![
         Need::EbpfToolchain,
+        Need::EbpfLints,
         Need::Linker,
-        Need::Qemu,
         Need::Userland,
     ];
+    needs.extend(Emulator::ALL.map(Need::Qemu));
     needs.extend(
         args.kernels
             .iter()
@@ -113,6 +119,13 @@ pub fn ensure(needs: &[Need]) -> Result<(), Error> {
         .iter()
         .any(|need| matches!(need, Need::EbpfToolchain | Need::Linker));
     let mut toolchain = if bpf { toolchain::ebpf()? } else { None };
+    let mut left = Vec::new();
+    for need in needs {
+        if !need.is_met(toolchain.as_ref())? {
+            left.push(*need);
+        }
+    }
+    let progress = Progress::of(&left);
     let mut missing = packages_for(needs);
     if bpf && toolchain.is_none() && !toolchain::debian_is_installed() {
         missing.extend(
@@ -121,16 +134,24 @@ pub fn ensure(needs: &[Need]) -> Result<(), Error> {
                 .map(|name| system::Missing::new(*name, toolchain::WHY)),
         );
     }
+    let lints_debian = toolchain.as_ref().is_none_or(Toolchain::is_debians);
+    if left.contains(&Need::EbpfLints) && lints_debian {
+        missing.push(system::Missing::new(
+            toolchain::DEBIAN_LINTS,
+            "to lint the eBPF programs",
+        ));
+    }
     system::install(&missing)?;
     if bpf && toolchain.is_none() {
         toolchain = Some(toolchain::link_debian()?);
     }
-    for need in needs {
+    for need in &left {
+        progress.tell(*need);
         match (need, &toolchain) {
             (Need::Linker, Some(toolchain)) => linker::ensure(toolchain)?,
             // What is no more than packages is there by now.
-            (Need::Linker | Need::EbpfToolchain, _) => {}
-            (Need::Qemu, _) => emulator::provide()?,
+            (Need::Linker | Need::EbpfToolchain | Need::EbpfLints, _) => {}
+            (Need::Qemu(emulator), _) => emulator.provide()?,
             (Need::Kernel(line), _) => drop(kernel::fetch(line)?),
             (Need::Headers(line), _) => drop(kernel::headers(line)?),
             (Need::Userland, _) => drop(userland::root()?),
@@ -139,6 +160,55 @@ pub fn ensure(needs: &[Need]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+impl Need {
+    /// Returns whether nothing is left to do for it.
+    fn is_met(self, toolchain: Option<&Toolchain>) -> Result<bool> {
+        match self {
+            Self::EbpfToolchain => Ok(toolchain.is_some()),
+            Self::EbpfLints => Ok(toolchain.is_some_and(Toolchain::has_lints)),
+            Self::Linker => toolchain.map_or(Ok(false), |one| linker::is_there(one.llvm)),
+            Self::Qemu(emulator) => emulator.is_there(),
+            Self::Kernel(line) => kernel::is_at_hand(line),
+            Self::Userland => userland::is_there(userland::BASE),
+            Self::Bpftrace => userland::is_there(userland::BPFTRACE),
+            Self::Systemd => userland::is_there(userland::SYSTEMD),
+            // Whether they fit is looked at where they are fetched.
+            Self::Headers(_) => Ok(false),
+        }
+    }
+
+    /// Returns whether it takes time. Headers are looked at each time, and mostly there.
+    fn is_slow(self) -> bool {
+        !matches!(self, Self::Headers(_))
+    }
+}
+
+/// How much of a set-up is left.
+struct Progress {
+    steps: Vec<Need>,
+}
+
+impl Progress {
+    /// Tells what is to be done, if it is more than a step.
+    fn of(left: &[Need]) -> Self {
+        let steps: Vec<Need> = left.iter().copied().filter(|one| one.is_slow()).collect();
+        if steps.len() > 1 {
+            let names: Vec<String> = steps.iter().map(Need::to_string).collect();
+            eprintln!("to be set up: {}", names.join(", "));
+        }
+        Self { steps }
+    }
+
+    /// Tells which step begins.
+    fn tell(&self, need: Need) {
+        if let Some(place) = self.steps.iter().position(|step| *step == need)
+            && self.steps.len() > 1
+        {
+            eprintln!("[{} of {}] {need}", place + 1, self.steps.len());
+        }
+    }
 }
 
 /// What to set in the environment of a cargo that builds the product: where the eBPF compiler and linker are.

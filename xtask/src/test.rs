@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     checkout,
     cli::{FuzzArgs, TestArgs},
+    emulator::Emulator,
     fuzz,
     kernel::{self, Line},
     lint, scenario,
@@ -33,7 +34,7 @@ struct Count {
 /// # Errors
 /// When the tests cannot be run at all.
 pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
-    setup::ensure(&[Need::EbpfToolchain, Need::Linker])?;
+    setup::ensure(&[Need::EbpfToolchain, Need::EbpfLints, Need::Linker])?;
     let skips = Skips::new()?;
     let mut unlinted = Vec::new();
     let mut count = Count::default();
@@ -91,7 +92,8 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
 /// it: they are skipped, and say why.
 fn fetch_for_guests() -> Result<(), setup::Error> {
     setup::ensure(&[
-        Need::Qemu,
+        Need::Qemu(Emulator::CountedTime),
+        Need::Qemu(Emulator::RealTime),
         Need::Userland,
         Need::Bpftrace,
         Need::Systemd,

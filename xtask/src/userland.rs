@@ -22,6 +22,13 @@ const RECIPE: u32 = 4;
 /// The programs run under every kernel line, and this suite's tools know the oldest and the newest of them.
 const SUITE: &str = "bookworm";
 
+/// The folder that holds the guest's programs.
+pub const BASE: &str = "base";
+/// The folder that bpftrace is in.
+pub const BPFTRACE: &str = "bpftrace";
+/// The folder that systemd is in.
+pub const SYSTEMD: &str = "systemd";
+
 /// What scripts in a guest may count on.
 const PROGRAMS: &[&str] = &[
     "bash",
@@ -107,7 +114,7 @@ pub fn root() -> Result<PathBuf> {
 /// When the packages cannot be fetched or unpacked.
 pub fn bpftrace_root() -> Result<PathBuf> {
     let base = root()?;
-    let place = folder("bpftrace")?;
+    let place = folder(BPFTRACE)?;
     tree::provide(&place, |lock, stage| {
         let suite = Suite::open(lock, SUITE)?;
         let packages = suite
@@ -128,7 +135,15 @@ fn base_packages(suite: &Suite) -> Result<BTreeSet<String>> {
 }
 
 fn base() -> Result<PathBuf> {
-    folder("base")
+    folder(BASE)
+}
+
+/// Returns whether one of the folders is there: [`BASE`], [`BPFTRACE`] or [`SYSTEMD`].
+///
+/// # Errors
+/// When a stranger may have put it there.
+pub fn is_there(name: &str) -> Result<bool> {
+    cache::is_there(&folder(name)?)
 }
 
 fn folder(name: &str) -> Result<PathBuf> {

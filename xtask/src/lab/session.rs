@@ -43,7 +43,11 @@ impl Session {
     /// Fetches and builds what the guest needs.
     pub fn prepare(spec: &LabSpec, command: Vec<String>, host: &mut dyn Host) -> Result<Self> {
         spec.check()?;
-        let mut needs = vec![Need::Qemu, Need::Userland, Need::Kernel(spec.kernel)];
+        let mut needs = vec![
+            Need::Qemu(Emulator::of(spec)),
+            Need::Userland,
+            Need::Kernel(spec.kernel),
+        ];
         needs.extend(spec.bpftrace.then_some(Need::Bpftrace));
         needs.extend(spec.systemd.then_some(Need::Systemd));
         setup::ensure(&needs)?;

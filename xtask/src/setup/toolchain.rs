@@ -8,15 +8,13 @@ use anyhow::{Context, Result, ensure};
 use super::output_of;
 
 /// Debian's compiler with `core` already built for eBPF: no nightly and no library source needed.
-pub const DEBIAN_PACKAGES: &[&str] = &[
-    "rustc-web",
-    "cargo-web",
-    "libstd-rust-web-dev-bpf",
-    "rust-web-clippy",
-];
+pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
+
+/// The lints of Debian's compiler.
+pub const DEBIAN_LINTS: &str = "rust-web-clippy";
 
 /// What they are installed for.
-pub const WHY: &str = "to compile and lint the eBPF programs";
+pub const WHY: &str = "to compile the eBPF programs";
 
 /// Under which name rustup knows Debian's compiler once it is linked.
 const DEBIAN_NAME: &str = "ipvs-latency-bpf";
@@ -31,6 +29,21 @@ pub struct Toolchain {
     pub name: String,
     /// Major version of its LLVM, which the linker's must match.
     pub llvm: u32,
+}
+
+impl Toolchain {
+    /// Returns whether it is Debian's, linked into rustup.
+    #[must_use]
+    pub fn is_debians(&self) -> bool {
+        self.name == DEBIAN_NAME
+    }
+
+    /// Returns whether it has clippy.
+    #[must_use]
+    pub fn has_lints(&self) -> bool {
+        let asked = ["run", &self.name, "cargo", "clippy", "--version"];
+        output_of("rustup", &asked).is_ok()
+    }
 }
 
 /// The toolchain for the eBPF programs: rustup's nightly where it has the component `rust-src`, else Debian's

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{SUITE, base_packages, folder, remove_known, root, unpack_all};
+use super::{SUITE, SYSTEMD, base_packages, folder, remove_known, root, unpack_all};
 use crate::packages::{Suite, tree};
 
 /// Where its program is.
@@ -49,7 +49,7 @@ const FILES: &[(&str, &str)] = &[
 /// When the packages cannot be fetched or unpacked.
 pub fn systemd_root() -> Result<PathBuf> {
     let base = root()?;
-    let place = folder("systemd")?;
+    let place = folder(SYSTEMD)?;
     tree::provide(&place, |lock, stage| {
         let suite = Suite::open(lock, SUITE)?;
         let packages = suite

@@ -14,7 +14,7 @@ said() { grep -q "$1" /tmp/err; }
 during() {
     name=$1; moment=$2; what=$3; shift 3
     : > /tmp/err; sh -c "exec ipvs-latency hotfix apply --yes --json $*" > /tmp/out 2> /tmp/err & pid=$!
-    until eval "$moment" || ! [ -d /proc/$pid ]; do sleep 0.1; done
+    until eval "$moment" || ! [ -d /proc/$pid ]; do sleep 0.5; done
     sleep 3; eval "$what"; wait $pid; code=$?
     unguarded
     echo "== $name"; cat /tmp/out; echo "== $name code"; echo $code; echo "== $name err"; cat /tmp/err

@@ -10,7 +10,7 @@ use super::APPLY;
 const TRIES: usize = 6;
 
 /// Two namespaces without a name of `ip netns`, with services; `/tmp/hop` moves its own process from one to the other, and
-/// whatever is set in the second is noted.
+/// whatever is set in the second is noted: a trial would leave it set for seconds.
 const TWO: &str = r#"
 for n in a b; do
     ip netns add $n; touch /tmp/$n; mount --bind /run/netns/$n /tmp/$n; umount /run/netns/$n; rm /run/netns/$n
@@ -19,7 +19,7 @@ done
 printf '#!/bin/sh\nsleep 0.3\nexec nsenter --net=$2 /tmp/hop $2 $1\n' > /tmp/hop; chmod 755 /tmp/hop
 nsenter --net=/tmp/a /tmp/hop /tmp/a /tmp/b & hopping=$!
 : > /tmp/touched
-nsenter --net=/tmp/b sh -c 'while :; do read value < /proc/sys/net/ipv4/vs/run_estimation; [ $value = 1 ] || echo $value >> /tmp/touched; sleep 0.05; done' & noting=$!
+nsenter --net=/tmp/b sh -c 'while :; do read value < /proc/sys/net/ipv4/vs/run_estimation; [ $value = 1 ] || echo $value >> /tmp/touched; sleep 0.5; done' & noting=$!
 A=$(stat -Lc %i /tmp/a)
 "#;
 

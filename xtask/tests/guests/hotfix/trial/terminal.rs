@@ -15,7 +15,7 @@ fn a_node_on_which_no_run_was_seen_before_is_left_as_it_is() {
     let script = format!(
         ". {}\nipvs-latency hotfix load {FOLDER}/est_300s.ko > /dev/null 2>&1\n\
          due() {{ ipvs-latency hotfix status --json | sed -n 's/.*\"next_run_in_ns\": \\([0-9]*\\).*/\\1/p'; }}\n\
-         until [ $(due) -lt 4000000000 ]; do sleep 1; done\n\
+         sleep $(($(due) / 1000000000 - 3))\n\
          terminal_open 80 50\n\
          type 'ipvs-latency hotfix apply {FOLDER}/est_copy.ko --runs 4 --max-wait 20s; echo left with $?\\r'\n\
          sleep 6; mark asked; type 'y\\r'; sleep 30; mark told; terminal_shows refused\n\
