@@ -47,9 +47,9 @@ impl Grade {
     }
 }
 
-/// Returns the line for the worst stall of a node, in namespace `name`.
+/// Returns the line for the worst stall of a node, in namespace `name`, and `who` lives there if there is room for it.
 #[must_use]
-pub fn line(worst: &Worst, max_ns: u64, name: &str) -> String {
+pub fn line(worst: &Worst, max_ns: u64, name: &str, who: Option<&str>) -> String {
     let grade = Grade::of(worst.stall_ns(), max_ns).word();
     let took = readable(worst.stall_ns());
     // One long run among short ones is not what comes every time.
@@ -76,6 +76,15 @@ pub fn line(worst: &Worst, max_ns: u64, name: &str) -> String {
     let longest = if many.is_some() { "longest in " } else { "" };
     let place = format!(", {longest}netns {name}");
     let over = worst.estimators.map(estimators);
+    if let (Some(who), Some(over)) = (who, &over) {
+        let told = format!(
+            "{begin}{place}{}",
+            over.replacen('(', &format!("({who}, "), 1)
+        );
+        if told.chars().count() <= WIDTH {
+            return told;
+        }
+    }
     fitted(&begin, [Some(place), over].into_iter().flatten())
 }
 
@@ -132,8 +141,21 @@ mod tests {
     #[test]
     fn a_stall_is_named_with_its_rhythm_and_its_place() {
         assert_eq!(
-            line(&worst(), 10 * MS, "root"),
+            line(&worst(), 10 * MS, "root", None),
             "STALL 182 ms every 2.2 s on CPU 1, netns root (30,001 estimators)"
+        );
+    }
+
+    #[test]
+    fn who_lives_in_the_namespace_is_said_where_there_is_room() {
+        let said = |who| line(&worst(), 10 * MS, "4026532141", Some(who));
+        assert_eq!(
+            said("web-0"),
+            "STALL 182 ms every 2.2 s on CPU 1, netns 4026532141 (web-0, 30,001 estimators)"
+        );
+        assert_eq!(
+            said("web-7d9f6c5b4-x2x9k"),
+            "STALL 182 ms every 2.2 s on CPU 1, netns 4026532141 (30,001 estimators)"
         );
     }
 
@@ -145,7 +167,7 @@ mod tests {
             ..worst()
         };
         assert_eq!(
-            line(&outlier, 10 * MS, "lab1"),
+            line(&outlier, 10 * MS, "lab1", None),
             "STALL up to 182 ms every 2.2 s on CPU 1, netns lab1 (1 estimator)"
         );
     }
@@ -167,7 +189,7 @@ mod tests {
             ..worst()
         };
         assert_eq!(
-            line(&batch, 10 * MS, "root"),
+            line(&batch, 10 * MS, "root", None),
             "STALL 63.9 ms on CPU 0, 1,601 runs in a row, longest in netns root"
         );
     }
@@ -195,7 +217,7 @@ mod tests {
             blackout: None,
             period_ns: Some(u64::MAX),
         };
-        let text = line(&extreme, 1, &"x".repeat(90));
+        let text = line(&extreme, 1, &"x".repeat(90), Some("who"));
         assert!(text.chars().count() <= WIDTH, "{text}");
         assert!(text.ends_with("CPU 4294967295"), "{text}");
     }

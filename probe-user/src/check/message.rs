@@ -158,7 +158,10 @@ impl Evidence<'_> {
     }
 
     fn headline(&self, worst: &Worst, max_ns: u64) -> String {
-        headline::line(worst, max_ns, &self.name(worst.netns))
+        let found = self.namespaces.iter().find(|one| one.netns == worst.netns);
+        let who = found.and_then(|one| one.named.who.as_deref());
+        let who = who.filter(|_| self.root_netns != Some(worst.netns));
+        headline::line(worst, max_ns, &self.name(worst.netns), who)
     }
 
     fn in_state(&self, state: State) -> impl Iterator<Item = &Namespace> {

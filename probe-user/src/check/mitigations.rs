@@ -112,7 +112,7 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
     Some(Mitigation {
         name: "run_estimation",
         does: format!(
-            "The timer of netns {} still runs{}, and looks at no estimator. Every namespace has a switch of its own, \
+            "At 0, the timer of netns {} runs{} as before, and visits no estimator. Every namespace has a switch of its own, \
              which is 1 again when ip_vs is loaded again.",
             busiest.netns,
             busiest.period_ns.map_or(String::new(), |period_ns| format!(
@@ -193,21 +193,30 @@ fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation
     Mitigation {
         name: "fewer_entries",
         does: format!(
-            "A run takes as long as the list of services and destinations makes it.{} kube-proxy puts back what is \
-             removed by hand; with it, a NodePort is a service for every address of the node, each with all \
-             destinations: nodePortAddresses in its configuration says for which.",
-            half.unwrap_or_default()
+            "A run takes as long as the list of services and destinations makes it.{} {}",
+            half.unwrap_or_default(),
+            managed(busiest)
         ),
         trial: None,
         command: format!(
-            "{enter}ipvsadm -Ln  # to see them{place}; then {enter}ipvsadm -D -t ADDRESS:PORT, or kube-proxy's \
-             nodePortAddresses"
+            "{enter}ipvsadm -Ln  # lists them{place}; remove what is not needed where it is configured"
         ),
-        breaks: "What is taken out no longer answers.".into(),
+        breaks: "What is removed no longer answers.".into(),
         undo: format!(
-            "{enter}ipvsadm -R < RULES  # saved before with {enter}ipvsadm -Sn > RULES, or the former nodePortAddresses"
+            "{enter}ipvsadm -R < RULES  # saved before with {enter}ipvsadm -Sn > RULES, or the former configuration"
         ),
     }
+}
+
+/// Returns what programs the services of a namespace, as far as its door tells, and how it is asked for fewer.
+fn managed(busiest: &Namespace) -> &'static str {
+    let door = busiest.named.door.as_deref().unwrap_or_default();
+    if door.contains("/docker/netns/") {
+        return "Docker Swarm puts back what is removed by hand: a published port is a service, and a task of it a \
+                destination.";
+    }
+    "What programs them (kube-proxy, keepalived) puts back what is removed by hand. With kube-proxy, a NodePort is a service \
+     for every address of the node, each with all destinations: nodePortAddresses in its configuration says for which."
 }
 
 fn newer_kernel(release: &str) -> Mitigation {

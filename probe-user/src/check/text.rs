@@ -47,6 +47,9 @@ fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
     if let Some(measured) = &page.measured {
         fact(out, "measured", &runs(measured))?;
     }
+    if let Some(frozen) = frozen(page) {
+        fact(out, "statistics", &frozen)?;
+    }
     let patches = &page.livepatch.patches;
     if page.livepatch.unseen {
         return fact(out, "livepatches", "unknown");
@@ -62,6 +65,23 @@ fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
         fact(out, name, &livepatch(patch))?;
     }
     Ok(())
+}
+
+/// Says whose statistics stand still, if there is a namespace that was told so.
+fn frozen(page: &Page) -> Option<String> {
+    let off = page.namespaces.iter();
+    let off = off.filter(|one| one.run_estimation == Some(0));
+    let numbers: Vec<String> = off.map(|one| one.netns.to_string()).collect();
+    match numbers.as_slice() {
+        [] => None,
+        [one] => Some(format!(
+            "of netns {one} are not updated: run_estimation is 0 there"
+        )),
+        many => Some(format!(
+            "of {} network namespaces are not updated: run_estimation is 0 there",
+            many.len()
+        )),
+    }
 }
 
 fn fact(out: &mut impl Write, name: &str, text: &str) -> io::Result<()> {

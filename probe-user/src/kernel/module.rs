@@ -58,7 +58,11 @@ pub fn look(root: &Path, name: &Name) -> io::Result<Option<Loading>> {
 pub fn all(root: &Path) -> io::Result<Vec<Name>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(root.join(FOLDER))? {
-        names.push(Name::from(entry?.file_name()));
+        let entry = entry?;
+        // `compression` is a file (`kernel/module/decompress.c` of Linux 6.12), and no module.
+        if entry.file_type()?.is_dir() {
+            names.push(Name::from(entry.file_name()));
+        }
     }
     if names.is_empty() {
         // Every kernel has parts of its own there.
@@ -146,6 +150,8 @@ mod tests {
         assert!(all(root.path()).is_err());
         fs::create_dir_all(root.path().join("sys/module")).unwrap();
         assert!(look(root.path(), &name).is_err(), "something in its place");
+        fs::write(root.path().join("sys/module/compression"), "xz\n").unwrap();
+        assert!(all(root.path()).is_err(), "a file is no module");
         fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
         assert_eq!(look(root.path(), &name).unwrap(), None);
         assert!(!is_livepatch(root.path(), &name).unwrap());

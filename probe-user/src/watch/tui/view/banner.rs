@@ -74,7 +74,7 @@ fn says(canvas: &Canvas<'_>, app: &App, data: &Data) -> (String, Style) {
         .find(|state| data.census.in_state(*state).number > 0);
     // What still stands is not hidden by what is less grave, however fresh.
     let worst = wrong.map_or(WRONG.len(), gravity);
-    let stall = stall(app, overview);
+    let stall = stall(canvas, app, overview);
     let is_stall = matches!(stall, Some((Grade::Stall, _)));
     // A dead estimator alone is graver than a stall.
     if let Some((change, more)) = fresh_change(data)
@@ -95,10 +95,14 @@ fn says(canvas: &Canvas<'_>, app: &App, data: &Data) -> (String, Style) {
 }
 
 /// The line about the worst stall of the last seconds.
-fn stall(app: &App, overview: &Overview) -> Option<(Grade, String)> {
+fn stall(canvas: &Canvas<'_>, app: &App, overview: &Overview) -> Option<(Grade, String)> {
     let worst = overview.worst(Span::Latest, app.max_ns)?;
     let name = app.name_of(worst.netns);
-    let text = headline::line(&worst, app.max_ns, &name);
+    // A narrow terminal would cut the number of estimators for it.
+    let has_room =
+        usize::from(canvas.width()) > headline::WIDTH && worst.netns != app.host.root_netns;
+    let who = app.inhabitants.who(worst.netns).filter(|_| has_room);
+    let text = headline::line(&worst, app.max_ns, &name, who);
     Some((Grade::of(worst.stall_ns(), app.max_ns), text))
 }
 
