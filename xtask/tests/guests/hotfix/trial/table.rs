@@ -164,7 +164,7 @@ fn soak_the_hotfix_that_runs_every_five_minutes_is_rarer_and_comes_back_when_its
     assert_eq!(walked(&sections, "hasty").0, 0, "its pending expiry is far");
     let status = sections.text("status").unwrap();
     assert!(
-        status.contains("is due in ") && status.contains("by its own timer"),
+        status.contains("is SLOWED: due in ") && status.contains("by its own timer"),
         "{status}"
     );
     for name in ["patient", "hasty"] {
