@@ -63,6 +63,20 @@ impl Phase {
     fn pause(&self) -> &'static str {
         if self.is_short { "0.02" } else { "0.2" }
     }
+
+    /// Returns the line of a script that does WHAT in this phase.
+    fn lost(&self, what: &str) -> String {
+        let Self {
+            name,
+            prepare,
+            command,
+            hotfix,
+            moment,
+            ..
+        } = self;
+        let pause = self.pause();
+        format!("{prepare}; lost {name} '{moment}' {pause} '{what}' {hotfix} '{command}'; wait")
+    }
 }
 
 const LOAD: &str = "ipvs-latency hotfix load est_hold.ko --timeout 60s";
@@ -213,19 +227,10 @@ fn deterministic(services: u32) -> LabSpec {
 fn script(what: &str, phases: &[Phase]) -> String {
     let mut script = format!("{TRY}{LEFT}{HOLD}{LOST}cd {FOLDER}; insmod hold_task.ko\n");
     for phase in phases {
-        let Phase {
-            name,
-            prepare,
-            command,
-            hotfix,
-            moment,
-            ..
-        } = phase;
-        let pause = phase.pause();
+        let (lost, hotfix) = (phase.lost(what), phase.hotfix);
         writeln!(
             script,
-            "{prepare}; lost {name} '{moment}' {pause} '{what}' {hotfix} '{command}'; wait\n\
-             [ -d /sys/module/{hotfix} ] && ipvs-latency hotfix unload {hotfix} > /dev/null 2>&1"
+            "{lost}\n[ -d /sys/module/{hotfix} ] && ipvs-latency hotfix unload {hotfix} > /dev/null 2>&1"
         )
         .unwrap();
     }
@@ -315,18 +320,11 @@ fn a_guard_that_took_anothers_place_takes_a_transition_of_a_trial_back_when_the_
 fn kill_together(phases: &[Phase]) {
     let mut script = format!("{TRY}{LEFT}{HOLD}{LOST}cd {FOLDER}; insmod hold_task.ko\n");
     for phase in phases {
-        let Phase {
-            name,
-            prepare,
-            command,
-            hotfix,
-            moment,
-            ..
-        } = phase;
-        let pause = phase.pause();
+        let lost = phase.lost("lose_all");
+        let Phase { name, hotfix, .. } = phase;
         writeln!(
             script,
-            "{prepare}; lost {name} '{moment}' {pause} lose_all {hotfix} '{command}'; wait\n\
+            "{lost}\n\
              echo '== {name} value'; cat $V; echo 1 > $V; sleep 2; left '{name} later'\n\
              try '{name} unload' 'ipvs-latency hotfix unload {hotfix}'; left '{name} end'\n\
              try '{name} end' 'ipvs-latency hotfix status'\n\
