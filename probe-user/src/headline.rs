@@ -47,7 +47,8 @@ impl Grade {
     }
 }
 
-/// Returns the line for the worst stall of a node, in namespace `name`, and `who` lives there if there is room for it.
+/// Returns the line for the worst stall of a node: in namespace `name`, and `who` lives there where that and the number of
+/// estimators fit.
 #[must_use]
 pub fn line(worst: &Worst, max_ns: u64, name: &str, who: Option<&str>) -> String {
     let grade = Grade::of(worst.stall_ns(), max_ns).word();

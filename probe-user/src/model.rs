@@ -26,6 +26,12 @@ mod worst;
 /// The number of a network namespace that is not known.
 pub const NETNS_UNKNOWN: u32 = 0;
 
+/// Returns the number of a network namespace, for documents: `None` where it is not known.
+#[must_use]
+pub fn known_netns(netns: u32) -> Option<u32> {
+    Some(netns).filter(|netns| *netns != NETNS_UNKNOWN)
+}
+
 pub use clock::{Clock, WallTime};
 pub use estimator::is_too_short;
 pub use histogram::Histogram;

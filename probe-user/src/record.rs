@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     kernel::{hostname::hostname, inhabitants::Named, prerequisites, printable::printable, time},
-    model::{WallTime, Worst},
+    model::{WallTime, Worst, known_netns},
 };
 
 /// The node and the tool that a record is from.
@@ -110,9 +110,9 @@ impl Stamp {
 /// The worst stall that was seen, as documents have it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorstStall {
-    /// Inode number of the network namespace.
-    pub netns: u32,
-    /// Who lives there, and where it opens.
+    /// Inode number of the network namespace; `None` where it is not known.
+    pub netns: Option<u32>,
+    /// Who lives there, and the path that opens it.
     #[serde(flatten)]
     pub named: Named,
     /// The longest run, in nanoseconds.
@@ -134,7 +134,7 @@ impl WorstStall {
     #[must_use]
     pub fn of(worst: &Worst, named: Named) -> Self {
         Self {
-            netns: worst.netns,
+            netns: known_netns(worst.netns),
             named,
             duration_ns: worst.duration_ns,
             typical_ns: worst.typical_ns,

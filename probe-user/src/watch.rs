@@ -20,7 +20,7 @@ mod watcher;
 
 pub use grouped::grouped;
 pub use json::Sums;
-pub use namespace_name::short_name;
+pub use namespace_name::{netns_name, netns_named, short_name};
 pub use run::{beginning, run};
 pub use stage::{Stage, is_at_terminal};
 pub use tui::{BesideScreen, Course};

@@ -16,14 +16,23 @@ const NARROWEST: usize = 60;
 /// A terminal that does not know its width has this one.
 const UNKNOWN: usize = 80;
 
+/// Of standard output.
 static COLUMNS: AtomicUsize = AtomicUsize::new(USUAL);
+
+/// Of standard error.
+static ERROR_COLUMNS: AtomicUsize = AtomicUsize::new(USUAL);
 
 /// Looks at the terminal, once, before anything is written.
 pub fn measure() {
-    let is_terminal = io::stdout().is_terminal() || io::stderr().is_terminal();
-    let terminal = is_terminal.then(crossterm::terminal::size);
-    let width = terminal.and_then(Result::ok).map(|(columns, _)| columns);
-    COLUMNS.store(of(width), Ordering::Relaxed);
+    let streams = [
+        (&COLUMNS, io::stdout().is_terminal()),
+        (&ERROR_COLUMNS, io::stderr().is_terminal()),
+    ];
+    for (columns, is_terminal) in streams {
+        let terminal = is_terminal.then(crossterm::terminal::size);
+        let width = terminal.and_then(Result::ok).map(|(columns, _)| columns);
+        columns.store(of(width), Ordering::Relaxed);
+    }
 }
 
 /// Returns the columns that sentences are folded to.
@@ -31,11 +40,15 @@ pub fn columns() -> usize {
     COLUMNS.load(Ordering::Relaxed)
 }
 
-/// Returns text folded to [`columns`]: the first line begins with `begin`, the others with `indent`. Words stay whole, and
-/// what stands between backticks: a path, or a command that may be copied.
+/// Returns text folded to [`columns`]: the first line begins with `begin`, the others with `indent`. Keeps words whole, and
+/// text between backticks, which may be a path or a command to copy.
 #[must_use]
 pub fn folded(begin: &str, indent: &str, text: &str) -> String {
-    let options = textwrap::Options::new(columns())
+    folded_to(columns(), begin, indent, text)
+}
+
+fn folded_to(columns: usize, begin: &str, indent: &str, text: &str) -> String {
+    let options = textwrap::Options::new(columns)
         .initial_indent(begin)
         .subsequent_indent(indent)
         .break_words(false)
@@ -64,6 +77,15 @@ fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
 #[must_use]
 pub fn for_stderr(text: &str) -> String {
     if io::stderr().is_terminal() {
+        return folded_to(ERROR_COLUMNS.load(Ordering::Relaxed), "", "  ", text);
+    }
+    text.to_owned()
+}
+
+/// Returns a sentence for standard output: folded for a person, a single line for a pipe or a file.
+#[must_use]
+pub fn for_stdout(text: &str) -> String {
+    if io::stdout().is_terminal() {
         return folded("", "  ", text);
     }
     text.to_owned()

@@ -134,22 +134,24 @@ pub fn ensure(needs: &[Need]) -> Result<(), Error> {
                 .map(|name| system::Missing::new(*name, toolchain::WHY)),
         );
     }
-    let lints_debian = toolchain.as_ref().is_none_or(Toolchain::is_debians);
-    if left.contains(&Need::EbpfLints) && lints_debian {
+    if left.contains(&Need::EbpfLints) {
         missing.push(system::Missing::new(
             toolchain::DEBIAN_LINTS,
             "to lint the eBPF programs",
         ));
     }
+    for need in left.iter().filter(|need| need.is_packages()) {
+        progress.tell(*need);
+    }
     system::install(&missing)?;
     if bpf && toolchain.is_none() {
         toolchain = Some(toolchain::link_debian()?);
     }
-    for need in &left {
+    for need in left.iter().filter(|need| !need.is_packages()) {
         progress.tell(*need);
         match (need, &toolchain) {
             (Need::Linker, Some(toolchain)) => linker::ensure(toolchain)?,
-            // What is no more than packages is there by now.
+            // There by now.
             (Need::Linker | Need::EbpfToolchain | Need::EbpfLints, _) => {}
             (Need::Qemu(emulator), _) => emulator.provide()?,
             (Need::Kernel(line), _) => drop(kernel::fetch(line)?),
@@ -167,7 +169,10 @@ impl Need {
     fn is_met(self, toolchain: Option<&Toolchain>) -> Result<bool> {
         match self {
             Self::EbpfToolchain => Ok(toolchain.is_some()),
-            Self::EbpfLints => Ok(toolchain.is_some_and(Toolchain::has_lints)),
+            // Those of a toolchain that is not Debian's are not ours to install: without them, the lints are skipped.
+            Self::EbpfLints => {
+                Ok(toolchain.is_some_and(|one| !one.is_debians() || one.has_lints()))
+            }
             Self::Linker => toolchain.map_or(Ok(false), |one| linker::is_there(one.llvm)),
             Self::Qemu(emulator) => emulator.is_there(),
             Self::Kernel(line) => kernel::is_at_hand(line),
@@ -177,6 +182,11 @@ impl Need {
             // Whether they fit is looked at where they are fetched.
             Self::Headers(_) => Ok(false),
         }
+    }
+
+    /// Returns whether it is no more than packages of the system.
+    fn is_packages(self) -> bool {
+        matches!(self, Self::EbpfToolchain | Self::EbpfLints)
     }
 
     /// Returns whether it takes time. Headers are looked at each time, and mostly there.
@@ -191,12 +201,12 @@ struct Progress {
 }
 
 impl Progress {
-    /// Tells what is to be done, if it is more than a step.
+    /// Lists the steps that are left, if there are several.
     fn of(left: &[Need]) -> Self {
         let steps: Vec<Need> = left.iter().copied().filter(|one| one.is_slow()).collect();
         if steps.len() > 1 {
             let names: Vec<String> = steps.iter().map(Need::to_string).collect();
-            eprintln!("to be set up: {}", names.join(", "));
+            eprintln!("setting up: {}", names.join(", "));
         }
         Self { steps }
     }

@@ -112,7 +112,7 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
     Some(Mitigation {
         name: "run_estimation",
         does: format!(
-            "At 0, the timer of netns {} runs{} as before, and visits no estimator. Every namespace has a switch of its own, \
+            "At 0, the timer of netns {} still runs{}, but visits no estimator. Every namespace has a switch of its own, \
              which is 1 again when ip_vs is loaded again.",
             busiest.netns,
             busiest.period_ns.map_or(String::new(), |period_ns| format!(
@@ -199,7 +199,7 @@ fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation
         ),
         trial: None,
         command: format!(
-            "{enter}ipvsadm -Ln  # lists them{place}; remove what is not needed where it is configured"
+            "{enter}ipvsadm -Ln  # lists them{place}; then remove the unneeded ones in the configuration of what programs them"
         ),
         breaks: "What is removed no longer answers.".into(),
         undo: format!(
@@ -211,11 +211,13 @@ fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation
 /// Returns what programs the services of a namespace, as far as its door tells, and how it is asked for fewer.
 fn managed(busiest: &Namespace) -> &'static str {
     let door = busiest.named.door.as_deref().unwrap_or_default();
-    if door.contains("/docker/netns/") {
-        return "Docker Swarm puts back what is removed by hand: a published port is a service, and a task of it a \
+    let of_swarm = ["/docker/netns/ingress_sbox", "/docker/netns/lb_"];
+    // Every docker container has a file in that folder; these are Swarm's own.
+    if of_swarm.iter().any(|name| door.contains(name)) {
+        return "Docker Swarm restores what you remove by hand: each published port is a service, and each of its tasks a \
                 destination.";
     }
-    "What programs them (kube-proxy, keepalived) puts back what is removed by hand. With kube-proxy, a NodePort is a service \
+    "What programs them (kube-proxy, keepalived) restores what you remove by hand. With kube-proxy, a NodePort is a service \
      for every address of the node, each with all destinations: nodePortAddresses in its configuration says for which."
 }
 

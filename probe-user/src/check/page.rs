@@ -122,9 +122,9 @@ pub struct Run {
     pub duration_ns: u64,
     /// The CPU that it ran on.
     pub cpu: u32,
-    /// Its namespace.
-    pub netns: u32,
-    /// Who lives there, and where it opens.
+    /// Its namespace; `None` where it is not known.
+    pub netns: Option<u32>,
+    /// Who lives there, and the path that opens it.
     #[serde(flatten)]
     pub named: Named,
     /// Length of `est_list`.
@@ -140,9 +140,9 @@ pub struct Blackout {
     pub calls: u64,
     /// The CPU.
     pub cpu: u32,
-    /// The namespace of the last run.
-    pub netns: u32,
-    /// Who lives there, and where it opens.
+    /// The namespace of the last run; `None` where it is not known.
+    pub netns: Option<u32>,
+    /// Who lives there, and the path that opens it.
     #[serde(flatten)]
     pub named: Named,
 }
@@ -152,9 +152,12 @@ pub struct Blackout {
 pub struct Namespace {
     /// Its inode number.
     pub netns: u32,
-    /// Who lives there, and where it opens.
+    /// Who lives there, and the path that opens it.
     #[serde(flatten)]
     pub named: Named,
+    /// Every process is in sight, and none lives there.
+    #[serde(skip)]
+    pub is_empty: bool,
     /// Virtual services.
     pub services: Option<u32>,
     /// Destinations of all of them.

@@ -13,7 +13,7 @@ use crate::{
         netns,
         services::{self, Counted},
     },
-    model::{NamespaceView, Overview, SLOW_PERIOD_NS, State},
+    model::{NamespaceView, Overview, SLOW_PERIOD_NS, State, known_netns},
 };
 
 /// What tells about namespaces.
@@ -65,10 +65,8 @@ impl Survey<'_> {
         let services = self.services(netns, estimators);
         Namespace {
             netns,
-            named: Named {
-                who: self.who(netns),
-                ..self.inhabitants.named(netns)
-            },
+            is_empty: self.inhabitants.sees_all() && self.inhabitants.who(netns).is_none(),
+            named: self.inhabitants.named(netns),
             services: services.map(|counted| counted.services),
             destinations: services.and_then(|counted| counted.destinations),
             estimators,
@@ -88,12 +86,6 @@ impl Survey<'_> {
         services::count(self.root, self.inhabitants.doors(), netns, estimators)
             .inspect_err(|error| log::debug!("services of netns {netns}: {error}"))
             .ok()
-    }
-
-    fn who(&self, netns: u32) -> Option<String> {
-        let nobody = || self.inhabitants.sees_all().then_some("no process");
-        let who = self.inhabitants.who(netns).or_else(nobody)?;
-        Some(who.to_owned())
     }
 
     /// A person types the command where this runs, which may be in the namespace: of the root namespace that is sure to be
@@ -220,7 +212,7 @@ pub fn measured(observed: &Observed, namespaces: &[Namespace], max_ns: u64) -> M
         longest_run: run.as_ref().map(|call| Run {
             duration_ns: call.duration_ns,
             cpu: call.cpu,
-            netns: call.netns,
+            netns: known_netns(call.netns),
             named: named(namespaces, call.netns),
             estimators: call.estimators,
         }),
@@ -230,7 +222,7 @@ pub fn measured(observed: &Observed, namespaces: &[Namespace], max_ns: u64) -> M
                 duration_ns: blackout.duration_ns,
                 calls: blackout.calls,
                 cpu: call.cpu,
-                netns: call.netns,
+                netns: known_netns(call.netns),
                 named: named(namespaces, call.netns),
             })
         }),

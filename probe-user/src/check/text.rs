@@ -2,18 +2,21 @@
 
 mod table;
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use super::{
     mitigations::CALM_NS,
-    page::{Kernel, Measured, Mitigation, Page, Verdict},
+    page::{Kernel, Measured, Mitigation, Namespace, Page, Verdict},
 };
 use crate::{
     headline::seconds,
     kernel::{estimation::Kind, livepatch::Livepatch},
-    model::State,
+    model::{NETNS_UNKNOWN, State},
     record::WorstStall,
-    watch::durations::readable,
+    watch::{durations::readable, netns_name, netns_named},
     width,
 };
 
@@ -47,8 +50,8 @@ fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
     if let Some(measured) = &page.measured {
         fact(out, "measured", &runs(measured))?;
     }
-    if let Some(frozen) = frozen(page) {
-        fact(out, "statistics", &frozen)?;
+    for line in statistics(&page.namespaces) {
+        fact(out, "statistics", &line)?;
     }
     let patches = &page.livepatch.patches;
     if page.livepatch.unseen {
@@ -67,21 +70,30 @@ fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
     Ok(())
 }
 
-/// Says whose statistics stand still, if there is a namespace that was told so.
-fn frozen(page: &Page) -> Option<String> {
-    let off = page.namespaces.iter();
-    let off = off.filter(|one| one.run_estimation == Some(0));
-    let numbers: Vec<String> = off.map(|one| one.netns.to_string()).collect();
-    match numbers.as_slice() {
-        [] => None,
-        [one] => Some(format!(
-            "of netns {one} are not updated: run_estimation is 0 there"
-        )),
-        many => Some(format!(
-            "of {} network namespaces are not updated: run_estimation is 0 there",
-            many.len()
-        )),
+/// Why an estimator does not update the statistics of its namespace; `None` where it does, or that is not known.
+fn frozen(namespace: &Namespace) -> Option<&'static str> {
+    match (namespace.state, namespace.run_estimation) {
+        (Some(State::Absent | State::Kthread), _) => None,
+        (Some(State::Dead), _) => Some("its estimator is DEAD"),
+        (_, Some(0)) => Some("run_estimation is 0"),
+        (Some(State::Skipping), _) => Some("its runs skip the estimators"),
+        _ => None,
     }
+}
+
+/// Returns a line for each reason why statistics are not updated.
+fn statistics(namespaces: &[Namespace]) -> Vec<String> {
+    let mut by_cause: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for namespace in namespaces {
+        if let Some(cause) = frozen(namespace) {
+            by_cause.entry(cause).or_default().push(namespace.netns);
+        }
+    }
+    let lines = by_cause.into_iter().filter_map(|(cause, netns)| {
+        let named = netns_named(netns.into_iter())?;
+        Some(format!("not updated in {named}: {cause}"))
+    });
+    lines.collect()
 }
 
 fn fact(out: &mut impl Write, name: &str, text: &str) -> io::Result<()> {
@@ -123,22 +135,23 @@ fn cpus(kernel: &Kernel) -> String {
 
 /// What the first line rests on, and what it comes to.
 fn worst_text(worst: &WorstStall, root_netns: Option<u32>) -> String {
-    let root = if root_netns == Some(worst.netns) {
-        " (root)"
-    } else {
-        ""
-    };
-    let who = worst.named.who.as_ref().filter(|_| root.is_empty());
+    let name = name(worst.netns, root_netns);
+    let is_root = worst.netns.is_some() && worst.netns == root_netns;
+    let who = worst.named.who.as_ref().filter(|_| !is_root);
     let who = who.map_or(String::new(), |who| format!(" ({who})"));
     let share = worst.share.map_or(String::new(), |share| {
         format!(", {:.2} % of the time of CPU {}", share * 100.0, worst.cpu)
     });
     format!(
-        "netns {}{root}{who}: a run takes {} typically{share}; the longest took {}",
-        worst.netns,
+        "netns {name}{who}: a run takes {} typically{share}; the longest took {}",
         readable(worst.typical_ns),
         readable(worst.duration_ns),
     )
+}
+
+fn name(netns: Option<u32>, root_netns: Option<u32>) -> String {
+    let number = |netns: Option<u32>| netns.unwrap_or(NETNS_UNKNOWN);
+    netns_name(number(netns), number(root_netns))
 }
 
 fn runs(measured: &Measured) -> String {
@@ -150,7 +163,7 @@ fn runs(measured: &Measured) -> String {
             let plural = if length == 1 { "" } else { "s" };
             format!(" over {length} estimator{plural}")
         });
-        let (took, netns, cpu) = (readable(run.duration_ns), run.netns, run.cpu);
+        let (took, netns, cpu) = (readable(run.duration_ns), name(run.netns, None), run.cpu);
         format!("longest {took}{over}, netns {netns} on CPU {cpu}")
     }));
     parts.extend(measured.longest_blackout.as_ref().map(|blackout| {

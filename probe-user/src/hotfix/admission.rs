@@ -216,7 +216,7 @@ pub fn accepted(findings: &Findings, accepted: &[String]) -> anyhow::Result<()> 
             .map(|one| format!("--accept {}", one.name))
             .collect();
         bail!(
-            "{}. To load it all the same: {}",
+            "{}. To load it all the same: `{}`",
             told("warning", &warnings),
             flags.join(" ")
         );

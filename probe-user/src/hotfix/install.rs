@@ -98,10 +98,12 @@ fn install(
         Err(error) => return put_back(kept, root, &store, &candidate.place, error.into()),
     };
     for line in told(&candidate, &store, kept, written.as_ref(), program.path) {
-        report::print(&format!("{line}."));
+        report::sentence(&format!("{line}."));
     }
-    let undo = undo::uninstall(&candidate.place.name, root, &state_dir);
-    report::print(&format!("Undo: {undo}"));
+    if kept == Kept::New {
+        let undo = undo::uninstall(&candidate.place.name, root, &state_dir);
+        report::print(&format!("Undo: {undo}"));
+    }
     notes(root, &state_dir, written.as_ref(), program.path);
     Ok(ExitCode::SUCCESS)
 }
@@ -244,7 +246,7 @@ fn keep(store: &Store, candidate: &Candidate, shown: &str) -> anyhow::Result<Kep
     Ok(before.map_or(Kept::New, |_| Kept::Before))
 }
 
-/// Removes what was kept when the units could not be written.
+/// Removes the hotfix again after its units could not be written.
 fn put_back(
     kept: Kept,
     root: &Path,

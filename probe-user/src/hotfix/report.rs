@@ -11,7 +11,7 @@ use super::{
     drive::{Drive, say},
     ending::Ending,
 };
-use crate::record::Stamp;
+use crate::{record::Stamp, width};
 
 const SCHEMA: u32 = 1;
 
@@ -137,7 +137,7 @@ impl Report {
 
     fn tell_done(&self) {
         if let Ok(Ending::Done(text)) = &self.ended {
-            print(&format!("{text}."));
+            sentence(&format!("{text}."));
         }
         if let Some(undo) = &self.undo {
             print(&format!("Undo: {undo}"));
@@ -185,7 +185,7 @@ impl Reports {
     /// One that is none of ours.
     pub fn leave_alone(&mut self, name: String, why: &str) {
         if !self.json {
-            print(&format!("{name} is left alone: {why}."));
+            sentence(&format!("{name} is left alone: {why}."));
         }
         self.left_alone.push(name);
     }
@@ -211,7 +211,7 @@ impl Reports {
                 left_alone: self.left_alone,
             });
         } else if self.hotfixes.is_empty() {
-            print(&format!("{none}."));
+            sentence(&format!("{none}."));
         }
         ExitCode::from(self.worst)
     }
@@ -222,6 +222,11 @@ fn write(document: &impl Serialize) {
         Ok(text) => print(&text),
         Err(error) => say(&format!("warning: the document cannot be made ({error})")),
     }
+}
+
+/// Tells a sentence on standard output, folded for a person.
+pub fn sentence(text: &str) {
+    print(&width::for_stdout(text));
 }
 
 /// Tells on standard output. What was done is done, also where nobody reads of it.

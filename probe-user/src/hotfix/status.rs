@@ -29,6 +29,8 @@ use crate::{
     model::State,
     output,
     record::Origin,
+    watch::netns_named,
+    width,
 };
 
 /// Something is on its way, left behind, or without effect.
@@ -36,9 +38,6 @@ const FOUND: u8 = 1;
 
 /// Nothing was found, and not all could be looked at.
 const UNKNOWN: u8 = 2;
-
-/// Namespaces that are named of those that are alike.
-const SHOWN: usize = 3;
 
 /// The document of `status --json`.
 #[derive(Debug, Serialize)]
@@ -66,7 +65,7 @@ struct Status {
 struct Estimator {
     #[serde(flatten)]
     timer: Timer,
-    /// Who lives in its namespace, and where that opens.
+    /// Who lives in its namespace, and the path that opens it: for the document alone.
     #[serde(flatten)]
     named: Named,
     /// The module of a livepatch, which must not be removed then; `None` where it is none of these.
@@ -79,13 +78,13 @@ struct Estimator {
 ///
 /// When this kernel has no livepatching, or what was found cannot be written.
 pub fn status(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let status = Status::read(root, state_dir)?;
+    let status = Status::read(json, root, state_dir)?;
     output::print(|out| write(&status, json, out))?;
     Ok(ExitCode::from(status.code()))
 }
 
 impl Status {
-    fn read(root: &Path, state_dir: &Path) -> anyhow::Result<Self> {
+    fn read(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<Self> {
         let mut unknown = Vec::new();
         let livepatches = match list::entries(root) {
             Ok(entries) => Some(entries),
@@ -108,10 +107,11 @@ impl Status {
             livepatches.as_deref().unwrap_or_default(),
             &mut unknown,
         );
-        let inhabitants = Inhabitants::read(root);
+        // It takes a look at every process, and only the document says who lives where.
+        let inhabitants = json.then(|| Inhabitants::read(root));
         let described = |timer: Timer| {
-            let named = inhabitants.named(timer.netns);
-            of(timer, named, &code)
+            let named = inhabitants.as_ref().map(|all| all.named(timer.netns));
+            of(timer, named.unwrap_or_default(), &code)
         };
         let estimators = timers.map(|timers| timers.into_iter().map(described));
         Ok(Self {
@@ -210,6 +210,14 @@ fn write(status: &Status, json: bool, mut out: impl Write) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut out, status)?;
         return writeln!(out);
     }
+    let mut text = Vec::new();
+    write_text(status, &mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines();
+    lines.try_for_each(|line| writeln!(out, "{}", width::for_stdout(line)))
+}
+
+fn write_text(status: &Status, mut out: impl Write) -> io::Result<()> {
     if status.livepatches.as_ref().is_some_and(Vec::is_empty) {
         writeln!(out, "no livepatch is loaded")?;
     }
@@ -316,24 +324,6 @@ fn write_switched_off(estimators: &[Estimator], mut out: impl Write) -> io::Resu
             out,
             "run_estimation of {netns} is 0: its statistics stand still until it is set to 1 there"
         ),
-    }
-}
-
-/// Names what is the same for one or for many: `netns 1`, `each of 61 netns (1, 2, 3, ...)`.
-fn netns_named(netns: impl Iterator<Item = u32>) -> Option<String> {
-    let netns: Vec<u32> = netns.collect();
-    match netns.as_slice() {
-        [] => None,
-        [one] => Some(format!("netns {one}")),
-        all => {
-            let first: Vec<String> = all.iter().take(SHOWN).map(u32::to_string).collect();
-            let more = if all.len() > SHOWN { ", ..." } else { "" };
-            Some(format!(
-                "each of {} netns ({}{more})",
-                all.len(),
-                first.join(", ")
-            ))
-        }
     }
 }
 

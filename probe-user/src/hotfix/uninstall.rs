@@ -8,13 +8,15 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
+    digest::Digest,
     drive::say,
+    file,
     installed::{Place, Store, name_of, systemd, units},
     list, report, undo,
 };
 use crate::{
     cli::UninstallArgs,
-    kernel::{livepatch, prerequisites},
+    kernel::{livepatch, prerequisites, printable::printable},
 };
 
 /// The host was changed, and needs a person.
@@ -33,9 +35,7 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     let places = chosen(&store, &name, (!args.all_kernels).then_some(wanted))?;
     let refused = || format!("{name} is not uninstalled");
     let _lock = store.lock(root).with_context(refused)?;
-    // The same hotfix may be kept for several kernels, of which this one alone can install it again.
-    let kept = places.iter().find(|place| place.release == running);
-    let kept = kept.and_then(|place| store.read(place).ok().flatten());
+    let undo = way_back(&places, &store, root, state_dir, &running);
     for (index, place) in places.iter().enumerate() {
         if let Err(error) = store.remove(place) {
             let is_whole = index == 0 && !matches!(store.read(place), Ok(None));
@@ -43,9 +43,10 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
                 return Err(anyhow::Error::from(error).context(refused()));
             }
             say(&format!("error: {name} is half uninstalled: {error}"));
+            report::print(&undo);
             return Ok(ExitCode::from(HALF_DONE));
         }
-        report::print(&format!(
+        report::sentence(&format!(
             "{name} is not installed for Linux {} any more.",
             place.release
         ));
@@ -54,7 +55,7 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
         Ok(removed) => {
             for unit in &removed {
                 let unit = unit.display();
-                report::print(&format!("{unit} is removed, for nothing is left to load."));
+                report::sentence(&format!("{unit} is removed, for nothing is left to load."));
             }
             forget(&removed, root);
         }
@@ -62,17 +63,43 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
             say(&format!(
                 "error: {error:#}; {name} is uninstalled, and the units may be left"
             ));
+            report::print(&undo);
             return Ok(ExitCode::from(HALF_DONE));
         }
     }
     if let Some(told) = still_loaded(root, &name) {
-        report::print(&told);
+        report::sentence(&told);
     }
-    if let Some(record) = kept {
-        let undo = undo::install(&record.file, &record.accepted, root, state_dir);
-        report::print(&format!("Undo: {undo}"));
-    }
+    report::print(&undo);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns how the hotfix is installed again, or why no command does: the file that it was installed from may have changed,
+/// and each kernel installs for itself alone.
+fn way_back(
+    places: &[Place],
+    store: &Store,
+    root: &Path,
+    state_dir: &Path,
+    running: &str,
+) -> String {
+    let here = places.iter().find(|place| place.release == running);
+    let record = here.and_then(|place| store.read(place).ok().flatten());
+    let Some(record) = record else {
+        return "Undo: install it again while that kernel runs".into();
+    };
+    let bytes = file::read(Path::new(&record.file)).ok();
+    if bytes.map(|bytes| Digest::of(&bytes)) != Some(record.sha256) {
+        return format!(
+            "Undo: no command: {} is no longer the file that was installed",
+            printable(&record.file)
+        );
+    }
+    let command = undo::install(&record.file, &record.accepted, root, state_dir);
+    match places.len() {
+        1 => format!("Undo: {command}"),
+        _ => format!("Undo: {command}  # and the same while each of the other kernels runs"),
+    }
 }
 
 /// Says that it is loaded still, or that this cannot be seen, if one is so.
@@ -143,8 +170,13 @@ fn chosen(store: &Store, name: &str, release: Option<&String>) -> anyhow::Result
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::hotfix::{digest::Digest, installed::Record};
+    use crate::hotfix::{
+        installed::Record,
+        made_node::{MadeNode, RELEASE},
+    };
 
     #[test]
     fn the_running_kernels_is_meant_unless_another_is_named_or_all_are() {
@@ -169,5 +201,38 @@ mod tests {
             let error = chosen("b", release).unwrap_err().to_string();
             assert!(error.contains("no hotfix b is installed"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_way_back_is_a_command_only_where_it_installs_the_same_file_here() {
+        let node = MadeNode::new();
+        let store = Store::of(&node.state_dir());
+        let file = node.module("good", 500);
+        let bytes = fs::read(&file).unwrap();
+        let at = |release: &str| Place {
+            release: release.into(),
+            name: "good".into(),
+        };
+        let kept = Record::now(
+            Digest::of(&bytes),
+            file.display().to_string(),
+            vec!["no-rearm".into()],
+            None,
+        );
+        for release in [RELEASE, "5.4.0"] {
+            store.put(&at(release), &bytes, &kept).unwrap();
+        }
+        let back = |releases: &[&str]| {
+            let places: Vec<Place> = releases.iter().map(|release| at(release)).collect();
+            way_back(&places, &store, node.root(), &node.state_dir(), RELEASE)
+        };
+        let command = format!("hotfix install {} --accept no-rearm", file.display());
+        assert!(back(&[RELEASE]).ends_with(&command), "{}", back(&[RELEASE]));
+        assert!(back(&[RELEASE, "5.4.0"]).contains(&format!("{command}  # ")));
+        assert!(back(&["5.4.0"]).contains("while that kernel runs"));
+        fs::write(&file, "another").unwrap();
+        assert!(back(&[RELEASE]).contains("no longer the file that was installed"));
+        fs::remove_file(&file).unwrap();
+        assert!(back(&[RELEASE]).contains("no longer the file that was installed"));
     }
 }

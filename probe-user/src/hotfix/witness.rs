@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 use crate::{
     cli::ColorWhen,
     kernel::time,
-    model::{NamespaceView, Options, Output, Report, State, Topic},
+    model::{NamespaceView, Options, Output, Report, State, Topic, WallTime},
     watch::{self, Stage, TICK, Watcher},
 };
 
@@ -40,6 +40,8 @@ pub struct Phase {
 pub struct Run {
     /// When it began, in nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
+    /// The same by the wall clock as it was then.
+    pub at: WallTime,
     /// How long it took, in nanoseconds.
     pub duration_ns: u64,
     /// Length of `est_list` when it began.
@@ -110,6 +112,7 @@ impl Witness {
                     {
                         phase.runs.entry(call.netns).or_default().push(Run {
                             start_ns: call.start_ns,
+                            at: call.at,
                             duration_ns: call.duration_ns,
                             estimators: call.estimators,
                         });

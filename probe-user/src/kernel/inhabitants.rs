@@ -39,7 +39,7 @@ pub struct Inhabitants {
     host_names: HashMap<Identity, Option<String>>,
 }
 
-/// Who lives in a network namespace, and where it opens: what documents say beside its inode number.
+/// Who lives in a network namespace, and the path that opens it: what documents say beside its inode number.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Named {
     /// Who lives there; `None` where that is not known.
@@ -188,7 +188,7 @@ impl Inhabitants {
         }
     }
 
-    /// Returns the same of every namespace that has a process or a name, by inode number.
+    /// Returns the [`Named`] of every namespace that has a process or a name, by inode number.
     #[must_use]
     pub fn all_named(&self) -> BTreeMap<u32, Named> {
         let known = self.namespaces().chain(self.root_netns).chain(self.host);

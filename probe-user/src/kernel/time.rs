@@ -35,7 +35,7 @@ pub fn wall_offset_ns() -> nix::Result<u64> {
     Ok(narrowest.map_or(0, |reading| reading.offset_ns))
 }
 
-/// Tries to read both clocks without losing the CPU in between.
+/// How often both clocks are read at most, until nothing interrupts the two readings.
 const READINGS: u32 = 3;
 
 /// Two readings this close, in nanoseconds, need no other try.

@@ -38,9 +38,8 @@ impl Clock {
     }
 }
 
-/// How far the wall clock moves against `CLOCK_MONOTONIC` in a step, at least, in nanoseconds. Corrections that are no step
-/// move both alike (`kernel/time/timekeeping.c` of Linux 6.1). On a busy node, less may be the time between the readings of
-/// the two clocks.
+/// The smallest step of the wall clock against `CLOCK_MONOTONIC` that is reported, in nanoseconds. Slewing moves both clocks
+/// alike (`kernel/time/timekeeping.c` of Linux 6.1); on a busy node, the two readings may be nearly this far apart.
 const STEP_MIN_NS: u64 = 100_000_000;
 
 /// A step of the wall clock against `CLOCK_MONOTONIC`, which does not count while the host is suspended.
@@ -57,10 +56,10 @@ impl fmt::Display for Step {
         if self.ahead {
             write!(
                 f,
-                "the wall clock was set {by} ahead, or the node was suspended for so long"
+                "the wall clock jumped ahead by {by}: it was set, or the node was suspended"
             )
         } else {
-            write!(f, "the wall clock was set back by {by}")
+            write!(f, "the wall clock jumped back by {by}: it was set")
         }
     }
 }
@@ -121,11 +120,11 @@ mod tests {
         assert_eq!(said(now - 99_999_999), None);
         assert_eq!(
             said(now + 3_600_250_000_000).as_deref(),
-            Some("the wall clock was set 1h 250ms ahead, or the node was suspended for so long")
+            Some("the wall clock jumped ahead by 1h 250ms: it was set, or the node was suspended")
         );
         assert_eq!(
             said(now - 100_000_000).as_deref(),
-            Some("the wall clock was set back by 100ms")
+            Some("the wall clock jumped back by 100ms: it was set")
         );
     }
 

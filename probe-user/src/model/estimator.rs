@@ -108,7 +108,7 @@ pub struct Estimator {
     period_ns: Option<u64>,
     next_run: Option<NextRun>,
     signs: Signs,
-    /// What the last run skimmed.
+    /// The length of the list, if the last run was too short to visit it.
     skimmed_last: Option<u32>,
 }
 

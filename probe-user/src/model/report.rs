@@ -1,6 +1,6 @@
 //! What an interval or a whole session came to: all that an output may rest on.
 
-use super::{Blackout, Histogram, LockWaitSums, State, Summary, WallTime, Worst};
+use super::{Blackout, Histogram, LockWaitSums, State, Summary, WallTime};
 
 /// The sums of an interval, or of a session.
 #[derive(Debug, Clone)]
@@ -17,8 +17,6 @@ pub struct Report {
     pub max_blackout: Option<Blackout>,
     /// Starts and stops of single estimators that waited for a run on another CPU.
     pub lock_waits: LockWaitSums,
-    /// The worst stall: of an interval, by the latest runs.
-    pub worst: Option<Worst>,
     /// By namespace, the one that stalls most first. An interval has only those in which something
     /// happened. Of namespaces that are gone, a thousand at least are kept; those that stalled least may be in
     /// `all` only.

@@ -14,7 +14,7 @@ use self::{
 };
 use super::{
     Blackout, Call, Clock, Histogram, LockWait, LockWaitSums, NETNS_UNKNOWN, NamespaceReport,
-    Notice, Output, Report, Span, State, StateChange, Topic, Worst,
+    Notice, Output, Report, State, StateChange, Topic,
     blackout::{Batches, LatestBlackouts},
     cost::Costs,
     cpus::Cpus,
@@ -32,9 +32,6 @@ pub struct Options {
     pub netns: Option<BTreeSet<u32>>,
     /// Tell only of calls, blackouts and lock waits of at least so many nanoseconds. All are counted.
     pub slow_ns: Option<u64>,
-    /// How long packets may wait, in nanoseconds: a blackout of more is the worst stall, whatever is typical. `None`: only
-    /// what is typical counts.
-    pub max_ns: Option<u64>,
 }
 
 impl Options {
@@ -104,13 +101,11 @@ impl Sums {
         now_ns: u64,
         observed_ns: u64,
         clock: &Clock,
-        worst: Option<Worst>,
         namespaces: Vec<NamespaceReport>,
     ) -> Report {
         Report {
             at: clock.wall(now_ns),
             observed_ns,
-            worst,
             all: self.tally.summary(observed_ns),
             histogram: self.tally.histogram().clone(),
             max_blackout: self.max_blackout,
@@ -262,11 +257,10 @@ impl Session {
     pub fn interval(&mut self, now_ns: u64) -> Report {
         let observed_ns = now_ns.saturating_sub(self.interval_started_ns);
         let time = self.interval_started_ns..now_ns;
-        let worst = self.worst(now_ns, Span::Latest);
         self.interval_started_ns = now_ns;
         let sums = std::mem::replace(&mut self.interval, Sums::new());
         let namespaces = self.namespaces.interval(&time);
-        sums.report(now_ns, observed_ns, &self.clock, worst, namespaces)
+        sums.report(now_ns, observed_ns, &self.clock, namespaces)
     }
 
     /// Sums up the whole session so far.
@@ -275,9 +269,8 @@ impl Session {
         let observed_ns = now_ns.saturating_sub(self.started_ns);
         let time = self.started_ns..now_ns;
         let namespaces = self.namespaces.session(&time);
-        let worst = self.worst(now_ns, Span::All);
         self.whole
-            .report(now_ns, observed_ns, &self.clock, worst, namespaces)
+            .report(now_ns, observed_ns, &self.clock, namespaces)
     }
 
     fn add_run(&mut self, run: &Event, ready: &mut Vec<Call>) {

@@ -92,7 +92,7 @@ impl Signs {
             State::Skipping => match self.skimmed.filter(|_| !self.switched_off) {
                 Some(estimators) => {
                     format!(
-                        "one of its last two runs was too short to have visited {estimators} estimators"
+                        "one of its last two runs was too short to visit {estimators} estimators"
                     )
                 }
                 None => "run_estimation is 0".into(),
@@ -159,7 +159,7 @@ mod tests {
             told(skimmed),
             (
                 State::Skipping,
-                "one of its last two runs was too short to have visited 30001 estimators".into()
+                "one of its last two runs was too short to visit 30001 estimators".into()
             )
         );
     }

@@ -12,7 +12,8 @@ use super::sink::Beginning;
 use crate::{
     kernel::inhabitants::Named,
     model::{
-        NETNS_UNKNOWN, NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime,
+        NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime, Worst,
+        known_netns,
     },
     record::{Source, WorstStall},
 };
@@ -90,7 +91,11 @@ enum Record<'a> {
         text: &'a str,
     },
     Interval(Period<'a>),
-    Summary(Period<'a>),
+    Summary {
+        #[serde(flatten)]
+        period: Period<'a>,
+        worst: Option<WorstStall>,
+    },
 }
 
 /// The sums of a time, over all namespaces and by namespace.
@@ -107,7 +112,6 @@ struct Period<'a> {
     lock_wait_ns: u64,
     lock_wait_max_ns: Option<u64>,
     operations_lost: u64,
-    worst: Option<WorstStall>,
     namespaces: Namespaces<'a>,
 }
 
@@ -203,9 +207,6 @@ impl<'a> Period<'a> {
             lock_wait_ns: report.lock_waits.total_ns,
             lock_wait_max_ns: (report.lock_waits.count > 0).then_some(report.lock_waits.longest_ns),
             operations_lost: report.lock_waits.unrecorded,
-            worst: report
-                .worst
-                .map(|worst| WorstStall::of(&worst, named(names, worst.netns).clone())),
             namespaces: Namespaces {
                 reports: &report.namespaces,
                 names,
@@ -223,7 +224,7 @@ impl<'a> Record<'a> {
                 at: call.at,
                 duration_ns: call.duration_ns,
                 cpu: call.cpu,
-                netns: known(call.netns),
+                netns: known_netns(call.netns),
                 named: named(names, call.netns),
                 estimators: call.estimators,
                 interrupted_pid: call.interrupted_pid,
@@ -236,7 +237,7 @@ impl<'a> Record<'a> {
                 at: wait.at,
                 duration_ns: wait.duration_ns,
                 cpu: wait.cpu,
-                netns: known(wait.netns),
+                netns: known_netns(wait.netns),
                 named: named(names, wait.netns),
                 operation: match wait.operation {
                     Operation::Start => "start",
@@ -265,7 +266,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// What is said where nothing is known.
+/// Stands for a namespace of which nothing is known.
 static UNNAMED: Named = Named {
     who: None,
     door: None,
@@ -273,10 +274,6 @@ static UNNAMED: Named = Named {
 
 fn named(names: &Names, netns: u32) -> &Named {
     names.get(&netns).unwrap_or(&UNNAMED)
-}
-
-fn known(netns: u32) -> Option<u32> {
-    Some(netns).filter(|netns| *netns != NETNS_UNKNOWN)
 }
 
 /// Writes that the probes are in place.
@@ -287,7 +284,7 @@ pub fn start(out: &mut impl Write, start: &Beginning) -> io::Result<()> {
         at: start.at,
         source: Source::of(&start.hostname),
         kernel: &start.release,
-        root_netns: known(start.root_netns),
+        root_netns: known_netns(start.root_netns),
     };
     line(out, &record)
 }
@@ -302,15 +299,22 @@ pub fn interval(out: &mut impl Write, report: &Report, names: &Names) -> io::Res
     line(out, &Record::Interval(Period::of(report, names)))
 }
 
-/// Writes the sums of the session.
-pub fn summary(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<()> {
-    line(out, &Record::Summary(Period::of(report, names)))
+/// Writes the sums of the session, and the worst stall in it.
+pub fn summary(
+    out: &mut impl Write,
+    report: &Report,
+    worst: Option<Worst>,
+    names: &Names,
+) -> io::Result<()> {
+    let worst = worst.map(|worst| WorstStall::of(&worst, named(names, worst.netns).clone()));
+    let period = Period::of(report, names);
+    line(out, &Record::Summary { period, worst })
 }
 
 /// One write a record, so that a reader never sees half of one where the pipe can take it whole. The sums of many
 /// namespaces are more than any pipe takes, and are written as they come.
 fn line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
-    if let Record::Interval(period) | Record::Summary(period) = record
+    if let Record::Interval(period) | Record::Summary { period, .. } = record
         && period.namespaces.reports.len() > NAMESPACES_AT_ONCE
     {
         serde_json::to_writer(&mut *out, record)?;

@@ -21,6 +21,28 @@ pub fn short_name(netns: u32, root_netns: u32) -> String {
     netns_name(netns, root_netns)
 }
 
+/// Namespaces that are named of those that are alike.
+const SHOWN: usize = 3;
+
+/// Names what is the same for one or for many: `netns 1`, `each of 61 netns (1, 2, 3, ...)`.
+#[must_use]
+pub fn netns_named(netns: impl Iterator<Item = u32>) -> Option<String> {
+    let netns: Vec<u32> = netns.collect();
+    match netns.as_slice() {
+        [] => None,
+        [one] => Some(format!("netns {one}")),
+        all => {
+            let first: Vec<String> = all.iter().take(SHOWN).map(u32::to_string).collect();
+            let more = if all.len() > SHOWN { ", ..." } else { "" };
+            Some(format!(
+                "each of {} netns ({}{more})",
+                all.len(),
+                first.join(", ")
+            ))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

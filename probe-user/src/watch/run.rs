@@ -16,7 +16,7 @@ use crate::{
     cli::{ColorWhen, WatchArgs},
     headline::DEFAULT_MAX_NS,
     kernel::{cpus, hostname::hostname, prerequisites, time},
-    model::{Options, Output, Topic},
+    model::{Options, Output, Span, Topic},
     output,
 };
 
@@ -36,7 +36,6 @@ pub fn run(args: &WatchArgs, color: ColorWhen, root: &Path) -> anyhow::Result<Ex
         netns: wanted_namespaces(args, root)?,
         // The screen's timeline has every call, and its log those that are slow.
         slow_ns: slow_ns(args).filter(|_| !display::wants_screen(args)),
-        max_ns: Some(max_ns(args)),
     };
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -89,7 +88,7 @@ async fn watch(
     }
     display.ticked(&mut watcher)?;
     let ended = until_the_end(args, &mut watcher, &mut display, &mut signals).await?;
-    end(watcher, display, ended)
+    end(watcher, display, ended, max_ns(args))
 }
 
 /// How a watch came to its end.
@@ -157,7 +156,7 @@ fn answer(request: Request, watcher: &mut Watcher, display: &mut Display) -> any
     Ok(())
 }
 
-fn end(mut watcher: Watcher, display: Display, ended: Ended) -> anyhow::Result<()> {
+fn end(mut watcher: Watcher, display: Display, ended: Ended, max_ns: u64) -> anyhow::Result<()> {
     match display {
         Display::Screen(screen) => screen
             .close(ended == Ended::KeepScreen)
@@ -172,8 +171,9 @@ fn end(mut watcher: Watcher, display: Display, ended: Ended) -> anyhow::Result<(
             let interval = watcher.interval()?;
             sink.interval(&interval).context(display::CANNOT_WRITE)?;
             drop(interval);
+            let worst = watcher.overview()?.worst(Span::All, max_ns);
             let summary = watcher.summary()?;
-            sink.summary(&summary).context(display::CANNOT_WRITE)
+            sink.summary(&summary, worst).context(display::CANNOT_WRITE)
         }
     }
 }

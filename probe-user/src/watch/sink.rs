@@ -10,7 +10,7 @@ use super::{
 use crate::{
     cli::{ColorWhen, WatchArgs},
     kernel::inhabitants::Inhabitants,
-    model::{Output, Report, WallTime},
+    model::{Output, Report, State, WallTime, Worst},
 };
 
 /// The form that was asked for, and the stream.
@@ -88,8 +88,16 @@ impl Sink {
 
     pub fn outputs(&mut self, outputs: &[Output]) -> io::Result<()> {
         for output in outputs {
-            match &self.form {
-                Form::Json { names } => json::output(&mut self.out, output, names)?,
+            match &mut self.form {
+                Form::Json { names } => {
+                    json::output(&mut self.out, output, names)?;
+                    // The kernel gives the number to another namespace.
+                    if let Output::StateChange(change) = output
+                        && change.to == State::Absent
+                    {
+                        names.remove(&change.netns);
+                    }
+                }
                 Form::Text(lines) => lines.output(&mut self.out, output)?,
             }
         }
@@ -108,9 +116,10 @@ impl Sink {
         self.out.flush()
     }
 
-    pub fn summary(&mut self, report: &Report) -> io::Result<()> {
+    /// Writes the sums of the session, and in records the worst stall in it.
+    pub fn summary(&mut self, report: &Report, worst: Option<Worst>) -> io::Result<()> {
         match &self.form {
-            Form::Json { names } => json::summary(&mut self.out, report, names)?,
+            Form::Json { names } => json::summary(&mut self.out, report, worst, names)?,
             Form::Text(lines) => lines.summary(&mut self.out, report)?,
         }
         self.out.flush()

@@ -39,7 +39,7 @@ fn seen(run_ns: u64) -> Measured {
         longest_run: Some(Run {
             duration_ns: run_ns,
             cpu: 3,
-            netns: ROOT,
+            netns: Some(ROOT),
             named: Named::default(),
             estimators: Some(30_001),
         }),
@@ -47,7 +47,7 @@ fn seen(run_ns: u64) -> Measured {
             duration_ns: run_ns,
             calls: 19,
             cpu: 0,
-            netns: 4_026_532_141,
+            netns: Some(4_026_532_141),
             named: Named::default(),
         }),
         half_ns: None,

@@ -41,7 +41,7 @@ fn seen(blackout_ns: u64) -> Measured {
             duration_ns: blackout_ns,
             calls: 2,
             cpu: 1,
-            netns: 2,
+            netns: Some(2),
             named: Named::default(),
         }),
         half_ns: Some(1_900_000),
@@ -266,4 +266,25 @@ fn what_cannot_be_measured_is_told_by_its_list() {
         ["hotfix", "fewer_entries", "newer_kernel"]
     );
     assert_eq!(open(Kind::Timer, &[empty], None), []);
+}
+
+#[test]
+fn advice_names_docker_swarm_for_its_own_namespaces_alone() {
+    for (door, is_swarm) in [
+        ("/run/docker/netns/ingress_sbox", true),
+        ("/run/docker/netns/lb_x1yp2c", true),
+        ("/run/docker/netns/9f8e7d6c5b4a", false),
+        ("/proc/812/ns/net", false),
+    ] {
+        let namespace = Namespace {
+            named: Named {
+                who: None,
+                door: Some(door.into()),
+            },
+            ..busy()
+        };
+        let does = fewer_entries(&namespace, None).does;
+        assert_eq!(does.contains("Docker Swarm"), is_swarm, "{door}: {does}");
+        assert_eq!(does.contains("kube-proxy"), !is_swarm, "{door}: {does}");
+    }
 }

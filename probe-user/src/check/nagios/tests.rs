@@ -19,7 +19,7 @@ fn page(verdict: Verdict, worst_ns: Option<u64>, state: State) -> Page {
         longest_run: Some(Run {
             duration_ns,
             cpu: 0,
-            netns: 1,
+            netns: Some(1),
             named: Named::default(),
             estimators: None,
         }),
@@ -27,7 +27,7 @@ fn page(verdict: Verdict, worst_ns: Option<u64>, state: State) -> Page {
             duration_ns,
             calls: 1,
             cpu: 0,
-            netns: 1,
+            netns: Some(1),
             named: Named::default(),
         }),
         half_ns: None,

@@ -138,9 +138,11 @@ fn namespaces_are_described_by_who_lives_there_and_what_is_balanced() {
             (1, Some("host"), Some(1), Some(1)),
             // A list of one needs no counting.
             (7, Some("nginx"), Some(0), Some(0)),
-            (8, Some("no process"), None, None),
+            (8, None, None, None),
         ]
     );
+    let empty: Vec<bool> = described.iter().map(|one| one.is_empty).collect();
+    assert_eq!(empty, [false, false, true]);
     let closed = |one: &Namespace| one.named.door.is_none() && one.enter.is_none();
     assert!(described.iter().all(closed), "{described:?}");
 }

@@ -69,7 +69,7 @@ fn row(namespace: &Namespace, root_netns: Option<u32>) -> Row {
     let number = |number: Option<u32>| known(number, |number| number.to_string());
     [
         format!("{}{root}", namespace.netns),
-        known(namespace.named.who.as_deref(), short),
+        known(who(namespace), short),
         known(namespace.state, |state| state.to_string()),
         number(namespace.services),
         number(namespace.destinations),
@@ -79,6 +79,11 @@ fn row(namespace: &Namespace, root_netns: Option<u32>) -> Row {
         known(namespace.next_run_in_ns, headline::seconds),
         number(namespace.next_cpu),
     ]
+}
+
+fn who(namespace: &Namespace) -> Option<&str> {
+    let none = namespace.is_empty.then_some("no process");
+    namespace.named.who.as_deref().or(none)
 }
 
 fn known<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {

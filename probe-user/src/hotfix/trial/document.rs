@@ -176,7 +176,7 @@ pub struct Document {
     pub why: String,
     /// The network namespace that the verdict rests on, by its inode number.
     pub netns: Option<u32>,
-    /// Who lives there, and where it opens.
+    /// Who lives there, and the path that opens it.
     #[serde(flatten)]
     pub named: Named,
     /// The network namespaces whose estimators no longer run, by their inode numbers.
@@ -254,7 +254,7 @@ pub struct CpuTime {
 pub struct NamespaceDocument {
     /// Inode number.
     pub netns: u32,
-    /// Who lives there, and where it opens.
+    /// Who lives there, and the path that opens it.
     #[serde(flatten)]
     pub named: Named,
     /// By all the runs of that side.
@@ -312,7 +312,6 @@ impl SideDocument {
 impl NamespaceDocument {
     fn of(report: &NamespaceReport, side: &Side, phase: &Phase, named: Named) -> Self {
         let figures = Figures::of(phase);
-        let max_at = figures.max_start_ns.map(|start| side.clock.wall(start));
         Self {
             netns: report.netns,
             named,
@@ -328,7 +327,7 @@ impl NamespaceDocument {
                 p90_ns: figures.p90_ns,
                 p99_ns: figures.p99_ns,
                 max_ns: figures.max_ns,
-                max_at,
+                max_at: figures.max_at,
                 stall_ns_per_s: figures.stall_ns_per_s(),
                 ..Sums::from(&report.summary)
             },

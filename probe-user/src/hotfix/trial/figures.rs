@@ -3,7 +3,7 @@
 
 use super::Phase;
 use crate::model::{
-    P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS,
+    P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, WallTime,
     statistics::{Pace, median, real},
 };
 
@@ -22,8 +22,8 @@ pub struct Figures {
     pub p99_ns: Option<u64>,
     /// The longest, in nanoseconds.
     pub max_ns: Option<u64>,
-    /// When the first of the longest began, in nanoseconds of `CLOCK_MONOTONIC`.
-    pub max_start_ns: Option<u64>,
+    /// When the first of the longest began.
+    pub max_at: Option<WallTime>,
     /// The mean time from start to start, in nanoseconds; of fewer than two runs, how far ahead the timer is set.
     pub period_ns: Option<f64>,
     /// Run time per time: mean duration by period.
@@ -54,7 +54,7 @@ impl Figures {
             p90_ns: quantile(&sorted, 9, 10).filter(|_| is_enough(P90_MIN_CALLS)),
             p99_ns: quantile(&sorted, 99, 100).filter(|_| is_enough(P99_MIN_CALLS)),
             max_ns: longest.map(|run| run.duration_ns),
-            max_start_ns: longest.map(|run| run.start_ns),
+            max_at: longest.map(|run| run.at),
             stall: pace.stall().or_else(by_period),
             period_ns,
             estimators: mean_estimators(phase),
@@ -114,6 +114,7 @@ mod tests {
     fn phase(durations_ns: impl IntoIterator<Item = u64>) -> Phase {
         let runs = (1..).zip(durations_ns).map(|(index, duration_ns)| Run {
             start_ns: index * 2_000_000_000,
+            at: WallTime(index * 2_000_000_000),
             duration_ns,
             estimators: Some(601),
         });
@@ -132,7 +133,7 @@ mod tests {
         assert_eq!(figures.period_ns(), Some(2_000_000_000));
         assert_eq!(figures.stall_ns_per_s(), Some(100));
         assert_eq!((figures.min_ns, figures.max_ns), (Some(100), Some(300)));
-        assert_eq!(figures.max_start_ns, Some(2_000_000_000));
+        assert_eq!(figures.max_at, Some(WallTime(2_000_000_000)));
         assert_eq!((figures.runs, figures.p50_ns), (3, None));
         assert_eq!(figures.estimators(), Some(601));
     }

@@ -164,11 +164,13 @@ fn traffic_moved(before: &Side, after: &Side, netns: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::WallTime;
 
     #[test]
     fn runs_of_other_namespaces_are_nothing_to_compare_with() {
         let run = Run {
             start_ns: 1,
+            at: WallTime(1),
             duration_ns: 2,
             estimators: None,
         };

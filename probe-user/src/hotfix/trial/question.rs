@@ -4,6 +4,8 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::bail;
 
+use crate::width;
+
 /// Asks on the terminal whether to go on.
 ///
 /// # Errors
@@ -14,7 +16,8 @@ pub fn ask(what: &str) -> anyhow::Result<()> {
         bail!("{what}? Nobody can be asked, as standard input is no terminal: say --yes to go on");
     }
     let mut err = io::stderr().lock();
-    let _ = write!(err, "{what}? [y/N] ").and_then(|()| err.flush());
+    let text = width::for_stderr(&format!("{what}? [y/N]"));
+    let _ = write!(err, "{text} ").and_then(|()| err.flush());
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     if !matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -18,7 +18,7 @@ use crate::{
         witness::{Phase, Run, Witness},
     },
     kernel::time,
-    model::{Clock, NamespaceView, Report, SLOW_PERIOD_NS, State},
+    model::{NamespaceView, Report, SLOW_PERIOD_NS, State},
     probe::SoftirqProbe,
     watch::Course,
 };
@@ -45,8 +45,6 @@ pub struct Side {
     pub timer_softirq_ns: Option<Vec<u64>>,
     /// It ended before every estimator had run as often as was asked for.
     pub is_cut_short: bool,
-    /// How its clocks related at its end.
-    pub clock: Clock,
 }
 
 impl Side {
@@ -172,7 +170,6 @@ pub fn measure(
         end_ns: time::monotonic_ns()?,
         timer_softirq_ns,
         is_cut_short,
-        clock: measuring(drive)?.watcher().clock()?,
     }))
 }
 

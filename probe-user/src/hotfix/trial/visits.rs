@@ -65,11 +65,12 @@ pub fn is_doubtful(before: &Phase, after: &Phase) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hotfix::witness::Run;
+    use crate::{hotfix::witness::Run, model::WallTime};
 
     fn phase(estimators: u32, durations_ns: &[u64]) -> Phase {
         let runs = durations_ns.iter().map(|duration_ns| Run {
             start_ns: 1,
+            at: WallTime(1),
             duration_ns: *duration_ns,
             estimators: Some(estimators),
         });

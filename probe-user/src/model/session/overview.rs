@@ -35,12 +35,6 @@ impl Session {
         overview
     }
 
-    /// Returns the worst stall as of `now_ns`.
-    pub(super) fn worst(&self, now_ns: u64, span: Span) -> Option<Worst> {
-        let max_ns = self.options.max_ns.unwrap_or(u64::MAX);
-        self.overview(now_ns).worst(span, max_ns)
-    }
-
     fn focus(&self, overview: &Overview, worst: Worst) -> Option<Focus> {
         let view = overview.view(worst.netns)?;
         let time = self.started_ns..overview.now_ns;

@@ -252,7 +252,7 @@ fn namespaces_not_watched_count_in_blackouts_only() {
     let only = BTreeSet::from([ROOT]);
     let mut session = session(Options {
         netns: Some(only),
-        ..Options::default()
+        slow_ns: None,
     });
     let estimators = [waiting(ROOT, 1, PERIOD), not_pending(POD, 1, 0)];
     let records = [run_at(ROOT, 0), run_at(POD, 4 * MS + 500)];
@@ -273,8 +273,8 @@ fn namespaces_not_watched_count_in_blackouts_only() {
 #[test]
 fn only_slow_calls_and_slow_blackouts_are_told_but_all_are_counted() {
     let mut session = session(Options {
+        netns: None,
         slow_ns: Some(5 * MS),
-        ..Options::default()
     });
     let lasting = |start_ns, duration_ns| Event {
         duration_ns,
@@ -311,7 +311,7 @@ fn a_start_that_waited_for_a_run_on_another_cpu_is_told() {
 
     let other_only = Options {
         netns: Some(BTreeSet::from([POD])),
-        ..Options::default()
+        slow_ns: None,
     };
     assert_eq!(
         session(other_only).take(&[start, run_at(ROOT, 0)], &[], SECOND),
@@ -384,22 +384,4 @@ fn a_step_of_the_clock_is_a_notice_and_leaves_the_time_of_the_longest_run_as_its
     assert_eq!(summary.namespaces[0].summary.max_at, Some(said));
     assert_eq!(session.interval(4 * SECOND).all.max_at, Some(said));
     assert_eq!(summary.at, WallTime(3_604 * SECOND));
-}
-
-#[test]
-fn the_worst_stall_of_an_interval_is_that_of_the_session_while_it_lasts() {
-    let mut session = session(Options {
-        max_ns: Some(10 * MS),
-        ..Options::default()
-    });
-    session.take(
-        &[],
-        &[waiting(ROOT, 1, 2 * PERIOD), waiting(POD, 0, 2 * PERIOD)],
-        0,
-    );
-    assert_eq!(session.interval(SECOND).worst, None);
-    session.take(&[run_at(ROOT, SECOND)], &[], 2 * SECOND);
-    let worst = session.interval(2 * SECOND).worst.expect("a run was seen");
-    assert_eq!((worst.netns, worst.duration_ns), (ROOT, 4 * MS));
-    assert_eq!(session.summary(2 * SECOND).worst, Some(worst));
 }

@@ -2,7 +2,7 @@ use probe_ebpf::{Event, EventKind};
 use serde_json::Value;
 
 use super::*;
-use crate::model::{Blackout, Call, Clock, LockWait, Notice, Options, Session, StateChange};
+use crate::model::{Blackout, Call, Clock, LockWait, Notice, Options, Session, Span, StateChange};
 
 const AT: WallTime = WallTime(1_700_000_005_123_000_000);
 
@@ -131,8 +131,9 @@ fn a_summary_has_the_sums_of_all_and_of_each_namespace() {
     let mut runs = vec![run(1, 4_000_000); 6];
     runs.push(run(2, 2_000));
     let session = session_with(&runs);
-    insta::assert_snapshot!(text(|out| summary(out, &session.summary(20_000_000_000), &names())), @r#"
-    {"type":"summary","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":7,"recorded":7,"expected":7,"min_ns":2000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200100,"lost":0,"missed":0,"max_blackout_ns":4000000,"lock_waits":0,"lock_wait_ns":0,"lock_wait_max_ns":null,"operations_lost":0,"worst":{"netns":1,"who":null,"door":null,"duration_ns":4000000,"typical_ns":4000000,"blackout_ns":4000000,"period_ns":null,"cpu":0,"share":null},"namespaces":[{"netns":1,"who":null,"door":null,"state":null,"estimators":30001,"run_estimation":null,"calls":6,"recorded":6,"expected":6,"min_ns":4000000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200000,"lost":0,"missed":0},{"netns":2,"who":null,"door":null,"state":null,"estimators":30001,"run_estimation":null,"calls":1,"recorded":1,"expected":1,"min_ns":2000,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":2000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":100,"lost":0,"missed":0}]}
+    let worst = session.overview(20_000_000_000).worst(Span::All, u64::MAX);
+    insta::assert_snapshot!(text(|out| summary(out, &session.summary(20_000_000_000), worst, &names())), @r#"
+    {"type":"summary","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":7,"recorded":7,"expected":7,"min_ns":2000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200100,"lost":0,"missed":0,"max_blackout_ns":4000000,"lock_waits":0,"lock_wait_ns":0,"lock_wait_max_ns":null,"operations_lost":0,"namespaces":[{"netns":1,"who":null,"door":null,"state":null,"estimators":30001,"run_estimation":null,"calls":6,"recorded":6,"expected":6,"min_ns":4000000,"p50_ns":4000000,"p90_ns":null,"p99_ns":null,"max_ns":4000000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":1200000,"lost":0,"missed":0},{"netns":2,"who":null,"door":null,"state":null,"estimators":30001,"run_estimation":null,"calls":1,"recorded":1,"expected":1,"min_ns":2000,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":2000,"max_at":"2023-11-14T22:13:21.000Z","stall_ns_per_s":100,"lost":0,"missed":0}],"worst":{"netns":1,"who":null,"door":null,"duration_ns":4000000,"typical_ns":4000000,"blackout_ns":4000000,"period_ns":null,"cpu":0,"share":null}}
     "#);
 }
 
@@ -140,7 +141,7 @@ fn a_summary_has_the_sums_of_all_and_of_each_namespace() {
 fn of_no_calls_everything_but_the_counts_is_null() {
     let report = session_with(&[]).interval(20_000_000_000);
     insta::assert_snapshot!(text(|out| interval(out, &report, &names())), @r#"
-    {"type":"interval","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":0,"recorded":0,"expected":0,"min_ns":null,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":null,"max_at":null,"stall_ns_per_s":null,"lost":0,"missed":0,"max_blackout_ns":null,"lock_waits":0,"lock_wait_ns":0,"lock_wait_max_ns":null,"operations_lost":0,"worst":null,"namespaces":[]}
+    {"type":"interval","schema":1,"at":"2023-11-14T22:13:40.000Z","observed_ns":20000000000,"calls":0,"recorded":0,"expected":0,"min_ns":null,"p50_ns":null,"p90_ns":null,"p99_ns":null,"max_ns":null,"max_at":null,"stall_ns_per_s":null,"lost":0,"missed":0,"max_blackout_ns":null,"lock_waits":0,"lock_wait_ns":0,"lock_wait_max_ns":null,"operations_lost":0,"namespaces":[]}
     "#);
 }
 
@@ -149,7 +150,7 @@ fn every_record_is_one_line_that_begins_with_its_type_and_schema() {
     let mut session = session_with(&[run(1, 4_000_000)]);
     let lines = text(|out| output(out, &Output::Call(call()), &names()))
         + &text(|out| interval(out, &session.interval(1), &names()))
-        + &text(|out| summary(out, &session.summary(1), &names()));
+        + &text(|out| summary(out, &session.summary(1), None, &names()));
     assert_eq!(lines.lines().count(), 3);
     for (line, kind) in lines.lines().zip(["call", "interval", "summary"]) {
         let start = format!("{{\"type\":\"{kind}\",\"schema\":1,");

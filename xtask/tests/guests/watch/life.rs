@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
+use serde_json::Value;
 use xtask::{
     checkout,
     cli::{Copy, Cpus},
@@ -288,11 +289,10 @@ fn namespaces_switches_livepatches_other_instances_and_a_stop_are_told_and_measu
         "the clock was set once: {clock:?}"
     );
     let summary = life.watched.only("summary").unwrap();
-    let longest = life
-        .watched
-        .of("call")
-        .find(|call| call["at"] == summary["max_at"]);
-    assert_eq!(longest.unwrap()["duration_ns"], summary["max_ns"]);
+    // Runs of a batch begin within the same millisecond.
+    let is_longest =
+        |call: &Value| call["at"] == summary["max_at"] && call["duration_ns"] == summary["max_ns"];
+    assert!(life.watched.of("call").any(is_longest), "{summary}");
     assert_eq!(summary["worst"]["netns"], root);
     let sums = summary["namespaces"].as_array().unwrap();
     for record in life.watched.of("call").chain(sums) {

@@ -95,6 +95,7 @@ mod tests {
             period_ns: Some(2_000),
             runs: vec![crate::hotfix::witness::Run {
                 start_ns: 1,
+                at: crate::model::WallTime(1),
                 duration_ns: 1,
                 estimators: Some(30_001),
             }],

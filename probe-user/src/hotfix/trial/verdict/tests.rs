@@ -2,6 +2,7 @@ mod simulation;
 mod table;
 
 use super::super::{Namespace, Phase, Run};
+use crate::model::WallTime;
 
 const PERIOD_NS: u64 = 2_016_000_000;
 
@@ -9,6 +10,7 @@ const PERIOD_NS: u64 = 2_016_000_000;
 fn phase(durations_us: &[f64], period_ns: u64) -> Phase {
     let runs = (1..).zip(durations_us).map(|(index, us)| Run {
         start_ns: index * period_ns,
+        at: WallTime(index * period_ns),
         duration_ns: nanoseconds(*us),
         estimators: Some(30_001),
     });
