@@ -46,8 +46,8 @@ pub struct Admitted {
     pub may_replace: BTreeSet<String>,
     /// What is worth knowing of it.
     pub notes: Vec<Finding>,
-    /// The warnings that were accepted.
-    accept: Vec<String>,
+    /// The warnings that were accepted, by name.
+    pub accept: Vec<String>,
 }
 
 impl File {

@@ -24,7 +24,9 @@ use super::{
     module::Module,
     node::Past,
     report::{Report, Reports},
-    settle, undo, unload,
+    settle,
+    undo::{self, Undo},
+    unload,
 };
 use crate::{
     cli::{LoadArgs, UnloadArgs},
@@ -99,7 +101,8 @@ fn load_one(
         let mut report = Report::of("load", name).ended(Ok(done));
         report.file = Some(store.module(&installed.place).display().to_string());
         report.sha256 = Some(record.sha256.clone());
-        report.undo = Some(undo::unload(&name.as_str().into(), root, state_dir));
+        let undo = undo::unload(&name.as_str().into(), root, state_dir);
+        report.undo = Some(Undo::Command(undo));
         return report;
     }
     let accept = still_accepted(record, &Past::read(root, state_dir, &record.sha256));

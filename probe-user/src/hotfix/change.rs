@@ -61,6 +61,7 @@ impl Change {
             sha256: hotfix.sha256.clone(),
             name: hotfix.name.clone(),
             file: path.display().to_string(),
+            accepted: hotfix.accept.clone(),
             boot_id: boot.id.clone(),
             pid: std::process::id(),
             phase: Phase::Loading,

@@ -62,6 +62,9 @@ pub struct Entry {
     pub name: String,
     /// Where the file was.
     pub file: String,
+    /// The warnings that were accepted, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<String>,
     /// The boot in which it was.
     pub boot_id: String,
     /// The process that did it.

@@ -21,7 +21,8 @@ use super::{
     proof, refusal,
     report::Report,
     stalled::Towards,
-    timers, undo,
+    timers,
+    undo::{self, Undo},
     unload::{self, Removed},
     witness::{Ran, Witness},
 };
@@ -79,13 +80,13 @@ pub fn one(asked: Asked, root: &Path, state_dir: &Path) -> Report {
     report.ended(ending)
 }
 
-/// The command that takes back what stays: nothing where the module is gone, or where the guard takes it back.
+/// Returns how to take back what stays: nothing where the module is gone, or where the guard takes it back.
 fn way_back(
     ending: Option<&Ending>,
     name: Option<&str>,
     root: &Path,
     state_dir: &Path,
-) -> Option<String> {
+) -> Option<Undo> {
     let name = Name::from(name?);
     match ending? {
         Ending::Done(_) => {}
@@ -94,7 +95,7 @@ fn way_back(
             if !matches!(module::look(root, &name), Ok(None)) => {}
         _ => return None,
     }
-    Some(undo::unload(&name, root, state_dir))
+    Some(Undo::Command(undo::unload(&name, root, state_dir)))
 }
 
 fn carry_out(

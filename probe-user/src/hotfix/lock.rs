@@ -18,7 +18,7 @@ use nix::{
 };
 use thiserror::Error;
 
-use super::{drive::say, folder::Folder, state_dir};
+use super::{cannot_write::way_out, drive::say, folder::Folder, state_dir};
 pub use holders::Holders;
 
 const FILE: &str = "lock";
@@ -35,8 +35,16 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 pub enum LockError {
     #[error("{0}")]
     Held(Holders),
-    #[error("the lock {0} cannot be had ({1}): name another folder with --state-dir")]
+    #[error("the lock {0} cannot be had ({1}): {hint}name another folder with --state-dir", hint = hint(.1))]
     Unavailable(PathBuf, io::Error),
+}
+
+/// Returns what helps beside another folder. A folder that is refused has no errno: its error says all.
+fn hint(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(_) => format!("{}, or ", way_out(error)),
+        None => String::new(),
+    }
 }
 
 /// The lock, as long as this, or a process that it was handed to, is there.

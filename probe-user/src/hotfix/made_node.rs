@@ -89,6 +89,7 @@ impl MadeNode {
             pid: 7,
             phase,
             since_s: 10_000,
+            accepted: Vec::new(),
             module: Mark::default(),
         };
         journal.note(entry).unwrap();

@@ -10,6 +10,7 @@ use super::{
     digest::Digest,
     drive::{Drive, say},
     ending::Ending,
+    undo::Undo,
 };
 use crate::{record::Stamp, width};
 
@@ -27,8 +28,8 @@ pub struct Report {
     pub file: Option<String>,
     /// That of its content.
     pub sha256: Option<Digest>,
-    /// The command that takes back what stays.
-    pub undo: Option<String>,
+    /// The way back from what stays.
+    pub undo: Option<Undo>,
     kernel_log: Vec<String>,
     /// The error is a refusal before any change.
     ended: anyhow::Result<Ending>,
@@ -94,7 +95,7 @@ impl Report {
             kernel_log: self.kernel_log,
             file: self.file,
             sha256: self.sha256,
-            undo: self.undo,
+            undo: self.undo.and_then(Undo::command),
         }
     }
 
@@ -140,7 +141,7 @@ impl Report {
             sentence(&format!("{text}."));
         }
         if let Some(undo) = &self.undo {
-            print(&format!("Undo: {undo}"));
+            print(&undo.line());
         }
     }
 

@@ -88,6 +88,7 @@ mod tests {
                 pid: 7,
                 phase,
                 since_s,
+                accepted: Vec::new(),
                 module: Mark::default(),
             };
             journal.note(entry).unwrap();

@@ -2,7 +2,39 @@
 
 use std::{ffi::OsStr, path::Path};
 
-use crate::{check, kernel::module::Name, record::quoted};
+use super::{digest::Digest, file, journal::Entry};
+use crate::{
+    check,
+    kernel::{module::Name, printable::printable},
+    record::quoted,
+};
+
+/// The way back from one change.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// A command for a shell.
+    Command(String),
+    /// No command leads back, for this reason.
+    NoCommand(String),
+}
+
+impl Undo {
+    /// Returns the line that a person reads.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Command(command) => format!("Undo: {command}"),
+            Self::NoCommand(why) => format!("Undo: no command: {why}"),
+        }
+    }
+
+    /// Returns the command, if there is one.
+    pub fn command(self) -> Option<String> {
+        match self {
+            Self::Command(command) => Some(command),
+            Self::NoCommand(_) => None,
+        }
+    }
+}
 
 /// Returns the command that unloads a livepatch.
 pub fn unload(name: &Name, root: &Path, state_dir: &Path) -> String {
@@ -14,9 +46,51 @@ pub fn uninstall(name: &str, root: &Path, state_dir: &Path) -> String {
     command(root, state_dir, &format!("uninstall {name}"))
 }
 
-/// Returns the command that installs a hotfix again as it was installed: from that file, with what was accepted.
-pub fn install(file: &str, accepted: &[String], root: &Path, state_dir: &Path) -> String {
-    let mut words = vec!["install".to_owned(), quoted(OsStr::new(file))];
+/// Returns how a hotfix is installed again as it was installed: from that file, with what was accepted.
+pub fn install(
+    file: &str,
+    sha256: &Digest,
+    accepted: &[String],
+    root: &Path,
+    state_dir: &Path,
+) -> Undo {
+    if !is_still(file, sha256) {
+        return Undo::NoCommand(format!(
+            "{} is no longer the file that was installed",
+            printable(file)
+        ));
+    }
+    Undo::Command(from_file("install", file, accepted, root, state_dir))
+}
+
+/// Returns how a hotfix is loaded again as the journal says that it was loaded.
+pub fn load(entry: Option<&Entry>, root: &Path, state_dir: &Path) -> Undo {
+    let Some(entry) = entry else {
+        return Undo::NoCommand("the journal does not name the file that was loaded".into());
+    };
+    if !is_still(&entry.file, &entry.sha256) {
+        return Undo::NoCommand(format!(
+            "{} is no longer the file that was loaded (SHA-256 {})",
+            printable(&entry.file),
+            entry.sha256
+        ));
+    }
+    Undo::Command(from_file(
+        "load",
+        &entry.file,
+        &entry.accepted,
+        root,
+        state_dir,
+    ))
+}
+
+/// Returns whether a file has this content, and can be read.
+fn is_still(file: &str, sha256: &Digest) -> bool {
+    file::read(Path::new(file)).is_ok_and(|bytes| Digest::of(&bytes) == *sha256)
+}
+
+fn from_file(verb: &str, file: &str, accepted: &[String], root: &Path, state_dir: &Path) -> String {
+    let mut words = vec![verb.to_owned(), quoted(OsStr::new(file))];
     for warning in accepted {
         words.extend(["--accept".to_owned(), quoted(OsStr::new(warning))]);
     }
@@ -56,6 +130,10 @@ pub fn switch(namespace: &Path, netns: u32, value: i32, own: Option<u32>) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hotfix::{
+        journal::{Journal, Phase},
+        made_node::MadeNode,
+    };
 
     #[test]
     fn a_livepatch_is_unloaded_where_it_was_loaded() {
@@ -91,12 +169,50 @@ mod tests {
             uninstall("est_skip", root, state_dir),
             "ipvs-latency --state-dir /srv/state hotfix uninstall est_skip"
         );
+        let node = MadeNode::new();
+        let file = node.file("a b", b"content").display().to_string();
         let accepted = ["no-rearm".to_owned(), "replaces-others".to_owned()];
         let state_dir = Path::new("/var/lib/ipvs-latency");
-        assert_eq!(
-            install("/root/a b.ko", &accepted, root, state_dir),
-            "ipvs-latency hotfix install '/root/a b.ko' --accept no-rearm --accept replaces-others"
+        let sha256 = Digest::of(&std::fs::read(&file).unwrap());
+        let back = || install(&file, &sha256, &accepted, root, state_dir);
+        let command = format!(
+            "ipvs-latency hotfix install '{file}' --accept no-rearm --accept replaces-others"
         );
+        assert_eq!(back(), Undo::Command(command));
+        std::fs::write(&file, "another").unwrap();
+        let gone = format!("Undo: no command: {file} is no longer the file that was installed");
+        assert_eq!(back().line(), gone);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(back().line(), gone);
+    }
+
+    #[test]
+    fn what_is_unloaded_is_loaded_again_from_the_same_file_alone() {
+        let node = MadeNode::new();
+        let (root, state_dir) = (Path::new("/"), Path::new("/var/lib/ipvs-latency"));
+        let file = node.file("est_skip", b"content");
+        let content = std::fs::read(&file).unwrap();
+        node.note("est_skip", &content, "this", Phase::InForce);
+        let journal = Journal::read(&node.state_dir()).unwrap();
+        let entry = Entry {
+            file: file.display().to_string(),
+            accepted: vec!["no-rearm".into()],
+            ..journal.entries()[0].clone()
+        };
+        let back = |entry| load(entry, root, state_dir);
+        let command = format!(
+            "ipvs-latency hotfix load {} --accept no-rearm",
+            file.display()
+        );
+        assert_eq!(back(Some(&entry)), Undo::Command(command));
+        std::fs::write(&file, "another").unwrap();
+        let line = back(Some(&entry)).line();
+        assert!(
+            line.contains("no longer the file that was loaded"),
+            "{line}"
+        );
+        assert!(line.contains(&entry.sha256.to_string()), "{line}");
+        assert_eq!(back(None).command(), None);
     }
 
     #[test]

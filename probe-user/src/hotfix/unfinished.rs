@@ -109,6 +109,7 @@ mod tests {
                     pid: 7,
                     phase,
                     since_s: 0,
+                    accepted: Vec::new(),
                     module: Mark::default(),
                 })
                 .unwrap();

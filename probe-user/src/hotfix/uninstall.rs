@@ -8,15 +8,14 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
-    digest::Digest,
     drive::say,
-    file,
     installed::{Place, Store, name_of, systemd, units},
-    list, report, undo,
+    list, report,
+    undo::{self, Undo},
 };
 use crate::{
     cli::UninstallArgs,
-    kernel::{livepatch, prerequisites, printable::printable},
+    kernel::{livepatch, prerequisites},
 };
 
 /// The host was changed, and needs a person.
@@ -43,7 +42,7 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
                 return Err(anyhow::Error::from(error).context(refused()));
             }
             say(&format!("error: {name} is half uninstalled: {error}"));
-            report::print(&undo);
+            report::print(&undo.line());
             return Ok(ExitCode::from(HALF_DONE));
         }
         report::sentence(&format!(
@@ -63,42 +62,37 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
             say(&format!(
                 "error: {error:#}; {name} is uninstalled, and the units may be left"
             ));
-            report::print(&undo);
+            report::print(&undo.line());
             return Ok(ExitCode::from(HALF_DONE));
         }
     }
     if let Some(told) = still_loaded(root, &name) {
         report::sentence(&told);
     }
-    report::print(&undo);
+    report::print(&undo.line());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns how the hotfix is installed again, or why no command does: the file that it was installed from may have changed,
 /// and each kernel installs for itself alone.
-fn way_back(
-    places: &[Place],
-    store: &Store,
-    root: &Path,
-    state_dir: &Path,
-    running: &str,
-) -> String {
+fn way_back(places: &[Place], store: &Store, root: &Path, state_dir: &Path, running: &str) -> Undo {
     let here = places.iter().find(|place| place.release == running);
     let record = here.and_then(|place| store.read(place).ok().flatten());
     let Some(record) = record else {
-        return "Undo: install it again while that kernel runs".into();
+        return Undo::NoCommand("install the hotfix again while that kernel runs".into());
     };
-    let bytes = file::read(Path::new(&record.file)).ok();
-    if bytes.map(|bytes| Digest::of(&bytes)) != Some(record.sha256) {
-        return format!(
-            "Undo: no command: {} is no longer the file that was installed",
-            printable(&record.file)
-        );
-    }
-    let command = undo::install(&record.file, &record.accepted, root, state_dir);
-    match places.len() {
-        1 => format!("Undo: {command}"),
-        _ => format!("Undo: {command}  # and the same while each of the other kernels runs"),
+    let undo = undo::install(
+        &record.file,
+        &record.sha256,
+        &record.accepted,
+        root,
+        state_dir,
+    );
+    match undo {
+        Undo::Command(command) if places.len() > 1 => Undo::Command(format!(
+            "{command}  # and the same while each of the other kernels runs"
+        )),
+        undo => undo,
     }
 }
 
@@ -174,6 +168,7 @@ mod tests {
 
     use super::*;
     use crate::hotfix::{
+        digest::Digest,
         installed::Record,
         made_node::{MadeNode, RELEASE},
     };
@@ -224,15 +219,13 @@ mod tests {
         }
         let back = |releases: &[&str]| {
             let places: Vec<Place> = releases.iter().map(|release| at(release)).collect();
-            way_back(&places, &store, node.root(), &node.state_dir(), RELEASE)
+            way_back(&places, &store, node.root(), &node.state_dir(), RELEASE).line()
         };
         let command = format!("hotfix install {} --accept no-rearm", file.display());
         assert!(back(&[RELEASE]).ends_with(&command), "{}", back(&[RELEASE]));
         assert!(back(&[RELEASE, "5.4.0"]).contains(&format!("{command}  # ")));
         assert!(back(&["5.4.0"]).contains("while that kernel runs"));
         fs::write(&file, "another").unwrap();
-        assert!(back(&[RELEASE]).contains("no longer the file that was installed"));
-        fs::remove_file(&file).unwrap();
         assert!(back(&[RELEASE]).contains("no longer the file that was installed"));
     }
 }

@@ -16,10 +16,12 @@ use super::{
     change::Change,
     drive::{Drive, Ended},
     ending::Ending,
+    loaded,
     module::ESTIMATOR,
     named, period,
     report::Report,
     stalled::Towards,
+    undo,
     witness::{Ran, Witness},
 };
 use crate::{
@@ -55,7 +57,12 @@ pub fn run(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<E
 /// Takes one back.
 pub fn one(name: &Name, timeout: Duration, root: &Path, state_dir: &Path) -> Report {
     let mut report = Report::of("unload", &name.to_string());
+    // Before it is gone: afterwards the journal tells less.
+    let entry = loaded::entry(root, state_dir, name).ok().flatten();
     let ending = carry_out(name, timeout, root, state_dir, &mut report);
+    if matches!(ending, Ok(Ending::Done(_))) {
+        report.undo = Some(undo::load(entry.as_ref(), root, state_dir));
+    }
     report.ended(ending)
 }
 

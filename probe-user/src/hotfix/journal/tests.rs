@@ -11,6 +11,7 @@ fn entry(content: &[u8], phase: Phase) -> Entry {
         pid: 7,
         phase,
         since_s: 10_000,
+        accepted: Vec::new(),
         module: Mark::default(),
     }
 }

@@ -4,6 +4,8 @@ use std::{
     process::{self, Command, Stdio},
 };
 
+use nix::errno::Errno;
+
 use super::*;
 
 fn take(folder: &Path) -> Result<Lock, LockError> {
@@ -46,6 +48,25 @@ fn a_folder_that_cannot_be_is_told() {
     fs::write(&file, "").unwrap();
     let error = take(&file).unwrap_err();
     assert!(matches!(error, LockError::Unavailable(..)), "{error}");
+}
+
+#[test]
+fn a_lock_without_permission_is_for_root_and_a_folder_that_is_refused_says_what_is_wrong_with_it() {
+    let told = |error: io::Error| LockError::Unavailable("/s/lock".into(), error).to_string();
+    for (errno, words) in [
+        (Errno::EACCES, ": run this as root, or name"),
+        (Errno::EROFS, "mount it writable, or name"),
+        (Errno::ENOSPC, ": make room there, or name"),
+    ] {
+        let told = told(errno.into());
+        assert!(told.contains(words), "{told}");
+    }
+    let refused = io::Error::new(io::ErrorKind::PermissionDenied, "its group can write to it");
+    let told = told(refused);
+    assert!(
+        told.ends_with("(its group can write to it): name another folder with --state-dir"),
+        "{told}"
+    );
 }
 
 /// Returns a process that is none of ours, and holds the lock by an open file that this one opened and has closed

@@ -80,17 +80,20 @@ fn every_namespace_is_told_as_it_is_and_the_next_run_within_a_tick() {
         let period = found["period_ns"].as_u64().unwrap();
         assert!((2_000_000_000..=2_064_000_000).contains(&period), "{found}");
     };
-    let told = |who: &str, services: Option<u32>, destinations: Option<u32>, estimators: u32| {
+    let told = |who: Option<&str>,
+                services: Option<u32>,
+                destinations: Option<u32>,
+                estimators: u32| {
         json!({ "who": who, "services": services, "destinations": destinations, "estimators": estimators,
                 "state": "ACTIVE", "run_estimation": 1 })
     };
-    expect(ROOT, told("host", Some(10_000), Some(20_000), 30_001));
-    let mut off = told("lab1", Some(0), Some(0), 1);
+    expect(ROOT, told(Some("host"), Some(10_000), Some(20_000), 30_001));
+    let mut off = told(Some("lab1"), Some(0), Some(0), 1);
     (off["state"], off["run_estimation"]) = (json!("SKIPPING"), json!(0));
     expect(inode("lab1"), off);
-    expect(inode("lab2"), told("sleep", Some(0), Some(0), 1));
-    expect(inode("lab3"), told("lab3", Some(1), Some(1), 3));
-    expect(inode("nobody"), told("no process", None, None, 2));
+    expect(inode("lab2"), told(Some("sleep"), Some(0), Some(0), 1));
+    expect(inode("lab3"), told(Some("lab3"), Some(1), Some(1), 3));
+    expect(inode("nobody"), told(None, None, None, 2));
     assert_eq!(page["namespaces"].as_array().unwrap().len(), 5);
 
     next_runs_came(&page, &sections.truth("truth").unwrap());

@@ -30,7 +30,9 @@ fn what_was_kept_is_recorded_with_a_way_back_that_works_as_it_is_written() {
          echo == inside value; ip netns exec busy cat $V; echo == rest; ip netns del busy\n\
          echo == check; ipvs-latency check --json; echo == list; ipvs-latency hotfix list --json; echo == rest\n\
          echo == load; ipvs-latency hotfix load est_copy.ko 2> /dev/null; echo == rest\n\
-         ipvs-latency hotfix unload est_copy > /dev/null; left load\n"
+         echo == unload; ipvs-latency hotfix unload est_copy 2> /dev/null | tee /tmp/unload; left load\n\
+         echo == again; sed -n 's/^Undo: //p' /tmp/unload | sh 2> /dev/null; echo == rest\n\
+         ipvs-latency hotfix unload est_copy > /dev/null\n"
     );
     let sections = scenario::run(big(), &script).unwrap();
     for name in ["hotfix", "switch", "inside"] {
@@ -73,4 +75,9 @@ fn what_was_kept_is_recorded_with_a_way_back_that_works_as_it_is_written() {
         "{load}"
     );
     assert_eq!(sections.text("left load").unwrap(), "");
+    let unload = sections.text("unload").unwrap();
+    let undo = format!("Undo: ipvs-latency hotfix load {FOLDER}/est_copy.ko\n");
+    assert!(unload.ends_with(&undo), "{unload}");
+    let again = sections.text("again").unwrap();
+    assert!(again.starts_with("est_copy is in force"), "{again}");
 }
