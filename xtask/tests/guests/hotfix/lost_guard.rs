@@ -188,7 +188,7 @@ const PHASES: [Phase; 11] = [
     },
     Phase {
         name: "trial-load",
-        prepare: "nap_when \"measuring before\" 24",
+        prepare: "nap_when \"measuring before\" 20",
         command: HOLD_TRIAL,
         hotfix: "est_hold",
         moment: "moving",
@@ -199,7 +199,7 @@ const PHASES: [Phase; 11] = [
     },
     Phase {
         name: "trial-back",
-        prepare: "nap_when \"measuring after\" 24",
+        prepare: "nap_when \"measuring after\" 20",
         command: HOLD_TRIAL,
         hotfix: "est_hold",
         moment: "sysfs enabled 0 && moving",
