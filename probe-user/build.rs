@@ -46,7 +46,14 @@ fn name_commit(package: &Path) {
     let commit = commit::of(&package.join(".."));
     let name = commit.as_ref().map_or("", |commit| commit.name.as_str());
     println!("cargo:rustc-env=IPVS_LATENCY_COMMIT={name}");
-    let sources = ["src", "build", "build.rs", "Cargo.toml", "../Cargo.lock"];
+    let sources = [
+        "src",
+        "crates",
+        "build",
+        "build.rs",
+        "Cargo.toml",
+        "../Cargo.lock",
+    ];
     let sources = sources.map(|source| package.join(source));
     let signs = commit.iter().flat_map(|commit| &commit.signs);
     for path in sources.iter().chain(signs) {

@@ -31,22 +31,21 @@ use self::{
 };
 use crate::{
     cli::{CheckArgs, CheckFormat},
-    headline,
-    kernel::{
-        cpus::Cpus,
-        estimation::Kind,
-        inhabitants::{self, Inhabitants},
-        livepatch::{self, Livepatch},
-        netns,
-        prerequisites::{self, Ready, Refusal},
-        steering::Steering,
-        time,
-    },
-    model::{Span, WallTime, Worst},
-    output,
+    headline, output,
     record::{Source, WorstStall},
     signals,
 };
+use host::{
+    cpus::Cpus,
+    estimation::Kind,
+    inhabitants::{self, Inhabitants},
+    livepatch::{self, Livepatch},
+    netns,
+    prerequisites::{self, Ready, Refusal},
+    steering::Steering,
+    time,
+};
+use model::{Span, WallTime, Worst};
 
 /// Looks at the host and tells.
 ///

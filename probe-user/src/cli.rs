@@ -11,7 +11,8 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{hotfix, kernel::netns::NetnsName};
+use crate::hotfix;
+use host::netns::NetnsName;
 
 /// Measures how long the Linux IPVS estimator makes packets wait, and what a hotfix changes.
 ///

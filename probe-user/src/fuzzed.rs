@@ -16,10 +16,8 @@ use std::{
 use nix::errno::Errno;
 use tempfile::TempDir;
 
-use crate::{
-    hotfix::fuzzed as hotfix,
-    kernel::{boot, btf, fuzzed as kernel, inhabitants::Inhabitants},
-};
+use crate::hotfix::fuzzed as hotfix;
+use host::{boot, btf, fuzzed as kernel, inhabitants::Inhabitants};
 
 /// A reader by the name of its fuzz target, of its folder of seeds, and of its function here.
 pub type Reader = (&'static str, fn(&[u8]));

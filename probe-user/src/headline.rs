@@ -1,9 +1,7 @@
 //! The first line of `check` and of the screen: the worst that packets wait for, in at most 80 characters.
 
-use crate::{
-    model::Worst,
-    watch::{durations::readable, grouped},
-};
+use crate::watch::{durations::readable, grouped};
+use model::Worst;
 
 /// What node-problem-detector shows of a plugin's output (`max_output_length` of its custom plugin monitor), and the
 /// columns of the smallest terminals.
@@ -60,7 +58,7 @@ pub fn line(worst: &Worst, max_ns: u64, name: &str, who: Option<&str>) -> String
         ""
     };
     let cpu = worst.cpu;
-    let many = worst.blackout.filter(crate::model::Blackout::is_of_many);
+    let many = worst.blackout.filter(model::Blackout::is_of_many);
     let begin = match (many, worst.period_ns) {
         (Some(blackout), _) => {
             let runs = grouped(blackout.calls);
@@ -123,7 +121,7 @@ pub fn fitted(begin: &str, parts: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Blackout;
+    use model::Blackout;
 
     const MS: u64 = 1_000_000;
 

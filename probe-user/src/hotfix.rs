@@ -10,10 +10,8 @@ mod all;
 mod callers;
 mod cannot_write;
 mod change;
-mod digest;
 mod drive;
 mod ending;
-mod file;
 mod findings;
 mod folder;
 #[cfg(any(test, fuzzing))]
@@ -31,7 +29,6 @@ mod loaded;
 mod lock;
 #[cfg(test)]
 mod made_node;
-mod module;
 mod named;
 mod node;
 mod page;
@@ -64,8 +61,7 @@ use crate::{
     output,
     record::Origin,
 };
-use digest::Digest;
-use module::Module;
+use livepatch_image::{Digest, Module, file};
 use node::{Node, Taken};
 use page::Inspection;
 

@@ -6,8 +6,6 @@ mod cli;
 pub mod fuzzed;
 mod headline;
 mod hotfix;
-mod kernel;
-mod model;
 mod output;
 mod probe;
 mod record;

@@ -32,7 +32,7 @@ use self::{
     room::Room,
     snapshots::{Snapshots, is_whole},
 };
-use crate::kernel::prerequisites::Ready;
+use host::prerequisites::Ready;
 
 /// Why the probes could not be put in place or read.
 #[derive(Debug, Error)]

@@ -5,10 +5,9 @@ use std::{env, ffi::OsStr, fs, path::Path};
 use nix::unistd::getuid;
 use serde::Serialize;
 
-use crate::{
-    kernel::{hostname::hostname, inhabitants::Named, prerequisites, printable::printable, time},
-    model::{WallTime, Worst, known_netns},
-};
+use host::{hostname::hostname, inhabitants::Named, prerequisites, time};
+use model::printable::printable;
+use model::{WallTime, Worst, known_netns};
 
 /// The node and the tool that a record is from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

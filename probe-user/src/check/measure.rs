@@ -8,11 +8,9 @@ use std::{
 
 use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
 
-use crate::{
-    kernel::{prerequisites::Ready, time},
-    model::{Call, NamespaceView, NextRun, Options, Output, Overview, Session, State},
-    probe::Probe,
-};
+use crate::probe::Probe;
+use host::{prerequisites::Ready, time};
+use model::{Call, NamespaceView, NextRun, Options, Output, Overview, Session, State};
 
 /// How long is looked at least. Within 2.5 s every timer that is no slower than that has run and been set again.
 pub const LEAST: Duration = Duration::from_millis(2_600);

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     headline::{self, fitted, seconds},
-    model::{NETNS_UNKNOWN, State, Worst},
     watch::{grouped, short_name},
 };
+use model::{NETNS_UNKNOWN, State, Worst};
 
 /// All that a verdict rests on.
 #[derive(Debug, Clone, Copy)]

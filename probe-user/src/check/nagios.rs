@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::page::{Measured, Page, Verdict};
-use crate::model::State;
+use model::State;
 
 /// The four states of a service, with the exit codes of their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{
-    kernel::{estimation::Kind, inhabitants::Named, livepatch::Livepatch},
-    model::State,
-    record::{Source, WorstStall},
-};
+use crate::record::{Source, WorstStall};
+use host::{estimation::Kind, inhabitants::Named, livepatch::Livepatch};
+use model::State;
 
 /// The version of the JSON document's fields.
 pub const SCHEMA: u32 = 1;

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use crate::kernel::{estimation::ESTIMATOR, livepatch::Livepatch, module::Name};
+use host::livepatch::Livepatch;
+use livepatch_image::Name;
+use model::ESTIMATOR;
 
 /// What replaces the estimator's function on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl Replaced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::livepatch::Object;
+    use host::livepatch::Object;
 
     fn patch(enabled: Option<bool>, function: &str) -> Livepatch {
         Livepatch {

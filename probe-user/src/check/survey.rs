@@ -6,15 +6,13 @@ use super::{
     measure::{self, Longest, Observed},
     page::{Blackout, Measured, Namespace, Run},
 };
-use crate::{
-    kernel::{
-        estimation::{self, Kind},
-        inhabitants::{Inhabitants, Named},
-        netns,
-        services::{self, Counted},
-    },
-    model::{NamespaceView, Overview, SLOW_PERIOD_NS, State, known_netns},
+use host::{
+    estimation::{self, Kind},
+    inhabitants::{Inhabitants, Named},
+    netns,
+    services::{self, Counted},
 };
+use model::{NamespaceView, Overview, SLOW_PERIOD_NS, State, known_netns};
 
 /// What tells about namespaces.
 pub struct Survey<'a> {
@@ -202,7 +200,7 @@ pub fn measured(observed: &Observed, namespaces: &[Namespace], max_ns: u64) -> M
         ..
     } = &observed.overview;
     let Longest { run, blackout } = &observed.longest;
-    let half = |cost: &crate::model::Cost| cost.projected_ns(u64::from(cost.estimators / 2));
+    let half = |cost: &model::Cost| cost.projected_ns(u64::from(cost.estimators / 2));
     Measured {
         observed_ns: *observed_ns,
         max_ns,

@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     headline::seconds,
-    kernel::{estimation::Kind, livepatch::Livepatch},
-    model::{NETNS_UNKNOWN, State},
     record::WorstStall,
     watch::{durations::readable, netns_name, netns_named},
     width,
 };
+use host::{estimation::Kind, livepatch::Livepatch};
+use model::{NETNS_UNKNOWN, State};
 
 /// Columns of a fact's name.
 const NAMES: usize = 12;

@@ -8,15 +8,13 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 
 use super::{
-    digest::Digest,
-    file,
     findings::{self, Finding, Findings},
     lock::Lock,
-    module::Module,
     node::Node,
     period,
 };
-use crate::kernel::prerequisites;
+use host::prerequisites;
+use livepatch_image::{Digest, Module, file};
 
 /// A file that is a module.
 pub struct File {

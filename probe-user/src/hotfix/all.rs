@@ -21,17 +21,16 @@ use super::{
     list::{self, Entry},
     load::{self, Asked},
     loaded,
-    module::Module,
     node::Past,
     report::{Report, Reports},
     settle,
     undo::{self, Undo},
     unload,
 };
-use crate::{
-    cli::{LoadArgs, UnloadArgs},
-    kernel::{boot::Boot, module::Name, prerequisites},
-};
+use crate::cli::{LoadArgs, UnloadArgs};
+use host::{boot::Boot, prerequisites};
+use livepatch_image::Module;
+use livepatch_image::Name;
 
 const CRASHED: &str = "crashed-here-before";
 
@@ -218,12 +217,11 @@ mod tests {
 
     use super::*;
     use crate::hotfix::{
-        digest::Digest,
         installed::Place,
         journal::Mark,
         made_node::{MadeNode, RELEASE},
-        module::tests::sample_file,
     };
+    use livepatch_image::{Digest, samples::sample_file};
 
     fn installed(node: &MadeNode, name: &str) -> Installed {
         let content = sample_file(name, 500);

@@ -3,7 +3,8 @@
 use std::{fs, io, ops::Range, path::Path};
 
 use super::timers;
-use crate::kernel::module::{self, Name};
+use host::module;
+use livepatch_image::Name;
 
 /// What a look at the timers says.
 #[derive(Debug, Clone, PartialEq, Eq)]

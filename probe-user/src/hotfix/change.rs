@@ -21,10 +21,11 @@ use super::{
 };
 use unasked::Unasked;
 
-use crate::kernel::{
+use host::{
     boot::{self, Boot},
-    module::{self, Loading, Name},
+    module::{self, Loading},
 };
+use livepatch_image::Name;
 
 /// A change under way, from before the first call into the kernel to after the last.
 pub struct Change {
@@ -272,10 +273,10 @@ fn note_again(state_dir: &Path, entry: Entry) {
 mod tests {
     use super::*;
     use crate::hotfix::{
-        digest::Digest,
         guard::tests::{cannot_be_replaced, kill_guard, stand_in},
         made_node::MadeNode,
     };
+    use livepatch_image::Digest;
 
     fn change(node: &MadeNode, name: &str) -> Change {
         Change {

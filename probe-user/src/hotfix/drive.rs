@@ -27,14 +27,12 @@ use super::{
     transition::{Next, Seen, Transition},
     witness::{Ran, Witness},
 };
-use crate::{
-    cli::StepKind,
-    kernel::{
-        livepatch::{self, Livepatch},
-        module::{self, Name},
-    },
-    width,
+use crate::{cli::StepKind, width};
+use host::{
+    livepatch::{self, Livepatch},
+    module,
 };
+use livepatch_image::Name;
 
 /// How often the kernel is looked at.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);

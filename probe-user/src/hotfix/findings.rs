@@ -30,10 +30,8 @@ mod vermagic;
 
 use serde::Serialize;
 
-use super::{
-    module::Module,
-    node::{Node, Taken},
-};
+use super::node::{Node, Taken};
+use livepatch_image::Module;
 
 /// One thing found, under a name that does not change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -6,18 +6,17 @@ use nix::errno::Errno;
 
 use super::{
     callers,
-    digest::Digest,
     installed::Store,
     journal::Journal,
     kernel_log::KernelLog,
-    module::Module,
     node::Node,
     reason::{self, Messages, Reasons},
     refusal,
     stalled::{self, Towards},
     trial::counters::Counters,
 };
-use crate::kernel::{boot::Boot, netns::doors::Doors};
+use host::{boot::Boot, netns::doors::Doors};
+use livepatch_image::{Digest, Module};
 
 /// Reads a module.
 pub fn module(bytes: &[u8]) {

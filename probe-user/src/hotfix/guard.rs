@@ -33,10 +33,8 @@ use super::{
     switch::{self, Switch},
     unload::{self, Removed},
 };
-use crate::{
-    cli::{GuardArgs, SwitchedFrom},
-    kernel::module::Name,
-};
+use crate::cli::{GuardArgs, SwitchedFrom};
+use livepatch_image::Name;
 
 /// What tells it that all is done, and what it tells when it is up.
 const DISMISSED: u8 = b'.';

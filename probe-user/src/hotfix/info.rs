@@ -10,26 +10,20 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::{
-    digest::Digest,
-    file,
     installed::{Installed, Place, Record, Store, is_path, name_of},
     journal::{self, Phase},
     list::{self, Entry},
-    loaded,
-    module::Module,
-    named,
+    loaded, named,
     node::Node,
     page::Facts,
 };
-use crate::{
-    cli::InfoArgs,
-    kernel::{
-        livepatch::{self, Object},
-        module::{self, Name},
-        prerequisites,
-    },
-    record::Origin,
+use crate::{cli::InfoArgs, record::Origin};
+use host::{
+    livepatch::{self, Object},
+    module, prerequisites,
 };
+use livepatch_image::Name;
+use livepatch_image::{Digest, Module, file};
 
 /// The document of `info --json`.
 #[derive(Debug, Serialize)]

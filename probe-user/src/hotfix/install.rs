@@ -15,9 +15,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::{
     admission,
-    digest::Digest,
     drive::say,
-    file,
     findings::{Finding, Findings},
     folder::Folder,
     installed::{
@@ -25,11 +23,11 @@ use super::{
         units::{self, KILL_SWITCH, LOAD, SHUT_DOWN, Units, Written},
     },
     loaded,
-    module::Module,
     node::{Node, Past},
     report, state_dir, undo,
 };
 use crate::cli::InstallArgs;
+use livepatch_image::{Digest, Module, file};
 
 /// The host was changed, and needs a person.
 const HALF_DONE: u8 = 3;

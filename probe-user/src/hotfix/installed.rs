@@ -16,10 +16,9 @@ use thiserror::Error;
 
 use nix::sys::stat::SFlag;
 
-use super::{
-    cannot_write::way_out, digest::Digest, file, folder::Folder, lock::Lock, state_dir, walk::kind,
-};
-use crate::kernel::printable::is_plain;
+use super::{cannot_write::way_out, folder::Folder, lock::Lock, state_dir, walk::kind};
+use livepatch_image::{Digest, file};
+use model::printable::is_plain;
 
 const FOLDER: &str = "hotfixes";
 

@@ -10,11 +10,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{cannot_write::way_out, digest::Digest, state_dir};
-use crate::kernel::{
-    boot::{self, Boot},
-    module::Name,
-};
+use super::{cannot_write::way_out, state_dir};
+use host::boot::{self, Boot};
+use livepatch_image::Digest;
+use livepatch_image::Name;
 
 const FILE: &str = "journal.json";
 

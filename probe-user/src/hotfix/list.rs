@@ -10,20 +10,17 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
-    digest::Digest,
     drive::say,
     installed::{Installed, Place, Record, Store},
     loaded,
-    module::Module,
 };
-use crate::{
-    kernel::{
-        livepatch::{self, Livepatch, Object},
-        module::{self, Name},
-        prerequisites,
-    },
-    record::Origin,
+use crate::record::Origin;
+use host::{
+    livepatch::{self, Livepatch, Object},
+    module, prerequisites,
 };
+use livepatch_image::Name;
+use livepatch_image::{Digest, Module};
 
 const IN_FORCE: &str = "in force";
 
@@ -248,8 +245,8 @@ mod tests {
     use crate::hotfix::{
         journal::Phase,
         made_node::{MadeNode, RELEASE},
-        module::tests::sample_file,
     };
+    use livepatch_image::samples::sample_file;
 
     #[test]
     fn every_livepatch_is_told_with_its_state_and_one_left_behind_too() {

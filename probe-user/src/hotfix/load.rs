@@ -12,13 +12,10 @@ use super::{
     admission::File,
     all,
     change::Change,
-    digest::Digest,
     drive::{Drive, Ended, say},
     ending::Ending,
     findings::Finding,
-    loaded,
-    module::Module,
-    proof, refusal,
+    loaded, proof, refusal,
     report::Report,
     stalled::Towards,
     timers,
@@ -26,14 +23,11 @@ use super::{
     unload::{self, Removed},
     witness::{Ran, Witness},
 };
-use crate::{
-    cli::{LoadArgs, StepKind},
-    kernel::{
-        module::{self, Name},
-        printable::printable,
-        time,
-    },
-};
+use crate::cli::{LoadArgs, StepKind};
+use host::{module, time};
+use livepatch_image::Name;
+use livepatch_image::{Digest, Module};
+use model::printable::printable;
 
 /// What is to be loaded, and how.
 pub struct Asked<'a> {

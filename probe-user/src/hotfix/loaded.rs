@@ -3,17 +3,12 @@
 use std::path::Path;
 
 use super::{
-    digest::Digest,
     journal::{Entry, Journal, JournalError, Phase},
-    list,
-    module::Module,
-    proof, settle,
+    list, proof, settle,
 };
-use crate::kernel::{
-    boot::Boot,
-    livepatch,
-    module::{self, Name},
-};
+use host::{boot::Boot, livepatch, module};
+use livepatch_image::Name;
+use livepatch_image::{Digest, Module};
 
 /// Returns whether this very file is enabled, and proven to be: a load of it has nothing to do. What cannot be seen is
 /// not proven.

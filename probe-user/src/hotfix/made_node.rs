@@ -7,11 +7,8 @@ use std::{
 
 use nix::sys::stat::{Mode, umask};
 
-use super::{
-    digest::Digest,
-    journal::{Entry, Journal, Mark, Phase},
-    module::tests::sample_file,
-};
+use super::journal::{Entry, Journal, Mark, Phase};
+use livepatch_image::{Digest, samples::sample_file};
 
 /// The kernel that sample modules are for.
 pub const RELEASE: &str = "6.1.0-56-amd64";

@@ -8,8 +8,9 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 
-use super::{file, module::Module};
-use crate::kernel::module::{self, Name};
+use host::module;
+use livepatch_image::Name;
+use livepatch_image::{Module, file};
 
 /// Returns the name of the module that is meant: one that is loaded, by its bytes or by their form for people; or that
 /// of a file; or else what `kpatch` makes of it, which takes a file's name, and `-` for `_`.

@@ -8,13 +8,13 @@ mod tracing;
 
 use std::{fs, io, path::Path};
 
-use super::{digest::Digest, module::Module};
-use crate::kernel::{
+use host::{
     btf,
     livepatch::{self, Livepatch},
-    module::{self, Name},
-    prerequisites, time,
+    module, prerequisites, time,
 };
+use livepatch_image::Name;
+use livepatch_image::{Digest, Module};
 
 pub use disk::OnDisk;
 pub use past::Past;

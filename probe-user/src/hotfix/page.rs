@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{
-    digest::Digest,
     findings::{Finding, Findings, replaces_atomically},
-    module::{Answer, Layout, Module, Rearms, Replaced},
     node::Node,
     period,
 };
 use crate::{record::Origin, width};
+use livepatch_image::{Answer, Digest, Layout, Module, Rearms, Replaced};
 
 /// Columns of a title.
 const TITLES: usize = 20;

@@ -1,6 +1,7 @@
 //! For how long a hotfix sets the timer, in units of time.
 
-use super::{module::Module, node::Node};
+use super::node::Node;
+use livepatch_image::Module;
 
 /// The timer wheel's levels: each is eight times as coarse as the one before, and takes over where that
 /// one ends (`LVL_CLK_SHIFT`, `LVL_START`, `kernel/time/timer.c` of Linux 4.8 to 6.12).
@@ -43,7 +44,7 @@ pub fn shown(nanoseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hotfix::module::tests::sample;
+    use livepatch_image::samples::sample;
 
     fn node() -> Node {
         Node {

@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use super::{
-    module::{Module, Replaced},
-    node::Traced,
-};
-use crate::kernel::livepatch::Livepatch;
+use super::node::Traced;
+use host::livepatch::Livepatch;
+use livepatch_image::{Module, Replaced};
 
 /// What the kernel says against the hotfix being in force: a clause for each.
 pub fn doubts(root: &Path, module: &Module, patch: &Livepatch) -> Vec<String> {

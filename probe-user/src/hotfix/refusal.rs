@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use super::module::{Layout, Module};
+use livepatch_image::{Layout, Module};
 
 /// A line of the kernel's log tells the cause, whatever the errno: one that begins so, where `{module}` is the module's own
 /// name, `{symbol}` one that it may name, and `{number}` a number. So neither another module's load nor a name that a task
@@ -163,10 +163,8 @@ fn may_name(module: &Module, symbol: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hotfix::{
-        kernel_log::tests::{OF_TASKS, hostile_names},
-        module::tests::sample,
-    };
+    use crate::hotfix::kernel_log::tests::{OF_TASKS, hostile_names};
+    use livepatch_image::samples::sample;
 
     /// Errno, the lines of the log, and words of the cause.
     type Case<'a> = (Errno, &'a [&'a str], &'a str);

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{
-    digest::Digest,
     drive::{Drive, say},
     ending::Ending,
     undo::Undo,
 };
 use crate::{record::Stamp, width};
+use livepatch_image::Digest;
 
 const SCHEMA: u32 = 1;
 

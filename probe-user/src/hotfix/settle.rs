@@ -4,16 +4,17 @@
 use std::{io, path::Path};
 
 use super::{
-    digest::Digest,
     drive::say,
     journal::{Entry, Journal, JournalError, Phase, hexadecimal},
     lock::{Lock, LockError},
 };
-use crate::kernel::{
+use host::{
     boot::Boot,
     livepatch,
-    module::{self, Loading, Name},
+    module::{self, Loading},
 };
+use livepatch_image::Digest;
+use livepatch_image::Name;
 
 /// Brings the journal up to date, if that is possible. A command that needs the journal reports one that cannot be
 /// read, and a user who may not write it need not.

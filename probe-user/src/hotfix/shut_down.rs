@@ -10,7 +10,7 @@ use super::{
     lock::Lock,
     report,
 };
-use crate::kernel::boot::{self, Boot};
+use host::boot::{self, Boot};
 
 /// What systemd says of itself then.
 const STOPPING: &str = "stopping";
@@ -63,10 +63,8 @@ fn note(state_dir: &Path, boot: &Boot) -> Result<Vec<String>, JournalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hotfix::{
-        digest::Digest,
-        journal::{Entry, Mark},
-    };
+    use crate::hotfix::journal::{Entry, Mark};
+    use livepatch_image::Digest;
 
     #[test]
     fn what_is_in_force_is_noted_and_a_change_that_was_just_cut_off_is_not() {

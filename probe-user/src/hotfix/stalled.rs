@@ -5,7 +5,7 @@ use std::{fmt, fs, path::Path};
 use serde::Serialize;
 
 use super::reason::Reasons;
-use crate::kernel::printable::printable;
+use model::printable::printable;
 
 /// Frames of a stack that are shown.
 const FRAMES: usize = 8;

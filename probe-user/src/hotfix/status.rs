@@ -13,25 +13,20 @@ use serde::Serialize;
 use super::{
     callers,
     list::{self, Entry},
-    module::ESTIMATOR,
     period,
     reason::Reasons,
     stalled::{self, Stalled, Towards},
     timers::{self, Timer},
     unfinished::{self, Unfinished},
 };
-use crate::{
-    kernel::{
-        inhabitants::{Inhabitants, Named},
-        livepatch,
-        module::Name,
-    },
-    model::State,
-    output,
-    record::Origin,
-    watch::netns_named,
-    width,
+use crate::{output, record::Origin, watch::netns_named, width};
+use host::{
+    inhabitants::{Inhabitants, Named},
+    livepatch,
 };
+use livepatch_image::Name;
+use model::ESTIMATOR;
+use model::State;
 
 /// Something is on its way, left behind, or without effect.
 const FOUND: u8 = 1;

@@ -16,13 +16,9 @@ use nix::{
     sys::prctl,
 };
 
-use crate::{
-    cli::{StepArgs, StepKind},
-    kernel::{
-        livepatch,
-        module::{self, Name},
-    },
-};
+use crate::cli::{StepArgs, StepKind};
+use host::{livepatch, module};
+use livepatch_image::Name;
 
 /// A process that makes one call.
 #[derive(Debug)]

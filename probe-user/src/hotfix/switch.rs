@@ -8,7 +8,7 @@ use std::{
     process,
 };
 
-use crate::kernel::netns;
+use host::netns;
 
 /// The switch of one namespace, which is held on to until this is dropped.
 #[derive(Debug)]

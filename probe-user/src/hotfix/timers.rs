@@ -6,11 +6,9 @@ use anyhow::Context as _;
 use probe_ebpf::{Snapshot, SnapshotKind, snapshot::NO_SWITCH};
 use serde::Serialize;
 
-use crate::{
-    kernel::{prerequisites, time},
-    model::{SLOW_PERIOD_NS, State, wheel},
-    probe,
-};
+use crate::probe;
+use host::{prerequisites, time};
+use model::{SLOW_PERIOD_NS, State, wheel};
 
 /// A timer is not pending while it runs, too: dead is one that is not for this long.
 const LOOKS: u32 = 5;

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use super::stalled::Towards;
-use crate::kernel::livepatch::Livepatch;
+use host::livepatch::Livepatch;
 
 /// How long the way back may take. With what else is done after it, the end comes within 15 s of the deadline.
 pub const BACK: Duration = Duration::from_secs(10);

@@ -31,13 +31,14 @@ use self::{
     plan::Plan,
     subject::Subject,
 };
-use super::{digest::Digest, drive::say, file, witness::Run};
+use super::{drive::say, witness::Run};
 use crate::{
     cli::{ApplyArgs, ColorWhen},
-    kernel::printable::printable,
-    model::State,
     record::{self, Origin},
 };
+use livepatch_image::{Digest, file};
+use model::State;
+use model::printable::printable;
 
 /// Applies a hotfix, or the switch, and tells what it did.
 ///

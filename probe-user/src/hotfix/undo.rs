@@ -2,12 +2,11 @@
 
 use std::{ffi::OsStr, path::Path};
 
-use super::{digest::Digest, file, journal::Entry};
-use crate::{
-    check,
-    kernel::{module::Name, printable::printable},
-    record::quoted,
-};
+use super::journal::Entry;
+use crate::{check, record::quoted};
+use livepatch_image::Name;
+use livepatch_image::{Digest, file};
+use model::printable::printable;
 
 /// The way back from one change.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::{fmt, path::Path};
 use serde::Serialize;
 
 use super::{
-    digest::Digest,
     journal::{Entry, Journal, JournalError, Phase},
     lock, settle,
 };
-use crate::kernel::boot::Boot;
+use host::boot::Boot;
+use livepatch_image::Digest;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

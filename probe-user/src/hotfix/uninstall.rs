@@ -13,10 +13,8 @@ use super::{
     list, report,
     undo::{self, Undo},
 };
-use crate::{
-    cli::UninstallArgs,
-    kernel::{livepatch, prerequisites},
-};
+use crate::cli::UninstallArgs;
+use host::{livepatch, prerequisites};
 
 /// The host was changed, and needs a person.
 const HALF_DONE: u8 = 3;
@@ -168,10 +166,10 @@ mod tests {
 
     use super::*;
     use crate::hotfix::{
-        digest::Digest,
         installed::Record,
         made_node::{MadeNode, RELEASE},
     };
+    use livepatch_image::Digest;
 
     #[test]
     fn the_running_kernels_is_meant_unless_another_is_named_or_all_are() {

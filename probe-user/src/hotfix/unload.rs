@@ -16,22 +16,16 @@ use super::{
     change::Change,
     drive::{Drive, Ended},
     ending::Ending,
-    loaded,
-    module::ESTIMATOR,
-    named, period,
+    loaded, named, period,
     report::Report,
     stalled::Towards,
     undo,
     witness::{Ran, Witness},
 };
-use crate::{
-    cli::{StepKind, UnloadArgs},
-    kernel::{
-        livepatch,
-        module::{self, Name},
-        prerequisites, time,
-    },
-};
+use crate::cli::{StepKind, UnloadArgs};
+use host::{livepatch, module, prerequisites, time};
+use livepatch_image::Name;
+use model::ESTIMATOR;
 
 /// Between two requests that the kernel refuses while another livepatch is in transition.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use crate::{
     cli::ColorWhen,
-    kernel::time,
-    model::{NamespaceView, Options, Output, Report, State, Topic, WallTime},
     watch::{self, Stage, TICK, Watcher},
 };
+use host::time;
+use model::{NamespaceView, Options, Output, Report, State, Topic, WallTime};
 
 /// Probes on the estimators. Attached once a transition is over: while a CPU never yields, attaching them would wait
 /// for it too.
@@ -255,7 +255,7 @@ fn ran(view: &NamespaceView, has_run: bool) -> Ran {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::NextRun;
+    use model::NextRun;
 
     #[test]
     fn a_run_counts_once_the_timer_is_set_again() {

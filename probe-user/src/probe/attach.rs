@@ -5,7 +5,7 @@ use std::{error::Error, fs, io, path::Path};
 use aya::{Ebpf, programs::KProbe};
 
 use super::{ProbeError, load};
-use crate::kernel::{prerequisites::Ready, symbols};
+use host::{prerequisites::Ready, symbols};
 
 /// Probes on single estimators coming and going.
 pub fn lifetimes(ebpf: &mut Ebpf, ready: &Ready) -> Result<(), ProbeError> {

@@ -6,7 +6,7 @@ use super::{
     ProbeError, load,
     snapshots::{Snapshots, is_whole},
 };
-use crate::kernel::prerequisites::Ready;
+use host::prerequisites::Ready;
 
 /// Every namespace's timer as it is now, in the kernel's order; the record with the clocks is the last.
 ///

@@ -8,7 +8,7 @@ use aya::{
 use probe_ebpf::SoftirqTime;
 
 use super::{ProbeError, load};
-use crate::kernel::prerequisites::Ready;
+use host::prerequisites::Ready;
 
 const PROGRAMS: [&str; 2] = ["softirq_exit", "softirq_entry"];
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::durations::round;
-use crate::model::Histogram;
+use model::Histogram;
 
 /// Rows that fit a screen.
 const MAX_ROWS: usize = 20;

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
-    model::{Output, Topic},
     width::for_stderr,
 };
+use model::{Output, Topic};
 
 /// What is said where standard output is.
 pub const CANNOT_WRITE: &str = "standard output cannot be written";

@@ -9,13 +9,10 @@ use std::{
 use serde::{Serialize, Serializer};
 
 use super::sink::Beginning;
-use crate::{
-    kernel::inhabitants::Named,
-    model::{
-        NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime, Worst,
-        known_netns,
-    },
-    record::{Source, WorstStall},
+use crate::record::{Source, WorstStall};
+use host::inhabitants::Named;
+use model::{
+    NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime, Worst, known_netns,
 };
 
 /// Who lives in each namespace that is known, and where it opens, by inode number.

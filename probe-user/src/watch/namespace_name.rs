@@ -1,6 +1,6 @@
 //! How a network namespace is called in lines and tables.
 
-use crate::model::NETNS_UNKNOWN;
+use model::NETNS_UNKNOWN;
 
 /// Its inode number, and whether it is the root namespace.
 #[must_use]

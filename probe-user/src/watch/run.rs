@@ -15,10 +15,10 @@ use super::{
 use crate::{
     cli::{ColorWhen, WatchArgs},
     headline::DEFAULT_MAX_NS,
-    kernel::{cpus, hostname::hostname, prerequisites, time},
-    model::{Options, Output, Span, Topic},
     output,
 };
+use host::{cpus, hostname::hostname, prerequisites, time};
+use model::{Options, Output, Span, Topic};
 
 /// How often a screen is drawn while no key is pressed: the countdown moves.
 const FRAME: Duration = Duration::from_millis(500);

@@ -15,7 +15,7 @@ use signal_hook::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::tui;
-use crate::kernel::time;
+use host::time;
 
 /// Two signals within this time are one: `timeout` sends one to its command and one to all of its group.
 const ONE_NS: u64 = 1_000_000_000;

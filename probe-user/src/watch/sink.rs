@@ -7,11 +7,9 @@ use super::{
     marks::Colour,
     text,
 };
-use crate::{
-    cli::{ColorWhen, WatchArgs},
-    kernel::inhabitants::Inhabitants,
-    model::{Output, Report, State, WallTime, Worst},
-};
+use crate::cli::{ColorWhen, WatchArgs};
+use host::inhabitants::Inhabitants;
+use model::{Output, Report, State, WallTime, Worst};
 
 /// The form that was asked for, and the stream.
 pub struct Sink {

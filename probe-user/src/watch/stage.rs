@@ -16,12 +16,9 @@ use super::{
     sink::Beginning,
     tui::{Course, Host, Look, Request, Screen},
 };
-use crate::{
-    cli::ColorWhen,
-    headline::DEFAULT_MAX_NS,
-    kernel::{inhabitants::Inhabitants, time},
-    model::{Output, Overview},
-};
+use crate::{cli::ColorWhen, headline::DEFAULT_MAX_NS};
+use host::{inhabitants::Inhabitants, time};
+use model::{Output, Overview};
 
 /// From this length on a call is in the screen's log, as in that of `watch`.
 const SLOW_NS: u64 = 100_000;

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::{
-    kernel::livepatch::{self, Livepatch},
-    model::Topic,
-};
+use host::livepatch::{self, Livepatch};
+use model::Topic;
 
 /// What was last read of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

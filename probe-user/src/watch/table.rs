@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{durations::readable, namespace_name::netns_name};
-use crate::model::{NamespaceReport, Report, Summary};
+use model::{NamespaceReport, Report, Summary};
 
 /// Rows that fit a screen.
 const MAX_ROWS: usize = 20;

@@ -10,7 +10,7 @@ use super::{
     namespace_name::netns_name,
     table,
 };
-use crate::model::{Call, LockWait, Notice, Operation, Output, Report, StateChange};
+use model::{Call, LockWait, Notice, Operation, Output, Report, StateChange};
 
 /// Columns of a namespace: ten digits, and whether it is the root's.
 const NETNS_COLUMNS: usize = "4026531840 (root)".len();

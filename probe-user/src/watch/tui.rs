@@ -23,10 +23,8 @@ use self::{
     app::App,
     terminal::{Input, Terminal},
 };
-use crate::{
-    kernel::inhabitants::Inhabitants,
-    model::{Output, Overview},
-};
+use host::inhabitants::Inhabitants;
+use model::{Output, Overview};
 
 /// The node that is measured.
 #[derive(Debug, Clone)]

@@ -11,18 +11,16 @@ use anyhow::bail;
 use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
 
 use super::{durations::readable, surroundings::Surroundings};
-use crate::{
-    kernel::{
-        inhabitants::{Inhabitants, sees_host},
-        instances,
-        module::{self, Loading},
-        netns, prerequisites,
-        tasks::TaskNames,
-        time,
-    },
-    model::{Clock, Histogram, Options, Output, Overview, Report, Session, Topic},
-    probe::Probe,
+use crate::probe::Probe;
+use host::{
+    inhabitants::{Inhabitants, sees_host},
+    instances,
+    module::{self, Loading},
+    netns, prerequisites,
+    tasks::TaskNames,
+    time,
 };
+use model::{Clock, Histogram, Options, Output, Overview, Report, Session, Topic};
 
 /// How often the ring buffer is read and the estimators are looked at.
 pub const TICK: Duration = Duration::from_secs(1);

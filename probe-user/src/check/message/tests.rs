@@ -2,8 +2,8 @@ use super::*;
 use crate::{
     check::page::{Blackout, Run},
     headline::{DEFAULT_MAX_NS, WIDTH},
-    kernel::inhabitants::Named,
 };
+use host::inhabitants::Named;
 
 const ROOT: u32 = 4_026_531_840;
 const MS: u64 = 1_000_000;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Mitigation;
-use crate::kernel::{cpus::format_list, steering::Steering};
+use host::{cpus::format_list, steering::Steering};
 
 /// Commands that take `cpu` out of the masks that hold it, and their counterparts.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::steering::{Interrupt, Mask, Queue};
+    use host::steering::{Interrupt, Mask, Queue};
 
     fn queue(name: &str, mask: &str) -> Queue {
         Queue {

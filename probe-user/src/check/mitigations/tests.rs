@@ -1,10 +1,8 @@
 use super::*;
-use crate::{
-    check::page::Blackout,
-    kernel::{
-        inhabitants::Named,
-        steering::{Mask, Queue},
-    },
+use crate::check::page::Blackout;
+use host::{
+    inhabitants::Named,
+    steering::{Mask, Queue},
 };
 
 fn busy() -> Namespace {

@@ -1,8 +1,6 @@
 use super::*;
-use crate::{
-    check::page::{Blackout, Kernel, Livepatches, Namespace, Run},
-    kernel::inhabitants::Named,
-};
+use crate::check::page::{Blackout, Kernel, Livepatches, Namespace, Run};
+use host::inhabitants::Named;
 
 const LIMITS: Thresholds = Thresholds {
     warning_ns: 1_000_000,

@@ -1,8 +1,8 @@
 use std::{fs, os::unix::fs::symlink};
 
 use super::*;
-use crate::kernel::printable::typed;
-use crate::model::{Clock, Histogram, NextRun, Options, Session};
+use host::typed::typed;
+use model::{Clock, Histogram, NextRun, Options, Session};
 
 fn view(netns: u32, state: State) -> NamespaceView {
     NamespaceView {

@@ -4,12 +4,12 @@ use crate::{
         mitigations::Node,
         page::{Blackout, Livepatches, Namespace, Run, Verdict},
     },
-    kernel::{
-        inhabitants::Named,
-        livepatch::Object,
-        steering::{Interrupt, Mask, Queue, Steering},
-    },
     record::Source,
+};
+use host::{
+    inhabitants::Named,
+    livepatch::Object,
+    steering::{Interrupt, Mask, Queue, Steering},
 };
 
 const ROOT: u32 = 4_026_531_840;

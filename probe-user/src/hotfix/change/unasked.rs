@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use crate::{
-    hotfix::journal::{Entry, Journal, JournalError, Phase},
-    kernel::boot::{self, Boot},
-};
+use crate::hotfix::journal::{Entry, Journal, JournalError, Phase};
+use host::boot::{self, Boot};
 
 /// The entry of such a load, and the entries that it makes out of date.
 pub struct Unasked {

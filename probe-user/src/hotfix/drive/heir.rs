@@ -4,15 +4,13 @@
 use std::path::Path;
 
 use super::{Drive, say};
-use crate::{
-    hotfix::{
-        ending::Ending,
-        guard::{Guard, Looked},
-        left_behind::{self, Awaited},
-        step::Step,
-    },
-    kernel::livepatch,
+use crate::hotfix::{
+    ending::Ending,
+    guard::{Guard, Looked},
+    left_behind::{self, Awaited},
+    step::Step,
 };
+use host::livepatch;
 
 impl Drive {
     /// Returns the process that finishes what this one leaves half way. It is looked at now, and replaced where it is

@@ -1,7 +1,7 @@
 //! Code of a hotfix that runs when it is loaded and unloaded.
 
 use super::{Finding, Module, Node, joined};
-use crate::hotfix::module::When;
+use livepatch_image::When;
 
 /// Only whether an address stays behind is checked, not what the code does.
 pub fn note(module: &Module, _: &Node) -> Option<Finding> {

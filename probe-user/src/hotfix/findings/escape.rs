@@ -1,7 +1,7 @@
 //! The address of the new code is left behind when the module goes.
 
 use super::{Finding, Module, Node, replaces_others};
-use crate::hotfix::module::Answer;
+use livepatch_image::Answer;
 
 /// Seen on Linux 6.1: the module is taken back cleanly, and the next expiry of the timer is a panic.
 pub fn blocker(module: &Module, _: &Node) -> Option<Finding> {

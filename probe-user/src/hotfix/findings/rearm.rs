@@ -1,7 +1,8 @@
 //! Whether the timer comes back.
 
 use super::{Finding, Module, Node, joined};
-use crate::hotfix::module::{ESTIMATOR, Rearms, Reason};
+use livepatch_image::{Rearms, Reason};
+use model::ESTIMATOR;
 
 /// Seen on Linux 6.1: nothing in user space starts a timer that was not set again, but for loading `ip_vs`
 /// anew, with all its services.

@@ -30,7 +30,7 @@ pub fn warning(module: &Module, node: &Node) -> Option<Finding> {
 /// Livepatches stack: the last one in force on a function wins.
 pub fn note(module: &Module, node: &Node) -> Option<Finding> {
     let others = others(module, node)?;
-    let shared = |one: &&crate::hotfix::module::Replaced| {
+    let shared = |one: &&livepatch_image::Replaced| {
         let mut others = node
             .patches
             .iter()

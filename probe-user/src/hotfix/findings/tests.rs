@@ -1,9 +1,7 @@
 use super::*;
-use crate::hotfix::{
-    module::{Answer, Rearms, Reason, Replaced, When, tests::sample},
-    node::{OnDisk, Symbols, Traced},
-};
-use crate::kernel::livepatch::{Livepatch, Object};
+use crate::hotfix::node::{OnDisk, Symbols, Traced};
+use host::livepatch::{Livepatch, Object};
+use livepatch_image::{Answer, Rearms, Reason, Replaced, When, samples::sample};
 
 const KALLSYMS: &str = "ffffffffc09f1230 t estimation_timer\t[ip_vs]\n";
 

@@ -1,10 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hotfix::{
-    made_node::{MadeNode, RELEASE},
-    module::tests::sample_file,
-};
+use crate::hotfix::made_node::{MadeNode, RELEASE};
+use livepatch_image::samples::sample_file;
 
 fn told(info: &Info) -> (Value, String) {
     let written = |json| {

@@ -5,10 +5,10 @@ use crate::{
         installed::Installed,
         journal::Phase,
         made_node::{MadeNode, RELEASE},
-        module::tests::{sample_file, sample_that_kills},
         uninstall,
     },
 };
+use livepatch_image::samples::{sample_file, sample_that_kills};
 
 fn try_install(node: &MadeNode, file: &Path, accept: &[&str]) -> anyhow::Result<ExitCode> {
     let args = InstallArgs {

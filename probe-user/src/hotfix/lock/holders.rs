@@ -10,11 +10,11 @@ use std::{
     path::Path,
 };
 
-use crate::kernel::{
+use host::{
     inhabitants::{bounded, pids},
     instances::{are_able, has_argument, is_ours, users},
-    printable::printable,
 };
+use model::printable::printable;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

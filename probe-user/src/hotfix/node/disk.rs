@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::hotfix::{file, module::Module};
+use livepatch_image::{Module, file};
 
 /// How they compare, by the notes that tell builds apart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,13 +2,9 @@
 
 use std::path::Path;
 
-use crate::{
-    hotfix::{
-        digest::Digest,
-        journal::{Entry, Journal},
-    },
-    kernel::boot::Boot,
-};
+use crate::hotfix::journal::{Entry, Journal};
+use host::boot::Boot;
+use livepatch_image::Digest;
 
 /// What the journal says of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::hotfix::module::Module;
+use livepatch_image::Module;
 
 /// What only kernels have whose estimators run in threads (`net/netfilter/ipvs/ip_vs_est.c`, Linux 6.2).
 const THREAD: &str = "ip_vs_estimation_kthread";

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::hotfix::module::{Module, Replaced};
+use livepatch_image::{Module, Replaced};
 
 /// Where tracefs is mounted, by kernel and by habit.
 const MOUNTS: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];

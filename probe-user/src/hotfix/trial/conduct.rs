@@ -27,11 +27,11 @@ use crate::{
         period, timers,
         witness::Witness,
     },
-    kernel::{inhabitants::Inhabitants, prerequisites, time},
-    model::{NamespaceView, State},
     probe::SoftirqProbe,
     watch,
 };
+use host::{inhabitants::Inhabitants, prerequisites, time};
+use model::{NamespaceView, State};
 
 /// The kernel sets the timer for this long (`mod_timer(&ipvs->est_timer, jiffies + 2*HZ)`), and its wheel rounds up by
 /// 16 ms at HZ=250 (`net/netfilter/ipvs/ip_vs_est.c`, `kernel/time/timer.c` of Linux 6.1).

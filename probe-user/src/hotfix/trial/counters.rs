@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
-use crate::kernel::{inhabitants, netns::doors::Doors};
+use host::{inhabitants, netns::doors::Doors};
 
 /// Both kinds at one moment: connections and packets together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

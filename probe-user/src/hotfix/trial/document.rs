@@ -11,13 +11,10 @@ use super::{
     side_effects,
     verdict::{Judgement, Tests, Verdict},
 };
-use crate::{
-    hotfix::{digest::Digest, ending::Ending},
-    kernel::inhabitants::{Inhabitants, Named},
-    model::{NamespaceReport, State, per_second},
-    record::Origin,
-    watch::Sums,
-};
+use crate::{hotfix::ending::Ending, record::Origin, watch::Sums};
+use host::inhabitants::{Inhabitants, Named};
+use livepatch_image::Digest;
+use model::{NamespaceReport, State, per_second};
 
 /// What became of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -2,7 +2,7 @@
 //! verdict and its sentence, the table, and the document show the same value for the same thing.
 
 use super::Phase;
-use crate::model::{
+use model::{
     P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, WallTime,
     statistics::{Pace, median, real},
 };

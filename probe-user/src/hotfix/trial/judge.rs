@@ -9,7 +9,8 @@ use super::{
     verdict::{Evidence, Judgement, Runs, Verdict},
     visits,
 };
-use crate::{hotfix::witness::Run, model::State};
+use crate::hotfix::witness::Run;
+use model::State;
 
 /// Traffic that is so many times what it was, or the other way round, is told.
 const TRAFFIC_MOVED: u64 = 2;
@@ -164,7 +165,7 @@ fn traffic_moved(before: &Side, after: &Side, netns: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::WallTime;
+    use model::WallTime;
 
     #[test]
     fn runs_of_other_namespaces_are_nothing_to_compare_with() {

@@ -9,7 +9,8 @@ use super::{
     figures::Figures,
     side::Side,
 };
-use crate::{hotfix::period, model::SLOW_PERIOD_NS, watch::durations::readable};
+use crate::{hotfix::period, watch::durations::readable};
+use model::SLOW_PERIOD_NS;
 
 /// After a gap the kernel still divides by its two seconds, and each run takes in a quarter of what it finds
 /// (`ip_vs_est.c` of Linux 6.1): a rate is near the truth once it is within a tenth of it.

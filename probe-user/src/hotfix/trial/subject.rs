@@ -20,15 +20,12 @@ use crate::hotfix::{
     undo, unload,
     witness::Witness,
 };
-use crate::{
-    check,
-    cli::ApplyArgs,
-    kernel::{
-        netns::{self, NetnsName, doors::Doors},
-        prerequisites,
-    },
-    model::{NamespaceView, State},
+use crate::{check, cli::ApplyArgs};
+use host::{
+    netns::{self, NetnsName, doors::Doors},
+    prerequisites,
 };
+use model::{NamespaceView, State};
 
 /// One of the two, and the right to change this node.
 pub struct Subject {

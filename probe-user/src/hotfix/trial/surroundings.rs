@@ -7,11 +7,10 @@ use std::{
     path::Path,
 };
 
-use crate::{
-    hotfix::{drive::Drive, module::ESTIMATOR, witness::Witness},
-    kernel::livepatch,
-    model::NamespaceView,
-};
+use crate::hotfix::{drive::Drive, witness::Witness};
+use host::livepatch;
+use model::ESTIMATOR;
+use model::NamespaceView;
 
 /// How things stood before anything was changed.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@
 //! typically take no longer than a run over a single estimator does on the same side.
 
 use super::Phase;
-use crate::model::{is_too_short, statistics::median};
+use model::{is_too_short, statistics::median};
 
 /// From this length on, a run that visits its list takes longer than one over a single estimator, whatever the noise.
 const LONG_ENOUGH: f64 = 200.0;
@@ -65,7 +65,8 @@ pub fn is_doubtful(before: &Phase, after: &Phase) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{hotfix::witness::Run, model::WallTime};
+    use crate::hotfix::witness::Run;
+    use model::WallTime;
 
     fn phase(estimators: u32, durations_ns: &[u64]) -> Phase {
         let runs = durations_ns.iter().map(|duration_ns| Run {

@@ -2,7 +2,7 @@ use probe_ebpf::{Event, EventKind};
 use serde_json::Value;
 
 use super::*;
-use crate::model::{Blackout, Call, Clock, LockWait, Notice, Options, Session, Span, StateChange};
+use model::{Blackout, Call, Clock, LockWait, Notice, Options, Session, Span, StateChange};
 
 const AT: WallTime = WallTime(1_700_000_005_123_000_000);
 

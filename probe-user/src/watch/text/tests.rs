@@ -1,7 +1,7 @@
 use probe_ebpf::{Event, EventKind, Snapshot, SnapshotKind, snapshot::LENGTH_UNKNOWN};
 
 use super::*;
-use crate::model::{Blackout, Clock, Options, Session, State, Topic, WallTime};
+use model::{Blackout, Clock, Options, Session, State, Topic, WallTime};
 
 const ROOT: u32 = 4_026_531_840;
 const POD: u32 = 4_026_532_200;

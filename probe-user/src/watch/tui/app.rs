@@ -21,13 +21,13 @@ use super::{
 };
 use crate::{
     headline::DEFAULT_MAX_NS,
-    kernel::inhabitants::Inhabitants,
-    model::{Cost, Focus, Output, Overview, Summary},
     watch::{
         bars::{Row, Scale},
         short_name,
     },
 };
+use host::inhabitants::Inhabitants;
+use model::{Cost, Focus, Output, Overview, Summary};
 
 /// Seconds that a column of the timeline can stand for.
 pub const SECONDS_PER_COLUMN: [u64; 7] = [1, 2, 5, 10, 15, 30, 60];

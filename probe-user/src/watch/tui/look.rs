@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal as _};
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::{cli::ColorWhen, model::State, watch::marks};
+use crate::{cli::ColorWhen, watch::marks};
+use model::State;
 
 /// Terminals, the kernel's own console among them, whose fonts lack the eighths of a block.
 const WITHOUT_BLOCKS: [&str; 9] = [

@@ -13,7 +13,7 @@ use super::{
     keys::{self, Action, Pane},
     view, *,
 };
-use crate::model::{Call, NamespaceView, State};
+use model::{Call, NamespaceView, State};
 
 mod fixture;
 mod input;

@@ -1,9 +1,7 @@
 use super::*;
-use crate::{
-    hotfix::trial::verdict::Verdict,
-    kernel::inhabitants::Inhabitants,
-    model::{Histogram, LockWaitSums, NamespaceReport, Summary, WallTime},
-};
+use crate::hotfix::trial::verdict::Verdict;
+use host::inhabitants::Inhabitants;
+use model::{Histogram, LockWaitSums, NamespaceReport, Summary, WallTime};
 
 /// What one estimator did on one side.
 #[derive(Debug, Clone)]
@@ -84,7 +82,7 @@ fn summary(durations_ns: &[u64], observed_ns: u64) -> Summary {
         p99_ns: None,
         max_ns: durations_ns.iter().max().copied(),
         max_at: None,
-        stall_ns_per_s: crate::model::per_second(total, observed_ns),
+        stall_ns_per_s: model::per_second(total, observed_ns),
         lost: 0,
         missed: 0,
     }

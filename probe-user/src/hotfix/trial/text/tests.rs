@@ -9,15 +9,13 @@ use super::{
     *,
 };
 use crate::{
-    hotfix::{
-        digest::Digest,
-        trial::verdict::{Judgement, Tests, Verdict},
-    },
-    kernel::inhabitants::{Inhabitants, Named},
-    model::State,
+    hotfix::trial::verdict::{Judgement, Tests, Verdict},
     record::{Origin, Source},
     watch::Sums,
 };
+use host::inhabitants::{Inhabitants, Named};
+use livepatch_image::Digest;
+use model::State;
 
 fn sums(calls: u64, duration_ns: u64, period_ns: u64) -> Sums {
     Sums {

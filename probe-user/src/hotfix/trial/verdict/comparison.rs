@@ -6,7 +6,7 @@ use super::super::{
     Namespace, Phase,
     figures::{Figures, pace},
 };
-use crate::model::statistics::{Longest, Pace, RankSum, Shift, Tails, real};
+use model::statistics::{Longest, Pace, RankSum, Shift, Tails, real};
 
 /// The numbers, as `--json` tells them. What cannot be told is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

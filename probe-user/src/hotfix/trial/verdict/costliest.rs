@@ -5,7 +5,7 @@
 //! walk visits every estimator, so that a run over a short list costs no more than its share of a run over a long one.
 
 use super::super::{Phase, figures::Figures};
-use crate::model::statistics::median;
+use model::statistics::median;
 
 /// Lists of at least this share of the longest one say what an estimator costs.
 const LONG: f64 = 0.5;
@@ -95,7 +95,7 @@ mod tests {
             period_ns: Some(2_000),
             runs: vec![crate::hotfix::witness::Run {
                 start_ns: 1,
-                at: crate::model::WallTime(1),
+                at: model::WallTime(1),
                 duration_ns: 1,
                 estimators: Some(30_001),
             }],

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{super::Namespace, comparison::Comparison, costliest::Runs, why};
-use crate::model::statistics::{median, real};
+use model::statistics::{median, real};
 
 /// A namespace whose runs cost at least this share of the most before may be the one that is judged.
 const CLOSE: f64 = 0.5;

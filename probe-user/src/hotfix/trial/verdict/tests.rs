@@ -2,7 +2,7 @@ mod simulation;
 mod table;
 
 use super::super::{Namespace, Phase, Run};
-use crate::model::WallTime;
+use model::WallTime;
 
 const PERIOD_NS: u64 = 2_016_000_000;
 

@@ -1,6 +1,6 @@
 //! What all namespaces together come to: counted when they change, not with every frame.
 
-use crate::model::{NamespaceView, State};
+use model::{NamespaceView, State};
 
 /// How many namespaces are in which state, and which stand for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

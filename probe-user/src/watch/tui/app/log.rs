@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Call, Output};
+use model::{Call, Output};
 
 /// How many calls are kept, and how many other things: a flood of the one does not push out the other.
 pub const KEPT: usize = 1_000;

@@ -2,10 +2,8 @@
 
 use std::cmp::Reverse;
 
-use crate::{
-    kernel::inhabitants::Inhabitants,
-    model::{CpuView, NamespaceView},
-};
+use host::inhabitants::Inhabitants;
+use model::{CpuView, NamespaceView};
 
 /// What rows are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

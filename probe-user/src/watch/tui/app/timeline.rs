@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::model::{Output, State, Topic};
+use model::{Output, State, Topic};
 
 /// Seconds that are kept.
 pub const SECONDS: u64 = 3_600;

@@ -2,14 +2,12 @@
 
 use terminput::{KeyCode, KeyEvent};
 
-use crate::{
-    kernel::inhabitants::Inhabitants,
-    model::{
-        Blackout, Call, Clock, Cost, CpuView, Focus, Histogram, Latest, LockWait, LockWaitSums,
-        NamespaceView, NextRun, Notice, Operation, Output, Overview, State, StateChange, Summary,
-        Topic,
-    },
-    watch::tui::{App, Host, Look},
+use crate::watch::tui::{App, Host, Look};
+use host::inhabitants::Inhabitants;
+use model::{
+    Blackout, Call, Clock, Cost, CpuView, Focus, Histogram, Latest, LockWait, LockWaitSums,
+    NamespaceView, NextRun, Notice, Operation, Output, Overview, State, StateChange, Summary,
+    Topic,
 };
 
 pub const ROOT: u32 = 4_026_531_840;

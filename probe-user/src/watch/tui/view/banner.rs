@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{
     headline::{self, Grade},
-    model::{NamespaceView, Output, Overview, Span, State, StateChange},
     watch::{
         namespace_name::netns_name,
         tui::app::{App, Course, Data},
     },
 };
+use model::{NamespaceView, Output, Overview, Span, State, StateChange};
 
 /// How long a change is fresh.
 const FRESH_NS: u64 = 10_000_000_000;

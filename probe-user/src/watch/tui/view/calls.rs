@@ -9,18 +9,16 @@ use super::{
     table::{Column, Table},
     tables::who,
 };
-use crate::{
-    model::{Call, LockWait, NETNS_UNKNOWN, Operation, Output, StateChange},
-    watch::{
-        durations::readable,
-        marks,
-        namespace_name::netns_name,
-        tui::{
-            app::{App, log::Line},
-            keys::Pane,
-        },
+use crate::watch::{
+    durations::readable,
+    marks,
+    namespace_name::netns_name,
+    tui::{
+        app::{App, log::Line},
+        keys::Pane,
     },
 };
+use model::{Call, LockWait, NETNS_UNKNOWN, Operation, Output, StateChange};
 
 /// From so many columns on there is room for what a run interrupted.
 const WITH_OVER: u16 = 72;

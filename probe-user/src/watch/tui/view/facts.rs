@@ -8,11 +8,9 @@ use super::{
     canvas::{Canvas, columns},
     numbers::{countdown, elapsed, grouped, picoseconds},
 };
-use crate::{
-    model::{
-        Cost, NextRun, Overview, P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Summary, WallTime,
-    },
-    watch::{durations::readable, namespace_name::netns_name, tui::app::App},
+use crate::watch::{durations::readable, namespace_name::netns_name, tui::app::App};
+use model::{
+    Cost, NextRun, Overview, P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Summary, WallTime,
 };
 
 /// Where what the labels name begins.

@@ -7,17 +7,15 @@ use super::{
     numbers::grouped,
     pane_title,
 };
-use crate::{
-    model::Summary,
-    watch::{
-        bars::{Row, Scale},
-        durations::round,
-        tui::{
-            app::{App, Bars},
-            keys::Pane,
-        },
+use crate::watch::{
+    bars::{Row, Scale},
+    durations::round,
+    tui::{
+        app::{App, Bars},
+        keys::Pane,
     },
 };
+use model::Summary;
 
 /// Columns left of the bars.
 const LABELS: u16 = 7;

@@ -8,16 +8,14 @@ use super::{
     pane_title,
     table::{Column, Table},
 };
-use crate::{
-    model::{CpuView, NamespaceView, State},
-    watch::{
-        durations::readable,
-        tui::{
-            app::{self, App, rows::Sort},
-            keys::Pane,
-        },
+use crate::watch::{
+    durations::readable,
+    tui::{
+        app::{self, App, rows::Sort},
+        keys::Pane,
     },
 };
+use model::{CpuView, NamespaceView, State};
 
 /// From so many columns on, the table by namespace has everything.
 const ALL_COLUMNS: u16 = 130;

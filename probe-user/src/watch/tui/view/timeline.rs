@@ -6,19 +6,17 @@ use super::{
     canvas::{Canvas, columns, eighths},
     pane_title,
 };
-use crate::{
-    model::Clock,
-    watch::{
-        durations::round,
-        tui::{
-            app::{
-                App, SECONDS_PER_COLUMN,
-                timeline::{Column, Moments},
-            },
-            keys::Pane,
+use crate::watch::{
+    durations::round,
+    tui::{
+        app::{
+            App, SECONDS_PER_COLUMN,
+            timeline::{Column, Moments},
         },
+        keys::Pane,
     },
 };
+use model::Clock;
 
 /// Columns left of the bars.
 const LABELS: u16 = 8;

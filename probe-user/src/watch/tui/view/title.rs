@@ -3,7 +3,8 @@
 use ratatui::style::{Modifier, Style};
 
 use super::canvas::{Canvas, columns};
-use crate::{model::State, watch::tui::app::App};
+use crate::watch::tui::app::App;
+use model::State;
 
 /// States that something is wrong in, the worst first.
 pub const WRONG: [State; 3] = [State::Dead, State::Slowed, State::Skipping];

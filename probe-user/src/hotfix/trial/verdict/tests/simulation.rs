@@ -6,7 +6,7 @@ use super::{
     super::{Evidence, Verdict},
     *,
 };
-use crate::model::statistics::{RankSum, Shift, median, real};
+use model::statistics::{RankSum, Shift, median, real};
 
 /// A side.
 const RUNS: usize = 6;

@@ -5,19 +5,17 @@ use ratatui::style::Style;
 use super::{
     VALUES, at_time, cost_texts, longest_that_fits, next_run, percentiles, when_and_where,
 };
-use crate::{
-    model::{Overview, Summary},
-    watch::{
-        durations::readable,
-        tui::{
-            app::App,
-            view::{
-                canvas::Canvas,
-                numbers::{elapsed, grouped},
-            },
+use crate::watch::{
+    durations::readable,
+    tui::{
+        app::App,
+        view::{
+            canvas::Canvas,
+            numbers::{elapsed, grouped},
         },
     },
 };
+use model::{Overview, Summary};
 
 pub fn draw(canvas: &mut Canvas<'_>, app: &App, overview: &Overview, summary: &Summary) {
     let room = canvas.width().saturating_sub(VALUES);
