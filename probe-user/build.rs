@@ -1,43 +1,18 @@
-//! Builds the eBPF programs, with the toolchain that `cargo xtask` found.
+//! Tells the program which commit it is built from.
 
 #[path = "build/commit.rs"]
 mod commit;
 
-use std::{env, fs, path::Path};
+use std::{env, path::Path};
 
 use anyhow::Context as _;
-use aya_build::{Package, Toolchain};
-
-const TOOLCHAIN: &str = "IPVS_LATENCY_BPF_TOOLCHAIN";
 
 fn main() -> anyhow::Result<()> {
-    println!("cargo:rerun-if-env-changed={TOOLCHAIN}");
-    // Asked for at run time: a checkout that was copied, target folder included, builds its own programs.
+    // Asked for at run time: a checkout that was copied, target folder included, is at a commit of its own.
     let package =
         env::var("CARGO_MANIFEST_DIR").context("cargo does not name the package's folder")?;
     name_commit(Path::new(&package));
-    if env::var_os("CARGO_CFG_FUZZING").is_some() {
-        return nothing_to_load();
-    }
-    let name = env::var(TOOLCHAIN);
-    let toolchain = match &name {
-        Ok(name) => Toolchain::Custom(name),
-        Err(_) => Toolchain::Nightly,
-    };
-    // Inline assembly for BPF is unstable; where the toolchain is no nightly, it is allowed to the two
-    // crates that need it and to nothing else.
-    // SAFETY: a build script's one thread.
-    unsafe { env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf,estimator") };
-    let root = format!("{package}/../probe-ebpf");
-    let programs = Package {
-        name: "probe-ebpf",
-        root_dir: &root,
-        ..Package::default()
-    };
-    aya_build::build_ebpf([programs], toolchain).context(
-        "the eBPF programs do not build here; `cargo xtask setup` installs what they need, \
-         and `cargo xtask build` builds with it",
-    )
+    Ok(())
 }
 
 /// Tells the sources which commit they are of; nothing where that is not known. Asked again where the checkout is at
@@ -59,10 +34,4 @@ fn name_commit(package: &Path) {
     for path in sources.iter().chain(signs) {
         println!("cargo:rerun-if-changed={}", path.display());
     }
-}
-
-/// Puts an empty file in the programs' place: fuzz targets load none, and need no compiler for them.
-fn nothing_to_load() -> anyhow::Result<()> {
-    let folder = env::var("OUT_DIR").context("cargo does not name the folder for what is built")?;
-    fs::write(Path::new(&folder).join("estimator"), []).context("cannot write the empty programs")
 }

@@ -1,6 +1,5 @@
 //! `ipvs-latency check`: what this node is, what state its estimators are in, and what can be done.
 
-mod measure;
 mod message;
 mod mitigations;
 mod nagios;
@@ -21,7 +20,6 @@ use anyhow::bail;
 
 pub use self::mitigations::{BROKEN_BY_HOTFIX, BROKEN_BY_SWITCH, inside};
 use self::{
-    measure::{Measurement, Observed, Time},
     message::Evidence,
     mitigations::Node,
     nagios::Thresholds,
@@ -46,6 +44,7 @@ use host::{
     time,
 };
 use model::{Span, WallTime, Worst};
+use monitor::{Measurement, Observed, Time};
 
 /// Looks at the host and tells.
 ///
@@ -85,7 +84,7 @@ fn answer(page: &Page, format: CheckFormat, thresholds: Thresholds) -> anyhow::R
 }
 
 fn time(args: &CheckArgs) -> anyhow::Result<Time> {
-    let least = measure::LEAST;
+    let least = monitor::LEAST;
     match args.duration {
         Some(duration) if duration < least => bail!(
             "--duration {} is too short, for an estimator runs every 2 s: give {} or more",
@@ -98,7 +97,7 @@ fn time(args: &CheckArgs) -> anyhow::Result<Time> {
         }),
         None => Ok(Time {
             least,
-            most: measure::MOST,
+            most: monitor::MOST,
         }),
     }
 }

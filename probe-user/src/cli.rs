@@ -475,7 +475,7 @@ fn percent(text: &str) -> Result<f64, String> {
 /// A duration of at least the second in which records are read.
 fn tick_or_more(text: &str) -> Result<Duration, String> {
     let duration = some_duration(text)?;
-    if duration < crate::watch::TICK {
+    if duration < monitor::TICK {
         return Err("it is under 1s, the rhythm in which calls are read; use 1s or more".into());
     }
     Ok(duration)

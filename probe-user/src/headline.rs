@@ -1,7 +1,8 @@
 //! The first line of `check` and of the screen: the worst that packets wait for, in at most 80 characters.
 
-use crate::watch::{durations::readable, grouped};
+use crate::watch::grouped;
 use model::Worst;
+use model::durations::readable;
 
 /// What node-problem-detector shows of a plugin's output (`max_output_length` of its custom plugin monitor), and the
 /// columns of the smallest terminals.

@@ -44,7 +44,6 @@ mod state_dir;
 mod status;
 mod step;
 mod switch;
-mod timers;
 mod transition;
 mod trial;
 mod undo;

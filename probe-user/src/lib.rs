@@ -7,7 +7,6 @@ pub mod fuzzed;
 mod headline;
 mod hotfix;
 mod output;
-mod probe;
 mod record;
 mod signals;
 mod watch;

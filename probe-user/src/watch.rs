@@ -2,7 +2,7 @@
 
 mod bars;
 mod display;
-pub mod durations;
+
 mod findings;
 mod grouped;
 mod json;
@@ -12,11 +12,10 @@ mod run;
 mod signals;
 mod sink;
 mod stage;
-mod surroundings;
+
 mod table;
 mod text;
 mod tui;
-mod watcher;
 
 pub use grouped::grouped;
 pub use json::Sums;
@@ -24,4 +23,3 @@ pub use namespace_name::{netns_name, netns_named, short_name};
 pub use run::{beginning, run};
 pub use stage::{Stage, is_at_terminal};
 pub use tui::{BesideScreen, Course};
-pub use watcher::{TICK, Watcher};

@@ -144,7 +144,7 @@ impl Evidence<'_> {
         }
         let begin = "OK run_estimation is 0: runs leave the lists out".to_owned();
         let longest = self.worst.map(|worst| {
-            let took = crate::watch::durations::readable(worst.stall_ns());
+            let took = model::durations::readable(worst.stall_ns());
             format!(", the longest took {took}")
         });
         Some((Verdict::Ok, fitted(&begin, longest.into_iter())))

@@ -3,10 +3,11 @@
 mod masks;
 
 use super::page::{Measured, Mitigation, Namespace};
-use crate::{headline::seconds, watch::durations};
+use crate::headline::seconds;
 use host::{estimation::Kind, steering::Steering};
 use livepatch_image::Name;
 use model::State;
+use model::durations;
 
 /// Runs and blackouts up to this long are left alone: Linux 6.2 and later size the steps of their own kernel
 /// threads to about as much (`ip_vs_est_calc_limits`, `net/netfilter/ipvs/ip_vs_est.c` of Linux 6.2).

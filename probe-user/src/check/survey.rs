@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use super::{
-    measure::{self, Longest, Observed},
-    page::{Blackout, Measured, Namespace, Run},
-};
+use super::page::{Blackout, Measured, Namespace, Run};
 use host::{
     estimation::{self, Kind},
     inhabitants::{Inhabitants, Named},
@@ -13,6 +10,7 @@ use host::{
     services::{self, Counted},
 };
 use model::{NamespaceView, Overview, SLOW_PERIOD_NS, State, known_netns};
+use monitor::{self, Longest, Observed};
 
 /// What tells about namespaces.
 pub struct Survey<'a> {
@@ -109,7 +107,7 @@ pub fn complete(described: Vec<Namespace>, overview: &Overview) -> Vec<Namespace
     };
     let complete = described.into_iter().filter_map(|namespace| {
         let view = find(namespace.netns)?;
-        let due = measure::ahead(view, overview);
+        let due = monitor::ahead(view, overview);
         Some(Namespace {
             estimators: view.estimators,
             run_estimation: view.run_estimation,

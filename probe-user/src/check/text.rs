@@ -14,10 +14,11 @@ use super::{
 use crate::{
     headline::seconds,
     record::WorstStall,
-    watch::{durations::readable, netns_name, netns_named},
+    watch::{netns_name, netns_named},
     width,
 };
 use host::{estimation::Kind, livepatch::Livepatch};
+use model::durations::readable;
 use model::{NETNS_UNKNOWN, State};
 
 /// Columns of a fact's name.

@@ -2,9 +2,9 @@
 
 use std::{fs, io, ops::Range, path::Path};
 
-use super::timers;
 use host::module;
 use livepatch_image::Name;
+use monitor::timers;
 
 /// What a look at the timers says.
 #[derive(Debug, Clone, PartialEq, Eq)]

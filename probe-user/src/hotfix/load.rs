@@ -18,7 +18,6 @@ use super::{
     loaded, proof, refusal,
     report::Report,
     stalled::Towards,
-    timers,
     undo::{self, Undo},
     unload::{self, Removed},
     witness::{Ran, Witness},
@@ -28,6 +27,7 @@ use host::{module, time};
 use livepatch_image::Name;
 use livepatch_image::{Digest, Module};
 use model::printable::printable;
+use monitor::timers;
 
 /// What is to be loaded, and how.
 pub struct Asked<'a> {

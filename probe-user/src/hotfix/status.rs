@@ -16,7 +16,6 @@ use super::{
     period,
     reason::Reasons,
     stalled::{self, Stalled, Towards},
-    timers::{self, Timer},
     unfinished::{self, Unfinished},
 };
 use crate::{output, record::Origin, watch::netns_named, width};
@@ -27,6 +26,7 @@ use host::{
 use livepatch_image::Name;
 use model::ESTIMATOR;
 use model::State;
+use monitor::timers::{self, Timer};
 
 /// Something is on its way, left behind, or without effect.
 const FOUND: u8 = 1;

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use crate::{
     cli::ColorWhen,
-    watch::{self, Stage, TICK, Watcher},
+    watch::{self, Stage},
 };
 use host::time;
 use model::{NamespaceView, Options, Output, Report, State, Topic, WallTime};
+use monitor::{TICK, Watcher};
 
 /// Probes on the estimators. Attached once a transition is over: while a CPU never yields, attaching them would wait
 /// for it too.

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::durations::round;
 use model::Histogram;
+use model::durations::round;
 
 /// Rows that fit a screen.
 const MAX_ROWS: usize = 20;

@@ -7,13 +7,13 @@ use anyhow::Context as _;
 use super::{
     sink::{Beginning, Sink},
     tui::{Host, Look, Request, Screen},
-    watcher::Watcher,
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
     width::for_stderr,
 };
 use model::{Output, Topic};
+use monitor::Watcher;
 
 /// What is said where standard output is.
 pub const CANNOT_WRITE: &str = "standard output cannot be written";

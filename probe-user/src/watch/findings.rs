@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::durations::readable;
+use model::durations::readable;
 use model::{LockWaitSums, P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Report, State, Summary};
 
 /// A run comes every two seconds, which the timer wheel and the run itself stretch a little.

@@ -10,7 +10,6 @@ use super::{
     signals::{Asked, Signals},
     sink::Beginning,
     tui::Request,
-    watcher::{TICK, Watcher},
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
@@ -19,6 +18,7 @@ use crate::{
 };
 use host::{cpus, hostname::hostname, prerequisites, time};
 use model::{Options, Output, Span, Topic};
+use monitor::{TICK, Watcher};
 
 /// How often a screen is drawn while no key is pressed: the countdown moves.
 const FRAME: Duration = Duration::from_millis(500);

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{durations::readable, namespace_name::netns_name};
+use super::namespace_name::netns_name;
+use model::durations::readable;
 use model::{NamespaceReport, Report, Summary};
 
 /// Rows that fit a screen.

@@ -3,13 +3,12 @@
 use std::io::{self, Write};
 
 use super::{
-    bars,
-    durations::readable,
-    findings,
+    bars, findings,
     marks::{Colour, DURATION_COLUMNS, marked},
     namespace_name::netns_name,
     table,
 };
+use model::durations::readable;
 use model::{Call, LockWait, Notice, Operation, Output, Report, StateChange};
 
 /// Columns of a namespace: ten digits, and whether it is the root's.

@@ -43,8 +43,11 @@ pub fn empty_pair() -> Result<PathBuf> {
     once(&BUILT, || {
         cargo(
             &[
+                // With the product, so that the eBPF programs are not built once more.
                 "--package",
                 "ipvs-latency",
+                "--package",
+                "monitor",
                 "--example",
                 "empty_pair",
                 "--release",

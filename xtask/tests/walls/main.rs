@@ -9,16 +9,20 @@ use serde_json::Value;
 use xtask::checkout;
 
 /// Each crate of `probe-user/crates`, and those of ours that it may name.
-const MAY_NAME: [(&str, &[&str]); 3] = [
+const MAY_NAME: [(&str, &[&str]); 4] = [
     ("model", &["probe-ebpf"]),
     ("livepatch-image", &["model"]),
     ("host", &["livepatch-image", "model", "probe-ebpf"]),
+    (
+        "monitor",
+        &["host", "livepatch-image", "model", "probe-ebpf"],
+    ),
 ];
 
 /// Libraries that one crate alone may name.
 const OWNERS: [(&str, &str); 4] = [
-    ("aya", "ipvs-latency"),
-    ("aya-log", "ipvs-latency"),
+    ("aya", "monitor"),
+    ("aya-log", "monitor"),
     ("crossterm", "ipvs-latency"),
     ("ratatui", "ipvs-latency"),
 ];

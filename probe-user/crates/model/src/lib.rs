@@ -8,6 +8,7 @@ mod blackout;
 mod clock;
 mod cost;
 mod cpus;
+pub mod durations;
 mod estimator;
 mod histogram;
 mod latest;

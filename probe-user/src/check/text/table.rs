@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::{check::page::Namespace, headline, watch::durations::readable};
+use crate::{check::page::Namespace, headline};
+use model::durations::readable;
 
 /// Rows that fit a screen.
 const MAX_ROWS: usize = 20;

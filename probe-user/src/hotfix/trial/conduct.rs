@@ -24,14 +24,14 @@ use crate::{
         drive::{Drive, say, speak_on_stage},
         ending::Ending,
         findings::Finding,
-        period, timers,
+        period,
         witness::Witness,
     },
-    probe::SoftirqProbe,
     watch,
 };
 use host::{inhabitants::Inhabitants, prerequisites, time};
 use model::{NamespaceView, State};
+use monitor::{SoftirqProbe, timers};
 
 /// The kernel sets the timer for this long (`mod_timer(&ipvs->est_timer, jiffies + 2*HZ)`), and its wheel rounds up by
 /// 16 ms at HZ=250 (`net/netfilter/ipvs/ip_vs_est.c`, `kernel/time/timer.c` of Linux 6.1).

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::watch::durations::round;
+use model::durations::round;
 
 /// Columns of the axis.
 const COLUMNS: usize = 60;

@@ -17,11 +17,11 @@ use crate::{
         drive::Drive,
         witness::{Phase, Run, Witness},
     },
-    probe::SoftirqProbe,
     watch::Course,
 };
 use host::time;
 use model::{NamespaceView, Report, SLOW_PERIOD_NS, State};
+use monitor::SoftirqProbe;
 
 /// What was seen.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use super::{
     picture,
     verdict::shown,
 };
-use crate::{watch::durations::readable, width};
+use crate::width;
+use model::durations::readable;
 
 /// Namespaces with a table of their own.
 const TABLES: usize = 4;

@@ -1,7 +1,7 @@
 //! What a verdict rests on, in words and numbers: each a clause without a full stop, about one namespace.
 
 use super::{super::Phase, comparison::Comparison, shown};
-use crate::watch::durations::readable;
+use model::durations::readable;
 
 /// What of a namespace costs more for sure.
 pub fn regression(of: &Comparison<'_>, level: f64) -> Option<String> {

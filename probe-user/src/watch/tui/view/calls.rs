@@ -10,7 +10,6 @@ use super::{
     tables::who,
 };
 use crate::watch::{
-    durations::readable,
     marks,
     namespace_name::netns_name,
     tui::{
@@ -18,6 +17,7 @@ use crate::watch::{
         keys::Pane,
     },
 };
+use model::durations::readable;
 use model::{Call, LockWait, NETNS_UNKNOWN, Operation, Output, StateChange};
 
 /// From so many columns on there is room for what a run interrupted.

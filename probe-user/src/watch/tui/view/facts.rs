@@ -8,7 +8,8 @@ use super::{
     canvas::{Canvas, columns},
     numbers::{countdown, elapsed, grouped, picoseconds},
 };
-use crate::watch::{durations::readable, namespace_name::netns_name, tui::app::App};
+use crate::watch::{namespace_name::netns_name, tui::app::App};
+use model::durations::readable;
 use model::{
     Cost, NextRun, Overview, P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Summary, WallTime,
 };

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::watch::{
     bars::{Row, Scale},
-    durations::round,
     tui::{
         app::{App, Bars},
         keys::Pane,
     },
 };
 use model::Summary;
+use model::durations::round;
 
 /// Columns left of the bars.
 const LABELS: u16 = 7;

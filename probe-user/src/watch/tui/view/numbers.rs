@@ -1,7 +1,7 @@
 //! Numbers for reading, beyond what the line mode has.
 
-use crate::watch::durations::readable;
 pub use crate::watch::grouped::grouped;
+use model::durations::readable;
 
 const SECOND_NS: u64 = 1_000_000_000;
 

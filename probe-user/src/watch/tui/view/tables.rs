@@ -8,13 +8,11 @@ use super::{
     pane_title,
     table::{Column, Table},
 };
-use crate::watch::{
-    durations::readable,
-    tui::{
-        app::{self, App, rows::Sort},
-        keys::Pane,
-    },
+use crate::watch::tui::{
+    app::{self, App, rows::Sort},
+    keys::Pane,
 };
+use model::durations::readable;
 use model::{CpuView, NamespaceView, State};
 
 /// From so many columns on, the table by namespace has everything.

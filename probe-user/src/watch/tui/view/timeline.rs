@@ -6,17 +6,15 @@ use super::{
     canvas::{Canvas, columns, eighths},
     pane_title,
 };
-use crate::watch::{
-    durations::round,
-    tui::{
-        app::{
-            App, SECONDS_PER_COLUMN,
-            timeline::{Column, Moments},
-        },
-        keys::Pane,
+use crate::watch::tui::{
+    app::{
+        App, SECONDS_PER_COLUMN,
+        timeline::{Column, Moments},
     },
+    keys::Pane,
 };
 use model::Clock;
+use model::durations::round;
 
 /// Columns left of the bars.
 const LABELS: u16 = 8;

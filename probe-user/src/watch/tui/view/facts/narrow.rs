@@ -5,16 +5,14 @@ use ratatui::style::Style;
 use super::{
     VALUES, at_time, cost_texts, longest_that_fits, next_run, percentiles, when_and_where,
 };
-use crate::watch::{
-    durations::readable,
-    tui::{
-        app::App,
-        view::{
-            canvas::Canvas,
-            numbers::{elapsed, grouped},
-        },
+use crate::watch::tui::{
+    app::App,
+    view::{
+        canvas::Canvas,
+        numbers::{elapsed, grouped},
     },
 };
+use model::durations::readable;
 use model::{Overview, Summary};
 
 pub fn draw(canvas: &mut Canvas<'_>, app: &App, overview: &Overview, summary: &Summary) {

@@ -63,6 +63,7 @@ pub fn read(root: &Path) -> anyhow::Result<Vec<Timer>> {
 }
 
 /// Inode numbers of the namespaces whose estimator is dead; none where that cannot be seen.
+#[must_use]
 pub fn dead(root: &Path) -> BTreeSet<u32> {
     let timers = read(root).unwrap_or_default();
     let dead = timers.iter().filter(|timer| timer.state == State::Dead);

@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
+use probe_ebpf::{Snapshot, SnapshotKind, snapshot::WalkLists};
 
-use crate::probe::Probe;
+use crate::{probe::Probe, sample::Sample};
 use host::{prerequisites::Ready, time};
 use model::{Call, NamespaceView, NextRun, Options, Output, Overview, Session, State};
 
@@ -38,6 +38,7 @@ const BETWEEN_LAST_LOOKS: Duration = Duration::from_millis(20);
 /// Probes in place, and what they have told so far.
 pub struct Measurement {
     probe: Probe,
+    sample: Sample,
     session: Session,
     jiffy_ns: u64,
     started_ns: u64,
@@ -48,7 +49,9 @@ pub struct Measurement {
 /// The calls that stand for the longest run and the longest blackout.
 #[derive(Debug, Default)]
 pub struct Longest {
+    /// The call that took longest.
     pub run: Option<Call>,
+    /// The call whose blackout was longest.
     pub blackout: Option<Call>,
 }
 
@@ -73,7 +76,9 @@ impl Longest {
 
 /// What was seen.
 pub struct Observed {
+    /// As of the last look.
     pub overview: Overview,
+    /// The calls that took the CPU longest.
     pub longest: Longest,
 }
 
@@ -90,6 +95,7 @@ impl Measurement {
         let started_ns = time::monotonic_ns()?;
         let mut measurement = Self {
             probe,
+            sample: Sample::default(),
             session: Session::new(Options::default(), started_ns, clock),
             jiffy_ns,
             started_ns,
@@ -181,17 +187,17 @@ impl Measurement {
         Ok(self.session.overview(time::monotonic_ns()?))
     }
 
-    /// First the snapshot, then the records: every run that the snapshot counts as over has its record among
-    /// them.
     fn look(&mut self) -> anyhow::Result<()> {
-        let snapshot = self.probe.snapshot(WalkLists::Unseeded)?;
-        self.root_netns = root_netns(&snapshot).or(self.root_netns);
-        let mut events: Vec<Event> = Vec::new();
-        self.probe.drain(|event| events.push(event));
+        self.sample.take(&mut self.probe, WalkLists::Unseeded)?;
+        let Sample {
+            snapshot, events, ..
+        } = &self.sample;
+        self.root_netns = root_netns(snapshot).or(self.root_netns);
         let now_ns = time::monotonic_ns()?;
         self.session.set_clock(time::clock(self.jiffy_ns)?, now_ns);
-        let outputs = self.session.take(&events, &snapshot, now_ns);
+        let outputs = self.session.take(events, snapshot, now_ns);
         self.longest.add(outputs);
+        self.sample.handed_on();
         Ok(())
     }
 }

@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::bail;
-use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
+use probe_ebpf::{Snapshot, SnapshotKind, snapshot::WalkLists};
 
-use super::{durations::readable, surroundings::Surroundings};
-use crate::probe::Probe;
+use super::surroundings::Surroundings;
+use crate::{probe::Probe, sample::Sample};
 use host::{
     inhabitants::{Inhabitants, sees_host},
     instances,
@@ -20,6 +20,7 @@ use host::{
     tasks::TaskNames,
     time,
 };
+use model::durations::readable;
 use model::{Clock, Histogram, Options, Output, Overview, Report, Session, Topic};
 
 /// How often the ring buffer is read and the estimators are looked at.
@@ -66,7 +67,7 @@ pub struct Watcher {
     /// Until when every run has been read, in nanoseconds of `CLOCK_MONOTONIC`.
     read_ns: u64,
     ticks: u64,
-    events: Vec<Event>,
+    sample: Sample,
     /// The kernel's histogram began with the session, and so counts the same calls.
     counted_alike: bool,
 }
@@ -102,7 +103,7 @@ impl Watcher {
             last_tick_ns: started_ns,
             read_ns: started_ns,
             ticks: 0,
-            events: Vec::new(),
+            sample: Sample::default(),
             counted_alike,
         };
         if watcher.root_netns != 0 {
@@ -202,8 +203,6 @@ impl Watcher {
         self.ticks.is_multiple_of(TICKS_BETWEEN_CHECKS)
     }
 
-    /// First the snapshot, then the records: every run that the snapshot counts as over has its record
-    /// among them.
     fn read(&mut self) -> anyhow::Result<Vec<Output>> {
         let lists = if self.is_check() {
             WalkLists::All
@@ -213,16 +212,24 @@ impl Watcher {
         let Attachment::Attached { probe, .. } = &mut self.attachment else {
             return Ok(Vec::new());
         };
-        let snapshot = probe.snapshot(lists)?;
-        if is_empty(&snapshot) {
+        self.sample.take(probe, lists)?;
+        if self.sample.has_no_namespace() {
             // ip_vs is just coming or going; the next tick sees which.
             return Ok(Vec::new());
         }
-        self.drain()?;
-        let outputs = self
-            .session
-            .take(&self.events, &snapshot, time::monotonic_ns()?);
+        let outputs = self.hand_on()?;
         Ok(self.with_names(outputs))
+    }
+
+    /// Hands what was read to the session.
+    fn hand_on(&mut self) -> anyhow::Result<Vec<Output>> {
+        let Sample {
+            snapshot, events, ..
+        } = &self.sample;
+        let outputs = self.session.take(events, snapshot, time::monotonic_ns()?);
+        self.read_ns = self.sample.read_ns;
+        self.sample.handed_on();
+        Ok(outputs)
     }
 
     /// Looks up what the softirqs of the calls told of interrupted.
@@ -238,22 +245,13 @@ impl Watcher {
         outputs
     }
 
-    fn drain(&mut self) -> anyhow::Result<()> {
-        // A run that ends from here on may have no record among these.
-        self.read_ns = time::monotonic_ns()?;
-        self.events.clear();
-        if let Attachment::Attached { probe, .. } = &mut self.attachment {
-            let events = &mut self.events;
-            probe.drain(|event| events.push(event));
-        }
-        Ok(())
-    }
-
     /// Takes the last records of probes whose functions are gone, and lets go of them.
     fn detach(&mut self) -> anyhow::Result<Vec<Output>> {
-        self.drain()?;
+        if let Attachment::Attached { probe, .. } = &mut self.attachment {
+            self.sample.take_last(probe)?;
+        }
+        let mut outputs = self.hand_on()?;
         let now_ns = time::monotonic_ns()?;
-        let mut outputs = self.session.take(&self.events, &[], now_ns);
         outputs.extend(self.session.detached(now_ns));
         let text = "ip_vs was unloaded, and the probes went with it: waiting for it to come back";
         outputs.push(self.session.notice(now_ns, Topic::IpVs, text.into()));
@@ -428,11 +426,6 @@ fn root_netns(snapshot: &[Snapshot], root: &Path) -> u32 {
         return netns::root_inode(root).unwrap_or(0);
     }
     told
-}
-
-/// Whether the snapshot is whole and no namespace is in it.
-fn is_empty(snapshot: &[Snapshot]) -> bool {
-    matches!(snapshot, [end] if end.kind == SnapshotKind::End as u32)
 }
 
 /// Refuses a namespace that has no estimator.
