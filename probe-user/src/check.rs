@@ -293,6 +293,10 @@ fn measure(
     };
     let described = survey.measured(&measurement.namespaces()?);
     let observed: Observed = measurement.finish()?;
+    if prerequisites::kprobes_are_off(&ready.root) {
+        // Since when is unknown, and so is what was not seen.
+        return Err(Refusal::KprobesOff.into());
+    }
     let namespaces = survey::complete(described, &observed.overview);
     Ok(Found {
         at: observed.overview.at,

@@ -8,8 +8,8 @@
 mod admission;
 mod all;
 mod callers;
-mod cannot_write;
 mod change;
+mod cure;
 mod drive;
 mod ending;
 mod findings;

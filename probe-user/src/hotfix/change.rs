@@ -37,7 +37,7 @@ pub struct Change {
     /// The load, until the kernel is asked for it.
     unasked: Cell<Option<Unasked>>,
     /// Held until the end.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Change {
@@ -142,7 +142,7 @@ impl Change {
             name,
             guard,
             unasked: Cell::new(None),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -152,6 +152,11 @@ impl Change {
     ///
     /// When the guard has ended, and no other can be started: nothing was changed, and the journal says so.
     pub fn guarding(self, drive: &mut Drive) -> anyhow::Result<Self> {
+        drive.locked_by(
+            self.lock
+                .as_ref()
+                .and_then(|lock| lock.place(&self.state_dir)),
+        );
         let Err(error) = drive.guarded_by(&self.guard) else {
             return Ok(self);
         };
@@ -176,10 +181,8 @@ impl Change {
 
     /// Notes that it is being taken back.
     pub fn is_on_its_way_back(&self) {
-        if let Some(name) = &self.name
-            && let Err(error) = advance(&self.root, &self.state_dir, name, Phase::Unloading)
-        {
-            say(&format!("warning: {error}; going on without"));
+        if let Some(name) = &self.name {
+            note_way_back(&self.root, &self.state_dir, name);
         }
     }
 
@@ -194,7 +197,11 @@ impl Change {
             (None, Some(name)) => settle(&self.root, &self.state_dir, name),
             (None, None) => {}
         }
-        self.guard.dismiss();
+        if let Some(pid) = self.guard.dismiss() {
+            say(&format!(
+                "warning: process {pid}, which guarded this change, does not end: until it does, it holds the lock"
+            ));
+        }
     }
 
     fn warn(&self, noted: Result<(), JournalError>) {
@@ -236,6 +243,13 @@ fn try_settle(root: &Path, state_dir: &Path, name: &Name) -> anyhow::Result<()> 
         ..entry
     })?;
     Ok(())
+}
+
+/// Notes that a hotfix is being taken back.
+pub fn note_way_back(root: &Path, state_dir: &Path, name: &Name) {
+    if let Err(error) = advance(root, state_dir, name, Phase::Unloading) {
+        say(&format!("warning: {error}; going on without"));
+    }
 }
 
 /// Notes how far a hotfix is; what was noted before. Nothing where somebody else loaded it.
@@ -285,7 +299,7 @@ mod tests {
             name: Some(name.into()),
             guard: stand_in(&node.root().join("said")),
             unasked: Cell::new(None),
-            _lock: None,
+            lock: None,
         }
     }
 

@@ -21,6 +21,7 @@ mod heir;
 use super::{
     guard::Guard,
     kernel_log::KernelLog,
+    lock::Place,
     reason::{self, Messages, Reasons},
     stalled::{self, Stalled, Towards},
     step::Step,
@@ -86,12 +87,14 @@ pub struct Drive {
     guarded: Option<Guard>,
     /// The last message about a guard that is lost.
     said_of_guard: String,
+    /// Where the lock is; `None` without one, and once it is said that it is lost.
+    lock: Option<Place>,
     began: Instant,
     steps: Vec<Step>,
     messages: Option<Messages>,
     told: String,
-    /// The tasks that kept the transition when it was turned back.
-    kept_by: Vec<Stalled>,
+    /// The tasks that kept the transition when it was turned back; `None` where this did not turn it back.
+    kept_by: Option<Vec<Stalled>>,
 }
 
 impl Drive {
@@ -138,11 +141,12 @@ impl Drive {
             is_attended: false,
             guarded: None,
             said_of_guard: String::new(),
+            lock: None,
             began: Instant::now(),
             steps: Vec::new(),
             messages: None,
             told: String::new(),
-            kept_by: Vec::new(),
+            kept_by: None,
         }
     }
 
@@ -202,6 +206,7 @@ impl Drive {
         }
         self.log.read();
         self.look_at_guard(false);
+        self.look_at_lock();
         let Some(witness) = &mut self.witness else {
             return Ok(());
         };
@@ -209,6 +214,20 @@ impl Drive {
             witness.tell(&text)?;
         }
         witness.look()
+    }
+
+    /// From here on it is said where the lock keeps no other process away any more.
+    pub fn locked_by(&mut self, place: Option<Place>) {
+        self.lock = place;
+    }
+
+    fn look_at_lock(&mut self) {
+        if let Some(lost) = self.lock.take_if(|place| place.is_lost()) {
+            say(&format!(
+                "warning: {} was removed or replaced: another process may change this node's livepatches at the same time",
+                lost.path().display()
+            ));
+        }
     }
 
     /// The errno of a request that the kernel refused since the last call, after forgetting all that were answered.
@@ -288,9 +307,9 @@ impl Drive {
     }
 
     fn turn_back(&mut self, towards: Towards, stop: bool) {
-        self.kept_by = self.stalled(towards);
+        self.kept_by = Some(self.stalled(towards));
         let why = if stop {
-            "a signal asked to end".to_owned()
+            "a key or a signal asked to end".to_owned()
         } else {
             format!(
                 "not through within {}",
@@ -323,9 +342,12 @@ impl Drive {
         Some(estimators)
     }
 
-    /// The tasks that kept the transition when it was turned back.
+    /// Says what kept the transition when it was turned back, or that another process turned it back: a clause.
     pub fn kept_by(&self) -> String {
-        told(&self.kept_by, self.log.lines())
+        match &self.kept_by {
+            Some(tasks) => format!("What kept it: {}", told(tasks, self.log.lines())),
+            None => "Another process took it back".into(),
+        }
     }
 
     /// Livepatches that were in force before, and are no more since the hotfix took their place.

@@ -20,6 +20,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::{
+        prctl,
+        signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid},
+    },
+    unistd::Pid,
+};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag,
@@ -39,6 +47,10 @@ use livepatch_image::Name;
 /// What tells it that all is done, and what it tells when it is up.
 const DISMISSED: u8 = b'.';
 const READY: u8 = b'+';
+
+/// How long the end of a guard may take that was dismissed, and how often it is looked for.
+const DISMISSAL: Duration = Duration::from_secs(5);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// Between two tries where the kernel refuses, as while another livepatch is in transition.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
@@ -200,14 +212,24 @@ impl Guard {
         self.0.borrow().orders.by_hand.clone()
     }
 
-    /// Lets it go: there is nothing that it would have to take back.
-    pub fn dismiss(self) {
+    /// Dismisses the guard, for which nothing is left to take back, and waits a moment for its end. Returns its process
+    /// where it has not ended by then: it holds the lock until it does.
+    pub fn dismiss(self) -> Option<u32> {
         let mut post = self.0.borrow_mut();
         post.is_dismissed = true;
         // One that is gone already needs no word.
-        if post.lifeline.write_all(&[DISMISSED]).is_ok() {
-            let _ = post.child.wait();
+        if post.lifeline.write_all(&[DISMISSED]).is_err() {
+            return None;
         }
+        let deadline = Instant::now() + DISMISSAL;
+        while matches!(post.child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                return Some(post.child.id());
+            }
+            post.go_on();
+            sleep(BETWEEN_LOOKS);
+        }
+        None
     }
 }
 
@@ -242,13 +264,28 @@ impl Orders {
 }
 
 impl Post {
+    /// Continues a guard that a signal stopped, for it could roll back nothing. It is our child and was not waited for: its
+    /// number is its own.
+    fn go_on(&self) {
+        let Ok(pid) = i32::try_from(self.child.id()).map(Pid::from_raw) else {
+            return;
+        };
+        let look = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        if let Ok(WaitStatus::Stopped(..)) = waitid(Id::Pid(pid), look) {
+            let _ = kill(pid, Signal::SIGCONT);
+        }
+    }
+
     fn look(&mut self, at_once: bool) -> Looked {
         if self.is_dismissed {
             return Looked::Dismissed;
         }
         // Asks for our child, not for its number, which another process may have by now.
         let ended = match self.child.try_wait() {
-            Ok(None) => return Looked::There,
+            Ok(None) => {
+                self.go_on();
+                return Looked::There;
+            }
             Ok(Some(status)) => status.to_string(),
             Err(error) => error.to_string(),
         };
@@ -286,10 +323,15 @@ pub fn run(args: &GuardArgs, root: &Path, state_dir: &Path) -> ExitCode {
 }
 
 fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> {
+    // Who asks which process holds the lock would see `exe`.
+    let _ = prctl::set_name(c"ipvs-latency");
     // Who ends the tool by name, or the session by its process group, is not to end what clears up after it.
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
+    // It has the lock as standard error, and what is said must not end up in the lock's file.
+    let lock = Lock::inherited(nix::unistd::dup(io::stderr())?.into());
+    nix::unistd::dup2_stderr(File::open("/dev/null")?)?;
     let messages = Messages::as_found(root);
     // Held open from here on: whoever lives there may go meanwhile.
     let switches = args.switch.iter();
@@ -301,17 +343,16 @@ fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> 
     if is_dismissed() {
         return Ok(());
     }
-    let lock = nix::unistd::dup(io::stderr())?;
-    let _lock = Lock::inherited(lock.into());
-    // What is said from here on must not end up in the lock's file.
-    nix::unistd::dup2_stderr(File::open("/dev/null")?)?;
     set_back(&switches);
     if let Some(name) = &args.name {
         let name = Name::from(name.clone());
+        // `status` names this process from here on, and a crash now is not one under the hotfix.
+        change::note_way_back(root, state_dir, &name);
         take_back(root, &name);
         drop(messages);
         change::settle(root, state_dir, &name);
     }
+    drop(lock);
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use nix::sys::stat::SFlag;
 
-use super::{cannot_write::way_out, folder::Folder, lock::Lock, state_dir, walk::kind};
+use super::{cure, folder::Folder, lock::Lock, state_dir, walk::kind};
 use livepatch_image::{Digest, file};
 use model::printable::is_plain;
 
@@ -108,11 +108,11 @@ pub struct Installed {
 #[allow(missing_docs, reason = "each variant's sentence says what it is")]
 pub enum StoreError {
     #[error(
-        "{0} cannot be written ({1}): {hint}, or name another folder with --state-dir",
-        hint = way_out(.1)
+        "{0} cannot be written ({1}){cure}",
+        cure = cure::of_state(.1)
     )]
     Write(PathBuf, io::Error),
-    #[error("{0} cannot be read ({1}): run this as root")]
+    #[error("{0} cannot be read ({1}){cure}", cure = cure::of_write(.1))]
     Read(PathBuf, io::Error),
     #[error("{0} is damaged ({1}): uninstall the hotfix, and install it again")]
     Damaged(PathBuf, String),

@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{cannot_write::way_out, state_dir};
+use super::{cure, state_dir};
 use host::boot::{self, Boot};
 use livepatch_image::Digest;
 use livepatch_image::Name;
@@ -170,11 +170,11 @@ struct Head {
 #[allow(missing_docs, reason = "each variant's sentence says what it is")]
 pub enum JournalError {
     #[error(
-        "the journal {0} cannot be written ({1}): {hint}, or name another folder with --state-dir",
-        hint = way_out(.1)
+        "the journal {0} cannot be written ({1}){cure}",
+        cure = cure::of_state(.1)
     )]
     Write(PathBuf, io::Error),
-    #[error("the journal {0} cannot be read ({1}): run this as root")]
+    #[error("the journal {0} cannot be read ({1}){cure}", cure = cure::of_write(.1))]
     Read(PathBuf, io::Error),
     #[error("the journal {0} is damaged ({1}): look at what it says of crashes, then move it away")]
     Damaged(PathBuf, String),

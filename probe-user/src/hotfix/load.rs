@@ -1,6 +1,7 @@
 //! `hotfix load`.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -17,6 +18,7 @@ use super::{
     findings::Finding,
     loaded, proof, refusal,
     report::Report,
+    settle,
     stalled::Towards,
     undo::{self, Undo},
     unload::{self, Removed},
@@ -108,6 +110,7 @@ fn carry_out(
         file.is_still(recorded)?;
     }
     if let Some(done) = enabled_already(&file, root, state_dir) {
+        settle::note_proven(root, state_dir, &file.sha256);
         return Ok(done);
     }
     let (hotfix, lock) = file.admit(asked.accept, root, state_dir)?;
@@ -115,7 +118,8 @@ fn carry_out(
         say(&format!("note {name}: {text}."));
     }
     // Before the kernel's log is followed: a look may leave lines there that have nothing to do with the load.
-    let dead_before = timers::dead(root);
+    let dead_before = dead_before(&hotfix.module, root)
+        .with_context(|| format!("{} is not loaded", asked.file.display()))?;
     let mut drive = Drive::new(root.to_owned(), hotfix.name.as_str(), asked.timeout)?;
     drive.dead_before = dead_before;
     let change = Change::of_file(root, state_dir, lock, &hotfix)
@@ -136,6 +140,21 @@ fn carry_out(
         drive.leave_probes_behind();
     }
     Ok(ending)
+}
+
+/// Returns the namespaces whose estimator is dead before the change.
+///
+/// # Errors
+///
+/// When the timers cannot be seen, though the module replaces the estimator: what the probes need later, this needs too.
+pub fn dead_before(module: &Module, root: &Path) -> anyhow::Result<BTreeSet<u32>> {
+    match timers::read(root) {
+        Ok(timers) => Ok(timers::dead(&timers)),
+        Err(error) if module.replaces_estimator() => {
+            Err(error.context("nothing could prove that it took"))
+        }
+        Err(_) => Ok(BTreeSet::new()),
+    }
 }
 
 /// Returns the result of a load that has nothing to do, because this very file is enabled.
@@ -203,7 +222,7 @@ pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<End
                 Removed::Yes => {
                     let back = format!(
                         "{name} was taken back before it was in force, and its module removed: every task runs the old \
-                         code. What kept it: {kept_by}"
+                         code. {kept_by}"
                     );
                     unload::watched(drive, module.replaces_estimator(), false, back)?
                 }

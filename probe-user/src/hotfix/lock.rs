@@ -18,7 +18,7 @@ use nix::{
 };
 use thiserror::Error;
 
-use super::{cannot_write::way_out, drive::say, folder::Folder, state_dir};
+use super::{cure, drive::say, folder::Folder, state_dir};
 pub use holders::Holders;
 
 const FILE: &str = "lock";
@@ -35,16 +35,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 pub enum LockError {
     #[error("{0}")]
     Held(Holders),
-    #[error("the lock {0} cannot be had ({1}): {hint}name another folder with --state-dir", hint = hint(.1))]
+    #[error("the lock {0} cannot be had ({1}){cure}", cure = cure::of_state(.1))]
     Unavailable(PathBuf, io::Error),
-}
-
-/// Returns what helps beside another folder. A folder that is refused has no errno: its error says all.
-fn hint(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(_) => format!("{}, or ", way_out(error)),
-        None => String::new(),
-    }
 }
 
 /// The lock, as long as this, or a process that it was handed to, is there.
@@ -111,6 +103,17 @@ impl Lock {
         Self(file)
     }
 
+    /// Returns where it has to be, in that folder; `None` if that cannot be seen.
+    #[must_use]
+    pub fn place(&self, folder: &Path) -> Option<Place> {
+        let own = self.0.metadata().ok()?;
+        Some(Place {
+            path: folder.join(FILE),
+            device: own.dev(),
+            inode: own.ino(),
+        })
+    }
+
     /// The open file, to be handed to another process.
     ///
     /// # Errors
@@ -118,6 +121,32 @@ impl Lock {
     /// When it cannot be duplicated.
     pub fn to_hand_on(&self) -> io::Result<File> {
         self.0.try_clone()
+    }
+}
+
+/// Where a lock that this process holds has to be, for others to meet it.
+#[derive(Debug)]
+pub struct Place {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    /// Returns whether another file is there, or none, so that the lock keeps no other process away. What cannot be seen
+    /// may be there.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        match self.path.symlink_metadata() {
+            Ok(there) => (there.dev(), there.ino()) != (self.device, self.inode),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+
+    /// Returns the path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 

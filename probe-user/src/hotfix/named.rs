@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 
 use host::module;
 use livepatch_image::Name;
@@ -19,6 +19,11 @@ use livepatch_image::{Module, file};
 ///
 /// When the modules that are loaded cannot be listed, or the file cannot be read.
 pub fn meant(typed: &OsStr, root: &Path) -> anyhow::Result<Name> {
+    if typed.is_empty() {
+        bail!(
+            "'' is no name of a livepatch: `ipvs-latency hotfix list` names those that are loaded"
+        );
+    }
     if let Some(name) = loaded(typed, root)? {
         return Ok(name);
     }

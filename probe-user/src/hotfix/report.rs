@@ -1,6 +1,6 @@
 //! What a command that changes this node tells of one hotfix, or of several.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -230,12 +230,11 @@ pub fn sentence(text: &str) {
     print(&width::for_stdout(text));
 }
 
-/// Tells on standard output. What was done is done, also where nobody reads of it.
+/// Tells on standard output, or on standard error where that cannot be written: what was done is done.
 pub fn print(text: &str) {
     if let Err(error) = crate::output::print(|out| writeln!(out, "{text}")) {
-        say(&format!(
-            "warning: what was done cannot be told ({error:#}): {text}"
-        ));
+        say(&format!("warning: {error:#}; this is what it says:"));
+        let _ = writeln!(io::stderr(), "{text}");
     }
 }
 

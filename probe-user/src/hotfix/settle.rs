@@ -47,6 +47,33 @@ pub fn look(root: &Path, state_dir: &Path) {
     }
 }
 
+/// Notes that a file is in force, which was proven: a load that could not note its end looks like one that was cut off.
+pub fn note_proven(root: &Path, state_dir: &Path, file: &Digest) {
+    let boot = Boot::read(root);
+    let is_open = |journal: &Journal| {
+        let entry = journal.of(file);
+        entry.is_some_and(|one| one.phase == Phase::Loading && one.boot_id == boot.id)
+    };
+    if !Journal::read(state_dir).is_ok_and(|journal| is_open(&journal)) {
+        return;
+    }
+    // The process that changes this node notes its end itself.
+    let Ok(_lock) = Lock::take(root, state_dir) else {
+        return;
+    };
+    let noted = Journal::read(state_dir).and_then(|mut journal| {
+        if is_open(&journal) {
+            journal.advance(file, Phase::InForce)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = noted {
+        say(&format!(
+            "warning: {error}; what it says of this load is out of date"
+        ));
+    }
+}
+
 /// Reads the journal once more, now that no other process writes it.
 fn write(root: &Path, state_dir: &Path, boot: &Boot) -> Result<(), JournalError> {
     let mut journal = Journal::read(state_dir)?;
@@ -131,6 +158,22 @@ mod tests {
     fn look_at(node: &MadeNode) -> Vec<(String, Phase)> {
         look(node.root(), &node.state_dir());
         noted(node)
+    }
+
+    #[test]
+    fn a_load_whose_end_could_not_be_noted_is_noted_once_it_is_proven() {
+        let node = MadeNode::new();
+        node.put_in_force("made", "ip_vs");
+        for (boot_id, noted, then) in [
+            ("this", Phase::Loading, Phase::InForce),
+            ("this", Phase::Unloading, Phase::Unloading),
+            ("last", Phase::Loading, Phase::Loading),
+        ] {
+            node.note("made", b"made", boot_id, noted);
+            note_proven(node.root(), &node.state_dir(), &Digest::of(b"made"));
+            assert_eq!(self::noted(&node), [("made".to_owned(), then)]);
+        }
+        note_proven(node.root(), &node.state_dir(), &Digest::of(b"another"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod text;
 mod verdict;
 mod visits;
 
-use std::{io::Write as _, path::Path, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -31,7 +31,7 @@ use self::{
     plan::Plan,
     subject::Subject,
 };
-use super::{drive::say, witness::Run};
+use super::{drive::say, report, witness::Run};
 use crate::{
     cli::{ApplyArgs, ColorWhen},
     record::{self, Origin},
@@ -64,15 +64,12 @@ pub fn run(
         Ok(conduct) => conduct.carry_out(request),
         Err(error) if args.json => {
             // Whoever reads documents gets one; the sentence is where it always is.
-            write(&Document::refused(request, &format!("{error:#}")), true)?;
+            tell(&Document::refused(request, &format!("{error:#}")), true);
             return Err(error);
         }
         Err(error) => return Err(error),
     };
-    // That nobody reads it changes nothing about what was done.
-    if let Err(error) = write(&document, args.json) {
-        say(&format!("error: {error:#}"));
-    }
+    tell(&document, args.json);
     Ok(ExitCode::from(document.code()))
 }
 
@@ -100,15 +97,18 @@ fn open_as_many_as_allowed() -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
 }
 
-fn write(document: &Document, json: bool) -> anyhow::Result<()> {
-    crate::output::print(|out| {
-        if json {
-            serde_json::to_writer_pretty(&mut *out, document)?;
-            writeln!(out)
-        } else {
-            text::write(document, out)
-        }
-    })
+/// Tells it on standard output. What was done is done, also where the report cannot be written there.
+fn tell(document: &Document, json: bool) {
+    let mut report = Vec::new();
+    let written = if json {
+        serde_json::to_writer_pretty(&mut report, document).map_err(io::Error::from)
+    } else {
+        text::write(document, &mut report)
+    };
+    match written {
+        Ok(()) => report::print(String::from_utf8_lossy(&report).trim_end()),
+        Err(error) => say(&format!("warning: cannot make the report: {error}")),
+    }
 }
 
 /// A network namespace in the phases that are compared.

@@ -33,13 +33,19 @@ impl fmt::Display for Unfinished {
             _ => "its removal",
         };
         write!(f, "{}: {what}, begun at {}, ", self.name, self.since)?;
-        match &self.process {
-            Some(pid) => write!(f, "is not over: process {pid} is at it"),
-            None => write!(
-                f,
-                "was cut off, and nobody is at it: `ipvs-latency hotfix unload {}` takes away what is left of it",
-                self.name
-            ),
+        if let Some(pid) = &self.process {
+            return write!(f, "is not over: process {pid} is at it");
+        }
+        write!(
+            f,
+            "was cut off, and no process finishes it: `ipvs-latency hotfix unload {}` takes away what is left of it",
+            self.name
+        )?;
+        match self.phase {
+            Phase::Loading => {
+                f.write_str("; `ipvs-latency hotfix load FILE` proves a hotfix that is in force")
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -128,7 +134,7 @@ mod tests {
         let lines = told();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[1].contains("gone: its removal"), "{lines:?}");
-        assert!(lines[0].contains("nobody is at it"), "{lines:?}");
+        assert!(lines[0].contains("no process finishes it"), "{lines:?}");
         assert!(lines[1].contains("is at it"), "{lines:?}");
         drop(lock);
     }

@@ -217,12 +217,15 @@ pub fn out_of_force(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Opt
     let name = drive.name.clone();
     Ok(match on_its_way_out(drive, heed_signals)? {
         Ended::Arrived => None,
+        Ended::Refused(errno @ (Errno::EACCES | Errno::EPERM)) => Some(Ending::Refused(format!(
+            "the kernel refused to take {name} back ({errno}): run this as root"
+        ))),
         Ended::Refused(errno) => Some(Ending::Refused(format!(
             "the kernel refused to take {name} back ({errno}): another livepatch may be in transition, see \
              `ipvs-latency hotfix status`"
         ))),
         Ended::BackAgain => Some(Ending::GivenBack(format!(
-            "{name} is in force as before: not every task left its code. What kept it: {}",
+            "{name} is in force as before: not every task left its code. {}",
             drive.kept_by()
         ))),
         Ended::Stuck(waiting) => Some(stuck(drive, &waiting)),
@@ -423,10 +426,7 @@ pub fn stuck(drive: &mut Drive, waiting: &[u32]) -> Ending {
             )
         }
     };
-    let what = format!(
-        "{name} is half way: {requests}. What kept it: {}",
-        drive.kept_by()
-    );
+    let what = format!("{name} is half way: {requests}. {}", drive.kept_by());
     drive.left(&what, |pid| {
         format!(
             "Process {pid} stays behind: once the kernel lets go, it takes {name} out of force and removes its module. \

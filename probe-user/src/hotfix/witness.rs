@@ -23,6 +23,8 @@ pub struct Witness {
     phase: Option<Phase>,
     /// `ip_vs` was unloaded since the beginning.
     lost_ip_vs: bool,
+    /// Kprobes were switched off for a time, or are off still.
+    was_blind: bool,
     /// Who shows it meanwhile.
     stage: Option<Stage>,
 }
@@ -80,6 +82,7 @@ impl Witness {
             namespaces: Vec::new(),
             phase: None,
             lost_ip_vs: false,
+            was_blind: false,
             stage: None,
         };
         witness.take(outputs)?;
@@ -120,6 +123,9 @@ impl Witness {
                     }
                 }
                 Output::Notice(notice) if notice.topic == Topic::IpVs => self.lost_ip_vs = true,
+                Output::Notice(notice) if notice.topic == Topic::Kprobes => {
+                    self.was_blind = true;
+                }
                 _ => {}
             }
         }
@@ -220,6 +226,11 @@ impl Witness {
     /// Whether `ip_vs` was unloaded, or loaded anew, since the beginning.
     pub fn has_lost_ip_vs(&self) -> bool {
         self.lost_ip_vs
+    }
+
+    /// Returns whether kprobes were switched off since the beginning: runs may have gone unseen.
+    pub fn was_blind(&self) -> bool {
+        self.was_blind
     }
 
     /// What reads the probes.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::cli::{ColorWhen, WatchArgs};
 use host::inhabitants::Inhabitants;
-use model::{Output, Report, State, WallTime, Worst};
+use model::{Output, Report, State, Topic, WallTime, Worst};
 
 /// The form that was asked for, and the stream.
 pub struct Sink {
@@ -85,6 +85,10 @@ impl Sink {
     }
 
     pub fn outputs(&mut self, outputs: &[Output]) -> io::Result<()> {
+        // Where ip_vs went, the namespaces are still there.
+        let is_of_ip_vs =
+            |output: &Output| matches!(output, Output::Notice(one) if one.topic == Topic::IpVs);
+        let ip_vs_went = outputs.iter().any(is_of_ip_vs);
         for output in outputs {
             match &mut self.form {
                 Form::Json { names } => {
@@ -92,6 +96,7 @@ impl Sink {
                     // The kernel gives the number to another namespace.
                     if let Output::StateChange(change) = output
                         && change.to == State::Absent
+                        && !ip_vs_went
                     {
                         names.remove(&change.netns);
                     }

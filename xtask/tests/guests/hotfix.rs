@@ -6,6 +6,7 @@ mod bounds;
 mod callers;
 mod cut_off;
 mod cycles;
+mod disturbed;
 mod fixtures;
 mod functions;
 mod installed;

@@ -132,6 +132,41 @@ pub fn examine(root: &Path) -> Result<Ready, Refusal> {
 ///
 /// With all that is missing, at least one thing. What only a loaded `ip_vs` shows is not missed without it.
 pub fn survey(root: &Path) -> Result<Ready, Vec<Refusal>> {
+    match look(root) {
+        (Some(ready), missing) if missing.is_empty() => Ok(ready),
+        (_, missing) => Err(missing),
+    }
+}
+
+/// Looks at what is needed to read the estimators' timers, for which no probe is attached.
+///
+/// # Errors
+///
+/// With the first thing that is missing.
+pub fn examine_to_look(root: &Path) -> Result<Ready, Refusal> {
+    let (ready, missing) = look(root);
+    let is_of_probes = |one: &Refusal| {
+        matches!(
+            one,
+            Refusal::NoKprobes(_) | Refusal::NoSysfs(_) | Refusal::KprobesOff
+        )
+    };
+    let mut needed = missing.into_iter().filter(|one| !is_of_probes(one));
+    match (needed.next(), ready) {
+        (Some(refusal), _) => Err(refusal),
+        (None, Some(ready)) => Ok(ready),
+        (None, None) => Err(Refusal::NoIpvs(release(root))),
+    }
+}
+
+/// Returns whether kprobes are switched off, so that no probe sees anything.
+#[must_use]
+pub fn kprobes_are_off(root: &Path) -> bool {
+    let switch = fs::read_to_string(root.join("sys/kernel/debug/kprobes/enabled"));
+    switch.is_ok_and(|switch| switch.trim() == "0")
+}
+
+fn look(root: &Path) -> (Option<Ready>, Vec<Refusal>) {
     let read = |file: &str| fs::read_to_string(root.join(file));
     let release = release(root);
     let mut missing = Vec::new();
@@ -152,13 +187,10 @@ pub fn survey(root: &Path) -> Result<Ready, Vec<Refusal>> {
     } else if root != Path::new("/") && !Path::new("/").join(KPROBE_TYPE).exists() {
         missing.push(Refusal::NoSysfs(root.join("sys").display().to_string()));
     }
-    if read("sys/kernel/debug/kprobes/enabled").is_ok_and(|switch| switch.trim() == "0") {
+    if kprobes_are_off(root) {
         missing.push(Refusal::KprobesOff);
     }
-    match ready {
-        Some(ready) if missing.is_empty() => Ok(ready),
-        _ => Err(missing),
-    }
+    (ready, missing)
 }
 
 /// Returns whether the module is loaded, or part of the kernel with parameters.

@@ -52,6 +52,11 @@ pub struct Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = Duration::from_millis(self.by_ns / 1_000_000);
+        // Of a step of an hour no one asks for the milliseconds.
+        let by = match by.as_secs() {
+            3_600.. => Duration::from_secs(by.as_secs()),
+            _ => by,
+        };
         let by = humantime::format_duration(by);
         if self.ahead {
             write!(
@@ -120,7 +125,7 @@ mod tests {
         assert_eq!(said(now - 99_999_999), None);
         assert_eq!(
             said(now + 3_600_250_000_000).as_deref(),
-            Some("the wall clock jumped ahead by 1h 250ms: it was set, or the node was suspended")
+            Some("the wall clock jumped ahead by 1h: it was set, or the node was suspended")
         );
         assert_eq!(
             said(now - 100_000_000).as_deref(),

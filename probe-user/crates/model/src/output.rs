@@ -145,6 +145,8 @@ pub enum Topic {
     Livepatch,
     /// CPUs came or went.
     Cpus,
+    /// Kprobes were switched off or on.
+    Kprobes,
     /// Another `ipvs-latency` began or ended.
     Instance,
     /// This process was stopped for a while.
@@ -167,6 +169,7 @@ impl fmt::Display for Topic {
             Self::IpVs => "ip_vs",
             Self::Livepatch => "livepatch",
             Self::Cpus => "cpus",
+            Self::Kprobes => "kprobes",
             Self::Instance => "instance",
             Self::Stopped => "stopped",
             Self::Clock => "clock",

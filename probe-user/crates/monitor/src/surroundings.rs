@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use host::livepatch::{self, Livepatch};
+use host::{
+    livepatch::{self, Livepatch},
+    prerequisites,
+};
 use model::Topic;
 
 /// What was last read of them.
@@ -14,7 +17,13 @@ pub struct Surroundings {
     livepatches: BTreeMap<String, Progress>,
     /// Process ids of other instances.
     instances: Vec<u32>,
+    /// No probe sees anything.
+    kprobes_are_off: bool,
 }
+
+const KPROBES_OFF: &str = "kprobes were switched off, so no run is seen until they are on again: \
+                           `echo 1 > /sys/kernel/debug/kprobes/enabled`";
+const KPROBES_ON: &str = "kprobes are switched on again";
 
 /// How far a livepatch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +99,7 @@ impl Surroundings {
                 Err(_) => before.livepatches.clone(),
             },
             instances: before.instances.clone(),
+            kprobes_are_off: prerequisites::kprobes_are_off(root),
         }
     }
 
@@ -106,6 +116,11 @@ impl Surroundings {
             && now != then
         {
             news.push((Topic::Cpus, format!("CPUs online: {now} (were {then})")));
+        }
+        match (before.kprobes_are_off, self.kprobes_are_off) {
+            (false, true) => news.push((Topic::Kprobes, KPROBES_OFF.into())),
+            (true, false) => news.push((Topic::Kprobes, KPROBES_ON.into())),
+            _ => {}
         }
         for (name, progress) in &self.livepatches {
             if before.livepatches.get(name) != Some(progress)
@@ -203,6 +218,22 @@ mod tests {
         let news = now.news(before).into_iter();
         news.map(|(topic, text)| format!("{topic}: {text}"))
             .collect()
+    }
+
+    #[test]
+    fn kprobes_that_go_off_and_on_are_news() {
+        let with = |kprobes_are_off| Surroundings {
+            kprobes_are_off,
+            ..Surroundings::default()
+        };
+        let off = texts(&with(true), &with(false));
+        assert!(
+            off[0].starts_with("kprobes: kprobes were switched off"),
+            "{off:?}"
+        );
+        let on = texts(&with(false), &with(true));
+        assert_eq!(on, ["kprobes: kprobes are switched on again"]);
+        assert!(texts(&with(true), &with(true)).is_empty());
     }
 
     #[test]

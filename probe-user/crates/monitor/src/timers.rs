@@ -41,7 +41,7 @@ pub fn read(root: &Path) -> anyhow::Result<Vec<Timer>> {
     if !is_there.with_context(|| format!("cannot look for {}", module.display()))? {
         return Ok(Vec::new());
     }
-    let ready = prerequisites::examine(root)?;
+    let ready = prerequisites::examine_to_look(root)?;
     let jiffy_ns = time::jiffy_ns()?;
     let mut timers = look(&probe::glance(&ready)?, jiffy_ns);
     for _ in 0..LOOKS {
@@ -62,10 +62,9 @@ pub fn read(root: &Path) -> anyhow::Result<Vec<Timer>> {
     Ok(timers)
 }
 
-/// Inode numbers of the namespaces whose estimator is dead; none where that cannot be seen.
+/// Returns the inode numbers of the namespaces whose estimator is dead.
 #[must_use]
-pub fn dead(root: &Path) -> BTreeSet<u32> {
-    let timers = read(root).unwrap_or_default();
+pub fn dead(timers: &[Timer]) -> BTreeSet<u32> {
     let dead = timers.iter().filter(|timer| timer.state == State::Dead);
     dead.map(|timer| timer.netns).collect()
 }

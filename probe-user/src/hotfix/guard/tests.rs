@@ -105,6 +105,32 @@ fn a_guard_that_took_anothers_place_is_dismissed_as_the_first_would_be() {
     assert_eq!(kept.pid(), last);
 }
 
+/// Stops a guard, as a person or a debugger may, and waits until it is.
+fn stop(guard: &Guard) {
+    let pid = Pid::from_raw(i32::try_from(guard.pid()).unwrap());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let stopped = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(pid), stopped).unwrap();
+}
+
+#[test]
+fn a_guard_that_was_stopped_goes_on_at_the_next_look_and_ends_when_it_is_dismissed() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("said");
+    let guard = stand_in(&said);
+    stop(&guard);
+    assert!(matches!(guard.look(false), Looked::There));
+    let pid = Pid::from_raw(i32::try_from(guard.pid()).unwrap());
+    let look = WaitPidFlag::WCONTINUED | WaitPidFlag::WNOWAIT;
+    assert!(matches!(
+        waitid(Id::Pid(pid), look),
+        Ok(WaitStatus::Continued(_))
+    ));
+    stop(&guard);
+    assert_eq!(guard.dismiss(), None);
+    assert_eq!(std::fs::read_to_string(&said).unwrap(), "dismissed\n");
+}
+
 #[test]
 fn where_no_guard_can_be_posted_that_is_said_until_one_can() {
     let folder = tempfile::tempdir().unwrap();

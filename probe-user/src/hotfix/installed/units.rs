@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use super::trusted;
 use crate::hotfix::{
-    cannot_write::way_out,
+    cure,
     folder::Folder,
     walk::{kind, walk},
 };
@@ -90,7 +90,7 @@ pub enum UnitError {
     StateDir(PathBuf, String),
     #[error("systemd reads units from {0} at every boot, which {1}: remove that right")]
     Folder(PathBuf, String),
-    #[error("the unit {0} cannot be written ({1}): {hint}", hint = way_out(.1))]
+    #[error("the unit {0} cannot be written ({1}){cure}", cure = cure::of_write(.1))]
     Write(PathBuf, io::Error),
     #[error("the unit {0} cannot be removed ({1}): remove it by hand")]
     Remove(PathBuf, io::Error),

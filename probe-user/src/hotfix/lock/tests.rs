@@ -4,8 +4,6 @@ use std::{
     process::{self, Command, Stdio},
 };
 
-use nix::errno::Errno;
-
 use super::*;
 
 fn take(folder: &Path) -> Result<Lock, LockError> {
@@ -51,22 +49,19 @@ fn a_folder_that_cannot_be_is_told() {
 }
 
 #[test]
-fn a_lock_without_permission_is_for_root_and_a_folder_that_is_refused_says_what_is_wrong_with_it() {
-    let told = |error: io::Error| LockError::Unavailable("/s/lock".into(), error).to_string();
-    for (errno, words) in [
-        (Errno::EACCES, ": run this as root, or name"),
-        (Errno::EROFS, "mount it writable, or name"),
-        (Errno::ENOSPC, ": make room there, or name"),
-    ] {
-        let told = told(errno.into());
-        assert!(told.contains(words), "{told}");
-    }
-    let refused = io::Error::new(io::ErrorKind::PermissionDenied, "its group can write to it");
-    let told = told(refused);
-    assert!(
-        told.ends_with("(its group can write to it): name another folder with --state-dir"),
-        "{told}"
-    );
+fn a_lock_that_was_removed_or_replaced_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let lock = take(&state).unwrap();
+    let place = lock.place(&state).unwrap();
+    assert!(!place.is_lost());
+    fs::rename(&state, folder.path().join("away")).unwrap();
+    assert!(place.is_lost(), "removed");
+    drop(take(&state).unwrap());
+    assert!(place.is_lost(), "replaced");
+    fs::remove_dir_all(&state).unwrap();
+    fs::write(&state, "no folder").unwrap();
+    assert!(!place.is_lost(), "that cannot be seen");
 }
 
 /// Returns a process that is none of ours, and holds the lock by an open file that this one opened and has closed

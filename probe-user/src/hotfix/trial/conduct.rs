@@ -72,7 +72,8 @@ impl<'a> Conduct<'a> {
         for Finding { name, text } in notes.into_iter().flatten() {
             say(&format!("note {name}: {text}."));
         }
-        let dead_before = timers::dead(root);
+        let timers = timers::read(root).with_context(|| format!("{name} is not applied"))?;
+        let dead_before = timers::dead(&timers);
         let mut witness = Witness::start(root).with_context(|| format!("{name} is not applied"))?;
         subject.find(root, &witness)?;
         let found_ns = longest_period(witness.namespaces(), &dead_before)?;
@@ -176,7 +177,7 @@ impl<'a> Conduct<'a> {
     /// The change itself: what is to be told, and how it ended for the guard.
     fn tried(&mut self, change: &Change) -> anyhow::Result<(Outcome, Ending)> {
         if self.drive.is_stopped() {
-            let reason = "A signal asked to end.".to_owned();
+            let reason = "A key or a signal asked to end.".to_owned();
             let ending = Ending::Refused(reason.clone());
             return Ok((Outcome::aborted(reason, Host::Unchanged), ending));
         }

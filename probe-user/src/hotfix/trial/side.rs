@@ -230,10 +230,13 @@ fn show_course(drive: &mut Drive, doing: &str, at_first: &BTreeSet<u32>, runs: u
 /// What makes it useless, or wrong, to go on.
 fn interrupted(drive: &Drive) -> Option<String> {
     if drive.is_stopped() {
-        return Some("A signal asked to end.".into());
+        return Some("A key or a signal asked to end.".into());
     }
     if let Some(line) = drive.log.complaint() {
         return Some(format!("The kernel complained: {line}."));
+    }
+    if drive.witness.as_ref().is_some_and(Witness::was_blind) {
+        return Some("Kprobes were switched off meanwhile, so runs were not seen.".into());
     }
     let is_lost = drive.witness.as_ref().is_some_and(Witness::has_lost_ip_vs);
     is_lost.then(|| "ip_vs was unloaded meanwhile.".into())

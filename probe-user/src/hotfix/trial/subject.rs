@@ -22,6 +22,7 @@ use crate::hotfix::{
 };
 use crate::{check, cli::ApplyArgs};
 use host::{
+    module,
     netns::{self, NetnsName, doors::Doors},
     prerequisites,
 };
@@ -302,7 +303,11 @@ impl Subject {
             Kind::Hotfix(_) => unload::take_back(drive, false),
             Kind::Switches { switches, .. } => {
                 switch::set_back(switches).context("run_estimation cannot be set back")?;
-                unload::watched(drive, true, false, "run_estimation is as it was".into())
+                let done = match module::look(&drive.root, &"ip_vs".into()) {
+                    Ok(None) => "ip_vs was unloaded, and run_estimation went with it",
+                    _ => "run_estimation is as it was",
+                };
+                unload::watched(drive, true, false, done.into())
             }
         }
     }

@@ -67,7 +67,7 @@ fn a_sleeping_task_is_named_with_the_kernels_reason_and_the_transition_turned_ba
         &sections,
         "signal",
         "1",
-        &["a signal asked to end", why, back],
+        &["a key or a signal asked to end", why, back],
     );
     ended(&sections, "load", "0", &["est_hold is in force"]);
     ended(

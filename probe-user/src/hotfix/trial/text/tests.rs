@@ -140,7 +140,7 @@ fn a_trial_is_told_as_a_change_board_reads_it() {
 fn what_was_ended_early_has_what_was_measured_and_nothing_else() {
     let told = told(&Document {
         verdict: Verdict::Aborted,
-        why: "A signal asked to end.".into(),
+        why: "A key or a signal asked to end.".into(),
         netns: None,
         after: None,
         rolled_back: None,
