@@ -39,6 +39,7 @@ mod refusal;
 mod report;
 mod settle;
 mod shut_down;
+mod site;
 mod stalled;
 mod state_dir;
 mod status;
@@ -63,6 +64,7 @@ use crate::{
 use livepatch_image::{Digest, Module, file};
 use node::{Node, Taken};
 use page::Inspection;
+use site::Site;
 
 /// Something speaks against the hotfix.
 const FOUND: u8 = 1;
@@ -79,26 +81,26 @@ pub fn run(
     state_dir: &Path,
 ) -> anyhow::Result<ExitCode> {
     // Without links, which may lead elsewhere at the next use.
-    let state_dir = &state_dir::resolved(root, state_dir);
+    let site = &Site::new(root, &state_dir::resolved(root, state_dir));
     if !matches!(
         command,
         HotfixCommand::Step(_) | HotfixCommand::Guard(_) | HotfixCommand::ShutDown
     ) {
-        settle::look(root, state_dir);
+        settle::look(site);
     }
     match command {
-        HotfixCommand::Inspect(args) => inspect(args, root, state_dir),
-        HotfixCommand::Apply(args) => trial::run(args, color, root, state_dir),
-        HotfixCommand::Load(args) => load::run(args, root, state_dir),
-        HotfixCommand::Unload(args) => unload::run(args, root, state_dir),
-        HotfixCommand::Status(args) => status::status(args.json, root, state_dir),
-        HotfixCommand::List(args) => list::run(args.json, root, state_dir),
-        HotfixCommand::Info(args) => info::run(args, root, state_dir),
-        HotfixCommand::Install(args) => install::run(args, root, state_dir),
-        HotfixCommand::Uninstall(args) => uninstall::run(args, root, state_dir),
-        HotfixCommand::Step(args) => Ok(step::run(args, root)),
-        HotfixCommand::Guard(args) => Ok(guard::run(args, root, state_dir)),
-        HotfixCommand::ShutDown => shut_down::run(root, state_dir),
+        HotfixCommand::Inspect(args) => inspect(args, site),
+        HotfixCommand::Apply(args) => trial::run(args, color, site),
+        HotfixCommand::Load(args) => load::run(args, site),
+        HotfixCommand::Unload(args) => unload::run(args, site),
+        HotfixCommand::Status(args) => status::status(args.json, site),
+        HotfixCommand::List(args) => list::run(args.json, site),
+        HotfixCommand::Info(args) => info::run(args, site),
+        HotfixCommand::Install(args) => install::run(args, site),
+        HotfixCommand::Uninstall(args) => uninstall::run(args, site),
+        HotfixCommand::Step(args) => Ok(step::run(args, &site.root)),
+        HotfixCommand::Guard(args) => Ok(guard::run(args, site)),
+        HotfixCommand::ShutDown => shut_down::run(site),
     }
 }
 
@@ -109,16 +111,22 @@ pub fn is_trusted(path: &Path) -> bool {
 }
 
 /// Tells what a hotfix is and what speaks against it. Loads nothing.
-fn inspect(args: &InspectArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+fn inspect(args: &InspectArgs, site: &Site) -> anyhow::Result<ExitCode> {
     let shown = args.file.display();
     let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let sha256 = Digest::of(&bytes);
-    let mut node = Node::read(root, state_dir, &module, &sha256);
-    if loaded::is_enabled(root, state_dir, &module, &sha256) {
+    let mut node = Node::read(site, &module, &sha256);
+    if loaded::is_enabled(site, &module, &sha256) {
         node.name_taken = Taken::ByThisFile;
     }
-    let inspection = Inspection::new(Origin::now(root), shown.to_string(), sha256, module, &node);
+    let inspection = Inspection::new(
+        Origin::now(&site.root),
+        shown.to_string(),
+        sha256,
+        module,
+        &node,
+    );
     output::print(|out| {
         if args.json {
             inspection.json(out)

@@ -12,6 +12,7 @@ use super::{
     lock::Lock,
     node::Node,
     period,
+    site::Site,
 };
 use host::prerequisites;
 use livepatch_image::{Digest, Module, file};
@@ -98,12 +99,7 @@ impl File {
     /// # Errors
     ///
     /// When it must not be loaded, or not before a warning is accepted.
-    pub fn admit(
-        self,
-        accept: &[String],
-        root: &Path,
-        state_dir: &Path,
-    ) -> anyhow::Result<(Admitted, Lock)> {
+    pub fn admit(self, accept: &[String], site: &Site) -> anyhow::Result<(Admitted, Lock)> {
         let Self {
             path,
             bytes,
@@ -112,13 +108,13 @@ impl File {
         } = self;
         let shown = path.display();
         let refused = || format!("{shown} is not loaded");
-        let lock = Lock::take(root, state_dir).with_context(refused)?;
-        let node = Node::read(root, state_dir, &module, &sha256);
+        let lock = Lock::take(site).with_context(refused)?;
+        let node = Node::read(site, &module, &sha256);
         let findings = Findings::of(&module, &node);
         accepted(&findings, accept).with_context(refused)?;
         let name = named(&module, &shown.to_string())?;
         if module.replaces_estimator() {
-            let able = prerequisites::examine(root);
+            let able = prerequisites::examine(&site.root);
             able.with_context(|| {
                 format!("{shown} is not loaded, as nothing could prove that it took")
             })?;
@@ -146,8 +142,8 @@ impl Admitted {
     /// # Errors
     ///
     /// When it must not be loaded any more.
-    pub fn look_again(&mut self, root: &Path, state_dir: &Path) -> anyhow::Result<()> {
-        let node = Node::read(root, state_dir, &self.module, &self.sha256);
+    pub fn look_again(&mut self, site: &Site) -> anyhow::Result<()> {
+        let node = Node::read(site, &self.module, &self.sha256);
         let findings = Findings::of(&self.module, &node);
         self.may_replace = findings::may_replace(&self.module, &node);
         accepted(&findings, &self.accept)

@@ -24,6 +24,7 @@ use super::{
     node::Past,
     report::{Report, Reports},
     settle,
+    site::Site,
     undo::{self, Undo},
     unload,
 };
@@ -60,25 +61,25 @@ impl Stop {
 /// # Errors
 ///
 /// When what is installed cannot be read: nothing was changed.
-pub fn load(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let store = Store::of(state_dir);
-    let release = prerequisites::release(root);
+pub fn load(args: &LoadArgs, site: &Site) -> anyhow::Result<ExitCode> {
+    let store = Store::of(&site.state_dir);
+    let release = prerequisites::release(&site.root);
     let stop = Stop::listen()?;
     let mut reports = Reports::new("load", args.json);
     for installed in store.all()? {
         if installed.place.release == release {
-            reports.add(load_one(args, &store, &installed, (root, state_dir), &stop));
+            reports.add(load_one(args, &store, &installed, site, &stop));
         }
     }
     let none = format!("no hotfix is installed for Linux {release}");
-    Ok(reports.end(&none, root))
+    Ok(reports.end(&none, &site.root))
 }
 
 fn load_one(
     args: &LoadArgs,
     store: &Store,
     installed: &Installed,
-    (root, state_dir): (&Path, &Path),
+    site: &Site,
     stop: &Stop,
 ) -> Report {
     let name = &installed.place.name;
@@ -96,33 +97,27 @@ fn load_one(
         Ok(bytes) => bytes,
         Err(error) => return refused(error.into()),
     };
-    if let Some(done) = in_force_already(name, record, &bytes, root, state_dir) {
+    if let Some(done) = in_force_already(name, record, &bytes, site) {
         let mut report = Report::of("load", name).ended(Ok(done));
         report.file = Some(store.module(&installed.place).display().to_string());
         report.sha256 = Some(record.sha256.clone());
-        let undo = undo::unload(&name.as_str().into(), root, state_dir);
+        let undo = undo::unload(&name.as_str().into(), site);
         report.undo = Some(Undo::Command(undo));
         return report;
     }
-    let accept = still_accepted(record, &Past::read(root, state_dir, &record.sha256));
+    let accept = still_accepted(record, &Past::read(site, &record.sha256));
     let asked = Asked {
         file: &store.module(&installed.place),
         kept: Some((bytes, &record.sha256)),
         accept: &accept,
         timeout: args.timeout,
     };
-    load::one(asked, root, state_dir)
+    load::one(asked, site)
 }
 
 /// The end of a load that has nothing to do.
-fn in_force_already(
-    name: &str,
-    record: &Record,
-    bytes: &[u8],
-    root: &Path,
-    state_dir: &Path,
-) -> Option<Ending> {
-    let entry = list::entries(root)
+fn in_force_already(name: &str, record: &Record, bytes: &[u8], site: &Site) -> Option<Ending> {
+    let entry = list::entries(&site.root)
         .ok()?
         .into_iter()
         .find(|one| one.name == *name)?;
@@ -131,15 +126,15 @@ fn in_force_already(
     }
     let module = Module::parse(bytes).ok()?;
     let name = &Name::from(name);
-    let is_same = loaded::is_of(root, state_dir, name, Some(&module), Some(&record.sha256));
+    let is_same = loaded::is_of(site, name, Some(&module), Some(&record.sha256));
     if is_same != Some(true) {
         // A load is then refused, with the reason.
         return None;
     }
-    let entry = loaded::entry(root, state_dir, name).ok().flatten();
+    let entry = loaded::entry(site, name).ok().flatten();
     if entry.is_some_and(|one| one.phase == Phase::ShutDown) {
         // The kernel outlived that shutdown, as with `systemctl soft-reboot`.
-        change::settle(root, state_dir, name);
+        change::settle(site, name);
     }
     Some(Ending::Done(format!(
         "{name} is in force already, from the file that is installed"
@@ -164,10 +159,10 @@ fn still_accepted(record: &Record, past: &Past) -> Vec<String> {
 /// # Errors
 ///
 /// When this kernel has no livepatching: nothing was changed.
-pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+pub fn unload(args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
     let stop = Stop::listen()?;
-    let ours = match Journal::read(state_dir) {
-        Ok(journal) => loaded_by_us(root, &journal, &Boot::read(root)),
+    let ours = match Journal::read(&site.state_dir) {
+        Ok(journal) => loaded_by_us(&site.root, &journal, &Boot::read(&site.root)),
         Err(error) => {
             say(&format!(
                 "warning: {error}; which livepatches were loaded by ipvs-latency cannot be told"
@@ -176,7 +171,7 @@ pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
         }
     };
     let mut reports = Reports::new("unload", args.json);
-    for entry in list::entries(root)? {
+    for entry in list::entries(&site.root)? {
         let is_ours = ours.iter().any(|name| entry.name == *name);
         if !(is_of_ip_vs(&entry) || is_ours) {
             let why = "it replaces no function of ip_vs, and was not loaded by ipvs-latency";
@@ -184,7 +179,7 @@ pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
             continue;
         }
         reports.add(match stop.check() {
-            Ok(()) => unload::one(&entry.name, args.timeout, root, state_dir),
+            Ok(()) => unload::one(&entry.name, args.timeout, site),
             Err(error) => {
                 let error = error.context(format!("{} is not unloaded", entry.name));
                 Report::of("unload", &entry.name.to_string()).ended(Err(error))
@@ -193,7 +188,7 @@ pub fn unload(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
     }
     Ok(reports.end(
         "no livepatch is loaded that replaces a function of ip_vs, or that ipvs-latency loaded",
-        root,
+        &site.root,
     ))
 }
 
@@ -245,7 +240,7 @@ mod tests {
         let record = one.record.as_ref().unwrap();
         let bytes = Store::of(&node.state_dir()).content(&one.place).unwrap();
         let already = || {
-            let ended = in_force_already("one_", record, &bytes, node.root(), &node.state_dir());
+            let ended = in_force_already("one_", record, &bytes, &node.site());
             ended.map(|ending| ending.text().to_owned())
         };
         assert_eq!(already(), None);
@@ -258,7 +253,7 @@ mod tests {
                 .unwrap()
                 .ends_with("from the file that is installed")
         );
-        let entry = loaded::entry(node.root(), &node.state_dir(), &"one_".into()).unwrap();
+        let entry = loaded::entry(&node.site(), &"one_".into()).unwrap();
         assert_eq!(entry.unwrap().phase, Phase::InForce);
         node.note("one_", b"another", "this", Phase::InForce);
         assert_eq!(already(), None);
@@ -276,7 +271,7 @@ mod tests {
             let crash = crash.map(str::to_owned);
             Record::now(Digest::of(content), "/a.ko".into(), accepted, crash)
         };
-        let past = || Past::read(node.root(), &node.state_dir(), &Digest::of(content));
+        let past = || Past::read(&node.site(), &Digest::of(content));
         assert_eq!(still_accepted(&record(None), &past()).len(), 2);
         node.note("a", content, "before", Phase::InForce);
         assert_eq!(still_accepted(&record(Some("before")), &past()).len(), 2);
@@ -299,19 +294,14 @@ mod tests {
             json: false,
             timeout: Duration::from_secs(1),
         };
-        assert_eq!(
-            load(&args, node.root(), &node.state_dir()).unwrap(),
-            ExitCode::from(2)
-        );
+        assert_eq!(load(&args, &node.site()).unwrap(), ExitCode::from(2));
         let store = Store::of(&node.state_dir());
         let stop = Stop(Arc::new(AtomicBool::new(true)));
         let now = Stop(Arc::new(AtomicBool::new(false)));
         let again = store.all().unwrap().into_iter();
         let again: Vec<Installed> = again.filter(|one| one.record.is_err()).collect();
-        let refused = |one: &Installed, stop: &Stop| {
-            let paths = (node.root(), node.state_dir());
-            load_one(&args, &store, one, (paths.0, &paths.1), stop).text()
-        };
+        let refused =
+            |one: &Installed, stop: &Stop| load_one(&args, &store, one, &node.site(), stop).text();
         assert!(refused(&changed, &now).contains("another file than was installed"));
         assert!(refused(&again[0], &now).contains("is damaged"));
         assert!(refused(&damaged, &stop).contains("a signal asked to end"));

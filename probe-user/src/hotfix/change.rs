@@ -2,10 +2,7 @@
 
 mod unasked;
 
-use std::{
-    cell::Cell,
-    path::{Path, PathBuf},
-};
+use std::{cell::Cell, path::Path};
 
 use anyhow::{Context as _, ensure};
 
@@ -17,6 +14,7 @@ use super::{
     journal::{Entry, Journal, JournalError, Mark, Phase},
     lock::{Lock, LockError},
     settle as settled,
+    site::Site,
     switch::Switch,
 };
 use unasked::Unasked;
@@ -29,8 +27,7 @@ use livepatch_image::Name;
 
 /// A change under way, from before the first call into the kernel to after the last.
 pub struct Change {
-    root: PathBuf,
-    state_dir: PathBuf,
+    site: Site,
     /// The hotfix, where it is one.
     name: Option<Name>,
     guard: Guard,
@@ -46,14 +43,9 @@ impl Change {
     /// # Errors
     ///
     /// When either cannot be: nothing is to be changed then.
-    pub fn of_file(
-        root: &Path,
-        state_dir: &Path,
-        lock: Lock,
-        hotfix: &Admitted,
-    ) -> anyhow::Result<Self> {
+    pub fn of_file(site: &Site, lock: Lock, hotfix: &Admitted) -> anyhow::Result<Self> {
         let path = std::path::absolute(&hotfix.file).unwrap_or_else(|_| hotfix.file.clone());
-        let boot = Boot::read(root);
+        let boot = Boot::read(&site.root);
         ensure!(
             !boot.id.is_empty(),
             "cannot read which boot this is (/proc/sys/kernel/random/boot_id): the journal could not tell a crash from it"
@@ -69,15 +61,15 @@ impl Change {
             since_s: boot::now_s(),
             module: Mark::of(hotfix.module.build_id.as_deref()),
         };
-        let unasked = Unasked::note(state_dir, entry, &boot)?;
+        let unasked = Unasked::note(&site.state_dir, entry, &boot)?;
         let name = Name::from(hotfix.name.as_str());
-        match Self::guarded(root, state_dir, Some(lock), Guarded::Hotfix(&name)) {
+        match Self::guarded(site, Some(lock), Guarded::Hotfix(&name)) {
             Ok(change) => {
                 change.unasked.set(Some(unasked));
                 Ok(change)
             }
             Err(error) => {
-                unasked.withdrawn(state_dir)?;
+                unasked.withdrawn(&site.state_dir)?;
                 Err(error)
             }
         }
@@ -89,8 +81,8 @@ impl Change {
     /// # Errors
     ///
     /// When somebody else is changing this node, or no guard can be posted.
-    pub fn of_loaded(root: &Path, state_dir: &Path, name: &Name) -> anyhow::Result<Self> {
-        let lock = match Lock::take_past_strangers(root, state_dir) {
+    pub fn of_loaded(site: &Site, name: &Name) -> anyhow::Result<Self> {
+        let lock = match Lock::take_past_strangers(site) {
             Ok(lock) => Some(lock),
             Err(held @ LockError::Held(_)) => return Err(held.into()),
             Err(unavailable) => {
@@ -98,14 +90,14 @@ impl Change {
                 None
             }
         };
-        let noted = advance(root, state_dir, name, Phase::Unloading).unwrap_or_else(|error| {
+        let noted = advance(site, name, Phase::Unloading).unwrap_or_else(|error| {
             say(&format!("warning: {error}; going on without"));
             None
         });
-        let change = Self::guarded(root, state_dir, lock, Guarded::Hotfix(name));
+        let change = Self::guarded(site, lock, Guarded::Hotfix(name));
         if let (Err(_), Some(before)) = (&change, noted) {
             // Nothing has happened to it.
-            note_again(state_dir, before);
+            note_again(&site.state_dir, before);
         }
         change
     }
@@ -115,30 +107,19 @@ impl Change {
     /// # Errors
     ///
     /// When no guard can be posted.
-    pub fn of_switches(
-        root: &Path,
-        state_dir: &Path,
-        lock: Lock,
-        switches: &[Switch],
-    ) -> anyhow::Result<Self> {
-        Self::guarded(root, state_dir, Some(lock), Guarded::Switches(switches))
+    pub fn of_switches(site: &Site, lock: Lock, switches: &[Switch]) -> anyhow::Result<Self> {
+        Self::guarded(site, Some(lock), Guarded::Switches(switches))
     }
 
-    fn guarded(
-        root: &Path,
-        state_dir: &Path,
-        lock: Option<Lock>,
-        guarded: Guarded<'_>,
-    ) -> anyhow::Result<Self> {
-        let guard = Guard::post(root, state_dir, guarded, lock.as_ref())
+    fn guarded(site: &Site, lock: Option<Lock>, guarded: Guarded<'_>) -> anyhow::Result<Self> {
+        let guard = Guard::post(site, guarded, lock.as_ref())
             .context("nothing was changed, for no process could be made to guard the change")?;
         let name = match guarded {
             Guarded::Hotfix(name) => Some(name.clone()),
             Guarded::Switches(_) => None,
         };
         Ok(Self {
-            root: root.to_owned(),
-            state_dir: state_dir.to_owned(),
+            site: site.clone(),
             name,
             guard,
             unasked: Cell::new(None),
@@ -155,7 +136,7 @@ impl Change {
         drive.locked_by(
             self.lock
                 .as_ref()
-                .and_then(|lock| lock.place(&self.state_dir)),
+                .and_then(|lock| lock.place(&self.site.state_dir)),
         );
         let Err(error) = drive.guarded_by(&self.guard) else {
             return Ok(self);
@@ -168,21 +149,21 @@ impl Change {
     /// gone by then, and not before.
     pub fn has_asked(&self) {
         if let Some(unasked) = self.unasked.take() {
-            self.warn(unasked.asked(&self.state_dir));
+            self.warn(unasked.asked(&self.site.state_dir));
         }
     }
 
     /// Notes that it is in place.
     pub fn is_in_place(&self) {
         if let Some(name) = &self.name {
-            settle(&self.root, &self.state_dir, name);
+            settle(&self.site, name);
         }
     }
 
     /// Notes that it is being taken back.
     pub fn is_on_its_way_back(&self) {
         if let Some(name) = &self.name {
-            note_way_back(&self.root, &self.state_dir, name);
+            note_way_back(&self.site, name);
         }
     }
 
@@ -193,8 +174,8 @@ impl Change {
             return;
         }
         match (self.unasked.take(), &self.name) {
-            (Some(unasked), _) => self.warn(unasked.withdrawn(&self.state_dir)),
-            (None, Some(name)) => settle(&self.root, &self.state_dir, name),
+            (Some(unasked), _) => self.warn(unasked.withdrawn(&self.site.state_dir)),
+            (None, Some(name)) => settle(&self.site, name),
             (None, None) => {}
         }
         if let Some(pid) = self.guard.dismiss() {
@@ -214,27 +195,30 @@ impl Change {
 }
 
 /// Notes in the journal how far a hotfix is, as the kernel shows it. What cannot be seen stays as it was noted.
-pub fn settle(root: &Path, state_dir: &Path, name: &Name) {
-    if let Err(error) = try_settle(root, state_dir, name) {
+pub fn settle(site: &Site, name: &Name) {
+    if let Err(error) = try_settle(site, name) {
         say(&format!(
             "warning: {error:#}; what it says of {name} is out of date"
         ));
     }
 }
 
-fn try_settle(root: &Path, state_dir: &Path, name: &Name) -> anyhow::Result<()> {
-    let mut journal = Journal::read(state_dir)?;
-    let Some(mut entry) = journal.named(&name.to_string(), &Boot::read(root)).cloned() else {
+fn try_settle(site: &Site, name: &Name) -> anyhow::Result<()> {
+    let mut journal = Journal::read(&site.state_dir)?;
+    let Some(mut entry) = journal
+        .named(&name.to_string(), &Boot::read(&site.root))
+        .cloned()
+    else {
         return Ok(());
     };
-    let seen = settled::phase(root, &entry)
+    let seen = settled::phase(&site.root, &entry)
         .with_context(|| format!("cannot tell whether {name} is loaded"))?;
     if seen == entry.phase {
         return Ok(());
     }
     if entry.phase == Phase::Loading {
         // Certainly ours: no other module can have had this name meanwhile.
-        let loading = module::look(root, name)?;
+        let loading = module::look(&site.root, name)?;
         entry.module.loading = loading.map(Loading::number);
     }
     journal.note(Entry {
@@ -246,22 +230,17 @@ fn try_settle(root: &Path, state_dir: &Path, name: &Name) -> anyhow::Result<()> 
 }
 
 /// Notes that a hotfix is being taken back.
-pub fn note_way_back(root: &Path, state_dir: &Path, name: &Name) {
-    if let Err(error) = advance(root, state_dir, name, Phase::Unloading) {
+pub fn note_way_back(site: &Site, name: &Name) {
+    if let Err(error) = advance(site, name, Phase::Unloading) {
         say(&format!("warning: {error}; going on without"));
     }
 }
 
 /// Notes how far a hotfix is; what was noted before. Nothing where somebody else loaded it.
-fn advance(
-    root: &Path,
-    state_dir: &Path,
-    name: &Name,
-    phase: Phase,
-) -> Result<Option<Entry>, JournalError> {
-    let mut journal = Journal::read(state_dir)?;
-    let before = journal.named(&name.to_string(), &Boot::read(root));
-    let before = before.filter(|entry| is_its(root, entry)).cloned();
+fn advance(site: &Site, name: &Name, phase: Phase) -> Result<Option<Entry>, JournalError> {
+    let mut journal = Journal::read(&site.state_dir)?;
+    let before = journal.named(&name.to_string(), &Boot::read(&site.root));
+    let before = before.filter(|entry| is_its(&site.root, entry)).cloned();
     if let Some(before) = &before {
         journal.advance(&before.sha256, phase)?;
     }
@@ -294,8 +273,7 @@ mod tests {
 
     fn change(node: &MadeNode, name: &str) -> Change {
         Change {
-            root: node.root().to_owned(),
-            state_dir: node.state_dir(),
+            site: node.site(),
             name: Some(name.into()),
             guard: stand_in(&node.root().join("said")),
             unasked: Cell::new(None),
@@ -325,8 +303,8 @@ mod tests {
         let (old, new) = (Digest::of(b"old"), hotfix.sha256.clone());
         node.note("made", b"old", "this", Phase::Left);
         let load = || {
-            let lock = Lock::take(node.root(), &node.state_dir()).unwrap();
-            Change::of_file(node.root(), &node.state_dir(), lock, &hotfix)
+            let lock = Lock::take(&node.site()).unwrap();
+            Change::of_file(&node.site(), lock, &hotfix)
         };
         assert!(load().is_err());
         let mut then = noted(&node);

@@ -12,6 +12,7 @@ use super::{
     node::Node,
     reason::{self, Messages, Reasons},
     refusal,
+    site::Site,
     stalled::{self, Towards},
     trial::counters::Counters,
 };
@@ -39,7 +40,8 @@ pub fn replaced_by(bytes: &[u8]) -> Option<usize> {
 pub fn node(root: &Path, module: &[u8]) {
     let module = Module::parse(module).expect("a module of ours");
     let file = Digest::of(b"");
-    black_box(Node::read(root, &root.join("nothing"), &module, &file).other_patches());
+    let site = Site::new(root, &root.join("nothing"));
+    black_box(Node::read(&site, &module, &file).other_patches());
     let mut doors = Doors::read(root);
     doors.add_process(1, 7);
     black_box(Counters::read(root, &doors, 1));

@@ -38,6 +38,7 @@ use super::{
     drive::Drive,
     lock::Lock,
     reason::Messages,
+    site::Site,
     switch::{self, Switch},
     unload::{self, Removed},
 };
@@ -149,14 +150,9 @@ impl Guard {
     /// # Errors
     ///
     /// When the process cannot be made, or does not come up.
-    pub fn post(
-        root: &Path,
-        state_dir: &Path,
-        guarded: Guarded<'_>,
-        lock: Option<&Lock>,
-    ) -> io::Result<Self> {
-        let mut args: Vec<OsString> = vec!["--root".into(), root.into()];
-        args.extend(["--state-dir".into(), state_dir.into()]);
+    pub fn post(site: &Site, guarded: Guarded<'_>, lock: Option<&Lock>) -> io::Result<Self> {
+        let mut args: Vec<OsString> = vec!["--root".into(), (&site.root).into()];
+        args.extend(["--state-dir".into(), (&site.state_dir).into()]);
         args.extend(["hotfix".into(), "guard".into()]);
         args.extend(guarded.args());
         Self::of(Orders {
@@ -315,14 +311,14 @@ impl Post {
 }
 
 /// Stands guard. On standard error it is handed the lock, if there is one.
-pub fn run(args: &GuardArgs, root: &Path, state_dir: &Path) -> ExitCode {
-    match watch(args, root, state_dir) {
+pub fn run(args: &GuardArgs, site: &Site) -> ExitCode {
+    match watch(args, site) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> {
+fn watch(args: &GuardArgs, site: &Site) -> anyhow::Result<()> {
     // Who asks which process holds the lock would see `exe`.
     let _ = prctl::set_name(c"ipvs-latency");
     // Who ends the tool by name, or the session by its process group, is not to end what clears up after it.
@@ -332,10 +328,11 @@ fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> 
     // It has the lock as standard error, and what is said must not end up in the lock's file.
     let lock = Lock::inherited(nix::unistd::dup(io::stderr())?.into());
     nix::unistd::dup2_stderr(File::open("/dev/null")?)?;
-    let messages = Messages::as_found(root);
+    let messages = Messages::as_found(&site.root);
     // Held open from here on: whoever lives there may go meanwhile.
     let switches = args.switch.iter();
-    let switches = switches.map(|from| Switch::of(root, &from.namespace, from.netns, from.value));
+    let switches =
+        switches.map(|from| Switch::of(&site.root, &from.namespace, from.netns, from.value));
     let switches: Vec<Switch> = switches.collect::<io::Result<_>>()?;
     // Whom this is for may be dead already.
     let mut ready = io::stdout().lock();
@@ -347,10 +344,10 @@ fn watch(args: &GuardArgs, root: &Path, state_dir: &Path) -> anyhow::Result<()> 
     if let Some(name) = &args.name {
         let name = Name::from(name.clone());
         // `status` names this process from here on, and a crash now is not one under the hotfix.
-        change::note_way_back(root, state_dir, &name);
-        take_back(root, &name);
+        change::note_way_back(site, &name);
+        take_back(&site.root, &name);
         drop(messages);
-        change::settle(root, state_dir, &name);
+        change::settle(site, &name);
     }
     drop(lock);
     Ok(())

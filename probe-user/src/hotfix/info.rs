@@ -16,14 +16,14 @@ use super::{
     loaded, named,
     node::Node,
     page::Facts,
+    site::Site,
 };
 use crate::{cli::InfoArgs, record::Origin};
 use host::{
     livepatch::{self, Object},
     module, prerequisites,
 };
-use livepatch_image::Name;
-use livepatch_image::{Digest, Module, file};
+use livepatch_image::{Digest, Module, Name, file};
 
 /// The document of `info --json`.
 #[derive(Debug, Serialize)]
@@ -94,22 +94,22 @@ impl LoadedBy {
 /// # Errors
 ///
 /// When there is none of that name or in that file, or what was found cannot be written.
-pub fn run(args: &InfoArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(args: &InfoArgs, site: &Site) -> anyhow::Result<ExitCode> {
     let file = Path::new(&args.hotfix);
     // A livepatch may be called like a path.
-    let loaded = named::loaded(&args.hotfix, root).ok().flatten();
-    let loaded = loaded.filter(|name| !is_path(&args.hotfix) || is_livepatch(root, name));
+    let loaded = named::loaded(&args.hotfix, &site.root).ok().flatten();
+    let loaded = loaded.filter(|name| !is_path(&args.hotfix) || is_livepatch(&site.root, name));
     let named = match loaded {
-        Some(name) => of_name(&name, root, state_dir)?,
+        Some(name) => of_name(&name, site)?,
         None if is_path(&args.hotfix) => None,
         None => {
             let name = name_of(&args.hotfix.to_string_lossy());
-            of_name(&name.into(), root, state_dir)?
+            of_name(&name.into(), site)?
         }
     };
     let info = match named {
         Some(info) => info,
-        None if is_path(&args.hotfix) || file.exists() => of_file(file, root, state_dir)?,
+        None if is_path(&args.hotfix) || file.exists() => of_file(file, site)?,
         None => bail!(
             "no hotfix {} is installed or loaded: `ipvs-latency hotfix list` names those that are; a file is named with \
              its ending, .ko",
@@ -125,11 +125,11 @@ fn is_livepatch(root: &Path, name: &Name) -> bool {
     module::is_livepatch(root, name).unwrap_or(false)
 }
 
-fn of_file(file: &Path, root: &Path, state_dir: &Path) -> anyhow::Result<Info> {
-    let facts = facts(file, root, state_dir)?;
+fn of_file(file: &Path, site: &Site) -> anyhow::Result<Info> {
+    let facts = facts(file, site)?;
     Ok(Info {
         schema: 1,
-        origin: Origin::now(root),
+        origin: Origin::now(&site.root),
         name: facts.name().map(str::to_owned),
         file: Some(facts),
         installed: None,
@@ -138,36 +138,38 @@ fn of_file(file: &Path, root: &Path, state_dir: &Path) -> anyhow::Result<Info> {
     })
 }
 
-fn facts(path: &Path, root: &Path, state_dir: &Path) -> anyhow::Result<Facts> {
+fn facts(path: &Path, site: &Site) -> anyhow::Result<Facts> {
     let shown = path.display();
     let bytes = file::read(path).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
-    facts_of(path, &bytes, root, state_dir)
+    facts_of(path, &bytes, site)
 }
 
-fn facts_of(path: &Path, bytes: &[u8], root: &Path, state_dir: &Path) -> anyhow::Result<Facts> {
+fn facts_of(path: &Path, bytes: &[u8], site: &Site) -> anyhow::Result<Facts> {
     let shown = path.display();
     let module = Module::parse(bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let sha256 = Digest::of(bytes);
-    let node = Node::read(root, state_dir, &module, &sha256);
+    let node = Node::read(site, &module, &sha256);
     Ok(Facts::new(shown.to_string(), sha256, module, &node))
 }
 
 /// `None` where it is neither installed nor loaded.
-fn of_name(name: &Name, root: &Path, state_dir: &Path) -> anyhow::Result<Option<Info>> {
+fn of_name(name: &Name, site: &Site) -> anyhow::Result<Option<Info>> {
     let mut unknown = Vec::new();
-    let release = prerequisites::release(root);
-    let store = Store::of(state_dir);
+    let release = prerequisites::release(&site.root);
+    let store = Store::of(&site.state_dir);
     let mut all = store.all()?;
     all.retain(|one| *name == one.place.name);
     // That of this kernel, or else the last.
     all.sort_by_key(|one| one.place.release == release);
     let installed = all.pop();
-    let entries = match list::entries(root) {
+    let entries = match list::entries(&site.root) {
         Ok(entries) => entries,
-        Err(error) if livepatch::read(root).is_err() && installed.is_none() => return Err(error),
+        Err(error) if livepatch::read(&site.root).is_err() && installed.is_none() => {
+            return Err(error);
+        }
         Err(error) => {
             // Where livepatching is missing, it is certain that it is not loaded.
-            if !matches!(livepatch::read(root), Ok(None)) {
+            if !matches!(livepatch::read(&site.root), Ok(None)) {
                 unknown.push(format!("{error:#}"));
             }
             Vec::new()
@@ -187,9 +189,7 @@ fn of_name(name: &Name, root: &Path, state_dir: &Path) -> anyhow::Result<Option<
                 let in_force = match (is_seen, is_loaded) {
                     (false, _) => None,
                     (true, false) => Some(false),
-                    (true, true) => {
-                        list::is_what_is_loaded(root, state_dir, &store, &place, Some(&record))
-                    }
+                    (true, true) => list::is_what_is_loaded(site, &store, &place, Some(&record)),
                 };
                 kept = Some(Kept::of(&place, record, place.release == release, in_force));
             }
@@ -198,14 +198,14 @@ fn of_name(name: &Name, root: &Path, state_dir: &Path) -> anyhow::Result<Option<
         file = store
             .content(&place)
             .map_err(anyhow::Error::from)
-            .and_then(|bytes| facts_of(&store.module(&place), &bytes, root, state_dir))
+            .and_then(|bytes| facts_of(&store.module(&place), &bytes, site))
             .map_err(|error| unknown.push(format!("{error:#}")))
             .ok();
     }
-    let loaded = entry.map(|entry| Loaded::of(entry, root, state_dir, &mut unknown));
+    let loaded = entry.map(|entry| Loaded::of(entry, site, &mut unknown));
     Ok(Some(Info {
         schema: 1,
-        origin: Origin::now(root),
+        origin: Origin::now(&site.root),
         name: Some(name.to_string()),
         file,
         installed: kept,
@@ -229,10 +229,10 @@ impl Kept {
 }
 
 impl Loaded {
-    fn of(entry: Entry, root: &Path, state_dir: &Path, unknown: &mut Vec<String>) -> Self {
-        let module = module::folder(root, &entry.name);
+    fn of(entry: Entry, site: &Site, unknown: &mut Vec<String>) -> Self {
+        let module = module::folder(&site.root, &entry.name);
         let text = |file: &str| fs::read_to_string(module.join(file)).ok();
-        let by = loaded::entry(root, state_dir, &entry.name).unwrap_or_else(|error| {
+        let by = loaded::entry(site, &entry.name).unwrap_or_else(|error| {
             unknown.push(format!("who loaded it cannot be told: {error}"));
             None
         });

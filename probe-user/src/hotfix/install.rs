@@ -24,7 +24,9 @@ use super::{
     },
     loaded,
     node::{Node, Past},
-    report, state_dir, undo,
+    report,
+    site::Site,
+    state_dir, undo,
 };
 use crate::cli::InstallArgs;
 use livepatch_image::{Digest, Module, file};
@@ -59,13 +61,13 @@ struct Candidate {
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
-pub fn run(args: &InstallArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(args: &InstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
     let program = env::current_exe().context("where this program is cannot be told")?;
     let program = Program {
         path: &program,
         file: Path::new("/proc/self/exe"),
     };
-    install(args, root, state_dir, &program)
+    install(args, site, &program)
 }
 
 /// The program that the units are to run.
@@ -76,61 +78,59 @@ struct Program<'a> {
     file: &'a Path,
 }
 
-fn install(
-    args: &InstallArgs,
-    root: &Path,
-    state_dir: &Path,
-    program: &Program,
-) -> anyhow::Result<ExitCode> {
+fn install(args: &InstallArgs, site: &Site, program: &Program) -> anyhow::Result<ExitCode> {
     let shown = args.file.display();
     let refused = || format!("{shown} is not installed");
     // The path that was checked is recorded: a link may lead elsewhere later.
-    let state_dir = state_dir::resolved(root, state_dir);
-    let candidate = candidate(args, root, &state_dir)?;
-    let units = units(root, &state_dir, program).with_context(refused)?;
-    let store = Store::of(&state_dir);
-    let _lock = store.lock(root).with_context(refused)?;
+    let site = &Site::new(
+        &site.root,
+        &state_dir::resolved(&site.root, &site.state_dir),
+    );
+    let candidate = candidate(args, site)?;
+    let units = units(site, program).with_context(refused)?;
+    let store = Store::of(&site.state_dir);
+    let _lock = store.lock(&site.root).with_context(refused)?;
     let kept = keep(&store, &candidate, &shown.to_string())?;
     let written = match units.as_ref().map(Units::write).transpose() {
         Ok(written) => written,
-        Err(error) => return put_back(kept, root, &store, &candidate.place, error.into()),
+        Err(error) => return put_back(kept, &site.root, &store, &candidate.place, error.into()),
     };
     for line in told(&candidate, &store, kept, written.as_ref(), program.path) {
         report::sentence(&format!("{line}."));
     }
     if kept == Kept::New {
-        let undo = undo::uninstall(&candidate.place.name, root, &state_dir);
+        let undo = undo::uninstall(&candidate.place.name, site);
         report::print(&format!("Undo: {undo}"));
     }
-    notes(root, &state_dir, written.as_ref(), program.path);
+    notes(site, written.as_ref(), program.path);
     Ok(ExitCode::SUCCESS)
 }
 
 /// The units, if this host has systemd.
-fn units(root: &Path, state_dir: &Path, program: &Program) -> anyhow::Result<Option<Units>> {
-    let Some(on_host) = on_host(root, state_dir) else {
+fn units(site: &Site, program: &Program) -> anyhow::Result<Option<Units>> {
+    let Some(on_host) = on_host(&site.root, &site.state_dir) else {
         bail!(
             "{} is not among the host's files under {}, where it would be looked for at boot: name a folder there with \
              --state-dir",
-            state_dir.display(),
-            root.display()
+            site.state_dir.display(),
+            site.root.display()
         );
     };
-    let units = Units::plan(root, program.path, &on_host)?;
+    let units = Units::plan(&site.root, program.path, &on_host)?;
     if let Some(units) = &units {
-        is_the_hosts(root, units.program(), program)?;
+        is_the_hosts(&site.root, units.program(), program)?;
     }
     Ok(units)
 }
 
 /// Inspects a file, and refuses what could never be loaded here, or may not yet.
-fn candidate(args: &InstallArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Candidate> {
+fn candidate(args: &InstallArgs, site: &Site) -> anyhow::Result<Candidate> {
     let shown = args.file.display();
     let refused = || format!("{shown} is not installed");
     let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let sha256 = Digest::of(&bytes);
-    let node = Node::read(root, state_dir, &module, &sha256);
+    let node = Node::read(site, &module, &sha256);
     let mut findings = Findings::of(&module, &node);
     let is_lasting = |one: &Finding| LASTING.contains(&one.name);
     let (lasting, passing) = findings.blockers.into_iter().partition(is_lasting);
@@ -143,7 +143,7 @@ fn candidate(args: &InstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
          build it again under such a name"
     );
     let mut passing: Vec<Finding> = passing;
-    if loaded::is_enabled(root, state_dir, &module, &sha256) {
+    if loaded::is_enabled(site, &module, &sha256) {
         // A load of the very file that is enabled does nothing, and succeeds.
         passing.clear();
     }
@@ -319,8 +319,11 @@ fn told(
 }
 
 /// What a person may have to know or do besides.
-fn notes(root: &Path, state_dir: &Path, written: Option<&[Written; 2]>, program: &Path) {
-    for (path, what) in [(state_dir, "what is installed"), (program, "this program")] {
+fn notes(site: &Site, written: Option<&[Written; 2]>, program: &Path) {
+    for (path, what) in [
+        (&*site.state_dir, "what is installed"),
+        (program, "this program"),
+    ] {
         match trusted::is_in_memory(path) {
             Ok(false) => {}
             Ok(true) => say(&format!(
@@ -337,7 +340,7 @@ fn notes(root: &Path, state_dir: &Path, written: Option<&[Written; 2]>, program:
         return;
     }
     let by_hand = format!("`systemctl daemon-reload` and `systemctl start {SHUT_DOWN}`");
-    if !systemd::is_here(root) {
+    if !systemd::is_here(&site.root) {
         say(&format!(
             "note: run {by_hand} on the host, so that the next shutdown too is known to be one in good order."
         ));

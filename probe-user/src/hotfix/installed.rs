@@ -150,7 +150,7 @@ impl Store {
             let unwritable = |error| StoreError::Write(state_dir.to_owned(), error);
             state_dir::make(state_dir).map_err(unwritable)?;
         }
-        Ok(Lock::take(root, &self.folder)?)
+        Ok(Lock::of_folder(root, &self.folder)?)
     }
 
     /// The module's file.

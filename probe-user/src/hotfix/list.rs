@@ -13,14 +13,14 @@ use super::{
     drive::say,
     installed::{Installed, Place, Record, Store},
     loaded,
+    site::Site,
 };
 use crate::record::Origin;
 use host::{
     livepatch::{self, Livepatch, Object},
     module, prerequisites,
 };
-use livepatch_image::Name;
-use livepatch_image::{Digest, Module};
+use livepatch_image::{Digest, Module, Name};
 
 const IN_FORCE: &str = "in force";
 
@@ -133,18 +133,18 @@ pub struct Kept {
 /// # Errors
 ///
 /// When this kernel has no livepatching, what is installed cannot be read, or the list cannot be written.
-pub fn run(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let loaded = entries(root);
-    let is_unknown = loaded.is_err() && !matches!(livepatch::read(root), Ok(None));
+pub fn run(json: bool, site: &Site) -> anyhow::Result<ExitCode> {
+    let loaded = entries(&site.root);
+    let is_unknown = loaded.is_err() && !matches!(livepatch::read(&site.root), Ok(None));
     let seen = (!is_unknown).then(|| loaded.as_deref().unwrap_or_default());
-    let installed = kept(root, state_dir, seen)?;
+    let installed = kept(site, seen)?;
     let (livepatches, trouble) = match loaded {
         Ok(entries) => (Some(entries), None),
         Err(error) => (None, Some(error)),
     };
     let list = List {
         schema: 1,
-        origin: Origin::now(root),
+        origin: Origin::now(&site.root),
         livepatches,
         is_unknown,
         installed,
@@ -155,9 +155,9 @@ pub fn run(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode
 
 /// Returns all installed hotfixes, beside the loaded ones as far as these could be read. Reports a damaged one on
 /// standard error.
-fn kept(root: &Path, state_dir: &Path, loaded: Option<&[Entry]>) -> anyhow::Result<Vec<Kept>> {
-    let store = Store::of(state_dir);
-    let release = prerequisites::release(root);
+fn kept(site: &Site, loaded: Option<&[Entry]>) -> anyhow::Result<Vec<Kept>> {
+    let store = Store::of(&site.state_dir);
+    let release = prerequisites::release(&site.root);
     let mut all = Vec::new();
     for Installed { place, record } in store.all()? {
         let record = record
@@ -173,7 +173,7 @@ fn kept(root: &Path, state_dir: &Path, loaded: Option<&[Entry]>) -> anyhow::Resu
                 if !is_loaded(loaded) || place.release != release {
                     return Some(false);
                 }
-                is_what_is_loaded(root, state_dir, &store, &place, record.as_ref())
+                is_what_is_loaded(site, &store, &place, record.as_ref())
             }),
             sha256: record.map(|record| record.sha256),
             release: place.release,
@@ -185,8 +185,7 @@ fn kept(root: &Path, state_dir: &Path, loaded: Option<&[Entry]>) -> anyhow::Resu
 
 /// Returns whether it is what is loaded under its name; `None` if that is unknown.
 pub fn is_what_is_loaded(
-    root: &Path,
-    state_dir: &Path,
+    site: &Site,
     store: &Store,
     place: &Place,
     record: Option<&Record>,
@@ -194,13 +193,7 @@ pub fn is_what_is_loaded(
     let module = store.content(place).ok();
     let module = module.and_then(|bytes| Module::parse(&bytes).ok());
     let sha256 = record.map(|record| &record.sha256);
-    loaded::is_of(
-        root,
-        state_dir,
-        &place.name.as_str().into(),
-        module.as_ref(),
-        sha256,
-    )
+    loaded::is_of(site, &place.name.as_str().into(), module.as_ref(), sha256)
 }
 
 impl List {
@@ -317,7 +310,7 @@ mod tests {
         // Another file under that name, by the journal.
         node.note("two_", b"another", "this", Phase::InForce);
         let loaded = entries(node.root()).unwrap();
-        let mut installed = kept(node.root(), &node.state_dir(), Some(&loaded)).unwrap();
+        let mut installed = kept(&node.site(), Some(&loaded)).unwrap();
         installed.sort_by_key(|one| (one.release.clone(), one.name.clone()));
         let told: Vec<_> = installed
             .iter()

@@ -19,6 +19,7 @@ use super::{
     loaded, proof, refusal,
     report::Report,
     settle,
+    site::Site,
     stalled::Towards,
     undo::{self, Undo},
     unload::{self, Removed},
@@ -26,8 +27,7 @@ use super::{
 };
 use crate::cli::{LoadArgs, StepKind};
 use host::{module, time};
-use livepatch_image::Name;
-use livepatch_image::{Digest, Module};
+use livepatch_image::{Digest, Module, Name};
 use model::printable::printable;
 use monitor::timers;
 
@@ -48,9 +48,9 @@ pub struct Asked<'a> {
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
-pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(args: &LoadArgs, site: &Site) -> anyhow::Result<ExitCode> {
     let Some(file) = &args.file else {
-        return all::load(args, root, state_dir);
+        return all::load(args, site);
     };
     let asked = Asked {
         file,
@@ -58,48 +58,33 @@ pub fn run(args: &LoadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Exi
         accept: &args.accept,
         timeout: args.timeout,
     };
-    one(asked, root, state_dir).alone(args.json, root)
+    one(asked, site).alone(args.json, &site.root)
 }
 
 /// Loads one.
-pub fn one(asked: Asked, root: &Path, state_dir: &Path) -> Report {
+pub fn one(asked: Asked, site: &Site) -> Report {
     let mut report = Report::new("load");
     let path = std::path::absolute(asked.file).unwrap_or_else(|_| asked.file.to_owned());
     report.file = Some(printable(&path.to_string_lossy()));
-    let ending = carry_out(asked, root, state_dir, &mut report);
-    report.undo = way_back(
-        ending.as_ref().ok(),
-        report.name.as_deref(),
-        root,
-        state_dir,
-    );
+    let ending = carry_out(asked, site, &mut report);
+    report.undo = way_back(ending.as_ref().ok(), report.name.as_deref(), site);
     report.ended(ending)
 }
 
 /// Returns how to take back what stays: nothing where the module is gone, or where the guard takes it back.
-fn way_back(
-    ending: Option<&Ending>,
-    name: Option<&str>,
-    root: &Path,
-    state_dir: &Path,
-) -> Option<Undo> {
+fn way_back(ending: Option<&Ending>, name: Option<&str>, site: &Site) -> Option<Undo> {
     let name = Name::from(name?);
     match ending? {
         Ending::Done(_) => {}
         // What cannot be seen may be there.
         Ending::HalfDone(_) | Ending::LeftAlone(_)
-            if !matches!(module::look(root, &name), Ok(None)) => {}
+            if !matches!(module::look(&site.root, &name), Ok(None)) => {}
         _ => return None,
     }
-    Some(Undo::Command(undo::unload(&name, root, state_dir)))
+    Some(Undo::Command(undo::unload(&name, site)))
 }
 
-fn carry_out(
-    asked: Asked,
-    root: &Path,
-    state_dir: &Path,
-    report: &mut Report,
-) -> anyhow::Result<Ending> {
+fn carry_out(asked: Asked, site: &Site, report: &mut Report) -> anyhow::Result<Ending> {
     let (file, recorded) = match asked.kept {
         Some((bytes, recorded)) => (File::of(asked.file, bytes)?, Some(recorded)),
         None => (File::read(asked.file)?, None),
@@ -109,20 +94,20 @@ fn carry_out(
     if let Some(recorded) = recorded {
         file.is_still(recorded)?;
     }
-    if let Some(done) = enabled_already(&file, root, state_dir) {
-        settle::note_proven(root, state_dir, &file.sha256);
+    if let Some(done) = enabled_already(&file, site) {
+        settle::note_proven(site, &file.sha256);
         return Ok(done);
     }
-    let (hotfix, lock) = file.admit(asked.accept, root, state_dir)?;
+    let (hotfix, lock) = file.admit(asked.accept, site)?;
     for Finding { name, text } in &hotfix.notes {
         say(&format!("note {name}: {text}."));
     }
     // Before the kernel's log is followed: a look may leave lines there that have nothing to do with the load.
-    let dead_before = dead_before(&hotfix.module, root)
+    let dead_before = dead_before(&hotfix.module, &site.root)
         .with_context(|| format!("{} is not loaded", asked.file.display()))?;
-    let mut drive = Drive::new(root.to_owned(), hotfix.name.as_str(), asked.timeout)?;
+    let mut drive = Drive::new(site.root.clone(), hotfix.name.as_str(), asked.timeout)?;
     drive.dead_before = dead_before;
-    let change = Change::of_file(root, state_dir, lock, &hotfix)
+    let change = Change::of_file(site, lock, &hotfix)
         .and_then(|change| change.guarding(&mut drive))
         .with_context(|| format!("{} is not loaded", asked.file.display()))?;
     drive.may_replace = hotfix.may_replace;
@@ -158,9 +143,9 @@ pub fn dead_before(module: &Module, root: &Path) -> anyhow::Result<BTreeSet<u32>
 }
 
 /// Returns the result of a load that has nothing to do, because this very file is enabled.
-fn enabled_already(file: &File, root: &Path, state_dir: &Path) -> Option<Ending> {
+fn enabled_already(file: &File, site: &Site) -> Option<Ending> {
     let name = Name::from(file.module.name.as_deref()?);
-    loaded::is_enabled(root, state_dir, &file.module, &file.sha256).then(|| {
+    loaded::is_enabled(site, &file.module, &file.sha256).then(|| {
         Ending::Done(format!(
             "{name} is enabled already, from this very file: every task is through, and the kernel redirects what it \
              replaces"

@@ -1,43 +1,40 @@
 //! Whether what is loaded under a name is what is in a file.
 
-use std::path::Path;
-
 use super::{
     journal::{Entry, Journal, JournalError, Phase},
     list, proof, settle,
+    site::Site,
 };
 use host::{boot::Boot, livepatch, module};
-use livepatch_image::Name;
-use livepatch_image::{Digest, Module};
+use livepatch_image::{Digest, Module, Name};
 
 /// Returns whether this very file is enabled, and proven to be: a load of it has nothing to do. What cannot be seen is
 /// not proven.
-pub fn is_enabled(root: &Path, state_dir: &Path, module: &Module, sha256: &Digest) -> bool {
+pub fn is_enabled(site: &Site, module: &Module, sha256: &Digest) -> bool {
     let Some(name) = module.name.as_deref().map(Name::from) else {
         return false;
     };
-    let Ok(Some(patch)) = livepatch::look(root, &name) else {
+    let Ok(Some(patch)) = livepatch::look(&site.root, &name) else {
         return false;
     };
     list::Entry::of(&patch).is_in_force()
-        && is_of(root, state_dir, &name, Some(module), Some(sha256)) == Some(true)
-        && proof::doubts(root, module, &patch).is_empty()
+        && is_of(site, &name, Some(module), Some(sha256)) == Some(true)
+        && proof::doubts(&site.root, module, &patch).is_empty()
 }
 
 /// Decides by the journal where it names this very file, or else by the build-ids; `None` if neither decides.
 pub fn is_of(
-    root: &Path,
-    state_dir: &Path,
+    site: &Site,
     name: &Name,
     module: Option<&Module>,
     sha256: Option<&Digest>,
 ) -> Option<bool> {
-    let entry = entry(root, state_dir, name).ok().flatten();
+    let entry = entry(site, name).ok().flatten();
     let is_same = entry.and_then(|entry| Some(entry.sha256 == *sha256?));
     if is_same == Some(true) {
         return is_same;
     }
-    let loaded = module::build_id(root, name).ok().flatten();
+    let loaded = module::build_id(&site.root, name).ok().flatten();
     let built = module.and_then(|one| one.build_id.as_ref());
     match (loaded, built) {
         (Some(loaded), Some(built)) => Some(loaded == *built),
@@ -50,12 +47,12 @@ pub fn is_of(
 /// # Errors
 ///
 /// When the journal cannot be read.
-pub fn entry(root: &Path, state_dir: &Path, name: &Name) -> Result<Option<Entry>, JournalError> {
-    let journal = Journal::read(state_dir)?;
-    let entry = journal.named(&name.to_string(), &Boot::read(root));
+pub fn entry(site: &Site, name: &Name) -> Result<Option<Entry>, JournalError> {
+    let journal = Journal::read(&site.state_dir)?;
+    let entry = journal.named(&name.to_string(), &Boot::read(&site.root));
     let entry = entry.filter(|entry| entry.phase != Phase::Gone);
     Ok(entry
-        .filter(|entry| !matches!(settle::phase(root, entry), Ok(Phase::Gone)))
+        .filter(|entry| !matches!(settle::phase(&site.root, entry), Ok(Phase::Gone)))
         .cloned())
 }
 
@@ -68,7 +65,7 @@ mod tests {
     fn a_file_is_enabled_where_the_journal_or_the_build_says_so_and_the_kernel_redirects() {
         let node = MadeNode::new();
         let file = Admitted::of(node.module("made", 500));
-        let is = || is_enabled(node.root(), &node.state_dir(), &file.module, &file.sha256);
+        let is = || is_enabled(&node.site(), &file.module, &file.sha256);
         assert!(!is(), "nothing is loaded");
         node.put_in_force("made", "ip_vs");
         assert!(!is(), "loaded by another tool, without a build-id");

@@ -18,7 +18,7 @@ use nix::{
 };
 use thiserror::Error;
 
-use super::{cure, drive::say, folder::Folder, state_dir};
+use super::{cure, drive::say, folder::Folder, site::Site, state_dir};
 pub use holders::Holders;
 
 const FILE: &str = "lock";
@@ -49,7 +49,16 @@ impl Lock {
     /// # Errors
     ///
     /// When another process has it, or the folder cannot be written.
-    pub fn take(root: &Path, folder: &Path) -> Result<Self, LockError> {
+    pub fn take(site: &Site) -> Result<Self, LockError> {
+        Self::of_folder(&site.root, &site.state_dir)
+    }
+
+    /// Takes the lock of another folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take`].
+    pub fn of_folder(root: &Path, folder: &Path) -> Result<Self, LockError> {
         Self::taken(root, folder, false)
     }
 
@@ -58,8 +67,8 @@ impl Lock {
     /// # Errors
     ///
     /// As [`Self::take`].
-    pub fn take_past_strangers(root: &Path, folder: &Path) -> Result<Self, LockError> {
-        Self::taken(root, folder, true)
+    pub fn take_past_strangers(site: &Site) -> Result<Self, LockError> {
+        Self::taken(&site.root, &site.state_dir, true)
     }
 
     fn taken(root: &Path, folder: &Path, past: bool) -> Result<Self, LockError> {
@@ -152,16 +161,16 @@ impl Place {
 
 /// Returns the process that changes this node now, or rolls back what another left: `(unknown)` if that cannot be seen,
 /// and `None` if there is none.
-pub fn held_by(root: &Path, folder: &Path) -> Option<String> {
-    match try_held_by(root, folder) {
+pub fn held_by(site: &Site) -> Option<String> {
+    match try_held_by(site) {
         Ok(holder) => holder,
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(_) => Some("(unknown)".into()),
     }
 }
 
-fn try_held_by(root: &Path, folder: &Path) -> io::Result<Option<String>> {
-    let Some(folder) = state_dir::open(folder)? else {
+fn try_held_by(site: &Site) -> io::Result<Option<String>> {
+    let Some(folder) = state_dir::open(&site.state_dir)? else {
         return Ok(None);
     };
     let Some(file) = folder.regular(FILE, OFlag::O_RDONLY, Mode::empty())? else {
@@ -169,7 +178,7 @@ fn try_held_by(root: &Path, folder: &Path) -> io::Result<Option<String>> {
     };
     match file.try_lock_shared() {
         Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(Holders::of(root, &file)
+        Err(TryLockError::WouldBlock) => Ok(Holders::of(&site.root, &file)
             .map_err(io::Error::other)?
             .changer()),
         Err(TryLockError::Error(error)) => Err(error),

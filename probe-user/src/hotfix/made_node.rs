@@ -7,7 +7,10 @@ use std::{
 
 use nix::sys::stat::{Mode, umask};
 
-use super::journal::{Entry, Journal, Mark, Phase};
+use super::{
+    journal::{Entry, Journal, Mark, Phase},
+    site::Site,
+};
 use livepatch_image::{Digest, samples::sample_file};
 
 /// The kernel that sample modules are for.
@@ -43,6 +46,11 @@ impl MadeNode {
     /// Its folder of state.
     pub fn state_dir(&self) -> PathBuf {
         self.root().join("var/lib/state")
+    }
+
+    /// Both.
+    pub fn site(&self) -> Site {
+        Site::new(self.root(), &self.state_dir())
     }
 
     /// Writes a file.

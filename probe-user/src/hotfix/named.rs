@@ -9,8 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 
 use host::module;
-use livepatch_image::Name;
-use livepatch_image::{Module, file};
+use livepatch_image::{Module, Name, file};
 
 /// Returns the name of the module that is meant: one that is loaded, by its bytes or by their form for people; or that
 /// of a file; or else what `kpatch` makes of it, which takes a file's name, and `-` for `_`.

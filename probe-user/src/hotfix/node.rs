@@ -6,6 +6,7 @@ mod past;
 mod symbols;
 mod tracing;
 
+use super::site::Site;
 use std::{fs, io, path::Path};
 
 use host::{
@@ -13,8 +14,7 @@ use host::{
     livepatch::{self, Livepatch},
     module, prerequisites, time,
 };
-use livepatch_image::Name;
-use livepatch_image::{Digest, Module};
+use livepatch_image::{Digest, Module, Name};
 
 pub use disk::OnDisk;
 pub use past::Past;
@@ -87,10 +87,10 @@ pub struct Node {
 
 impl Node {
     /// Reads what there is under `root`, and what the journal in `state_dir` says of the file.
-    pub fn read(root: &Path, state_dir: &Path, module: &Module, file: &Digest) -> Self {
-        let text = |file: &str| fs::read_to_string(root.join(file)).ok();
-        let there = |file: &str| root.join(file).exists();
-        let release = prerequisites::release(root);
+    pub fn read(site: &Site, module: &Module, file: &Digest) -> Self {
+        let text = |file: &str| fs::read_to_string(site.root.join(file)).ok();
+        let there = |file: &str| site.root.join(file).exists();
+        let release = prerequisites::release(&site.root);
         let absent = |object: &str| object != "vmlinux" && !there(&format!("sys/module/{object}"));
         let mut absent_objects: Vec<String> = module
             .replaces
@@ -101,8 +101,8 @@ impl Node {
         absent_objects.sort();
         absent_objects.dedup();
         let name = module.name.as_deref().map(Name::from);
-        let loaded = Loaded::read(root, name.as_ref());
-        let (replace_offset, run_estimation_from_timer) = offsets(root);
+        let loaded = Loaded::read(&site.root, name.as_ref());
+        let (replace_offset, run_estimation_from_timer) = offsets(&site.root);
         Self {
             capabilities: text("proc/self/status").as_deref().and_then(capabilities),
             confined: text("proc/self/uid_map").map(|map| is_confined(&map)),
@@ -111,7 +111,7 @@ impl Node {
             lockdown: text("sys/kernel/security/lockdown")
                 .as_deref()
                 .and_then(level),
-            // The kernel's own reading of its command line: only root can read it.
+            // The kernel's own reading of its command line: only &site.root can read it.
             blacklist: text("sys/module/kernel/parameters/module_blacklist")
                 .map(|names| names.trim().to_owned()),
             livepatching: there("sys/kernel/livepatch"),
@@ -125,16 +125,16 @@ impl Node {
             left_behind: loaded.left_behind,
             patches: loaded.patches,
             livepatches_unknown: loaded.unknown,
-            symbols: Symbols::read(root, module).ok(),
-            traced: Traced::read(root, module),
-            on_disk: OnDisk::read(root, &release),
+            symbols: Symbols::read(&site.root, module).ok(),
+            traced: Traced::read(&site.root, module),
+            on_disk: OnDisk::read(&site.root, &release),
             replace_offset,
             run_estimation_from_timer,
             run_estimation: there("proc/sys/net/ipv4/vs/run_estimation"),
             jiffy_ns: time::jiffy_ns().ok(),
             addresses_hidden: text("proc/sys/kernel/kptr_restrict")
                 .map(|value| value.trim() == "2"),
-            past: Past::read(root, state_dir, file),
+            past: Past::read(site, file),
             release,
         }
     }

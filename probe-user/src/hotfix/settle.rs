@@ -7,6 +7,7 @@ use super::{
     drive::say,
     journal::{Entry, Journal, JournalError, Phase, hexadecimal},
     lock::{Lock, LockError},
+    site::Site,
 };
 use host::{
     boot::Boot,
@@ -18,12 +19,12 @@ use livepatch_image::Name;
 
 /// Brings the journal up to date, if that is possible. A command that needs the journal reports one that cannot be
 /// read, and a user who may not write it need not.
-pub fn look(root: &Path, state_dir: &Path) {
-    let Ok(journal) = Journal::read(state_dir) else {
+pub fn look(site: &Site) {
+    let Ok(journal) = Journal::read(&site.state_dir) else {
         return;
     };
-    let boot = Boot::read(root);
-    if changes(&journal, root, &boot).is_empty() {
+    let boot = Boot::read(&site.root);
+    if changes(&journal, &site.root, &boot).is_empty() {
         return;
     }
     let warn = |error: String| {
@@ -31,7 +32,7 @@ pub fn look(root: &Path, state_dir: &Path) {
             "warning: {error}; what the journal says of this node is out of date"
         ));
     };
-    let _lock = match Lock::take(root, state_dir) {
+    let _lock = match Lock::take(site) {
         Ok(lock) => lock,
         // The process that changes this node brings it up to date at the end.
         Err(LockError::Held(_)) => return,
@@ -42,26 +43,26 @@ pub fn look(root: &Path, state_dir: &Path) {
         }
         Err(error) => return warn(error.to_string()),
     };
-    if let Err(error) = write(root, state_dir, &boot) {
+    if let Err(error) = write(site, &boot) {
         warn(error.to_string());
     }
 }
 
 /// Notes that a file is in force, which was proven: a load that could not note its end looks like one that was cut off.
-pub fn note_proven(root: &Path, state_dir: &Path, file: &Digest) {
-    let boot = Boot::read(root);
+pub fn note_proven(site: &Site, file: &Digest) {
+    let boot = Boot::read(&site.root);
     let is_open = |journal: &Journal| {
         let entry = journal.of(file);
         entry.is_some_and(|one| one.phase == Phase::Loading && one.boot_id == boot.id)
     };
-    if !Journal::read(state_dir).is_ok_and(|journal| is_open(&journal)) {
+    if !Journal::read(&site.state_dir).is_ok_and(|journal| is_open(&journal)) {
         return;
     }
     // The process that changes this node notes its end itself.
-    let Ok(_lock) = Lock::take(root, state_dir) else {
+    let Ok(_lock) = Lock::take(site) else {
         return;
     };
-    let noted = Journal::read(state_dir).and_then(|mut journal| {
+    let noted = Journal::read(&site.state_dir).and_then(|mut journal| {
         if is_open(&journal) {
             journal.advance(file, Phase::InForce)?;
         }
@@ -75,9 +76,9 @@ pub fn note_proven(root: &Path, state_dir: &Path, file: &Digest) {
 }
 
 /// Reads the journal once more, now that no other process writes it.
-fn write(root: &Path, state_dir: &Path, boot: &Boot) -> Result<(), JournalError> {
-    let mut journal = Journal::read(state_dir)?;
-    for (file, phase) in changes(&journal, root, boot) {
+fn write(site: &Site, boot: &Boot) -> Result<(), JournalError> {
+    let mut journal = Journal::read(&site.state_dir)?;
+    for (file, phase) in changes(&journal, &site.root, boot) {
         journal.advance(&file, phase)?;
     }
     Ok(())
@@ -156,7 +157,7 @@ mod tests {
     }
 
     fn look_at(node: &MadeNode) -> Vec<(String, Phase)> {
-        look(node.root(), &node.state_dir());
+        look(&node.site());
         noted(node)
     }
 
@@ -170,10 +171,10 @@ mod tests {
             ("last", Phase::Loading, Phase::Loading),
         ] {
             node.note("made", b"made", boot_id, noted);
-            note_proven(node.root(), &node.state_dir(), &Digest::of(b"made"));
+            note_proven(&node.site(), &Digest::of(b"made"));
             assert_eq!(self::noted(&node), [("made".to_owned(), then)]);
         }
-        note_proven(node.root(), &node.state_dir(), &Digest::of(b"another"));
+        note_proven(&node.site(), &Digest::of(b"another"));
     }
 
     #[test]
@@ -226,7 +227,7 @@ mod tests {
         fs::rename(&modules, node.root().join("sys/hidden")).unwrap();
         assert_eq!(look_at(&node), before, "no sysfs");
         fs::rename(node.root().join("sys/hidden"), &modules).unwrap();
-        let lock = Lock::take(node.root(), &node.state_dir()).unwrap();
+        let lock = Lock::take(&node.site()).unwrap();
         assert_eq!(look_at(&node), before, "another process has the lock");
         drop(lock);
         fs::remove_file(node.root().join("proc/sys/kernel/random/boot_id")).unwrap();

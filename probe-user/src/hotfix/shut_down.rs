@@ -9,6 +9,7 @@ use super::{
     journal::{Journal, JournalError, Phase},
     lock::Lock,
     report,
+    site::Site,
 };
 use host::boot::{self, Boot};
 
@@ -20,13 +21,13 @@ const STOPPING: &str = "stopping";
 /// # Errors
 ///
 /// When systemd cannot be asked, or the journal not be written.
-pub fn run(root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(site: &Site) -> anyhow::Result<ExitCode> {
     let state = systemd::state()?;
     let text = if state == STOPPING {
         // Somebody may be changing this node at this moment: that must not keep the others from being noted.
-        let _lock = Lock::take(root, state_dir)
-            .map_err(|error| say(&format!("warning: {error}; going on without")));
-        match note(state_dir, &Boot::read(root))?.as_slice() {
+        let _lock =
+            Lock::take(site).map_err(|error| say(&format!("warning: {error}; going on without")));
+        match note(&site.state_dir, &Boot::read(&site.root))?.as_slice() {
             [] => "no hotfix of the journal is in force".to_owned(),
             names => format!(
                 "this shutdown is one in good order for {}",

@@ -15,6 +15,7 @@ use super::{
     list::{self, Entry},
     period,
     reason::Reasons,
+    site::Site,
     stalled::{self, Stalled, Towards},
     unfinished::{self, Unfinished},
 };
@@ -24,8 +25,7 @@ use host::{
     livepatch,
 };
 use livepatch_image::Name;
-use model::ESTIMATOR;
-use model::State;
+use model::{ESTIMATOR, State};
 use monitor::timers::{self, Timer};
 
 /// Something is on its way, left behind, or without effect.
@@ -72,38 +72,38 @@ struct Estimator {
 /// # Errors
 ///
 /// When this kernel has no livepatching, or what was found cannot be written.
-pub fn status(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
-    let status = Status::read(json, root, state_dir)?;
+pub fn status(json: bool, site: &Site) -> anyhow::Result<ExitCode> {
+    let status = Status::read(json, site)?;
     output::print(|out| write(&status, json, out))?;
     Ok(ExitCode::from(status.code()))
 }
 
 impl Status {
-    fn read(json: bool, root: &Path, state_dir: &Path) -> anyhow::Result<Self> {
+    fn read(json: bool, site: &Site) -> anyhow::Result<Self> {
         let mut unknown = Vec::new();
-        let livepatches = match list::entries(root) {
+        let livepatches = match list::entries(&site.root) {
             Ok(entries) => Some(entries),
-            Err(error) if matches!(livepatch::read(root), Ok(None)) => return Err(error),
+            Err(error) if matches!(livepatch::read(&site.root), Ok(None)) => return Err(error),
             Err(error) => {
                 unknown.push(format!("{error:#}"));
                 None
             }
         };
-        let unfinished = unfinished::read(root, state_dir)
+        let unfinished = unfinished::read(site)
             .map_err(|error| unknown.push(error.to_string()))
             .ok();
-        let timers = timers::read(root)
+        let timers = timers::read(&site.root)
             .map_err(|error| unknown.push(format!("the estimators cannot be seen: {error:#}")))
             .ok();
         // Where the kernel hides addresses it does so for good, and a healthy livepatch is not in doubt for that.
         let is_unseen = !unknown.is_empty();
         let code = code(
-            root,
+            &site.root,
             livepatches.as_deref().unwrap_or_default(),
             &mut unknown,
         );
         // It takes a look at every process, and only the document says who lives where.
-        let inhabitants = json.then(|| Inhabitants::read(root));
+        let inhabitants = json.then(|| Inhabitants::read(&site.root));
         let described = |timer: Timer| {
             let named = inhabitants.as_ref().map(|all| all.named(timer.netns));
             of(timer, named.unwrap_or_default(), &code)
@@ -111,8 +111,8 @@ impl Status {
         let estimators = timers.map(|timers| timers.into_iter().map(described));
         Ok(Self {
             schema: 1,
-            origin: Origin::now(root),
-            stalled: stalled(root),
+            origin: Origin::now(&site.root),
+            stalled: stalled(&site.root),
             livepatches,
             unfinished,
             estimators: estimators.map(Iterator::collect),

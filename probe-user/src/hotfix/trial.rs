@@ -31,35 +31,29 @@ use self::{
     plan::Plan,
     subject::Subject,
 };
-use super::{drive::say, report, witness::Run};
+use super::{drive::say, report, site::Site, witness::Run};
 use crate::{
     cli::{ApplyArgs, ColorWhen},
     record::{self, Origin},
 };
 use livepatch_image::{Digest, file};
-use model::State;
-use model::printable::printable;
+use model::{State, printable::printable};
 
 /// Applies a hotfix, or the switch, and tells what it did.
 ///
 /// # Errors
 ///
 /// When it is refused, and nothing was changed; or when what was found cannot be written.
-pub fn run(
-    args: &ApplyArgs,
-    color: ColorWhen,
-    root: &Path,
-    state_dir: &Path,
-) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ApplyArgs, color: ColorWhen, site: &Site) -> anyhow::Result<ExitCode> {
     if let Err(error) = open_as_many_as_allowed() {
         say(&format!(
             "warning: cannot raise the limit of open files: {error}; namespaces beyond it are left as they are"
         ));
     }
-    let request = request(args, root);
+    let request = request(args, &site.root);
     let plan = Plan::of(args);
-    let trial = Subject::of(args, root, state_dir)
-        .and_then(|subject| Conduct::prepare(&plan, subject, args.yes, color, root, state_dir));
+    let trial = Subject::of(args, site)
+        .and_then(|subject| Conduct::prepare(&plan, subject, args.yes, color, site));
     let document = match trial {
         Ok(conduct) => conduct.carry_out(request),
         Err(error) if args.json => {

@@ -2,10 +2,9 @@
 
 use std::{ffi::OsStr, path::Path};
 
-use super::journal::Entry;
+use super::{journal::Entry, site::Site};
 use crate::{check, record::quoted};
-use livepatch_image::Name;
-use livepatch_image::{Digest, file};
+use livepatch_image::{Digest, Name, file};
 use model::printable::printable;
 
 /// The way back from one change.
@@ -36,34 +35,28 @@ impl Undo {
 }
 
 /// Returns the command that unloads a livepatch.
-pub fn unload(name: &Name, root: &Path, state_dir: &Path) -> String {
-    command(root, state_dir, &format!("unload {}", name.typed()))
+pub fn unload(name: &Name, site: &Site) -> String {
+    command(site, &format!("unload {}", name.typed()))
 }
 
 /// Returns the command that uninstalls a hotfix, whose name has letters, digits and `_` alone.
-pub fn uninstall(name: &str, root: &Path, state_dir: &Path) -> String {
-    command(root, state_dir, &format!("uninstall {name}"))
+pub fn uninstall(name: &str, site: &Site) -> String {
+    command(site, &format!("uninstall {name}"))
 }
 
 /// Returns how a hotfix is installed again as it was installed: from that file, with what was accepted.
-pub fn install(
-    file: &str,
-    sha256: &Digest,
-    accepted: &[String],
-    root: &Path,
-    state_dir: &Path,
-) -> Undo {
+pub fn install(file: &str, sha256: &Digest, accepted: &[String], site: &Site) -> Undo {
     if !is_still(file, sha256) {
         return Undo::NoCommand(format!(
             "{} is no longer the file that was installed",
             printable(file)
         ));
     }
-    Undo::Command(from_file("install", file, accepted, root, state_dir))
+    Undo::Command(from_file("install", file, accepted, site))
 }
 
 /// Returns how a hotfix is loaded again as the journal says that it was loaded.
-pub fn load(entry: Option<&Entry>, root: &Path, state_dir: &Path) -> Undo {
+pub fn load(entry: Option<&Entry>, site: &Site) -> Undo {
     let Some(entry) = entry else {
         return Undo::NoCommand("the journal does not name the file that was loaded".into());
     };
@@ -74,13 +67,7 @@ pub fn load(entry: Option<&Entry>, root: &Path, state_dir: &Path) -> Undo {
             entry.sha256
         ));
     }
-    Undo::Command(from_file(
-        "load",
-        &entry.file,
-        &entry.accepted,
-        root,
-        state_dir,
-    ))
+    Undo::Command(from_file("load", &entry.file, &entry.accepted, site))
 }
 
 /// Returns whether a file has this content, and can be read.
@@ -88,24 +75,24 @@ fn is_still(file: &str, sha256: &Digest) -> bool {
     file::read(Path::new(file)).is_ok_and(|bytes| Digest::of(&bytes) == *sha256)
 }
 
-fn from_file(verb: &str, file: &str, accepted: &[String], root: &Path, state_dir: &Path) -> String {
+fn from_file(verb: &str, file: &str, accepted: &[String], site: &Site) -> String {
     let mut words = vec![verb.to_owned(), quoted(OsStr::new(file))];
     for warning in accepted {
         words.extend(["--accept".to_owned(), quoted(OsStr::new(warning))]);
     }
-    command(root, state_dir, &words.join(" "))
+    command(site, &words.join(" "))
 }
 
 /// Returns a command of `hotfix`. It names the folders where these are not the usual ones.
-fn command(root: &Path, state_dir: &Path, asked: &str) -> String {
+fn command(site: &Site, asked: &str) -> String {
     let mut words = vec!["ipvs-latency".to_owned()];
-    let is_found = [Path::new("/"), Path::new("/host")].contains(&root);
+    let is_found = [Path::new("/"), Path::new("/host")].contains(&&*site.root);
     let options = [
-        ("--root", root, is_found),
+        ("--root", &site.root, is_found),
         (
             "--state-dir",
-            state_dir,
-            state_dir == root.join("var/lib/ipvs-latency"),
+            &site.state_dir,
+            site.state_dir == site.root.join("var/lib/ipvs-latency"),
         ),
     ];
     for (option, folder, is_usual) in options {
@@ -155,7 +142,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                unload(&name, Path::new(root), Path::new(state_dir)),
+                unload(&name, &Site::new(Path::new(root), Path::new(state_dir))),
                 command
             );
         }
@@ -163,17 +150,17 @@ mod tests {
 
     #[test]
     fn what_is_installed_is_uninstalled_and_installed_again_as_it_was() {
-        let (root, state_dir) = (Path::new("/"), Path::new("/srv/state"));
+        let site = |state_dir: &str| Site::new(Path::new("/"), Path::new(state_dir));
         assert_eq!(
-            uninstall("est_skip", root, state_dir),
+            uninstall("est_skip", &site("/srv/state")),
             "ipvs-latency --state-dir /srv/state hotfix uninstall est_skip"
         );
         let node = MadeNode::new();
         let file = node.file("a b", b"content").display().to_string();
         let accepted = ["no-rearm".to_owned(), "replaces-others".to_owned()];
-        let state_dir = Path::new("/var/lib/ipvs-latency");
+        let usual = site("/var/lib/ipvs-latency");
         let sha256 = Digest::of(&std::fs::read(&file).unwrap());
-        let back = || install(&file, &sha256, &accepted, root, state_dir);
+        let back = || install(&file, &sha256, &accepted, &usual);
         let command = format!(
             "ipvs-latency hotfix install '{file}' --accept no-rearm --accept replaces-others"
         );
@@ -188,7 +175,7 @@ mod tests {
     #[test]
     fn what_is_unloaded_is_loaded_again_from_the_same_file_alone() {
         let node = MadeNode::new();
-        let (root, state_dir) = (Path::new("/"), Path::new("/var/lib/ipvs-latency"));
+        let site = Site::new(Path::new("/"), Path::new("/var/lib/ipvs-latency"));
         let file = node.file("est_skip", b"content");
         let content = std::fs::read(&file).unwrap();
         node.note("est_skip", &content, "this", Phase::InForce);
@@ -198,7 +185,7 @@ mod tests {
             accepted: vec!["no-rearm".into()],
             ..journal.entries()[0].clone()
         };
-        let back = |entry| load(entry, root, state_dir);
+        let back = |entry| load(entry, &site);
         let command = format!(
             "ipvs-latency hotfix load {} --accept no-rearm",
             file.display()

@@ -1,12 +1,13 @@
 //! Changes of this node that were begun in this boot and are not over, by the journal.
 
-use std::{fmt, path::Path};
+use std::fmt;
 
 use serde::Serialize;
 
 use super::{
     journal::{Entry, Journal, JournalError, Phase},
     lock, settle,
+    site::Site,
 };
 use host::boot::Boot;
 use livepatch_image::Digest;
@@ -55,12 +56,12 @@ impl fmt::Display for Unfinished {
 /// # Errors
 ///
 /// When the journal cannot be read.
-pub fn read(root: &Path, state_dir: &Path) -> Result<Vec<Unfinished>, JournalError> {
-    let journal = Journal::read(state_dir)?;
-    let boot = Boot::read(root);
-    let process = lock::held_by(root, state_dir);
+pub fn read(site: &Site) -> Result<Vec<Unfinished>, JournalError> {
+    let journal = Journal::read(&site.state_dir)?;
+    let boot = Boot::read(&site.root);
+    let process = lock::held_by(site);
     // What cannot be seen may be there.
-    let is_there = |entry: &Entry| !matches!(settle::phase(root, entry), Ok(Phase::Gone));
+    let is_there = |entry: &Entry| !matches!(settle::phase(&site.root, entry), Ok(Phase::Gone));
     let open = journal.entries().iter().filter(|entry| {
         entry.boot_id == boot.id
             && matches!(entry.phase, Phase::Loading | Phase::Unloading)
@@ -121,7 +122,7 @@ mod tests {
                 .unwrap();
         }
         let told = || -> Vec<String> {
-            let unfinished = read(root.path(), &state_dir).unwrap();
+            let unfinished = read(&Site::new(root.path(), &state_dir)).unwrap();
             unfinished.iter().map(Unfinished::to_string).collect()
         };
         let lines = told();
@@ -130,7 +131,7 @@ mod tests {
             lines[0].starts_with("left: its load, begun at 1970-01-01T00:00:00Z, was cut off"),
             "{lines:?}"
         );
-        let lock = Lock::take(root.path(), &state_dir).unwrap();
+        let lock = Lock::take(&Site::new(root.path(), &state_dir)).unwrap();
         let lines = told();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[1].contains("gone: its removal"), "{lines:?}");

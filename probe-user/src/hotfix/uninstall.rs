@@ -11,6 +11,7 @@ use super::{
     drive::say,
     installed::{Place, Store, name_of, systemd, units},
     list, report,
+    site::Site,
     undo::{self, Undo},
 };
 use crate::cli::UninstallArgs;
@@ -24,15 +25,15 @@ const HALF_DONE: u8 = 3;
 /// # Errors
 ///
 /// When it is not installed, or cannot be removed: nothing was changed.
-pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(args: &UninstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
     let name = name_of(&args.name);
-    let store = Store::of(state_dir);
-    let running = prerequisites::release(root);
+    let store = Store::of(&site.state_dir);
+    let running = prerequisites::release(&site.root);
     let wanted = args.kernel.as_ref().unwrap_or(&running);
     let places = chosen(&store, &name, (!args.all_kernels).then_some(wanted))?;
     let refused = || format!("{name} is not uninstalled");
-    let _lock = store.lock(root).with_context(refused)?;
-    let undo = way_back(&places, &store, root, state_dir, &running);
+    let _lock = store.lock(&site.root).with_context(refused)?;
+    let undo = way_back(&places, &store, site, &running);
     for (index, place) in places.iter().enumerate() {
         if let Err(error) = store.remove(place) {
             let is_whole = index == 0 && !matches!(store.read(place), Ok(None));
@@ -48,13 +49,13 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
             place.release
         ));
     }
-    match tidy(&store, root) {
+    match tidy(&store, &site.root) {
         Ok(removed) => {
             for unit in &removed {
                 let unit = unit.display();
                 report::sentence(&format!("{unit} is removed, for nothing is left to load."));
             }
-            forget(&removed, root);
+            forget(&removed, &site.root);
         }
         Err(error) => {
             say(&format!(
@@ -64,7 +65,7 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
             return Ok(ExitCode::from(HALF_DONE));
         }
     }
-    if let Some(told) = still_loaded(root, &name) {
+    if let Some(told) = still_loaded(&site.root, &name) {
         report::sentence(&told);
     }
     report::print(&undo.line());
@@ -73,19 +74,13 @@ pub fn run(args: &UninstallArgs, root: &Path, state_dir: &Path) -> anyhow::Resul
 
 /// Returns how the hotfix is installed again, or why no command does: the file that it was installed from may have changed,
 /// and each kernel installs for itself alone.
-fn way_back(places: &[Place], store: &Store, root: &Path, state_dir: &Path, running: &str) -> Undo {
+fn way_back(places: &[Place], store: &Store, site: &Site, running: &str) -> Undo {
     let here = places.iter().find(|place| place.release == running);
     let record = here.and_then(|place| store.read(place).ok().flatten());
     let Some(record) = record else {
         return Undo::NoCommand("install the hotfix again while that kernel runs".into());
     };
-    let undo = undo::install(
-        &record.file,
-        &record.sha256,
-        &record.accepted,
-        root,
-        state_dir,
-    );
+    let undo = undo::install(&record.file, &record.sha256, &record.accepted, site);
     match undo {
         Undo::Command(command) if places.len() > 1 => Undo::Command(format!(
             "{command}  # and the same while each of the other kernels runs"
@@ -217,7 +212,7 @@ mod tests {
         }
         let back = |releases: &[&str]| {
             let places: Vec<Place> = releases.iter().map(|release| at(release)).collect();
-            way_back(&places, &store, node.root(), &node.state_dir(), RELEASE).line()
+            way_back(&places, &store, &node.site(), RELEASE).line()
         };
         let command = format!("hotfix install {} --accept no-rearm", file.display());
         assert!(back(&[RELEASE]).ends_with(&command), "{}", back(&[RELEASE]));

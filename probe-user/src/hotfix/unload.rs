@@ -18,6 +18,7 @@ use super::{
     ending::Ending,
     loaded, named, period,
     report::Report,
+    site::Site,
     stalled::Towards,
     undo,
     witness::{Ran, Witness},
@@ -35,27 +36,27 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
-pub fn run(args: &UnloadArgs, root: &Path, state_dir: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
     match &args.name {
-        None => all::unload(args, root, state_dir),
+        None => all::unload(args, site),
         Some(typed) => {
-            let report = match named::meant(typed, root) {
-                Ok(name) => one(&name, args.timeout, root, state_dir),
+            let report = match named::meant(typed, &site.root) {
+                Ok(name) => one(&name, args.timeout, site),
                 Err(error) => Report::new("unload").ended(Err(error)),
             };
-            report.alone(args.json, root)
+            report.alone(args.json, &site.root)
         }
     }
 }
 
 /// Takes one back.
-pub fn one(name: &Name, timeout: Duration, root: &Path, state_dir: &Path) -> Report {
+pub fn one(name: &Name, timeout: Duration, site: &Site) -> Report {
     let mut report = Report::of("unload", &name.to_string());
     // Before it is gone: afterwards the journal tells less.
-    let entry = loaded::entry(root, state_dir, name).ok().flatten();
-    let ending = carry_out(name, timeout, root, state_dir, &mut report);
+    let entry = loaded::entry(site, name).ok().flatten();
+    let ending = carry_out(name, timeout, site, &mut report);
     if matches!(ending, Ok(Ending::Done(_))) {
-        report.undo = Some(undo::load(entry.as_ref(), root, state_dir));
+        report.undo = Some(undo::load(entry.as_ref(), site));
     }
     report.ended(ending)
 }
@@ -63,13 +64,12 @@ pub fn one(name: &Name, timeout: Duration, root: &Path, state_dir: &Path) -> Rep
 fn carry_out(
     name: &Name,
     timeout: Duration,
-    root: &Path,
-    state_dir: &Path,
+    site: &Site,
     report: &mut Report,
 ) -> anyhow::Result<Ending> {
-    check(root, name)?;
-    let mut drive = Drive::new(root.to_owned(), name.clone(), timeout)?;
-    let change = Change::of_loaded(root, state_dir, name)?
+    check(&site.root, name)?;
+    let mut drive = Drive::new(site.root.clone(), name.clone(), timeout)?;
+    let change = Change::of_loaded(site, name)?
         .guarding(&mut drive)
         .with_context(|| format!("{name} is not unloaded"))?;
     let ended = take_back(&mut drive, true);

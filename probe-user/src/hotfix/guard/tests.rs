@@ -45,8 +45,7 @@ pub fn cannot_be_replaced(guard: &Guard) {
 fn a_guard_that_does_not_come_up_is_an_error_and_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let posted = Guard::post(
-        folder.path(),
-        folder.path(),
+        &Site::new(folder.path(), folder.path()),
         Guarded::Hotfix(&"x".into()),
         None,
     );

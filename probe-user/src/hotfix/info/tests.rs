@@ -20,7 +20,7 @@ fn told(info: &Info) -> (Value, String) {
 fn a_file_is_told_by_itself_and_what_is_no_module_is_refused() {
     let node = MadeNode::new();
     let file = node.module("one_", 500);
-    let info = of_file(&file, node.root(), &node.state_dir()).unwrap();
+    let info = of_file(&file, &node.site()).unwrap();
     let (document, text) = told(&info);
     assert_eq!(document["name"], "one_");
     assert_eq!(document["file"]["replaces"][0]["object"], "ip_vs");
@@ -32,13 +32,13 @@ fn a_file_is_told_by_itself_and_what_is_no_module_is_refused() {
         text.starts_with("name                one_\nsha256 "),
         "{text}"
     );
-    assert!(of_file(&node.file("text", b"text"), node.root(), &node.state_dir()).is_err());
+    assert!(of_file(&node.file("text", b"text"), &node.site()).is_err());
 }
 
 #[test]
 fn a_name_is_told_by_its_file_its_installation_and_the_kernel() {
     let node = MadeNode::new();
-    let of = |name: &str| of_name(&name.into(), node.root(), &node.state_dir()).unwrap();
+    let of = |name: &str| of_name(&name.into(), &node.site()).unwrap();
     assert!(of("one_").is_none());
     let content = sample_file("one_", 500);
     let accepted = vec!["no-rearm".to_owned()];
@@ -78,13 +78,7 @@ fn a_name_is_told_by_its_file_its_installation_and_the_kernel() {
 fn what_somebody_else_loaded_and_what_cannot_be_read_is_told() {
     let node = MadeNode::new();
     node.put_in_force("them", "nf_nat");
-    let told_of = |name: &str| {
-        told(
-            &of_name(&name.into(), node.root(), &node.state_dir())
-                .unwrap()
-                .unwrap(),
-        )
-    };
+    let told_of = |name: &str| told(&of_name(&name.into(), &node.site()).unwrap().unwrap());
     let (document, text) = told_of("them");
     assert_eq!(
         (&document["file"], &document["loaded"]["loaded_by"]),

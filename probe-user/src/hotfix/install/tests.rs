@@ -20,7 +20,7 @@ fn try_install(node: &MadeNode, file: &Path, accept: &[&str]) -> anyhow::Result<
         path: Path::new("/usr/sbin/tool"),
         file: &own,
     };
-    install(&args, node.root(), &node.state_dir(), &program)
+    install(&args, &node.site(), &program)
 }
 
 fn refusal(node: &MadeNode, file: &Path, accept: &[&str]) -> String {
@@ -61,7 +61,7 @@ fn uninstall(node: &MadeNode, name: &str) -> anyhow::Result<ExitCode> {
         kernel: None,
         all_kernels: false,
     };
-    uninstall::run(&args, node.root(), &node.state_dir())
+    uninstall::run(&args, &node.site())
 }
 
 /// Names and what was accepted.
@@ -224,20 +224,20 @@ fn a_host_without_systemd_keeps_it_and_one_that_could_not_load_it_is_told() {
         path: Path::new("/usr/sbin/tool"),
         file: &own,
     };
-    let error = install(&args, node.root(), &node.state_dir(), &program).unwrap_err();
+    let error = install(&args, &node.site(), &program).unwrap_err();
     assert!(
         format!("{error:#}").contains("another program"),
         "{error:#}"
     );
     let elsewhere = tempfile::tempdir().unwrap();
-    let error = install(&args, node.root(), elsewhere.path(), &program).unwrap_err();
+    let error = install(&args, &Site::new(node.root(), elsewhere.path()), &program).unwrap_err();
     assert!(
         format!("{error:#}").contains("not among the host's files"),
         "{error:#}"
     );
     assert_eq!(installed(&node), []);
     fs::remove_dir_all(node.root().join("run/systemd")).unwrap();
-    install(&args, node.root(), &node.state_dir(), &program).unwrap();
+    install(&args, &node.site(), &program).unwrap();
     assert_eq!(installed(&node).len(), 1);
     assert!(!node.root().join("etc/systemd").exists());
 }

@@ -7,11 +7,11 @@ use std::{
 use super::*;
 
 fn take(folder: &Path) -> Result<Lock, LockError> {
-    Lock::take(Path::new("/"), folder)
+    Lock::take(&Site::new(Path::new("/"), folder))
 }
 
 fn asked(folder: &Path) -> Option<String> {
-    held_by(Path::new("/"), folder)
+    held_by(&Site::new(Path::new("/"), folder))
 }
 
 #[test]
@@ -92,10 +92,10 @@ fn a_stranger_is_named_and_passed_by_who_asks_for_that_alone() {
         "{error}"
     );
     assert_eq!(asked(&place), None, "no process changes this node");
-    let past = Lock::take_past_strangers(Path::new("/"), &place).unwrap();
+    let past = Lock::take_past_strangers(&Site::new(Path::new("/"), &place)).unwrap();
     assert_eq!(asked(&place), Some(process::id().to_string()));
     assert!(
-        Lock::take_past_strangers(Path::new("/"), &place).is_err(),
+        Lock::take_past_strangers(&Site::new(Path::new("/"), &place)).is_err(),
         "one of ours is no stranger"
     );
     drop(past);
@@ -122,7 +122,7 @@ fn a_stranger_that_opened_the_lock_by_another_name_is_seen() {
     let error = take(&place).unwrap_err().to_string();
     let words = format!("process {} (sleep, of user ", stranger.id());
     assert!(error.contains(&words), "{error}");
-    drop(Lock::take_past_strangers(Path::new("/"), &place).unwrap());
+    drop(Lock::take_past_strangers(&Site::new(Path::new("/"), &place)).unwrap());
     stranger.kill().unwrap();
     stranger.wait().unwrap();
 }

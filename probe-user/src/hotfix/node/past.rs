@@ -1,8 +1,7 @@
 //! What became of this node under a file before.
 
-use std::path::Path;
-
 use crate::hotfix::journal::{Entry, Journal};
+use crate::hotfix::site::Site;
 use host::boot::Boot;
 use livepatch_image::Digest;
 
@@ -20,12 +19,12 @@ pub enum Past {
 
 impl Past {
     /// Asks the journal.
-    pub fn read(root: &Path, state_dir: &Path, file: &Digest) -> Self {
-        let journal = match Journal::read(state_dir) {
+    pub fn read(site: &Site, file: &Digest) -> Self {
+        let journal = match Journal::read(&site.state_dir) {
             Ok(journal) => journal,
             Err(error) => return Self::Unknown(error.to_string()),
         };
-        let boot = Boot::read(root);
+        let boot = Boot::read(&site.root);
         match journal.of(file) {
             Some(_) if boot.id.is_empty() => Self::Unknown(
                 "which boot this is cannot be read (/proc/sys/kernel/random/boot_id)".into(),

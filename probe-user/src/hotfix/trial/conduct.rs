@@ -1,9 +1,6 @@
 //! The course of a trial, from the first look to the last.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, bail};
 
@@ -17,6 +14,7 @@ use super::{
     surroundings::{Ours, Surroundings},
     verdict::Judgement,
 };
+use crate::hotfix::site::Site;
 use crate::{
     cli::ColorWhen,
     hotfix::{
@@ -40,8 +38,7 @@ const USUAL_PERIOD_NS: u64 = 2_016_000_000;
 /// A trial that nothing speaks against.
 pub struct Conduct<'a> {
     plan: &'a Plan,
-    root: PathBuf,
-    state_dir: PathBuf,
+    site: Site,
     root_netns: Option<u32>,
     subject: Subject,
     drive: Drive,
@@ -64,18 +61,18 @@ impl<'a> Conduct<'a> {
         mut subject: Subject,
         yes: bool,
         color: ColorWhen,
-        root: &Path,
-        state_dir: &Path,
+        site: &Site,
     ) -> anyhow::Result<Self> {
         let name = subject.name().to_owned();
         let notes = subject.hotfix().map(|hotfix| &hotfix.notes);
         for Finding { name, text } in notes.into_iter().flatten() {
             say(&format!("note {name}: {text}."));
         }
-        let timers = timers::read(root).with_context(|| format!("{name} is not applied"))?;
+        let timers = timers::read(&site.root).with_context(|| format!("{name} is not applied"))?;
         let dead_before = timers::dead(&timers);
-        let mut witness = Witness::start(root).with_context(|| format!("{name} is not applied"))?;
-        subject.find(root, &witness)?;
+        let mut witness =
+            Witness::start(&site.root).with_context(|| format!("{name} is not applied"))?;
+        subject.find(&site.root, &witness)?;
         let found_ns = longest_period(witness.namespaces(), &dead_before)?;
         if plan.needs(found_ns) > plan.max_wait {
             bail!(
@@ -94,9 +91,9 @@ impl<'a> Conduct<'a> {
             question::ask(&subject.question(plan, under_ns))?;
         }
         // Only now: at the question, Ctrl-C ends this at once.
-        let mut drive = Drive::new(root.to_owned(), name, plan.timeout)?;
+        let mut drive = Drive::new(site.root.clone(), name, plan.timeout)?;
         if !plan.json && watch::is_at_terminal() {
-            witness.open_stage(root, color)?;
+            witness.open_stage(&site.root, color)?;
             speak_on_stage(true);
         }
         let root_netns = Some(witness.watcher().root_netns()).filter(|netns| *netns != 0);
@@ -107,11 +104,10 @@ impl<'a> Conduct<'a> {
                 .context("nothing was changed, because /sys/kernel/livepatch cannot be seen")?,
             root_netns,
             plan,
-            root: root.to_owned(),
-            state_dir: state_dir.to_owned(),
+            site: site.clone(),
             subject,
             drive,
-            softirq: softirq_probe(root),
+            softirq: softirq_probe(&site.root),
             before: None,
             after: None,
             rolled_back: None,
@@ -146,7 +142,7 @@ impl<'a> Conduct<'a> {
 
     /// From the change on.
     fn changed(&mut self) -> Outcome {
-        let change = self.subject.guard(&self.root, &self.state_dir);
+        let change = self.subject.guard(&self.site);
         let change = match change.and_then(|change| change.guarding(&mut self.drive)) {
             Ok(change) => change,
             Err(error) => return Outcome::refused(format!("{error:#}")),
@@ -293,7 +289,7 @@ impl<'a> Conduct<'a> {
         // What was loaded are these bytes, whatever the file has become meanwhile.
         let loaded = self.subject.hotfix().map(|hotfix| hotfix.sha256.clone());
         request.sha256 = loaded.or(request.sha256);
-        let mut inhabitants = Inhabitants::read(&self.root);
+        let mut inhabitants = Inhabitants::read(&self.site.root);
         if let Some(netns) = self.root_netns {
             inhabitants.set_root_netns(netns);
         }
@@ -302,7 +298,7 @@ impl<'a> Conduct<'a> {
             name: self.subject.name().to_owned(),
             is_livepatch: self.subject.hotfix().is_some(),
             replaced: self.drive.replaced().unwrap_or_else(|_| may_be_lost()),
-            undo: stays.then(|| self.subject.undo(&self.root, &self.state_dir)),
+            undo: stays.then(|| self.subject.undo(&self.site)),
             kernel_log,
             inhabitants,
         };

@@ -10,8 +10,7 @@ use super::{
     side::Side,
 };
 use crate::hotfix::period;
-use model::SLOW_PERIOD_NS;
-use model::durations::readable;
+use model::{SLOW_PERIOD_NS, durations::readable};
 
 /// After a gap the kernel still divides by its two seconds, and each run takes in a quarter of what it finds
 /// (`ip_vs_est.c` of Linux 6.1): a rate is near the truth once it is within a tenth of it.

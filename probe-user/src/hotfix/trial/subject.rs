@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{plan::Plan, surroundings::Ours};
+use crate::hotfix::site::Site;
 use crate::hotfix::{
     admission::{Admitted, File},
     change::Change,
@@ -51,10 +52,10 @@ impl Subject {
     /// # Errors
     ///
     /// When it is refused.
-    pub fn of(args: &ApplyArgs, root: &Path, state_dir: &Path) -> anyhow::Result<Self> {
+    pub fn of(args: &ApplyArgs, site: &Site) -> anyhow::Result<Self> {
         let Some(file) = &args.file else {
             let inodes = args.netns.iter().map(|name| {
-                name.inode(root)
+                name.inode(&site.root)
                     .with_context(|| format!("--netns {name} cannot be used"))
             });
             let wanted: BTreeSet<u32> = inodes.collect::<anyhow::Result<_>>()?;
@@ -62,9 +63,9 @@ impl Subject {
                 NetnsName::Path(path) => Some(path.clone()),
                 _ => None,
             });
-            prerequisites::examine(root).context("run_estimation is left as it is")?;
+            prerequisites::examine(&site.root).context("run_estimation is left as it is")?;
             return Ok(Self {
-                lock: Some(Lock::take(root, state_dir).context("run_estimation is left as it is")?),
+                lock: Some(Lock::take(site).context("run_estimation is left as it is")?),
                 kind: Kind::Switches {
                     wanted: Some(wanted).filter(|wanted| !wanted.is_empty()),
                     given: given.collect(),
@@ -72,7 +73,7 @@ impl Subject {
                 },
             });
         };
-        let (admitted, lock) = File::read(file)?.admit(&args.accept, root, state_dir)?;
+        let (admitted, lock) = File::read(file)?.admit(&args.accept, site)?;
         if !admitted.module.replaces_estimator() {
             bail!(
                 "{} does not replace estimation_timer, so there is nothing to measure it by: use `ipvs-latency hotfix load`",
@@ -188,13 +189,13 @@ impl Subject {
     }
 
     /// The commands that take it back, each for a shell.
-    pub fn undo(&self, root: &Path, state_dir: &Path) -> Vec<String> {
+    pub fn undo(&self, site: &Site) -> Vec<String> {
         match &self.kind {
             Kind::Hotfix(hotfix) => {
-                vec![undo::unload(&hotfix.name.as_str().into(), root, state_dir)]
+                vec![undo::unload(&hotfix.name.as_str().into(), site)]
             }
             Kind::Switches { switches, .. } => {
-                let own = netns::own_inode(root);
+                let own = netns::own_inode(&site.root);
                 let of = |one: &Switch| undo::switch(&one.namespace, one.netns(), one.found, own);
                 switches.iter().map(of).collect()
             }
@@ -206,17 +207,17 @@ impl Subject {
     /// # Errors
     ///
     /// When nothing is to be changed, as nothing would guard it.
-    pub fn guard(&mut self, root: &Path, state_dir: &Path) -> anyhow::Result<Change> {
+    pub fn guard(&mut self, site: &Site) -> anyhow::Result<Change> {
         let lock = self
             .lock
             .take()
             .context("this was put in place once already")?;
         match &mut self.kind {
             Kind::Hotfix(hotfix) => {
-                hotfix.look_again(root, state_dir)?;
-                Change::of_file(root, state_dir, lock, hotfix)
+                hotfix.look_again(site)?;
+                Change::of_file(site, lock, hotfix)
             }
-            Kind::Switches { switches, .. } => Change::of_switches(root, state_dir, lock, switches),
+            Kind::Switches { switches, .. } => Change::of_switches(site, lock, switches),
         }
     }
 

@@ -9,8 +9,7 @@ use std::{
 
 use crate::hotfix::{drive::Drive, witness::Witness};
 use host::livepatch;
-use model::ESTIMATOR;
-use model::NamespaceView;
+use model::{ESTIMATOR, NamespaceView};
 
 /// How things stood before anything was changed.
 #[derive(Debug, Default)]
