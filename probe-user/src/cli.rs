@@ -439,7 +439,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "DURATION", value_parser = some_duration)]
     pub slow: Option<Duration>,
 
-    /// Call a wait longer than this a stall, on the screen and in the summary's `worst` [forms: 5ms, 20ms; default: 10ms].
+    /// Call a wait longer than this a stall: on the screen, and for `worst` in the summary of --json [forms: 5ms, 20ms; default: 10ms].
     #[arg(long, value_name = "DURATION", value_parser = some_duration)]
     pub max: Option<Duration>,
 

@@ -185,10 +185,6 @@ fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation
             format!(" With half of them, {half}, it would take about {took} here.")
         });
     let enter = entering(busiest.enter.as_ref());
-    let place = match &busiest.enter {
-        Some(_) => String::new(),
-        None => format!(" in netns {}, which no path opens", busiest.netns),
-    };
     Mitigation {
         name: "fewer_entries",
         does: format!(
@@ -197,12 +193,20 @@ fn fewer_entries(busiest: &Namespace, measured: Option<&Measured>) -> Mitigation
             managed(busiest)
         ),
         trial: None,
-        command: format!(
-            "{enter}ipvsadm -Ln  # lists them{place}; then remove the unneeded ones in the configuration of what programs them"
-        ),
+        command: match &busiest.enter {
+            Some(_) => format!(
+                "{enter}ipvsadm -Ln  # lists them; then remove the unneeded ones in the configuration of what programs them"
+            ),
+            None => format!(
+                "# no path opens netns {}: run `ipvsadm -Ln` inside it; then remove the unneeded ones in the configuration of \
+                 what programs them",
+                busiest.netns
+            ),
+        },
         breaks: "What is removed no longer answers.".into(),
         undo: format!(
-            "{enter}ipvsadm -R < RULES  # saved before with {enter}ipvsadm -Sn > RULES, or the former configuration"
+            "# restore the former configuration; only where nothing programs them: {enter}ipvsadm -R < RULES, saved before \
+             with {enter}ipvsadm -Sn > RULES"
         ),
     }
 }
@@ -213,8 +217,8 @@ fn managed(busiest: &Namespace) -> &'static str {
     let of_swarm = ["/docker/netns/ingress_sbox", "/docker/netns/lb_"];
     // Every docker container has a file in that folder; these are Swarm's own.
     if of_swarm.iter().any(|name| door.contains(name)) {
-        return "Docker Swarm restores what you remove by hand: each published port is a service, and each of its tasks a \
-                destination.";
+        return "Docker Swarm restores what you remove by hand: each task of a service is a destination, and `docker service \
+                scale` or `docker service rm` makes the list shorter.";
     }
     "What programs them (kube-proxy, keepalived) restores what you remove by hand. With kube-proxy, a NodePort is a service \
      for every address of the node, each with all destinations: nodePortAddresses in its configuration says for which."

@@ -74,10 +74,10 @@ fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
 /// Why an estimator does not update the statistics of its namespace; `None` where it does, or that is not known.
 fn frozen(namespace: &Namespace) -> Option<&'static str> {
     match (namespace.state, namespace.run_estimation) {
-        (Some(State::Absent | State::Kthread), _) => None,
-        (Some(State::Dead), _) => Some("its estimator is DEAD"),
+        (Some(State::Absent), _) => None,
+        (Some(State::Dead), _) => Some("the estimator is DEAD"),
         (_, Some(0)) => Some("run_estimation is 0"),
-        (Some(State::Skipping), _) => Some("its runs skip the estimators"),
+        (Some(State::Skipping), _) => Some("the runs skip the estimators"),
         _ => None,
     }
 }
@@ -92,7 +92,7 @@ fn statistics(namespaces: &[Namespace]) -> Vec<String> {
     }
     let lines = by_cause.into_iter().filter_map(|(cause, netns)| {
         let named = netns_named(netns.into_iter())?;
-        Some(format!("not updated in {named}: {cause}"))
+        Some(format!("stand still in {named}: {cause} there"))
     });
     lines.collect()
 }

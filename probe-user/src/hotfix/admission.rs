@@ -116,7 +116,7 @@ impl File {
         if module.replaces_estimator() {
             let able = prerequisites::examine(&site.root);
             able.with_context(|| {
-                format!("{shown} is not loaded, as nothing could prove that it took")
+                format!("{shown} is not loaded, as no run could be confirmed under it")
             })?;
         }
         let period_ns = period::of(&module, &node);
@@ -210,7 +210,7 @@ pub fn accepted(findings: &Findings, accepted: &[String]) -> anyhow::Result<()> 
             .map(|one| format!("--accept {}", one.name))
             .collect();
         bail!(
-            "{}. To load it all the same: `{}`",
+            "{}. To load it all the same, add `{}`",
             told("warning", &warnings),
             flags.join(" ")
         );

@@ -86,12 +86,16 @@ impl Change {
             Ok(lock) => Some(lock),
             Err(held @ LockError::Held(_)) => return Err(held.into()),
             Err(unavailable) => {
-                say(&format!("warning: {unavailable}; going on without"));
+                say(&format!(
+                    "warning: {unavailable}; the unload continues without the lock"
+                ));
                 None
             }
         };
         let noted = advance(site, name, Phase::Unloading).unwrap_or_else(|error| {
-            say(&format!("warning: {error}; going on without"));
+            say(&format!(
+                "warning: {error}; the change continues, and the journal is out of date"
+            ));
             None
         });
         let change = Self::guarded(site, lock, Guarded::Hotfix(name));
@@ -180,7 +184,7 @@ impl Change {
         }
         if let Some(pid) = self.guard.dismiss() {
             say(&format!(
-                "warning: process {pid}, which guarded this change, does not end: until it does, it holds the lock"
+                "warning: the change is over, and its guard, process {pid}, has not ended and holds the lock: end it with `kill -KILL {pid}`"
             ));
         }
     }
@@ -232,7 +236,9 @@ fn try_settle(site: &Site, name: &Name) -> anyhow::Result<()> {
 /// Notes that a hotfix is being taken back.
 pub fn note_way_back(site: &Site, name: &Name) {
     if let Err(error) = advance(site, name, Phase::Unloading) {
-        say(&format!("warning: {error}; going on without"));
+        say(&format!(
+            "warning: {error}; the change continues, and the journal is out of date"
+        ));
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind};
 
+use nix::unistd::geteuid;
+
 /// Returns what helps against an error of writing, as the end of a sentence: `: run this as root`. Nothing for a folder that
 /// was refused: that error has no errno, and says what to do.
 #[must_use]
@@ -12,7 +14,12 @@ pub fn of_write(error: &io::Error) -> String {
 /// Returns the same for a file that may also be in another folder of state.
 #[must_use]
 pub fn of_state(error: &io::Error) -> String {
-    of(error, ", or name another folder with --state-dir")
+    // For another user no other folder helps, and root alone may load.
+    let or_else = match error.kind() {
+        ErrorKind::PermissionDenied => "",
+        _ => "; or give --state-dir FOLDER, in this and every later command",
+    };
+    of(error, or_else)
 }
 
 fn of(error: &io::Error, or_else: &str) -> String {
@@ -21,11 +28,21 @@ fn of(error: &io::Error, or_else: &str) -> String {
     }
     let cure = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there",
-        ErrorKind::ReadOnlyFilesystem => "it is mounted read-only: mount it writable",
-        ErrorKind::PermissionDenied => "run this as root",
+        ErrorKind::ReadOnlyFilesystem => "its file system is mounted read-only: mount it writable",
+        ErrorKind::PermissionDenied => permission(),
         _ => "find out why with `stat` and `dmesg`",
     };
     format!(": {cure}{or_else}")
+}
+
+/// Returns what helps where the kernel does not permit something.
+#[must_use]
+pub fn permission() -> &'static str {
+    if geteuid().is_root() {
+        "root may not do it either: look for an immutable flag (`lsattr`) or a security module (`dmesg`)"
+    } else {
+        "run this as root"
+    }
 }
 
 #[cfg(test)]
@@ -36,16 +53,24 @@ mod tests {
 
     #[test]
     fn only_a_full_disk_needs_room_and_a_refused_folder_says_all_itself() {
-        for (errno, words) in [
-            (Errno::ENOSPC, ": make room there"),
-            (Errno::EDQUOT, ": make room there"),
-            (Errno::EROFS, ": it is mounted read-only: mount it writable"),
-            (Errno::EACCES, ": run this as root"),
-            (Errno::EIO, ": find out why with `stat` and `dmesg`"),
+        let elsewhere = "; or give --state-dir FOLDER, in this and every later command";
+        for (errno, words, or_else) in [
+            (Errno::ENOSPC, "make room there", elsewhere),
+            (Errno::EDQUOT, "make room there", elsewhere),
+            (
+                Errno::EROFS,
+                "its file system is mounted read-only: mount it writable",
+                elsewhere,
+            ),
+            (Errno::EACCES, permission(), ""),
+            (
+                Errno::EIO,
+                "find out why with `stat` and `dmesg`",
+                elsewhere,
+            ),
         ] {
-            assert_eq!(of_write(&errno.into()), words);
-            let elsewhere = format!("{words}, or name another folder with --state-dir");
-            assert_eq!(of_state(&errno.into()), elsewhere);
+            assert_eq!(of_write(&errno.into()), format!(": {words}"));
+            assert_eq!(of_state(&errno.into()), format!(": {words}{or_else}"));
         }
         let refused = io::Error::new(ErrorKind::PermissionDenied, "its group can write to it");
         assert_eq!(

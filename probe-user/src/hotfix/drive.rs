@@ -224,7 +224,8 @@ impl Drive {
     fn look_at_lock(&mut self) {
         if let Some(lost) = self.lock.take_if(|place| place.is_lost()) {
             say(&format!(
-                "warning: {} was removed or replaced: another process may change this node's livepatches at the same time",
+                "warning: the lock {} was removed or replaced, so it keeps other commands away no longer: run no other `ipvs-latency \
+                 hotfix` command until this one ends",
                 lost.path().display()
             ));
         }
@@ -346,7 +347,10 @@ impl Drive {
     pub fn kept_by(&self) -> String {
         match &self.kept_by {
             Some(tasks) => format!("What kept it: {}", told(tasks, self.log.lines())),
-            None => "Another process took it back".into(),
+            None => format!(
+                "Another process disabled it (kpatch, or a write to /sys/kernel/livepatch/{}/enabled)",
+                self.name
+            ),
         }
     }
 

@@ -136,7 +136,7 @@ pub fn dead_before(module: &Module, root: &Path) -> anyhow::Result<BTreeSet<u32>
     match timers::read(root) {
         Ok(timers) => Ok(timers::dead(&timers)),
         Err(error) if module.replaces_estimator() => {
-            Err(error.context("nothing could prove that it took"))
+            Err(error.context("no run could be confirmed under it"))
         }
         Err(_) => Ok(BTreeSet::new()),
     }

@@ -233,7 +233,9 @@ pub fn sentence(text: &str) {
 /// Tells on standard output, or on standard error where that cannot be written: what was done is done.
 pub fn print(text: &str) {
     if let Err(error) = crate::output::print(|out| writeln!(out, "{text}")) {
-        say(&format!("warning: {error:#}; this is what it says:"));
+        say(&format!(
+            "warning: {error:#}; the report follows here, on standard error:"
+        ));
         let _ = writeln!(io::stderr(), "{text}");
     }
 }

@@ -70,7 +70,7 @@ pub fn note_proven(site: &Site, file: &Digest) {
     });
     if let Err(error) = noted {
         say(&format!(
-            "warning: {error}; what it says of this load is out of date"
+            "warning: {error}; until this command can record it, `hotfix status` shows the load as not over"
         ));
     }
 }

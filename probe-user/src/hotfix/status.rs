@@ -317,7 +317,7 @@ fn write_switched_off(estimators: &[Estimator], mut out: impl Write) -> io::Resu
         None => Ok(()),
         Some(netns) => writeln!(
             out,
-            "run_estimation of {netns} is 0: its statistics stand still until it is set to 1 there"
+            "run_estimation of {netns} is 0: statistics stand still there until it is set to 1"
         ),
     }
 }

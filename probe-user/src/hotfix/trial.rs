@@ -101,7 +101,9 @@ fn tell(document: &Document, json: bool) {
     };
     match written {
         Ok(()) => report::print(String::from_utf8_lossy(&report).trim_end()),
-        Err(error) => say(&format!("warning: cannot make the report: {error}")),
+        Err(error) => say(&format!(
+            "warning: cannot make the report: {error}; `ipvs-latency hotfix status` says how this node is"
+        )),
     }
 }
 

@@ -48,7 +48,7 @@ pub fn uninstall(name: &str, site: &Site) -> String {
 pub fn install(file: &str, sha256: &Digest, accepted: &[String], site: &Site) -> Undo {
     if !is_still(file, sha256) {
         return Undo::NoCommand(format!(
-            "{} is no longer the file that was installed",
+            "{} is missing, unreadable or changed: install the file whose SHA-256 is {sha256}",
             printable(file)
         ));
     }
@@ -58,11 +58,14 @@ pub fn install(file: &str, sha256: &Digest, accepted: &[String], site: &Site) ->
 /// Returns how a hotfix is loaded again as the journal says that it was loaded.
 pub fn load(entry: Option<&Entry>, site: &Site) -> Undo {
     let Some(entry) = entry else {
-        return Undo::NoCommand("the journal does not name the file that was loaded".into());
+        return Undo::NoCommand(
+            "the journal has no entry of this load (another tool loaded it), or cannot be read"
+                .into(),
+        );
     };
     if !is_still(&entry.file, &entry.sha256) {
         return Undo::NoCommand(format!(
-            "{} is no longer the file that was loaded (SHA-256 {})",
+            "{} is missing, unreadable or changed: load the file whose SHA-256 is {}",
             printable(&entry.file),
             entry.sha256
         ));
@@ -166,7 +169,9 @@ mod tests {
         );
         assert_eq!(back(), Undo::Command(command));
         std::fs::write(&file, "another").unwrap();
-        let gone = format!("Undo: no command: {file} is no longer the file that was installed");
+        let gone = format!(
+            "Undo: no command: {file} is missing, unreadable or changed: install the file whose SHA-256 is {sha256}"
+        );
         assert_eq!(back().line(), gone);
         std::fs::remove_file(&file).unwrap();
         assert_eq!(back().line(), gone);
@@ -194,7 +199,7 @@ mod tests {
         std::fs::write(&file, "another").unwrap();
         let line = back(Some(&entry)).line();
         assert!(
-            line.contains("no longer the file that was loaded"),
+            line.contains("is missing, unreadable or changed: load the file"),
             "{line}"
         );
         assert!(line.contains(&entry.sha256.to_string()), "{line}");

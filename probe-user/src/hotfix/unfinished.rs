@@ -11,14 +11,18 @@ use super::{
 };
 use host::boot::Boot;
 use livepatch_image::Digest;
+use model::printable::printable;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unfinished {
     /// The hotfix.
     pub name: String,
-    /// Its file.
+    /// The digest of its file.
     pub sha256: Digest,
+    /// Where its file was.
+    #[serde(skip)]
+    pub file: String,
     /// What was begun.
     pub phase: Phase,
     /// When: RFC 3339.
@@ -35,18 +39,20 @@ impl fmt::Display for Unfinished {
         };
         write!(f, "{}: {what}, begun at {}, ", self.name, self.since)?;
         if let Some(pid) = &self.process {
-            return write!(f, "is not over: process {pid} is at it");
+            return write!(f, "is not over: process {pid} works on it");
         }
-        write!(
-            f,
-            "was cut off, and no process finishes it: `ipvs-latency hotfix unload {}` takes away what is left of it",
-            self.name
-        )?;
+        let name = &self.name;
         match self.phase {
-            Phase::Loading => {
-                f.write_str("; `ipvs-latency hotfix load FILE` proves a hotfix that is in force")
-            }
-            _ => Ok(()),
+            Phase::Loading => write!(
+                f,
+                "was cut off, or its end could not be recorded, and no process works on it: `ipvs-latency hotfix unload {name}` \
+                 rolls it back; if it is in force, loading the same file again, {}, completes the record",
+                self.file
+            ),
+            _ => write!(
+                f,
+                "was cut off, and no process works on it: `ipvs-latency hotfix unload {name}` completes it"
+            ),
         }
     }
 }
@@ -70,6 +76,7 @@ pub fn read(site: &Site) -> Result<Vec<Unfinished>, JournalError> {
     let told = open.map(|entry| Unfinished {
         name: entry.name.clone(),
         sha256: entry.sha256.clone(),
+        file: printable(&entry.file),
         phase: entry.phase,
         since: entry.since(),
         process: None,
@@ -135,8 +142,8 @@ mod tests {
         let lines = told();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[1].contains("gone: its removal"), "{lines:?}");
-        assert!(lines[0].contains("no process finishes it"), "{lines:?}");
-        assert!(lines[1].contains("is at it"), "{lines:?}");
+        assert!(lines[0].contains("no process works on it"), "{lines:?}");
+        assert!(lines[1].contains("works on it"), "{lines:?}");
         drop(lock);
     }
 }

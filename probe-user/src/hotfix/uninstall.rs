@@ -78,12 +78,12 @@ fn way_back(places: &[Place], store: &Store, site: &Site, running: &str) -> Undo
     let here = places.iter().find(|place| place.release == running);
     let record = here.and_then(|place| store.read(place).ok().flatten());
     let Some(record) = record else {
-        return Undo::NoCommand("install the hotfix again while that kernel runs".into());
+        return Undo::NoCommand("its record cannot be read, or is of another kernel: install the hotfix again while that kernel runs".into());
     };
     let undo = undo::install(&record.file, &record.sha256, &record.accepted, site);
     match undo {
         Undo::Command(command) if places.len() > 1 => Undo::Command(format!(
-            "{command}  # and the same while each of the other kernels runs"
+            "{command}  # then once more after a boot of each other kernel"
         )),
         undo => undo,
     }
@@ -219,6 +219,6 @@ mod tests {
         assert!(back(&[RELEASE, "5.4.0"]).contains(&format!("{command}  # ")));
         assert!(back(&["5.4.0"]).contains("while that kernel runs"));
         fs::write(&file, "another").unwrap();
-        assert!(back(&[RELEASE]).contains("no longer the file that was installed"));
+        assert!(back(&[RELEASE]).contains("is missing, unreadable or changed"));
     }
 }

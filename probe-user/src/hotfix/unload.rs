@@ -14,13 +14,14 @@ use super::{
     all,
     callers::{self, Callers},
     change::Change,
+    cure,
     drive::{Drive, Ended},
     ending::Ending,
     loaded, named, period,
     report::Report,
     site::Site,
     stalled::Towards,
-    undo,
+    undo::{self, Undo},
     witness::{Ran, Witness},
 };
 use crate::cli::{StepKind, UnloadArgs};
@@ -54,9 +55,15 @@ pub fn one(name: &Name, timeout: Duration, site: &Site) -> Report {
     let mut report = Report::of("unload", &name.to_string());
     // Before it is gone: afterwards the journal tells less.
     let entry = loaded::entry(site, name).ok().flatten();
+    let was_enabled =
+        matches!(livepatch::look(&site.root, name), Ok(Some(patch)) if patch.enabled == Some(true));
     let ending = carry_out(name, timeout, site, &mut report);
     if matches!(ending, Ok(Ending::Done(_))) {
-        report.undo = Some(undo::load(entry.as_ref(), site));
+        report.undo = Some(if was_enabled {
+            undo::load(entry.as_ref(), site)
+        } else {
+            Undo::NoCommand(format!("{name} was not enabled before"))
+        });
     }
     report.ended(ending)
 }
@@ -218,7 +225,8 @@ pub fn out_of_force(drive: &mut Drive, heed_signals: bool) -> anyhow::Result<Opt
     Ok(match on_its_way_out(drive, heed_signals)? {
         Ended::Arrived => None,
         Ended::Refused(errno @ (Errno::EACCES | Errno::EPERM)) => Some(Ending::Refused(format!(
-            "the kernel refused to take {name} back ({errno}): run this as root"
+            "the kernel refused to take {name} back ({errno}): {}",
+            cure::permission()
         ))),
         Ended::Refused(errno) => Some(Ending::Refused(format!(
             "the kernel refused to take {name} back ({errno}): another livepatch may be in transition, see \

@@ -21,9 +21,9 @@ pub struct Surroundings {
     kprobes_are_off: bool,
 }
 
-const KPROBES_OFF: &str = "kprobes were switched off, so no run is seen until they are on again: \
-                           `echo 1 > /sys/kernel/debug/kprobes/enabled`";
-const KPROBES_ON: &str = "kprobes are switched on again";
+const KPROBES_OFF: &str = "kprobes were disabled on this host, so no run is recorded: enable them with `echo 1 > \
+                           /sys/kernel/debug/kprobes/enabled`";
+const KPROBES_ON: &str = "kprobes are enabled again";
 
 /// How far a livepatch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,11 +228,11 @@ mod tests {
         };
         let off = texts(&with(true), &with(false));
         assert!(
-            off[0].starts_with("kprobes: kprobes were switched off"),
+            off[0].starts_with("kprobes: kprobes were disabled"),
             "{off:?}"
         );
         let on = texts(&with(false), &with(true));
-        assert_eq!(on, ["kprobes: kprobes are switched on again"]);
+        assert_eq!(on, ["kprobes: kprobes are enabled again"]);
         assert!(texts(&with(true), &with(true)).is_empty());
     }
 

@@ -236,7 +236,8 @@ fn interrupted(drive: &Drive) -> Option<String> {
         return Some(format!("The kernel complained: {line}."));
     }
     if drive.witness.as_ref().is_some_and(Witness::was_blind) {
-        return Some("Kprobes were switched off meanwhile, so runs were not seen.".into());
+        return Some("Kprobes were disabled during the measurement, so runs may be missing: enable them (`echo 1 > \
+                     /sys/kernel/debug/kprobes/enabled`), and start again.".into());
     }
     let is_lost = drive.witness.as_ref().is_some_and(Witness::has_lost_ip_vs);
     is_lost.then(|| "ip_vs was unloaded meanwhile.".into())

@@ -69,7 +69,7 @@ fn a_trial_that_others_disturb_ends_and_is_told_where_it_can_be() {
     );
     // The hotfix is out, and that the estimators run again could not be seen.
     assert_eq!(sections.text("blind code").unwrap(), "3\n");
-    let blind = ["\"aborted\"", "Kprobes were switched off"];
+    let blind = ["\"aborted\"", "Kprobes were disabled"];
     says(&sections, "blind", &blind);
     assert_eq!(sections.text("left blind").unwrap(), "");
     let words = [
@@ -109,7 +109,7 @@ fn a_load_that_others_disturb_ends_and_status_says_what_is() {
     says(
         &sections,
         "open",
-        &["its load, begun at", "hotfix load FILE", "code 1"],
+        &["its load, begun at", "completes the record", "code 1"],
     );
     says(&sections, "proven", &["est_hold: in force", "code 0"]);
     assert_eq!(sections.text("left end").unwrap(), "");

@@ -139,7 +139,7 @@ fn a_kernel_thread_that_never_yields_is_named_and_not_waited_for() {
         &sections,
         "halfway",
         "1",
-        &["est_hold: its load, begun at ", "is at it"],
+        &["est_hold: its load, begun at ", "works on it"],
     );
     assert_eq!(sections.text("left stuck").unwrap(), "");
     ended(&sections, "over", "0", &["no livepatch is loaded"]);
