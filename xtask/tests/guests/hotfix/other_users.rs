@@ -290,7 +290,7 @@ const PATHS: &[Try] = &[
          timeout 60 ipvs-latency --state-dir /var/lib/kept hotfix unload est_skip; code=$?; \
          rm /var/lib/kept/journal.json; exit $code",
         "0",
-        &["continues without the lock", "est_skip is gone"],
+        &["the change continues", "est_skip is gone"],
     ),
     (
         "device",
