@@ -1,17 +1,9 @@
 //! The command line: types and their help. No behaviour.
 
-use std::{
-    ffi::OsString,
-    fmt, fs,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::hotfix;
 use host::netns::NetnsName;
 
 /// Measures how long the Linux IPVS estimator makes packets wait, and what a hotfix changes.
@@ -38,34 +30,6 @@ pub struct Cli {
 
     #[command(subcommand)]
     pub command: Command,
-}
-
-impl Cli {
-    /// Returns the folder that the host's `proc`, `sys` and `run` are under.
-    ///
-    /// # Errors
-    ///
-    /// When the folder that the command line names has no host's file system.
-    pub fn root(&self) -> anyhow::Result<PathBuf> {
-        if let Some(root) = &self.root {
-            let proc = root.join("proc");
-            fs::metadata(&proc).with_context(|| {
-                let (root, proc) = (root.display(), proc.display());
-                format!("cannot use --root {root}: {proc} is not there")
-            })?;
-            return Ok(root.clone());
-        }
-        // Another user who owns the folder could present a false host.
-        let is_host = |path: &PathBuf| path.join("proc/1").exists() && hotfix::is_trusted(path);
-        let mounted = Some(PathBuf::from("/host")).filter(is_host);
-        Ok(mounted.unwrap_or_else(|| "/".into()))
-    }
-
-    /// Returns the folder of what `hotfix` remembers.
-    pub fn state_dir(&self, root: &Path) -> PathBuf {
-        let usual = || root.join("var/lib/ipvs-latency");
-        self.state_dir.clone().unwrap_or_else(usual)
-    }
 }
 
 /// When to colour.

@@ -17,6 +17,7 @@ mod folder;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 mod guard;
+mod guard_process;
 mod info;
 mod install;
 mod installed;
@@ -24,6 +25,7 @@ mod journal;
 mod kernel_log;
 mod left_behind;
 mod list;
+mod livepatches;
 mod load;
 mod loaded;
 mod lock;
@@ -33,6 +35,7 @@ mod named;
 mod node;
 mod page;
 mod period;
+mod progress;
 mod proof;
 mod reason;
 mod refusal;
@@ -91,15 +94,21 @@ pub fn run(
     match command {
         HotfixCommand::Inspect(args) => inspect(args, site),
         HotfixCommand::Apply(args) => trial::run(args, color, site),
-        HotfixCommand::Load(args) => load::run(args, site),
-        HotfixCommand::Unload(args) => unload::run(args, site),
+        HotfixCommand::Load(args) => match &args.file {
+            Some(file) => load::run(file, args, site),
+            None => all::load(args, site),
+        },
+        HotfixCommand::Unload(args) => match &args.name {
+            Some(typed) => unload::run(typed, args, site),
+            None => all::unload(args, site),
+        },
         HotfixCommand::Status(args) => status::status(args.json, site),
         HotfixCommand::List(args) => list::run(args.json, site),
         HotfixCommand::Info(args) => info::run(args, site),
         HotfixCommand::Install(args) => install::run(args, site),
         HotfixCommand::Uninstall(args) => uninstall::run(args, site),
         HotfixCommand::Step(args) => Ok(step::run(args, &site.root)),
-        HotfixCommand::Guard(args) => Ok(guard::run(args, site)),
+        HotfixCommand::Guard(args) => Ok(guard_process::run(args, site)),
         HotfixCommand::ShutDown => shut_down::run(site),
     }
 }

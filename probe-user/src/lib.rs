@@ -7,6 +7,7 @@ pub mod fuzzed;
 mod headline;
 mod hotfix;
 mod output;
+mod places;
 mod record;
 mod signals;
 mod watch;

@@ -1,6 +1,7 @@
 //! `ipvs-latency watch`: every run of the estimator as it comes, and sums at the end.
 
 mod bars;
+mod beginning;
 mod display;
 
 mod findings;

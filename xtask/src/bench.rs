@@ -20,7 +20,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{BenchArgs, Copy};
+use crate::cli::BenchArgs;
+use crate::lab::Copy;
 use crate::lab::{LabSpec, build};
 use crate::setup::{self, Need};
 use crate::truth;

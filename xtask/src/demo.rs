@@ -56,9 +56,10 @@ pub fn run() -> Result<ExitCode, setup::Error> {
     } else {
         LINES
     };
-    let args = show.lab()?;
+    let mut args = show.lab()?;
     eprintln!("{}\n({})", show.announcement, show.command_line());
-    Ok(lab::run(args))
+    let command = std::mem::take(&mut args.command);
+    Ok(lab::run(&args.into(), command))
 }
 
 impl Show {

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::cache;
-use crate::lab::LabSpec;
 use crate::packages::{Suite, tree};
 
 const NAME: &str = "qemu-system-x86_64";
@@ -64,10 +63,10 @@ impl Emulator {
     /// Both.
     pub const ALL: [Self; 2] = [Self::CountedTime, Self::RealTime];
 
-    /// The one for such a guest.
+    /// The one for a guest whose time counts instructions, or for another.
     #[must_use]
-    pub fn of(guest: &LabSpec) -> Self {
-        if guest.deterministic {
+    pub fn of(counts_instructions: bool) -> Self {
+        if counts_instructions {
             Self::CountedTime
         } else {
             Self::RealTime

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::checkout;
 use crate::cli::FuzzArgs;
-use crate::setup::{find_program, output_of};
+use crate::programs::{find_program, output_of};
 
 /// What became of the targets.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

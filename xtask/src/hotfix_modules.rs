@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result as AnyResult, ensure};
 
 use crate::kernel::{self, Error, Line};
-use crate::setup::output_of;
+use crate::programs::output_of;
 use crate::{cache, checkout};
 
 /// Gives the folder with the modules of a line, built where one of the sources, the headers or the compiler is new.

@@ -14,7 +14,7 @@ use anyhow::{Context, Result as AnyResult, anyhow, ensure};
 
 use crate::cache;
 use crate::packages::{Suite, unpack};
-use crate::setup::command_path;
+use crate::programs::command_path;
 use release::Release;
 
 pub use headers::fetch as headers;

@@ -11,10 +11,12 @@ pub mod build;
 mod console;
 mod conversation;
 mod disk;
+mod event;
 mod image;
 mod initrd;
 mod machine;
 mod modules;
+mod parts;
 mod progress;
 mod qmp;
 mod session;
@@ -29,7 +31,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use crate::cli::{Copy, Cpus, LabArgs};
+pub use parts::{Copy, Cpus};
+
 use crate::kernel::Line;
 
 /// Exit code: the time limit was reached.
@@ -166,34 +169,10 @@ impl LabSpec {
     }
 }
 
-impl From<LabArgs> for LabSpec {
-    fn from(args: LabArgs) -> Self {
-        let usual = if args.deterministic {
-            Self::deterministic()
-        } else {
-            Self::default()
-        };
-        Self {
-            kernel: args.kernel,
-            cpus: args.cpus.unwrap_or(usual.cpus),
-            memory: args.memory,
-            services: args.services,
-            destinations: args.destinations,
-            netns: args.netns,
-            copies: args.copies,
-            disk: args.disk,
-            systemd: args.systemd,
-            timeout: Duration::from_secs(args.timeout),
-            ..usual
-        }
-    }
-}
-
 /// `cargo xtask lab`: runs the command with this process's own streams and returns its exit code.
 #[must_use]
-pub fn run(mut args: LabArgs) -> ExitCode {
-    let command = std::mem::take(&mut args.command);
-    match streams::inherit(&args.into(), command) {
+pub fn run(spec: &LabSpec, command: Vec<String>) -> ExitCode {
+    match streams::inherit(spec, command) {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("lab: {error:#}");

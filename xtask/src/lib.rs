@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod lab;
 pub mod lint;
 pub mod packages;
+pub mod programs;
 pub mod scenario;
 pub mod setup;
 pub mod test;

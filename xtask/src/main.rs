@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::cli::{Cli, Command};
+use xtask::cli::{Cli, Command, LabArgs};
 use xtask::setup::Need;
 use xtask::{bench, demo, fuzz, hotfix_modules, kernel, lab, lint, setup, test};
 
@@ -20,10 +20,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs the lab's command in a guest.
+fn lab(mut args: LabArgs) -> ExitCode {
+    let command = std::mem::take(&mut args.command);
+    lab::run(&args.into(), command)
+}
+
 fn run(command: Command) -> Result<ExitCode, setup::Error> {
     match command {
-        Command::Setup(args) => setup::run(&args)?,
-        Command::Lab(args) => return Ok(lab::run(args)),
+        Command::Setup(args) => setup::run(args.refresh, &args.kernels)?,
+        Command::Lab(args) => return Ok(lab(args)),
         Command::Bench(args) => return Ok(bench::command(args)),
         Command::Demo => return demo::run(),
         Command::Test(args) => {

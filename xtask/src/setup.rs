@@ -4,17 +4,18 @@ pub mod linker;
 mod system;
 pub mod toolchain;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use self::toolchain::Toolchain;
-use crate::cli::SetupArgs;
 use crate::emulator::Emulator;
-use crate::{kernel, packages, userland};
+use crate::programs::{folders_of, has};
+use crate::{
+    kernel::{self, Line},
+    packages, userland,
+};
 
 /// Something that a build, a test or the lab needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +29,9 @@ pub enum Need {
     /// A machine emulator.
     Qemu(Emulator),
     /// A kernel to boot.
-    Kernel(kernel::Line),
+    Kernel(Line),
     /// Kernel headers, and the compiler and make that build a module with them.
-    Headers(kernel::Line),
+    Headers(Line),
     /// The guest's programs.
     Userland,
     /// bpftrace for the guest, to compare with.
@@ -82,14 +83,17 @@ impl Error {
     }
 }
 
-/// `cargo xtask setup`: everything that building, testing and the lab need.
+/// `cargo xtask setup`: everything that building, testing and the lab need, on these kernels; with `refresh`, what lists say is
+/// asked for again.
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn run(args: &SetupArgs) -> Result<(), Error> {
-    if args.refresh {
+pub fn run(refresh: bool, kernels: &[Line]) -> Result<(), Error> {
+    if refresh {
         packages::expire();
-        args.kernels.iter().for_each(|&line| kernel::expire(line));
+        for line in kernels {
+            kernel::expire(*line);
+        }
     }
     let mut needs = vec![
         Need::EbpfToolchain,
@@ -99,7 +103,7 @@ pub fn run(args: &SetupArgs) -> Result<(), Error> {
     ];
     needs.extend(Emulator::ALL.map(Need::Qemu));
     needs.extend(
-        args.kernels
+        kernels
             .iter()
             .flat_map(|&line| [Need::Kernel(line), Need::Headers(line)]),
     );
@@ -278,76 +282,4 @@ fn packages_for(needs: &[Need]) -> Vec<system::Missing> {
         );
     }
     missing
-}
-
-/// Where to look for programs: `PATH`, and the administrator's folders that a user's `PATH` may lack.
-#[must_use]
-pub fn command_path() -> OsString {
-    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    let folders = folders_of(std::env::var_os("PATH"))
-        .into_iter()
-        .chain(system);
-    // What was split has no colon in it.
-    std::env::join_paths(folders).unwrap_or_default()
-}
-
-/// Returns the folders of a `PATH`. An empty part, and the whole where it is not set, means the working folder: whoever
-/// else writes there would have a program of theirs run.
-fn folders_of(path: Option<OsString>) -> Vec<PathBuf> {
-    let path = path.unwrap_or_default();
-    std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .collect()
-}
-
-/// Finds a program as a shell would, and in the administrator's folders.
-#[must_use]
-pub fn find_program(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&command_path())
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
-}
-
-fn has(program: &str) -> bool {
-    find_program(program).is_some()
-}
-
-/// What a program prints, as text.
-///
-/// # Errors
-/// When it cannot be run, fails, or prints no text.
-pub fn output_of<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: &[S]) -> Result<String> {
-    let program = program.as_ref();
-    let shown = Path::new(program).display();
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .with_context(|| format!("cannot run {shown}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "{shown} ended with {}: {}",
-        output.status,
-        said.trim()
-    );
-    String::from_utf8(output.stdout)
-        .with_context(|| format!("{shown} printed something that is no text"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_program_is_looked_for_in_the_working_folder() {
-        for (path, folders) in [
-            (None, vec![]),
-            (Some(""), vec![]),
-            (Some("/bin:"), vec!["/bin"]),
-            (Some(":/bin::.:bin:/sbin"), vec!["/bin", "/sbin"]),
-        ] {
-            let folders: Vec<PathBuf> = folders.into_iter().map(PathBuf::from).collect();
-            assert_eq!(folders_of(path.map(OsString::from)), folders, "{path:?}");
-        }
-    }
 }

@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::checkout;
-use crate::cli::Copy;
+use crate::lab::Copy;
 
 /// Where the guest finds the script.
 pub const SCRIPT: &str = "/root/truth.sh";

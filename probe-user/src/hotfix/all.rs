@@ -14,14 +14,14 @@ use signal_hook::flag;
 
 use super::{
     change,
-    drive::say,
     ending::Ending,
     installed::{Installed, Record, Store},
     journal::{Journal, Phase},
-    list::{self, Entry},
+    livepatches::{self, Entry},
     load::{self, Asked},
     loaded,
     node::Past,
+    progress::say,
     report::{Report, Reports},
     settle,
     site::Site,
@@ -117,7 +117,7 @@ fn load_one(
 
 /// The end of a load that has nothing to do.
 fn in_force_already(name: &str, record: &Record, bytes: &[u8], site: &Site) -> Option<Ending> {
-    let entry = list::entries(&site.root)
+    let entry = livepatches::entries(&site.root)
         .ok()?
         .into_iter()
         .find(|one| one.name == *name)?;
@@ -171,7 +171,7 @@ pub fn unload(args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
         }
     };
     let mut reports = Reports::new("unload", args.json);
-    for entry in list::entries(&site.root)? {
+    for entry in livepatches::entries(&site.root)? {
         let is_ours = ours.iter().any(|name| entry.name == *name);
         if !(is_of_ip_vs(&entry) || is_ours) {
             let why = "it replaces no function of ip_vs, and was not loaded by ipvs-latency";
@@ -323,7 +323,7 @@ mod tests {
         let journal = Journal::read(&node.state_dir()).unwrap();
         let ours = || loaded_by_us(node.root(), &journal, &Boot::read(node.root()));
         assert_eq!(ours(), ["b"]);
-        let entries = list::entries(node.root()).unwrap();
+        let entries = livepatches::entries(node.root()).unwrap();
         let of_ip_vs: Vec<bool> = entries.iter().map(is_of_ip_vs).collect();
         assert_eq!(of_ip_vs, [true, false, false]);
         // Another one has the name now, and the journal was not brought up to date.

@@ -8,11 +8,12 @@ use anyhow::{Context as _, ensure};
 
 use super::{
     admission::Admitted,
-    drive::{Drive, say},
+    drive::Drive,
     ending::Ending,
     guard::{Guard, Guarded},
     journal::{Entry, Journal, JournalError, Mark, Phase},
     lock::{Lock, LockError},
+    progress::say,
     settle as settled,
     site::Site,
     switch::Switch,

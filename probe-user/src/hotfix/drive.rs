@@ -1,9 +1,8 @@
 //! A change of this node, step by step: what is asked of the kernel, looked at, told, and taken back.
 
 use std::{
-    cell::Cell,
     collections::BTreeSet,
-    io::{self, Write as _},
+    io,
     path::PathBuf,
     sync::{
         Arc,
@@ -22,13 +21,14 @@ use super::{
     guard::Guard,
     kernel_log::KernelLog,
     lock::Place,
+    progress::{self, say},
     reason::{self, Messages, Reasons},
     stalled::{self, Stalled, Towards},
     step::Step,
     transition::{Next, Seen, Transition},
     witness::{Ran, Witness},
 };
-use crate::{cli::StepKind, width};
+use crate::cli::StepKind;
 use host::{
     livepatch::{self, Livepatch},
     module,
@@ -210,7 +210,7 @@ impl Drive {
         let Some(witness) = &mut self.witness else {
             return Ok(());
         };
-        for text in HEARD.take() {
+        for text in progress::heard() {
             witness.tell(&text)?;
         }
         witness.look()
@@ -409,35 +409,4 @@ fn told(tasks: &[Stalled], log: &[String]) -> String {
             "no task that /proc shows: an idle CPU, or a wait inside the kernel (rcu_tasks)".into()
         }
     }
-}
-
-thread_local! {
-    /// What was said while a screen is in the way of standard error, and is not shown on it yet; this thread alone
-    /// speaks.
-    static HEARD: Cell<Vec<String>> = const { Cell::new(Vec::new()) };
-    static IS_ON_STAGE: Cell<bool> = const { Cell::new(false) };
-    /// All that was said on stage: the screen goes, and it is told once more.
-    static TOLD: Cell<Vec<String>> = const { Cell::new(Vec::new()) };
-}
-
-/// From here on what is said goes to the screen, or no longer.
-pub fn speak_on_stage(on_stage: bool) {
-    IS_ON_STAGE.set(on_stage);
-    if !on_stage {
-        HEARD.take();
-        TOLD.take().iter().for_each(|text| say(text));
-    }
-}
-
-/// Tells on standard error. That nobody reads it must not end us half way.
-pub fn say(text: &str) {
-    if IS_ON_STAGE.get() {
-        for kept in [&HEARD, &TOLD] {
-            let mut texts = kept.take();
-            texts.push(text.to_owned());
-            kept.set(texts);
-        }
-        return;
-    }
-    let _ = writeln!(io::stderr(), "{}", width::for_stderr(text));
 }

@@ -1,6 +1,4 @@
-//! How a change of this node ended, and how that is told.
-
-use super::drive::{Drive, say};
+//! How a change of this node ended.
 
 /// The ends.
 #[derive(Debug)]
@@ -20,30 +18,10 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// An error amid a change leaves the node half way.
-    pub fn of(ended: anyhow::Result<Self>, drive: &mut Drive) -> Self {
-        ended.unwrap_or_else(|error| {
-            let what = format!("{} was left half way ({error:#})", drive.name);
-            drive.left(&what, |pid| {
-                format!(
-                    "Process {pid} outlives this one and rolls it back: see `ipvs-latency hotfix status`"
-                )
-            })
-        })
-    }
-
     /// Returns whether the change is half way and this process does not finish it. A process that holds probes must not
     /// wait for the kernel then.
     pub fn is_left(&self) -> bool {
         matches!(self, Self::LeftToGuard(_) | Self::LeftAlone(_))
-    }
-
-    /// Tells what went wrong, with what the kernel wrote to its log.
-    pub fn tell(&self, drive: &mut Drive) {
-        if !matches!(self, Self::Done(_)) {
-            drive.say_log();
-            say(&format!("error: {}", self.text()));
-        }
     }
 
     /// What is said of it.

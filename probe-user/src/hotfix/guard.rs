@@ -1,4 +1,4 @@
-//! A small process beside the one that changes this node. It outlives that one, and should that one die half way,
+//! The guard, as seen by the process that it watches: a small process beside the one that changes this node. It outlives that one, and should that one die half way,
 //! takes the change back in its place.
 //!
 //! It waits at the end of a pipe whose other end is with us and with every call into the kernel that we began: only
@@ -12,49 +12,35 @@ use std::{
     io::{self, PipeReader, PipeWriter, Read as _, Write as _},
     os::fd::OwnedFd,
     os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
     rc::Rc,
-    sync::{Arc, atomic::AtomicBool},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use nix::{
     sys::{
-        prctl,
         signal::{Signal, kill},
         wait::{Id, WaitPidFlag, WaitStatus, waitid},
     },
     unistd::Pid,
 };
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
-};
 
-use super::{
-    change,
-    drive::Drive,
-    lock::Lock,
-    reason::Messages,
-    site::Site,
-    switch::{self, Switch},
-    unload::{self, Removed},
-};
-use crate::cli::{GuardArgs, SwitchedFrom};
+use super::{lock::Lock, site::Site, switch::Switch};
+use crate::cli::SwitchedFrom;
 use livepatch_image::Name;
 
 /// What tells it that all is done, and what it tells when it is up.
-const DISMISSED: u8 = b'.';
-const READY: u8 = b'+';
+pub const DISMISSED: u8 = b'.';
+pub const READY: u8 = b'+';
 
 /// How long the end of a guard may take that was dismissed, and how often it is looked for.
 const DISMISSAL: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// Between two tries where the kernel refuses, as while another livepatch is in transition.
-const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+pub const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// What is to be taken back.
 #[derive(Debug, Clone, Copy)]
@@ -308,93 +294,6 @@ impl Post {
             }
         }
     }
-}
-
-/// Stands guard. On standard error it is handed the lock, if there is one.
-pub fn run(args: &GuardArgs, site: &Site) -> ExitCode {
-    match watch(args, site) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-fn watch(args: &GuardArgs, site: &Site) -> anyhow::Result<()> {
-    // Who asks which process holds the lock would see `exe`.
-    let _ = prctl::set_name(c"ipvs-latency");
-    // Who ends the tool by name, or the session by its process group, is not to end what clears up after it.
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        flag::register(signal, Arc::new(AtomicBool::new(false)))?;
-    }
-    // It has the lock as standard error, and what is said must not end up in the lock's file.
-    let lock = Lock::inherited(nix::unistd::dup(io::stderr())?.into());
-    nix::unistd::dup2_stderr(File::open("/dev/null")?)?;
-    let messages = Messages::as_found(&site.root);
-    // Held open from here on: whoever lives there may go meanwhile.
-    let switches = args.switch.iter();
-    let switches =
-        switches.map(|from| Switch::of(&site.root, &from.namespace, from.netns, from.value));
-    let switches: Vec<Switch> = switches.collect::<io::Result<_>>()?;
-    // Whom this is for may be dead already.
-    let mut ready = io::stdout().lock();
-    let _ = ready.write_all(&[READY]).and_then(|()| ready.flush());
-    if is_dismissed() {
-        return Ok(());
-    }
-    set_back(&switches);
-    if let Some(name) = &args.name {
-        let name = Name::from(name.clone());
-        // `status` names this process from here on, and a crash now is not one under the hotfix.
-        change::note_way_back(site, &name);
-        take_back(&site.root, &name);
-        drop(messages);
-        change::settle(site, &name);
-    }
-    drop(lock);
-    Ok(())
-}
-
-/// Waits for the word, or for the end of all who could give it.
-fn is_dismissed() -> bool {
-    let mut word = [0];
-    loop {
-        match io::stdin().read(&mut word) {
-            Ok(length) => return length > 0,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return false,
-        }
-    }
-}
-
-/// Sets the switches back, however often that has to be tried.
-fn set_back(switches: &[Switch]) {
-    while switch::set_back(switches).is_err() {
-        sleep(BETWEEN_TRIES);
-    }
-}
-
-/// Takes the hotfix back, however long the kernel needs, and whatever this process lacks meanwhile.
-fn take_back(root: &Path, name: &Name) {
-    loop {
-        let mut drive = Drive::unattended(root.to_owned(), name.clone());
-        while let Ok(is_over) = try_once(&mut drive) {
-            if is_over {
-                return;
-            }
-            sleep(BETWEEN_TRIES);
-        }
-        sleep(BETWEEN_TRIES);
-    }
-}
-
-/// Whether nothing is left to do.
-fn try_once(drive: &mut Drive) -> anyhow::Result<bool> {
-    if unload::out_of_force(drive, false)?.is_some() {
-        return Ok(false);
-    }
-    Ok(match unload::remove_unless_called(drive)? {
-        Removed::Yes | Removed::Kept(_) => true,
-        Removed::NotYet(_) => false,
-    })
 }
 
 #[cfg(test)]

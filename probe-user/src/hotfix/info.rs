@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::{
     installed::{Installed, Place, Record, Store, is_path, name_of},
     journal::{self, Phase},
-    list::{self, Entry},
+    list,
+    livepatches::{self, Entry},
     loaded, named,
     node::Node,
     page::Facts,
@@ -162,7 +163,7 @@ fn of_name(name: &Name, site: &Site) -> anyhow::Result<Option<Info>> {
     // That of this kernel, or else the last.
     all.sort_by_key(|one| one.place.release == release);
     let installed = all.pop();
-    let entries = match list::entries(&site.root) {
+    let entries = match livepatches::entries(&site.root) {
         Ok(entries) => entries,
         Err(error) if livepatch::read(&site.root).is_err() && installed.is_none() => {
             return Err(error);

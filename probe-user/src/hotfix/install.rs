@@ -15,7 +15,6 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::{
     admission,
-    drive::say,
     findings::{Finding, Findings},
     folder::Folder,
     installed::{
@@ -24,6 +23,7 @@ use super::{
     },
     loaded,
     node::{Node, Past},
+    progress::say,
     report,
     site::Site,
     state_dir, undo,

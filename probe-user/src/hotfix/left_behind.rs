@@ -16,7 +16,7 @@ use nix::{
     unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid},
 };
 
-use super::drive::say;
+use super::progress::say;
 
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 

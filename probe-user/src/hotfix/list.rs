@@ -2,103 +2,24 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{
-    drive::say,
     installed::{Installed, Place, Record, Store},
+    livepatches::{self, Entry, IN_FORCE},
     loaded,
+    progress::say,
     site::Site,
 };
 use crate::record::Origin;
 use host::{
-    livepatch::{self, Livepatch, Object},
-    module, prerequisites,
+    livepatch::{self},
+    prerequisites,
 };
-use livepatch_image::{Digest, Module, Name};
-
-const IN_FORCE: &str = "in force";
-
-/// One livepatch.
-#[derive(Debug, Clone, Serialize)]
-pub struct Entry {
-    /// Its module's name.
-    pub name: Name,
-    /// How far it is, in words.
-    pub state: &'static str,
-    /// What it replaces; nothing where it is out of force.
-    pub objects: Vec<Object>,
-}
-
-impl Entry {
-    /// Returns the text about a livepatch.
-    pub fn of(patch: &Livepatch) -> Self {
-        let state = match (patch.enabled, patch.transition) {
-            (Some(true), Some(false))
-                if patch.objects.iter().any(|one| one.patched == Some(false)) =>
-            {
-                "in force, an object is not loaded"
-            }
-            (Some(true), Some(false)) => IN_FORCE,
-            (Some(true), Some(true)) => "coming into force",
-            (Some(false), Some(true)) => "going out of force",
-            (Some(false), Some(false)) => "out of force",
-            _ => "unknown",
-        };
-        Self {
-            name: patch.name.clone(),
-            state,
-            objects: patch.objects.clone(),
-        }
-    }
-
-    /// Whether it is in force, for every object of it.
-    pub fn is_in_force(&self) -> bool {
-        self.state == IN_FORCE
-    }
-}
-
-/// Every livepatch that is loaded, and after them the modules of those that are out of force.
-///
-/// # Errors
-///
-/// When this kernel has no livepatching, or that is unknown.
-pub fn entries(root: &Path) -> anyhow::Result<Vec<Entry>> {
-    let unseen = "cannot tell which livepatches are loaded";
-    let patches = livepatch::read(root)
-        .context("cannot read /sys/kernel/livepatch")
-        .context(unseen)?;
-    let patches = patches.context(
-        "this kernel has no livepatching (/sys/kernel/livepatch is not there): boot one built with CONFIG_LIVEPATCH=y",
-    )?;
-    let left_behind = left_behind(root, &patches)
-        .context("cannot read /sys/module")
-        .context(unseen)?;
-    let mut entries: Vec<Entry> = patches.iter().map(Entry::of).collect();
-    entries.extend(left_behind.into_iter().map(|name| Entry {
-        name,
-        state: "out of force, module loaded",
-        objects: Vec::new(),
-    }));
-    Ok(entries)
-}
-
-/// Modules of livepatches that have no folder any more: taken out of force, or replaced, and not removed.
-fn left_behind(root: &Path, patches: &[Livepatch]) -> io::Result<Vec<Name>> {
-    let mut names = Vec::new();
-    for name in module::all(root)? {
-        let has_folder = patches.iter().any(|patch| patch.name == name);
-        if !has_folder && module::is_livepatch(root, &name)? {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
+use livepatch_image::{Digest, Module};
 
 /// The document of `list --json`.
 #[derive(Debug, Serialize)]
@@ -134,7 +55,7 @@ pub struct Kept {
 ///
 /// When this kernel has no livepatching, what is installed cannot be read, or the list cannot be written.
 pub fn run(json: bool, site: &Site) -> anyhow::Result<ExitCode> {
-    let loaded = entries(&site.root);
+    let loaded = livepatches::entries(&site.root);
     let is_unknown = loaded.is_err() && !matches!(livepatch::read(&site.root), Ok(None));
     let seen = (!is_unknown).then(|| loaded.as_deref().unwrap_or_default());
     let installed = kept(site, seen)?;
@@ -249,7 +170,10 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        assert!(entries(root.path()).is_err(), "no livepatching");
+        assert!(
+            livepatches::entries(root.path()).is_err(),
+            "no livepatching"
+        );
         for (name, enabled, transition, patched) in [
             ("a", "1", "0", "1"),
             ("b", "1", "0", "0"),
@@ -264,7 +188,7 @@ mod tests {
         }
         write_file("sys/module/e/taint", "OEK\n");
         write_file("sys/module/ip_vs/taint", "\n");
-        let entries = entries(root.path()).unwrap();
+        let entries = livepatches::entries(root.path()).unwrap();
         let states: Vec<_> = entries
             .iter()
             .map(|entry| (entry.name.to_string(), entry.state))
@@ -309,7 +233,7 @@ mod tests {
         node.put_in_force("two_", "ip_vs");
         // Another file under that name, by the journal.
         node.note("two_", b"another", "this", Phase::InForce);
-        let loaded = entries(node.root()).unwrap();
+        let loaded = livepatches::entries(node.root()).unwrap();
         let mut installed = kept(&node.site(), Some(&loaded)).unwrap();
         installed.sort_by_key(|one| (one.release.clone(), one.name.clone()));
         let told: Vec<_> = installed

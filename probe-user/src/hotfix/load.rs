@@ -11,12 +11,13 @@ use anyhow::Context as _;
 
 use super::{
     admission::File,
-    all,
     change::Change,
-    drive::{Drive, Ended, say},
+    drive::{Drive, Ended},
     ending::Ending,
     findings::Finding,
-    loaded, proof, refusal,
+    loaded,
+    progress::say,
+    proof, refusal,
     report::Report,
     settle,
     site::Site,
@@ -43,15 +44,12 @@ pub struct Asked<'a> {
     pub timeout: Duration,
 }
 
-/// Loads a hotfix, or all that are installed.
+/// Loads the hotfix in a file.
 ///
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
-pub fn run(args: &LoadArgs, site: &Site) -> anyhow::Result<ExitCode> {
-    let Some(file) = &args.file else {
-        return all::load(args, site);
-    };
+pub fn run(file: &Path, args: &LoadArgs, site: &Site) -> anyhow::Result<ExitCode> {
     let asked = Asked {
         file,
         kept: None,
@@ -117,10 +115,10 @@ fn carry_out(asked: Asked, site: &Site, report: &mut Report) -> anyhow::Result<E
         Ok(Some(ending)) => Ok(ending),
         Err(error) => Err(error),
     };
-    let ending = Ending::of(ended, &mut drive);
+    let ending = drive.ended(ended);
     change.end(&ending);
-    ending.tell(&mut drive);
-    report.take_log(&mut drive);
+    drive.tell(&ending);
+    report.kernel_log = drive.kernel_lines();
     if ending.is_left() {
         drive.leave_probes_behind();
     }

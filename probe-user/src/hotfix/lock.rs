@@ -18,7 +18,7 @@ use nix::{
 };
 use thiserror::Error;
 
-use super::{cure, drive::say, folder::Folder, site::Site, state_dir};
+use super::{cure, folder::Folder, progress::say, site::Site, state_dir};
 pub use holders::Holders;
 
 const FILE: &str = "lock";

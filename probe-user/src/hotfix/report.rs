@@ -6,11 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{
-    drive::{Drive, say},
-    ending::Ending,
-    undo::Undo,
-};
+use super::{ending::Ending, progress::say, undo::Undo};
 use crate::{record::Stamp, width};
 use livepatch_image::Digest;
 
@@ -30,7 +26,8 @@ pub struct Report {
     pub sha256: Option<Digest>,
     /// The way back from what stays.
     pub undo: Option<Undo>,
-    kernel_log: Vec<String>,
+    /// What the kernel wrote to its log meanwhile.
+    pub kernel_log: Vec<String>,
     /// The error is a refusal before any change.
     ended: anyhow::Result<Ending>,
 }
@@ -72,11 +69,6 @@ impl Report {
     /// With its end.
     pub fn ended(self, ended: anyhow::Result<Ending>) -> Self {
         Self { ended, ..self }
-    }
-
-    /// Takes over what the kernel wrote to its log meanwhile.
-    pub fn take_log(&mut self, drive: &mut Drive) {
-        self.kernel_log = drive.kernel_lines();
     }
 
     /// What is said of its end.

@@ -4,9 +4,9 @@
 use std::{io, path::Path};
 
 use super::{
-    drive::say,
     journal::{Entry, Journal, JournalError, Phase, hexadecimal},
     lock::{Lock, LockError},
+    progress::say,
     site::Site,
 };
 use host::{

@@ -4,10 +4,10 @@
 use std::{path::Path, process::ExitCode};
 
 use super::{
-    drive::say,
     installed::systemd,
     journal::{Journal, JournalError, Phase},
     lock::Lock,
+    progress::say,
     report,
     site::Site,
 };

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     callers,
-    list::{self, Entry},
+    livepatches::{self, Entry},
     period,
     reason::Reasons,
     site::Site,
@@ -81,7 +81,7 @@ pub fn status(json: bool, site: &Site) -> anyhow::Result<ExitCode> {
 impl Status {
     fn read(json: bool, site: &Site) -> anyhow::Result<Self> {
         let mut unknown = Vec::new();
-        let livepatches = match list::entries(&site.root) {
+        let livepatches = match livepatches::entries(&site.root) {
             Ok(entries) => Some(entries),
             Err(error) if matches!(livepatch::read(&site.root), Ok(None)) => return Err(error),
             Err(error) => {

@@ -9,7 +9,9 @@ mod conduct;
 pub(super) mod counters;
 mod document;
 mod figures;
+mod head;
 mod judge;
+mod outcome;
 mod picture;
 mod plan;
 mod question;
@@ -25,13 +27,8 @@ use std::{io, path::Path, process::ExitCode};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use self::{
-    conduct::Conduct,
-    document::{Document, Request},
-    plan::Plan,
-    subject::Subject,
-};
-use super::{drive::say, report, site::Site, witness::Run};
+use self::{conduct::Conduct, document::Document, head::Request, plan::Plan, subject::Subject};
+use super::{progress::say, report, site::Site, witness::Run};
 use crate::{
     cli::{ApplyArgs, ColorWhen},
     record::{self, Origin},

@@ -8,9 +8,10 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::{
-    drive::say,
     installed::{Place, Store, name_of, systemd, units},
-    list, report,
+    livepatches,
+    progress::say,
+    report,
     site::Site,
     undo::{self, Undo},
 };
@@ -91,7 +92,7 @@ fn way_back(places: &[Place], store: &Store, site: &Site, running: &str) -> Undo
 
 /// Says that it is loaded still, or that this cannot be seen, if one is so.
 fn still_loaded(root: &Path, name: &str) -> Option<String> {
-    let loaded = match list::entries(root) {
+    let loaded = match livepatches::entries(root) {
         Ok(loaded) => loaded,
         // Without livepatching none is.
         Err(_) if matches!(livepatch::read(root), Ok(None)) => return None,

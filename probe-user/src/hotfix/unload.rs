@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -11,7 +12,6 @@ use anyhow::{Context as _, bail};
 use nix::errno::Errno;
 
 use super::{
-    all,
     callers::{self, Callers},
     change::Change,
     cure,
@@ -32,22 +32,17 @@ use model::ESTIMATOR;
 /// Between two requests that the kernel refuses while another livepatch is in transition.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
-/// Takes a hotfix back, or all that are ours to take back.
+/// Takes back the hotfix that is meant by what was typed.
 ///
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
-pub fn run(args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
-    match &args.name {
-        None => all::unload(args, site),
-        Some(typed) => {
-            let report = match named::meant(typed, &site.root) {
-                Ok(name) => one(&name, args.timeout, site),
-                Err(error) => Report::new("unload").ended(Err(error)),
-            };
-            report.alone(args.json, &site.root)
-        }
-    }
+pub fn run(typed: &OsStr, args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
+    let report = match named::meant(typed, &site.root) {
+        Ok(name) => one(&name, args.timeout, site),
+        Err(error) => Report::new("unload").ended(Err(error)),
+    };
+    report.alone(args.json, &site.root)
 }
 
 /// Takes one back.
@@ -80,10 +75,10 @@ fn carry_out(
         .guarding(&mut drive)
         .with_context(|| format!("{name} is not unloaded"))?;
     let ended = take_back(&mut drive, true);
-    let ending = Ending::of(ended, &mut drive);
+    let ending = drive.ended(ended);
     change.end(&ending);
-    ending.tell(&mut drive);
-    report.take_log(&mut drive);
+    drive.tell(&ending);
+    report.kernel_log = drive.kernel_lines();
     if ending.is_left() {
         drive.leave_probes_behind();
     }

@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal as _};
 use anyhow::Context as _;
 
 use super::{
-    sink::{Beginning, Sink},
+    beginning::Beginning,
+    sink::Sink,
     tui::{Host, Look, Request, Screen},
 };
 use crate::{

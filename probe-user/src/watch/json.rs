@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::sink::Beginning;
+use super::beginning::Beginning;
 use crate::record::{Source, WorstStall};
 use host::inhabitants::Named;
 use model::{

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use super::{
+    beginning::Beginning,
     display::{self, Display},
     signals::{Asked, Signals},
-    sink::Beginning,
     tui::Request,
 };
 use crate::{

@@ -3,35 +3,20 @@
 use std::io::{self, IsTerminal as _, StdoutLock, Write as _};
 
 use super::{
+    beginning::Beginning,
     json::{self, Names},
     marks::Colour,
     text,
 };
 use crate::cli::{ColorWhen, WatchArgs};
 use host::inhabitants::Inhabitants;
-use model::{Output, Report, State, Topic, WallTime, Worst};
+use model::{Output, Report, State, Topic, Worst};
 
 /// The form that was asked for, and the stream.
 pub struct Sink {
     form: Form,
     intervals: bool,
     out: io::BufWriter<StdoutLock<'static>>,
-}
-
-/// From when on every run is seen, and where.
-pub struct Beginning {
-    /// In nanoseconds of `CLOCK_MONOTONIC`.
-    pub start_ns: u64,
-    /// The same, as people tell time.
-    pub at: WallTime,
-    /// The kernel's release.
-    pub release: String,
-    /// The node's name.
-    pub hostname: String,
-    /// CPUs that the kernel makes room for.
-    pub possible_cpus: Option<u32>,
-    /// Inode number of the root network namespace; 0 where it is hidden.
-    pub root_netns: u32,
 }
 
 enum Form {

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    sink::Beginning,
+    beginning::Beginning,
     tui::{Course, Host, Look, Request, Screen},
 };
 use crate::{cli::ColorWhen, headline::DEFAULT_MAX_NS};

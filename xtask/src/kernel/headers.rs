@@ -9,7 +9,7 @@ use anyhow::{Context, Result as AnyResult};
 use super::{Error, Found, Kernel, Line, expire, read_note};
 use crate::cache;
 use crate::packages::{Suite, unpack};
-use crate::setup::{find_program, output_of};
+use crate::programs::{find_program, output_of};
 
 /// What building a module needs none of.
 const LEAVE_OUT: &[&str] = &["./usr/share"];

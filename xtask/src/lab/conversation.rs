@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::console::{self, Console};
+use super::event::{Event, Stage};
 use super::machine::Machine;
 use super::snapshot::Wanted;
 use super::traffic::{self, Talk};
 use super::{KERNEL_PANIC, TIME_LIMIT};
-use crate::wire::{Fill, Run, Size, ToGuest};
+use crate::wire::{Fill, Run, ToGuest};
 
 /// How long a command may take to obey a signal before the guest is stopped.
 const GRACE: Duration = Duration::from_secs(10);
@@ -23,33 +24,6 @@ const START_LIMIT: Duration = Duration::from_mins(4);
 
 /// How much longer for each network namespace that the guest makes before: the kernel makes them one after the other.
 const START_LIMIT_EACH_NAMESPACE: Duration = Duration::from_millis(200);
-
-/// Something that happened, for the thread that decides.
-pub enum Event {
-    /// PID 1 waits for what to make.
-    Booted,
-    /// IPVS is filled, and PID 1 waits for what to run.
-    Filled,
-    /// The command is about to start.
-    Starting,
-    /// The command has ended.
-    Exit {
-        /// Its exit code.
-        code: u8,
-        /// Guest time that filling IPVS took.
-        filled_in: Duration,
-    },
-    /// PID 1 cannot do what was asked.
-    Failed(String),
-    /// The machine has stopped.
-    Gone,
-    /// Everything has gone into this line, which is now to be kept open.
-    Sent(UnixStream),
-    /// This process was sent a signal.
-    Signal(i32),
-    /// The user's terminal has another size.
-    Resize(Size),
-}
 
 /// How a session ended.
 pub struct Ended {
@@ -83,30 +57,6 @@ pub trait Host {
     /// # Errors
     /// When they cannot be handed over; the run then ends.
     fn hand_over(&mut self) -> Result<()>;
-}
-
-/// Where a guest's run is: what to show, what to say to PID 1 next, and what a signal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The kernel boots; PID 1 has not spoken yet.
-    Boot,
-    /// PID 1 makes services and namespaces, or is about to.
-    Fill,
-    /// PID 1 makes what else the run asks for, or is about to.
-    Ready,
-    /// The command runs.
-    Command,
-}
-
-impl Stage {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Boot => "while it booted",
-            Self::Fill => "while IPVS was filled",
-            Self::Ready => "before its command started",
-            Self::Command => "while its command ran",
-        }
-    }
 }
 
 /// What becomes standard input when the command starts.

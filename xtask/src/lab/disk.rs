@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::setup::find_program;
+use crate::programs::find_program;
 
 /// Size of an image made here; it takes room on the host only as it fills.
 const SIZE: u64 = 256 * 1024 * 1024;

@@ -89,7 +89,7 @@ impl Machine {
         let pairs = [qmp?, console?, control?, stdin?, files?];
         let descriptors: Vec<RawFd> = pairs.iter().map(|(_, theirs)| theirs.as_raw_fd()).collect();
         let complaints = tempfile::tempfile().context("cannot make a temporary file")?;
-        let mut command = Command::new(Emulator::of(spec).program()?);
+        let mut command = Command::new(Emulator::of(spec.deterministic).program()?);
         command
             .args(machine_arguments(spec))
             .arg("-kernel")

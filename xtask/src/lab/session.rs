@@ -9,7 +9,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::console::Console;
-use super::conversation::{Conversation, Ended, Event, Feed, Host, Stage};
+use super::conversation::{Conversation, Ended, Feed, Host};
+use super::event::{Event, Stage};
 use super::machine::{self, Lines, Machine, Start};
 use super::snapshot::{Common, Wanted};
 use super::traffic::{self, Talk};
@@ -44,7 +45,7 @@ impl Session {
     pub fn prepare(spec: &LabSpec, command: Vec<String>, host: &mut dyn Host) -> Result<Self> {
         spec.check()?;
         let mut needs = vec![
-            Need::Qemu(Emulator::of(spec)),
+            Need::Qemu(Emulator::of(spec.deterministic)),
             Need::Userland,
             Need::Kernel(spec.kernel),
         ];
@@ -184,7 +185,7 @@ fn start(spec: &LabSpec, kernel: &Kernel, fill: Fill) -> Result<Started> {
     }
     let common = Common {
         release: &kernel.release,
-        qemu: &Emulator::of(spec).program()?,
+        qemu: &Emulator::of(spec.deterministic).program()?,
         arguments: &machine::machine_arguments(spec),
         disk: spec.disk.is_some(),
         parts: &parts,
@@ -212,7 +213,7 @@ fn start(spec: &LabSpec, kernel: &Kernel, fill: Fill) -> Result<Started> {
     cold(Wanted::of(&common, fill)?)
 }
 
-fn destination(copy: &crate::cli::Copy) -> Result<String> {
+fn destination(copy: &super::Copy) -> Result<String> {
     let path = match (&copy.destination, copy.source.file_name()) {
         (Some(path), _) => path.clone(),
         (None, Some(name)) => PathBuf::from("/root").join(name),

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use super::conversation::Stage;
+use super::event::Stage;
 use super::initrd::keep;
 use crate::cache;
 use crate::wire::Fill;

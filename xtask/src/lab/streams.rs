@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
-use super::conversation::{Ended, Event, Host};
+use super::conversation::{Ended, Host};
+use super::event::Event;
 use super::progress::Progress;
 use super::session::{Session, Streams};
 use super::terminal::{self, Raw};

@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::{Context, Result};
 
 use super::archive::Archive;
-use super::conversation::Event;
+use super::event::Event;
 use crate::wire::{self, CHUNK, Input, ToGuest, ToHost};
 
 /// The way to tell the guest something, from any thread.

@@ -9,7 +9,7 @@ use std::sync::Once;
 use anyhow::{Context, Result, ensure};
 use nix::unistd::{Uid, User, geteuid};
 
-use crate::setup::output_of;
+use crate::programs::output_of;
 
 /// Apt's own choice (`APT::Sandbox::User`).
 const USER: &str = "_apt";

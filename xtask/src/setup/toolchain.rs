@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::output_of;
+use crate::programs::output_of;
 
 /// Debian's compiler with `core` already built for eBPF: no nightly and no library source needed.
 pub const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];

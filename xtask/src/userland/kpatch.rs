@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::{LEAVE_OUT, SUITE, folder, unpack_all};
-use crate::cli::Copy;
+use crate::lab::Copy;
 use crate::packages::{Suite, tree};
 
 /// The first release that has it is Debian 13.

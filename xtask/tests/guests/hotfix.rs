@@ -27,9 +27,9 @@ mod there_and_back;
 mod trial;
 
 use serde_json::Value;
-use xtask::cli::Copy;
 use xtask::hotfix_modules;
 use xtask::kernel::Line;
+use xtask::lab::Copy;
 use xtask::lab::LabSpec;
 use xtask::scenario::Sections;
 

@@ -16,7 +16,7 @@ use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::tcgetattr;
 use nix::unistd::{Pid, setsid};
-use xtask::cli::{Copy, Cpus};
+use xtask::lab::{Copy, Cpus};
 use xtask::lab::{KERNEL_PANIC, LAB_FAILED, LabSpec, Outcome, TIME_LIMIT};
 
 nix::ioctl_write_ptr_bad! {

@@ -1,7 +1,7 @@
 //! A terminal in the guest and what a user saw on it: `terminal/terminal.sh` records there, and the
 //! recording is played here to a terminal emulator.
 
-use xtask::{checkout, cli::Copy, scenario::Sections};
+use xtask::{checkout, lab::Copy, scenario::Sections};
 
 /// Where the guest finds the script.
 pub const SCRIPT: &str = "/root/terminal.sh";

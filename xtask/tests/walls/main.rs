@@ -82,11 +82,10 @@ fn probes_and_screens_are_each_named_by_one_crate() {
 
 #[test]
 fn no_two_files_of_a_crate_use_each_other() {
-    let crates = checkout::folder().unwrap().join("probe-user/crates");
-    for (package, _) in MAY_NAME {
-        let sources = crates.join(package).join("src");
-        let circles = circles_of(&sources);
-        assert!(circles.is_empty(), "{package}: {circles:#?}");
+    for package in packages() {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        let circles = circles_of(&manifest.with_file_name("src"));
+        assert!(circles.is_empty(), "{}: {circles:#?}", name(&package));
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use super::{Drive, say};
+use super::Drive;
 use crate::hotfix::{
     ending::Ending,
     guard::{Guard, Looked},
     left_behind::{self, Awaited},
+    progress::say,
     step::Step,
 };
 use host::livepatch;
@@ -27,6 +28,26 @@ impl Drive {
                 .guarded
                 .as_ref()
                 .map_or_else(std::process::id, Guard::pid)),
+        }
+    }
+
+    /// Returns how a change ended: an error amid it leaves the node half way.
+    pub fn ended(&mut self, ended: anyhow::Result<Ending>) -> Ending {
+        ended.unwrap_or_else(|error| {
+            let what = format!("{} was left half way ({error:#})", self.name);
+            self.left(&what, |pid| {
+                format!(
+                    "Process {pid} outlives this one and rolls it back: see `ipvs-latency hotfix status`"
+                )
+            })
+        })
+    }
+
+    /// Tells what went wrong, with what the kernel wrote to its log.
+    pub fn tell(&mut self, ending: &Ending) {
+        if !matches!(ending, Ending::Done(_)) {
+            self.say_log();
+            say(&format!("error: {}", ending.text()));
         }
     }
 

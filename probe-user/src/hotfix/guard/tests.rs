@@ -5,6 +5,8 @@ use nix::{
     unistd::Pid,
 };
 
+use std::path::Path;
+
 use super::*;
 
 /// Ends when it is dismissed, or when the other end of the pipe is closed, and writes to a file which of the two it

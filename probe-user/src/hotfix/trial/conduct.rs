@@ -5,8 +5,10 @@ use std::{collections::BTreeSet, path::Path};
 use anyhow::{Context as _, bail};
 
 use super::{
-    document::{Document, Head, Host, Outcome, Request},
+    document::Document,
+    head::{Head, Request},
     judge,
+    outcome::{Host, Outcome},
     plan::Plan,
     question,
     side::{self, Interrupted, Side},
@@ -19,10 +21,11 @@ use crate::{
     cli::ColorWhen,
     hotfix::{
         change::Change,
-        drive::{Drive, say, speak_on_stage},
+        drive::Drive,
         ending::Ending,
         findings::Finding,
         period,
+        progress::{say, speak_on_stage},
         witness::Witness,
     },
     watch,
@@ -149,7 +152,7 @@ impl<'a> Conduct<'a> {
         };
         self.drive.may_replace = self.subject.ours().may_replace;
         let tried = self.tried(&change).unwrap_or_else(|error| {
-            let ending = Ending::of(Err(error), &mut self.drive);
+            let ending = self.drive.ended(Err(error));
             (Outcome::left(&ending), ending)
         });
         self.end(change, tried)

@@ -2,13 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Phase,
-    counters::Statistics,
-    document::{Head, Host},
-    figures::Figures,
-    side::Side,
-};
+use super::{Phase, counters::Statistics, figures::Figures, head::Head, outcome::Host, side::Side};
 use crate::hotfix::period;
 use model::{SLOW_PERIOD_NS, durations::readable};
 

@@ -13,10 +13,11 @@ use crate::hotfix::site::Site;
 use crate::hotfix::{
     admission::{Admitted, File},
     change::Change,
-    drive::{Drive, say},
+    drive::Drive,
     ending::Ending,
     load,
     lock::Lock,
+    progress::say,
     switch::{self, Switch},
     undo, unload,
     witness::Witness,

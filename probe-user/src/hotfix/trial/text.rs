@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use super::{
     counters::Statistics,
-    document::{Document, Host, NamespaceDocument, SideDocument},
+    document::{Document, NamespaceDocument, SideDocument},
+    outcome::Host,
     picture,
     verdict::shown,
 };

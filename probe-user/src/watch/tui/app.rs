@@ -17,7 +17,7 @@ use self::{
 use super::{
     Host, Look, Request, decoder,
     keys::{self, Action, Pane},
-    layout::{self, Panes},
+    layout::{self, Panes, Shown, Table},
 };
 use crate::{
     headline::DEFAULT_MAX_NS,
@@ -37,15 +37,6 @@ pub const DEEPEST_ZOOM: u32 = 6;
 
 /// Longer texts make no sense as a filter.
 const LONGEST_FILTER: usize = 40;
-
-/// The tables of the last pane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
-    /// By network namespace.
-    Namespaces,
-    /// By CPU.
-    Cpus,
-}
 
 /// How high the bars of the histogram are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -294,7 +285,19 @@ impl App {
     }
 
     fn panes(&self) -> Panes {
-        layout::panes(self.size.0, self.size.1, self)
+        layout::panes(self.size.0, self.size.1, &self.shown())
+    }
+
+    /// Returns what there is to be shown, and what of it was chosen.
+    pub fn shown(&self) -> Shown {
+        let overview = self.data().overview.as_ref();
+        Shown {
+            alone: self.alone,
+            focus: self.focus,
+            table: self.table,
+            namespaces: overview.map_or(0, |overview| overview.namespaces.len()),
+            cpus: overview.map_or(0, |overview| overview.cpus.len()),
+        }
     }
 
     /// Returns what a namespace is called where there is little room: `root`, or its number.

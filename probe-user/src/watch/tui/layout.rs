@@ -2,10 +2,16 @@
 
 use ratatui::layout::Rect;
 
-use super::{
-    app::{App, Table},
-    keys::Pane,
-};
+use super::keys::Pane;
+
+/// The tables of the last pane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// By network namespace.
+    Namespaces,
+    /// By CPU.
+    Cpus,
+}
 
 /// The smallest terminal that what matters most has room on: columns and lines.
 pub const SMALLEST: (u16, u16) = (60, 15);
@@ -36,6 +42,21 @@ const CPUS_BESIDE: u16 = 54;
 
 /// From so many lines on, the table of CPUs stands below that of namespaces.
 const STACKED: u16 = 12;
+
+/// What there is to be shown, and what of it was chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// One pane has the whole screen.
+    pub alone: bool,
+    /// The pane that was chosen.
+    pub focus: Pane,
+    /// The table that was chosen.
+    pub table: Table,
+    /// How many network namespaces there are.
+    pub namespaces: usize,
+    /// How many CPUs there are.
+    pub cpus: usize,
+}
 
 /// Where things are; what is not shown has an empty place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,13 +95,13 @@ pub fn rows_below_title(pane: Rect) -> usize {
 
 /// Where things are on a terminal of this size.
 #[must_use]
-pub fn panes(columns: u16, lines: u16, app: &App) -> Panes {
+pub fn panes(columns: u16, lines: u16, shown: &Shown) -> Panes {
     if is_too_small(columns, lines) {
         return Panes::default();
     }
     let full = |y: u16, height: u16| Rect::new(0, y, columns, height);
     // Alone, a pane leaves what must always be in sight: the runs, and those not seen.
-    let facts = match app.alone {
+    let facts = match shown.alone {
         true => 1,
         false if lines < ALL_FACTS => FEWEST_FACTS,
         false => FACTS,
@@ -94,49 +115,49 @@ pub fn panes(columns: u16, lines: u16, app: &App) -> Panes {
         ..Panes::default()
     };
     let rest = full(below, lines - below - 1);
-    if app.alone {
-        match app.focus {
+    if shown.alone {
+        match shown.focus {
             Pane::Histogram => panes.histogram = rest,
             Pane::Timeline => panes.timeline = rest,
             Pane::Calls => panes.calls = rest,
-            Pane::Tables => tables(&mut panes, rest, app),
+            Pane::Tables => tables(&mut panes, rest, shown),
         }
         return panes;
     }
     let lowest = if lines < WHOLE.1 { 5 } else { 7 };
     let top = (rest.height * 3 / 8).clamp(lowest, 20);
-    pictures(&mut panes, full(rest.y, top), app);
+    pictures(&mut panes, full(rest.y, top), shown);
     let below = rest.height - top;
     if lines < WITH_CALLS {
         let area = full(rest.y + top, below);
-        match app.focus {
+        match shown.focus {
             Pane::Calls => panes.calls = area,
-            _ => tables(&mut panes, area, app),
+            _ => tables(&mut panes, area, shown),
         }
         return panes;
     }
     let most = below - below * 4 / 9;
-    let (namespaces, cpus) = wanted(app);
+    let (namespaces, cpus) = wanted(shown);
     let tables_height = most.min(if columns >= SIDE_BY_SIDE {
         namespaces.max(cpus)
-    } else if are_stacked(most, app) {
+    } else if are_stacked(most, shown) {
         namespaces + cpus
     } else {
-        match app.table {
+        match shown.table {
             Table::Namespaces => namespaces,
             Table::Cpus => cpus,
         }
     });
     let calls = below - tables_height;
     panes.calls = full(rest.y + top, calls);
-    tables(&mut panes, full(rest.y + top + calls, tables_height), app);
+    tables(&mut panes, full(rest.y + top + calls, tables_height), shown);
     panes
 }
 
 /// Histogram and timeline side by side; where both are too narrow, the one that is chosen.
-fn pictures(panes: &mut Panes, area: Rect, app: &App) {
+fn pictures(panes: &mut Panes, area: Rect, shown: &Shown) {
     if area.width < WHOLE.0 {
-        match app.focus {
+        match shown.focus {
             Pane::Timeline => panes.timeline = area,
             _ => panes.histogram = area,
         }
@@ -156,38 +177,35 @@ fn pictures(panes: &mut Panes, area: Rect, app: &App) {
 }
 
 /// Whether both tables fit below each other in `height` lines.
-fn are_stacked(height: u16, app: &App) -> bool {
-    let (namespaces, cpus) = wanted(app);
+fn are_stacked(height: u16, shown: &Shown) -> bool {
+    let (namespaces, cpus) = wanted(shown);
     height >= STACKED || height >= namespaces + cpus
 }
 
 /// Lines that the tables would fill, titles included. That of namespaces grows in steps, lest every
 /// one that comes or goes moves everything.
-fn wanted(app: &App) -> (u16, u16) {
+fn wanted(shown: &Shown) -> (u16, u16) {
     let lines = |rows: usize, step| {
         let rows = u16::try_from(rows.clamp(1, 1_000)).unwrap_or(u16::MAX);
         rows.next_multiple_of(step) + 1
     };
-    let overview = app.data().overview.as_ref();
-    let namespaces = overview.map_or(0, |overview| overview.namespaces.len());
-    let cpus = overview.map_or(0, |overview| overview.cpus.len());
-    (lines(namespaces, 4), lines(cpus, 1))
+    (lines(shown.namespaces, 4), lines(shown.cpus, 1))
 }
 
 /// Both tables where both fit, else the one that is chosen.
-fn tables(panes: &mut Panes, area: Rect, app: &App) {
-    let (namespaces, cpus) = wanted(app);
+fn tables(panes: &mut Panes, area: Rect, shown: &Shown) {
+    let (namespaces, cpus) = wanted(shown);
     if area.width >= SIDE_BY_SIDE {
         let split = area.width - CPUS_BESIDE;
         panes.namespaces = Rect::new(0, area.y, split - 1, area.height);
         panes.cpus = Rect::new(split, area.y, CPUS_BESIDE, area.height);
-    } else if are_stacked(area.height, app) {
+    } else if are_stacked(area.height, shown) {
         let above = namespaces.min((area.height - cpus.min(area.height)).max(area.height * 2 / 3));
         let below = area.height - above;
         panes.namespaces = Rect::new(0, area.y, area.width, above);
         panes.cpus = Rect::new(0, area.y + above, area.width, below);
     } else {
-        match app.table {
+        match shown.table {
             Table::Namespaces => panes.namespaces = area,
             Table::Cpus => panes.cpus = area,
         }

@@ -9,8 +9,9 @@ use self::fixture::{
     overview, press,
 };
 use super::{
-    app::{Table, census::Census, timeline::SECONDS},
+    app::{census::Census, timeline::SECONDS},
     keys::{self, Action, Pane},
+    layout::Table,
     view, *,
 };
 use model::{Call, NamespaceView, State};

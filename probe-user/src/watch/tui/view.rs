@@ -39,7 +39,7 @@ pub fn draw(buffer: &mut Buffer, app: &App) {
         too_small(&mut Canvas::new(buffer, area, app.look), way_out);
         return;
     }
-    let panes = layout::panes(area.width, area.height, app);
+    let panes = layout::panes(area.width, area.height, &app.shown());
     let mut on = |pane, draw: fn(&mut Canvas<'_>, &App)| {
         draw(&mut Canvas::new(buffer, pane, app.look), app);
     };
@@ -63,14 +63,14 @@ pub fn countdown_lines(area: Rect, app: &App) -> Option<Range<u16>> {
     if app.help || layout::is_too_small(area.width, area.height) {
         return None;
     }
-    let facts = layout::panes(area.width, area.height, app).facts;
+    let facts = layout::panes(area.width, area.height, &app.shown()).facts;
     (!facts.is_empty()).then(|| facts.top()..facts.bottom())
 }
 
 /// Draws on those lines alone.
 pub fn draw_countdown(buffer: &mut Buffer, app: &App) {
     let area = buffer.area;
-    let facts = layout::panes(area.width, area.height, app).facts;
+    let facts = layout::panes(area.width, area.height, &app.shown()).facts;
     facts::draw(&mut Canvas::new(buffer, facts, app.look), app);
 }
 

@@ -1,7 +1,10 @@
 //! `check` on two CPUs, inside containers, and with fewer capabilities.
 
 use serde_json::Value;
-use xtask::{cli::Cpus, lab::LabSpec, scenario};
+use xtask::{
+    lab::{Cpus, LabSpec},
+    scenario,
+};
 
 use super::{ROOT, TRY, code, mitigation, namespace, number, page};
 

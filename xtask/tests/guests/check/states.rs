@@ -5,8 +5,8 @@ use std::{fs, process::Command};
 use serde_json::{Value, json};
 use xtask::{
     checkout,
-    cli::Copy,
     kernel::{self, Line},
+    lab::Copy,
     lab::LabSpec,
     scenario::{self, Sections},
     truth::Run,

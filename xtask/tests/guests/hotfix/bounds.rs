@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use xtask::cli::Copy;
+use xtask::lab::Copy;
 use xtask::lab::LabSpec;
 use xtask::scenario;
 

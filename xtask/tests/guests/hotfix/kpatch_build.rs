@@ -2,8 +2,8 @@
 //! made for, they are loaded, too.
 
 use serde_json::json;
-use xtask::cli::Copy;
 use xtask::kernel::{self, Line};
+use xtask::lab::Copy;
 use xtask::lab::LabSpec;
 use xtask::scenario;
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-use xtask::cli::Copy;
 use xtask::hotfix_modules;
 use xtask::kernel::{self, Line};
+use xtask::lab::Copy;
 use xtask::lab::LabSpec;
 use xtask::scenario::{self, Sections};
 

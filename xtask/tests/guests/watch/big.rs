@@ -1,7 +1,7 @@
 //! Nodes with many namespaces, or with room for many CPUs.
 
 use xtask::{
-    cli::Cpus,
+    lab::Cpus,
     lab::LabSpec,
     scenario::{self, number},
 };

@@ -1,7 +1,7 @@
 //! The length of `est_list` while services come and go.
 
 use xtask::{
-    cli::Cpus,
+    lab::Cpus,
     lab::LabSpec,
     scenario::{self, Sections, number},
 };

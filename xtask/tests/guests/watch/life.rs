@@ -6,9 +6,9 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use serde_json::Value;
 use xtask::{
     checkout,
-    cli::{Copy, Cpus},
     kernel::{self, Line},
     lab::LabSpec,
+    lab::{Copy, Cpus},
     scenario::{self, Sections, Watched, number},
     setup::{self, Need},
 };

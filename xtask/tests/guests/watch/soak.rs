@@ -1,7 +1,7 @@
 //! Long repetitions.
 
 use xtask::{
-    cli::Cpus,
+    lab::Cpus,
     lab::LabSpec,
     scenario::{self, number},
 };

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use xtask::{
-    cli::Copy,
     hotfix_modules,
     kernel::Line,
+    lab::Copy,
     lab::LabSpec,
     scenario::{self, number},
 };

@@ -2,8 +2,10 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        document::{CpuTime, Fate, Head, Outcome, Request},
+        document::CpuTime,
+        head::{Head, Request},
         judge,
+        outcome::{Fate, Outcome},
         side::tests::{Made, plan, side as made_side},
     },
     *,

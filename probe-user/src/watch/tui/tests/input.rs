@@ -7,8 +7,9 @@ use super::{
     *,
 };
 use crate::watch::tui::{
-    app::{Bars, DEEPEST_ZOOM, SECONDS_PER_COLUMN, Table, rows::Sort},
+    app::{Bars, DEEPEST_ZOOM, SECONDS_PER_COLUMN, rows::Sort},
     keys::{Action, Scroll, TABLE},
+    layout::Table,
 };
 
 fn after(action: Action) -> (App, Option<Request>) {

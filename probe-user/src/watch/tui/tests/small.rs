@@ -36,7 +36,7 @@ fn at_every_size_from_the_smallest_on_the_headline_is_whole_and_panes_do_not_ove
                 text.contains(headline) || text.contains(" every "),
                 "{columns}x{lines}:\n{text}"
             );
-            let panes = layout::panes(columns, lines, &app);
+            let panes = layout::panes(columns, lines, &app.shown());
             let places = [
                 panes.banner,
                 panes.title,
@@ -65,7 +65,7 @@ fn no_number_is_cut_at_any_size() {
     for (columns, lines) in (60..=100).flat_map(|x| (15..=26).map(move |y| (x, y))) {
         let mut app = app();
         drawn(&mut app, columns, lines);
-        let facts = layout::panes(columns, lines, &app).facts;
+        let facts = layout::panes(columns, lines, &app.shown()).facts;
         let text = screen(&mut app, columns, lines);
         let above = text.lines().take(usize::from(facts.bottom()));
         for line in above {

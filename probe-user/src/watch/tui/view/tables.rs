@@ -9,8 +9,9 @@ use super::{
     table::{Column, Table},
 };
 use crate::watch::tui::{
-    app::{self, App, rows::Sort},
+    app::{App, rows::Sort},
     keys::Pane,
+    layout,
 };
 use model::durations::readable;
 use model::{CpuView, NamespaceView, State};
@@ -153,7 +154,7 @@ fn namespaces_title(app: &App) -> String {
 pub fn draw_namespaces(canvas: &mut Canvas<'_>, app: &App) {
     let title = pane_title(
         canvas,
-        is_chosen(app, app::Table::Namespaces),
+        is_chosen(app, layout::Table::Namespaces),
         Pane::Tables,
         &namespaces_title(app),
     );
@@ -166,7 +167,7 @@ pub fn draw_namespaces(canvas: &mut Canvas<'_>, app: &App) {
     let table = Table::new(&columns, canvas.width());
     table.headings(canvas, title);
     let height = usize::from(canvas.height().saturating_sub(1));
-    let first = app.first_row(app::Table::Namespaces, height);
+    let first = app.first_row(layout::Table::Namespaces, height);
     let rows = app.namespace_rows.iter().skip(first).take(height);
     for (y, row) in (1..).zip(rows) {
         let Some(view) = overview.namespaces.get(*row) else {
@@ -183,7 +184,7 @@ pub fn draw_namespaces(canvas: &mut Canvas<'_>, app: &App) {
 pub fn draw_cpus(canvas: &mut Canvas<'_>, app: &App) {
     let title = pane_title(
         canvas,
-        is_chosen(app, app::Table::Cpus),
+        is_chosen(app, layout::Table::Cpus),
         Pane::Tables,
         "CPUs",
     );
@@ -201,7 +202,7 @@ pub fn draw_cpus(canvas: &mut Canvas<'_>, app: &App) {
     let table = Table::new(&columns, canvas.width());
     table.headings(canvas, title);
     let height = usize::from(canvas.height().saturating_sub(1));
-    let first = app.first_row(app::Table::Cpus, height);
+    let first = app.first_row(layout::Table::Cpus, height);
     let rows = app.cpu_rows.iter().skip(first).take(height);
     for (y, row) in (1..).zip(rows) {
         if let Some(view) = overview.cpus.get(*row) {
@@ -232,7 +233,7 @@ fn draw_cpu(canvas: &mut Canvas<'_>, table: &Table, y: u16, view: &CpuView) {
     }
 }
 
-fn is_chosen(app: &App, table: app::Table) -> bool {
+fn is_chosen(app: &App, table: layout::Table) -> bool {
     app.focus == Pane::Tables && app.table == table
 }
 

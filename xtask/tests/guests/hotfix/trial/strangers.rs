@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use xtask::{cli::Copy, scenario};
+use xtask::{lab::Copy, scenario};
 
 use super::{APPLY, Applied, big};
 use crate::hotfix::{FOLDER, LEFT};
