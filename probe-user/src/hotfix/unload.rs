@@ -50,8 +50,9 @@ pub fn one(name: &Name, timeout: Duration, site: &Site) -> Report {
     let mut report = Report::of("unload", &name.to_string());
     // Before it is gone: afterwards the journal tells less.
     let entry = loaded::entry(site, name).ok().flatten();
-    let was_enabled =
-        matches!(livepatch::look(&site.root, name), Ok(Some(patch)) if patch.enabled == Some(true));
+    // One in transition is not enabled for every task: to load it again would not restore what was before.
+    let was_enabled = matches!(livepatch::look(&site.root, name),
+        Ok(Some(patch)) if patch.enabled == Some(true) && patch.transition != Some(true));
     let ending = carry_out(name, timeout, site, &mut report);
     if matches!(ending, Ok(Ending::Done(_))) {
         report.undo = Some(if was_enabled {
