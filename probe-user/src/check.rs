@@ -18,7 +18,6 @@ use std::{
 
 use anyhow::bail;
 
-pub use self::mitigations::{BROKEN_BY_HOTFIX, BROKEN_BY_SWITCH, inside};
 use self::{
     message::Evidence,
     mitigations::Node,

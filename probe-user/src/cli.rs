@@ -1,10 +1,11 @@
 //! The command line: types and their help. No behaviour.
 
-use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use host::netns::NetnsName;
+use livepatch::{step::StepKind, transaction::switch::SwitchedFrom};
 
 /// Measures how long the Linux IPVS estimator makes packets wait, and what a hotfix changes.
 ///
@@ -274,55 +275,6 @@ pub struct GuardArgs {
     /// A switch `run_estimation` that is to be set back: the namespace's inode number, its file, and the value.
     #[arg(long, value_name = "NETNS:FILE=VALUE")]
     pub switch: Vec<SwitchedFrom>,
-}
-
-/// What a namespace's switch is to be set back to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SwitchedFrom {
-    /// Inode number of the namespace.
-    pub netns: u32,
-    /// A file that stands for the namespace.
-    pub namespace: PathBuf,
-    /// What the switch was set to.
-    pub value: i32,
-}
-
-impl fmt::Display for SwitchedFrom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let namespace = self.namespace.display();
-        write!(f, "{}:{namespace}={}", self.netns, self.value)
-    }
-}
-
-impl FromStr for SwitchedFrom {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed = text.split_once(':').and_then(|(netns, rest)| {
-            let (file, value) = rest.rsplit_once('=')?;
-            Some((netns.parse().ok()?, file, value.parse().ok()?))
-        });
-        let (netns, file, value) =
-            parsed.ok_or("it is not NETNS:FILE=VALUE, as in 4026531840:/proc/1/ns/net=1")?;
-        Ok(Self {
-            netns,
-            namespace: file.into(),
-            value,
-        })
-    }
-}
-
-/// What is asked of the kernel in a process of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StepKind {
-    /// Load the module that comes on standard input.
-    Insert,
-    /// Remove the module.
-    Remove,
-    /// Write 1 to `enabled`.
-    Enable,
-    /// Write 0 to `enabled`.
-    Disable,
 }
 
 /// Options of `hotfix inspect`.

@@ -16,8 +16,8 @@ use std::{
 use nix::errno::Errno;
 use tempfile::TempDir;
 
-use crate::hotfix::fuzzed as hotfix;
 use host::{boot, btf, fuzzed as kernel, inhabitants::Inhabitants};
+use livepatch::fuzzed as hotfix;
 
 /// A reader by the name of its fuzz target, of its folder of seeds, and of its function here.
 pub type Reader = (&'static str, fn(&[u8]));

@@ -5,69 +5,58 @@
 //! /proc, /sys, /lib/modules -> Node (this host)  > Findings -> Inspection -> text | JSON
 //! ```
 
-mod admission;
 mod all;
-mod callers;
-mod change;
-mod cure;
-mod drive;
-mod ending;
-mod findings;
-mod folder;
-#[cfg(any(test, fuzzing))]
-pub mod fuzzed;
-mod guard;
-mod guard_process;
+mod apply;
+mod estimators;
 mod info;
 mod install;
-mod installed;
-mod journal;
-mod kernel_log;
-mod left_behind;
 mod list;
-mod livepatches;
-mod load;
-mod loaded;
-mod lock;
-#[cfg(test)]
-mod made_node;
-mod named;
-mod node;
 mod page;
-mod period;
-mod progress;
-mod proof;
-mod reason;
-mod refusal;
 mod report;
-mod settle;
-mod shut_down;
-mod site;
-mod stalled;
-mod state_dir;
 mod status;
-mod step;
-mod switch;
-mod transition;
-mod trial;
-mod undo;
-mod unfinished;
+mod terminal;
 mod uninstall;
-mod unload;
-mod walk;
-mod witness;
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    ffi::OsStr,
+    io::{self, Read as _},
+    path::Path,
+    process::ExitCode,
+    rc::Rc,
+};
+
+use nix::sys::prctl;
 
 use crate::{
-    cli::{ColorWhen, HotfixCommand, InspectArgs},
+    cli::{ColorWhen, GuardArgs, HotfixCommand, InspectArgs, LoadArgs, StepArgs, UnloadArgs},
     output,
     record::Origin,
 };
-use livepatch_image::{Digest, Module, file};
-use node::{Node, Taken};
+use estimators::Monitored;
+use livepatch::{
+    operations::{
+        load::{self, Asked},
+        shut_down, unload,
+    },
+    ports::{Ports, Progress},
+    preflight::{
+        named,
+        node::{Node, Taken},
+    },
+    running_kernel::RunningKernel,
+    site::Site,
+    step::{self, StepKind},
+    store::{state_dir, walk},
+    transaction::{
+        guard_process::{self, Guarded},
+        loaded,
+        report::Report,
+        settle,
+    },
+};
+use livepatch_image::{Digest, Module, Name, file};
 use page::Inspection;
-use site::Site;
+use terminal::Terminal;
 
 /// Something speaks against the hotfix.
 const FOUND: u8 = 1;
@@ -84,7 +73,8 @@ pub fn run(
     state_dir: &Path,
 ) -> anyhow::Result<ExitCode> {
     // Without links, which may lead elsewhere at the next use.
-    let site = &Site::new(root, &state_dir::resolved(root, state_dir));
+    let state_dir = state_dir::resolved(root, state_dir);
+    let site = &Site::new(root, &state_dir, ports(command, color, root));
     if !matches!(
         command,
         HotfixCommand::Step(_) | HotfixCommand::Guard(_) | HotfixCommand::ShutDown
@@ -93,13 +83,13 @@ pub fn run(
     }
     match command {
         HotfixCommand::Inspect(args) => inspect(args, site),
-        HotfixCommand::Apply(args) => trial::run(args, color, site),
+        HotfixCommand::Apply(args) => apply::run(args, site),
         HotfixCommand::Load(args) => match &args.file {
-            Some(file) => load::run(file, args, site),
+            Some(file) => load(file, args, site),
             None => all::load(args, site),
         },
         HotfixCommand::Unload(args) => match &args.name {
-            Some(typed) => unload::run(typed, args, site),
+            Some(typed) => unload(typed, args, site),
             None => all::unload(args, site),
         },
         HotfixCommand::Status(args) => status::status(args.json, site),
@@ -107,9 +97,73 @@ pub fn run(
         HotfixCommand::Info(args) => info::run(args, site),
         HotfixCommand::Install(args) => install::run(args, site),
         HotfixCommand::Uninstall(args) => uninstall::run(args, site),
-        HotfixCommand::Step(args) => Ok(step::run(args, &site.root)),
-        HotfixCommand::Guard(args) => Ok(guard_process::run(args, site)),
-        HotfixCommand::ShutDown => shut_down::run(site),
+        HotfixCommand::Step(args) => Ok(step(args, &site.root)),
+        HotfixCommand::Guard(args) => Ok(guard(args, site)),
+        HotfixCommand::ShutDown => {
+            let noted = shut_down::run(site)?;
+            report::print(&format!("{noted}."));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Returns what the engine is connected to for a command.
+fn ports(command: &HotfixCommand, color: ColorWhen, root: &Path) -> Ports {
+    let progress: Rc<dyn Progress> = match command {
+        HotfixCommand::Apply(args) if !args.json => Rc::new(Terminal::with_screen(color)),
+        _ => Rc::new(Terminal::new()),
+    };
+    Ports {
+        kernel: Rc::new(RunningKernel::new(root)),
+        estimators: Rc::new(Monitored::new(root)),
+        progress,
+    }
+}
+
+fn load(file: &Path, args: &LoadArgs, site: &Site) -> anyhow::Result<ExitCode> {
+    let asked = Asked {
+        file,
+        kept: None,
+        accept: &args.accept,
+        timeout: args.timeout,
+    };
+    report::alone(load::one(asked, site), args.json, &site.root)
+}
+
+fn unload(typed: &OsStr, args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
+    let report = match named::meant(typed, &site.root) {
+        Ok(name) => unload::one(&name, args.timeout, site),
+        Err(error) => Report::new("unload").ended(Err(error)),
+    };
+    report::alone(report, args.json, &site.root)
+}
+
+/// Makes one call into the kernel; the exit code is its errno.
+fn step(args: &StepArgs, root: &Path) -> ExitCode {
+    // The kernel's log names who was refused, and would say `exe`.
+    let _ = prctl::set_name(c"ipvs-latency");
+    let mut module = Vec::new();
+    let read = match args.what {
+        StepKind::Insert => io::stdin().read_to_end(&mut module).map(|_| ()),
+        _ => Ok(()),
+    };
+    let name = Name::from(args.name.clone());
+    let made = read.and_then(|()| step::make(args.what, &name, &module, root));
+    let code = match made {
+        Ok(()) => 0,
+        Err(error) => error.raw_os_error().unwrap_or(nix::libc::EIO),
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn guard(args: &GuardArgs, site: &Site) -> ExitCode {
+    let guarded = Guarded {
+        name: args.name.clone().map(Name::from),
+        switches: args.switch.clone(),
+    };
+    match guard_process::watch(&guarded, site) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

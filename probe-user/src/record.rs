@@ -1,13 +1,13 @@
 //! Who a record is from, and who asked for what it tells: the same fields in every first record and document.
 
-use std::{env, ffi::OsStr, fs, path::Path};
+use std::{env, fs, path::Path};
 
 use nix::unistd::getuid;
 use serde::Serialize;
 
 use host::{hostname::hostname, inhabitants::Named, prerequisites, time};
-use model::printable::printable;
 use model::{WallTime, Worst, known_netns};
+use model::{printable::printable, shell::quoted};
 
 /// The node and the tool that a record is from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -173,17 +173,6 @@ pub fn command_line() -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a word as it can be typed in a shell; what a terminal would obey is `?`.
-#[must_use]
-pub fn quoted(word: &OsStr) -> String {
-    let word = printable(&word.to_string_lossy());
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@+/=,%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        return word;
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 #[path = "../build/commit.rs"]
 mod commit;
@@ -207,21 +196,6 @@ mod tests {
         }
         assert_eq!(user_of("", "", 0), "0");
         assert_eq!(user_of("", "broken\n:::\n", 0), "0");
-    }
-
-    #[test]
-    fn a_command_can_be_typed_again_and_writes_nothing_to_the_terminal() {
-        for (word, shown) in [
-            ("/root/est_skip.ko", "/root/est_skip.ko"),
-            ("--timeout=30s", "--timeout=30s"),
-            ("a b", "'a b'"),
-            ("it's", r"'it'\''s'"),
-            ("$(reboot)", "'$(reboot)'"),
-            ("", "''"),
-            ("\x1b[2J", "'?[2J'"),
-        ] {
-            assert_eq!(quoted(OsStr::new(word)), shown);
-        }
     }
 
     #[test]

@@ -18,9 +18,10 @@ mod table;
 mod text;
 mod tui;
 
+pub use beginning::Beginning;
 pub use grouped::grouped;
 pub use json::Sums;
 pub use namespace_name::{netns_name, netns_named, short_name};
-pub use run::{beginning, run};
+pub use run::run;
 pub use stage::{Stage, is_at_terminal};
-pub use tui::{BesideScreen, Course};
+pub use tui::BesideScreen;

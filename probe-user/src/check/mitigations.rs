@@ -5,23 +5,14 @@ mod masks;
 use super::page::{Measured, Mitigation, Namespace};
 use crate::headline::seconds;
 use host::{estimation::Kind, steering::Steering};
+use livepatch::breaks::{BROKEN_BY_HOTFIX, BROKEN_BY_SWITCH};
 use livepatch_image::Name;
 use model::State;
-use model::durations;
+use model::{durations, shell::inside_namespace};
 
 /// Runs and blackouts up to this long are left alone: Linux 6.2 and later size the steps of their own kernel
 /// threads to about as much (`ip_vs_est_calc_limits`, `net/netfilter/ipvs/ip_vs_est.c` of Linux 6.2).
 pub const CALM_NS: u64 = 100_000;
-
-/// What no longer works while `run_estimation` is 0, and afterwards.
-pub const BROKEN_BY_SWITCH: &str = "the counters and rates of `ipvsadm --stats` and `--rate`, of \
-    /proc/net/ip_vs_stats, and of what reads them (node_exporter, keepalived) stand still, and the first rates afterwards \
-    are wrong. /proc/net/ip_vs_stats_percpu goes on.";
-
-/// What no longer works under a hotfix, and afterwards.
-pub const BROKEN_BY_HOTFIX: &str = "The kernel is tainted until the node boots again. A hotfix that leaves the walk out \
-    stops the same counters as run_estimation=0 does. One that does not set the timer again leaves estimators DEAD, even \
-    after it is gone; one that sets it far ahead is felt until that time has come.";
 
 /// What a mitigation depends on.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +97,7 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
     let enter = busiest.enter.as_ref()?;
     let set = |value| {
         let command = format!("sysctl -w net.ipv4.vs.run_estimation={value}");
-        inside(enter, busiest.netns, command)
+        inside_namespace(enter, busiest.netns, command)
     };
     Some(Mitigation {
         name: "run_estimation",
@@ -127,18 +118,6 @@ fn run_estimation(busiest: &Namespace) -> Option<Mitigation> {
         breaks: format!("There, {BROKEN_BY_SWITCH}"),
         undo: set(value),
     })
-}
-
-/// Returns a command for a shell that changes something in a namespace. It opens the namespace once, and checks from
-/// inside that it is the intended one: by the time a person types this, a process may have ended or moved, its number may
-/// belong to another, and a file may have another namespace mounted on it.
-pub fn inside(door: &str, netns: u32, command: String) -> String {
-    if door.is_empty() {
-        return command;
-    }
-    format!(
-        "nsenter --net={door} sh -c '[ \"$(stat -Lc %i /proc/self/ns/net)\" = \"{netns}\" ] && {command}'"
-    )
 }
 
 /// Returns what comes before a command in a namespace that changes nothing, or where it does not matter.

@@ -55,7 +55,7 @@ fn every_reader_has_a_fuzz_target_and_every_fuzz_target_has_a_reader() {
 
 #[test]
 fn a_few_bytes_grow_into_a_module_that_is_read() {
-    use crate::hotfix::fuzzed::replaced_by;
+    use livepatch::fuzzed::replaced_by;
     let [piece, end, entries] = [
         [1, 0, 16, 0, 0, 0, 0, 0],
         [2, 0, 1, 0, 0, 0, 0, 0],

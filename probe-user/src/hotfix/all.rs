@@ -1,59 +1,42 @@
 //! `hotfix load --all` and `hotfix unload --all`: one after the other, each as if it were alone.
 
-use std::{
-    path::Path,
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{anyhow, bail};
-use signal_hook::flag;
 
-use super::{
-    change,
-    ending::Ending,
-    installed::{Installed, Record, Store},
-    journal::{Journal, Phase},
-    livepatches::{self, Entry},
-    load::{self, Asked},
-    loaded,
-    node::Past,
-    progress::say,
-    report::{Report, Reports},
-    settle,
-    site::Site,
-    undo::{self, Undo},
-    unload,
-};
+use super::report::Reports;
 use crate::cli::{LoadArgs, UnloadArgs};
 use host::{boot::Boot, prerequisites};
+use livepatch::{
+    operations::{
+        load::{self, Asked},
+        unload,
+    },
+    preflight::node::CrashHistory,
+    site::Site,
+    store::installed::{Installed, Record, Store},
+    transaction::{
+        change,
+        journal::{Journal, Phase},
+        livepatches::{self, Entry},
+        loaded,
+        outcome::Outcome,
+        report::Report,
+        settle,
+        undo::{self, Undo},
+    },
+};
 use livepatch_image::Module;
 use livepatch_image::Name;
 
 const CRASHED: &str = "crashed-here-before";
 
-/// A signal ends the one hotfix that it finds, and those after it.
-struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    fn listen() -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in crate::signals::ending()? {
-            flag::register(signal, Arc::clone(&stop))?;
-        }
-        Ok(Self(stop))
+/// Refuses once a signal has come: it ends the one hotfix that it finds, and those after it.
+fn go_on(site: &Site) -> anyhow::Result<()> {
+    if site.progress().is_stopped() {
+        bail!("a signal asked to end before its turn came");
     }
-
-    /// Refuses once a signal has come.
-    fn check(&self) -> anyhow::Result<()> {
-        if self.0.load(Ordering::Relaxed) {
-            bail!("a signal asked to end before its turn came");
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Loads what is installed for this kernel, in the order of installation.
@@ -64,24 +47,18 @@ impl Stop {
 pub fn load(args: &LoadArgs, site: &Site) -> anyhow::Result<ExitCode> {
     let store = Store::of(&site.state_dir);
     let release = prerequisites::release(&site.root);
-    let stop = Stop::listen()?;
+    site.progress().listen()?;
     let mut reports = Reports::new("load", args.json);
     for installed in store.all()? {
         if installed.place.release == release {
-            reports.add(load_one(args, &store, &installed, site, &stop));
+            reports.add(load_one(args, &store, &installed, site));
         }
     }
     let none = format!("no hotfix is installed for Linux {release}");
     Ok(reports.end(&none, &site.root))
 }
 
-fn load_one(
-    args: &LoadArgs,
-    store: &Store,
-    installed: &Installed,
-    site: &Site,
-    stop: &Stop,
-) -> Report {
+fn load_one(args: &LoadArgs, store: &Store, installed: &Installed, site: &Site) -> Report {
     let name = &installed.place.name;
     let refused = |error: anyhow::Error| {
         Report::of("load", name).ended(Err(error.context(format!("{name} is not loaded"))))
@@ -90,7 +67,7 @@ fn load_one(
         Ok(record) => record,
         Err(error) => return refused(anyhow!("{error}")),
     };
-    if let Err(error) = stop.check() {
+    if let Err(error) = go_on(site) {
         return refused(error);
     }
     let bytes = match store.content(&installed.place) {
@@ -105,7 +82,7 @@ fn load_one(
         report.undo = Some(Undo::Command(undo));
         return report;
     }
-    let accept = still_accepted(record, &Past::read(site, &record.sha256));
+    let accept = still_accepted(record, &CrashHistory::read(site, &record.sha256));
     let asked = Asked {
         file: &store.module(&installed.place),
         kept: Some((bytes, &record.sha256)),
@@ -116,7 +93,7 @@ fn load_one(
 }
 
 /// The end of a load that has nothing to do.
-fn in_force_already(name: &str, record: &Record, bytes: &[u8], site: &Site) -> Option<Ending> {
+fn in_force_already(name: &str, record: &Record, bytes: &[u8], site: &Site) -> Option<Outcome> {
     let entry = livepatches::entries(&site.root)
         .ok()?
         .into_iter()
@@ -136,16 +113,16 @@ fn in_force_already(name: &str, record: &Record, bytes: &[u8], site: &Site) -> O
         // The kernel outlived that shutdown, as with `systemctl soft-reboot`.
         change::settle(site, name);
     }
-    Some(Ending::Done(format!(
+    Some(Outcome::Done(format!(
         "{name} is in force already, from the file that is installed"
     )))
 }
 
 /// The warnings that are accepted still: of crashes, the one that was known at the time.
-fn still_accepted(record: &Record, past: &Past) -> Vec<String> {
+fn still_accepted(record: &Record, past: &CrashHistory) -> Vec<String> {
     let is_known = match past {
-        Past::WentDown(entry) => record.accepted_crash.as_ref() == Some(&entry.boot_id),
-        Past::Good | Past::Unknown(_) => true,
+        CrashHistory::WentDown(entry) => record.accepted_crash.as_ref() == Some(&entry.boot_id),
+        CrashHistory::Good | CrashHistory::Unknown(_) => true,
     };
     let accepted = record.accepted.iter();
     accepted
@@ -160,11 +137,11 @@ fn still_accepted(record: &Record, past: &Past) -> Vec<String> {
 ///
 /// When this kernel has no livepatching: nothing was changed.
 pub fn unload(args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
-    let stop = Stop::listen()?;
+    site.progress().listen()?;
     let ours = match Journal::read(&site.state_dir) {
         Ok(journal) => loaded_by_us(&site.root, &journal, &Boot::read(&site.root)),
         Err(error) => {
-            say(&format!(
+            site.say(&format!(
                 "warning: {error}; which livepatches were loaded by ipvs-latency cannot be told"
             ));
             Vec::new()
@@ -178,7 +155,7 @@ pub fn unload(args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
             reports.leave_alone(entry.name.to_string(), why);
             continue;
         }
-        reports.add(match stop.check() {
+        reports.add(match go_on(site) {
             Ok(()) => unload::one(&entry.name, args.timeout, site),
             Err(error) => {
                 let error = error.context(format!("{} is not unloaded", entry.name));
@@ -211,10 +188,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::hotfix::{
-        installed::Place,
-        journal::Mark,
+    use livepatch::{
         made_node::{MadeNode, RELEASE},
+        store::installed::Place,
+        transaction::journal::Mark,
     };
     use livepatch_image::{Digest, samples::sample_file};
 
@@ -271,7 +248,7 @@ mod tests {
             let crash = crash.map(str::to_owned);
             Record::now(Digest::of(content), "/a.ko".into(), accepted, crash)
         };
-        let past = || Past::read(&node.site(), &Digest::of(content));
+        let past = || CrashHistory::read(&node.site(), &Digest::of(content));
         assert_eq!(still_accepted(&record(None), &past()).len(), 2);
         node.note("a", content, "before", Phase::InForce);
         assert_eq!(still_accepted(&record(Some("before")), &past()).len(), 2);
@@ -296,15 +273,13 @@ mod tests {
         };
         assert_eq!(load(&args, &node.site()).unwrap(), ExitCode::from(2));
         let store = Store::of(&node.state_dir());
-        let stop = Stop(Arc::new(AtomicBool::new(true)));
-        let now = Stop(Arc::new(AtomicBool::new(false)));
         let again = store.all().unwrap().into_iter();
         let again: Vec<Installed> = again.filter(|one| one.record.is_err()).collect();
-        let refused =
-            |one: &Installed, stop: &Stop| load_one(&args, &store, one, &node.site(), stop).text();
-        assert!(refused(&changed, &now).contains("another file than was installed"));
-        assert!(refused(&again[0], &now).contains("is damaged"));
-        assert!(refused(&damaged, &stop).contains("a signal asked to end"));
+        let refused = |one: &Installed| load_one(&args, &store, one, &node.site()).text();
+        assert!(refused(&changed).contains("another file than was installed"));
+        assert!(refused(&again[0]).contains("is damaged"));
+        node.stop();
+        assert!(refused(&damaged).contains("a signal asked to end"));
     }
 
     #[test]

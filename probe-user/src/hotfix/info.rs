@@ -9,17 +9,18 @@ use std::{fs, path::Path, process::ExitCode};
 use anyhow::bail;
 use serde::Serialize;
 
-use super::{
-    installed::{Installed, Place, Record, Store, is_path, name_of},
-    journal::{self, Phase},
-    list,
-    livepatches::{self, Entry},
-    loaded, named,
-    node::Node,
-    page::Facts,
-    site::Site,
-};
+use super::{list, page::Facts};
 use crate::{cli::InfoArgs, record::Origin};
+use ::livepatch::{
+    preflight::{named, node::Node},
+    site::Site,
+    store::installed::{Installed, Place, Record, Store, is_path, name_of},
+    transaction::{
+        journal::{self, Phase},
+        livepatches::{self, Entry},
+        loaded,
+    },
+};
 use host::{
     livepatch::{self, Object},
     module, prerequisites,

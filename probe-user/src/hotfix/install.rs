@@ -13,22 +13,25 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::{
-    admission,
-    findings::{Finding, Findings},
-    folder::Folder,
-    installed::{
-        Place, Record, Store, is_name, systemd, trusted,
-        units::{self, KILL_SWITCH, LOAD, SHUT_DOWN, Units, Written},
-    },
-    loaded,
-    node::{Node, Past},
-    progress::say,
-    report,
-    site::Site,
-    state_dir, undo,
-};
+use super::report;
 use crate::cli::InstallArgs;
+use livepatch::{
+    preflight::{
+        admission,
+        findings::{Finding, Findings},
+        node::{CrashHistory, Node},
+    },
+    site::Site,
+    store::{
+        folder::Folder,
+        installed::{
+            Place, Record, Store, is_name, systemd, trusted,
+            units::{self, KILL_SWITCH, LOAD, SHUT_DOWN, Units, Written},
+        },
+        state_dir,
+    },
+    transaction::{loaded, undo},
+};
 use livepatch_image::{Digest, Module, file};
 
 /// The host was changed, and needs a person.
@@ -82,18 +85,15 @@ fn install(args: &InstallArgs, site: &Site, program: &Program) -> anyhow::Result
     let shown = args.file.display();
     let refused = || format!("{shown} is not installed");
     // The path that was checked is recorded: a link may lead elsewhere later.
-    let site = &Site::new(
-        &site.root,
-        &state_dir::resolved(&site.root, &site.state_dir),
-    );
+    let site = &site.with_state_dir(&state_dir::resolved(&site.root, &site.state_dir));
     let candidate = candidate(args, site)?;
     let units = units(site, program).with_context(refused)?;
     let store = Store::of(&site.state_dir);
-    let _lock = store.lock(&site.root).with_context(refused)?;
+    let _lock = store.lock(site).with_context(refused)?;
     let kept = keep(&store, &candidate, &shown.to_string())?;
     let written = match units.as_ref().map(Units::write).transpose() {
         Ok(written) => written,
-        Err(error) => return put_back(kept, &site.root, &store, &candidate.place, error.into()),
+        Err(error) => return put_back(kept, site, &store, &candidate.place, error.into()),
     };
     for line in told(&candidate, &store, kept, written.as_ref(), program.path) {
         report::sentence(&format!("{line}."));
@@ -148,18 +148,18 @@ fn candidate(args: &InstallArgs, site: &Site) -> anyhow::Result<Candidate> {
         passing.clear();
     }
     for Finding { name, text } in &passing {
-        say(&format!(
+        site.say(&format!(
             "note: as this node is now, it would not be loaded: {name}: {text}."
         ));
     }
     for Finding { name, text } in &findings.notes {
-        say(&format!("note {name}: {text}."));
+        site.say(&format!("note {name}: {text}."));
     }
     // Also what does not speak against it now: another boot may have other livepatches in force.
     let accepted: BTreeSet<String> = args.accept.iter().cloned().collect();
     let crash = match node.past {
-        Past::WentDown(entry) => Some(entry.boot_id),
-        Past::Good | Past::Unknown(_) => None,
+        CrashHistory::WentDown(entry) => Some(entry.boot_id),
+        CrashHistory::Good | CrashHistory::Unknown(_) => None,
     };
     let file = std::path::absolute(&args.file).with_context(refused)?;
     let place = Place {
@@ -247,7 +247,7 @@ fn keep(store: &Store, candidate: &Candidate, shown: &str) -> anyhow::Result<Kep
 /// Removes the hotfix again after its units could not be written.
 fn put_back(
     kept: Kept,
-    root: &Path,
+    site: &Site,
     store: &Store,
     place: &Place,
     error: anyhow::Error,
@@ -260,14 +260,16 @@ fn put_back(
     }
     let undone = store.remove(place).and_then(|()| store.all());
     let undone = match undone {
-        Ok(rest) if rest.is_empty() => units::remove(root).map_err(anyhow::Error::from).map(|_| ()),
+        Ok(rest) if rest.is_empty() => units::remove(&site.root)
+            .map_err(anyhow::Error::from)
+            .map(|_| ()),
         Ok(_) => Ok(()),
         Err(error) => Err(error.into()),
     };
     match undone {
         Ok(()) => Err(error.context(format!("{name} is not installed"))),
         Err(left) => {
-            say(&format!(
+            site.say(&format!(
                 "error: {name} is half installed: {error:#}; and {left:#}"
             ));
             Ok(ExitCode::from(HALF_DONE))
@@ -326,11 +328,11 @@ fn notes(site: &Site, written: Option<&[Written; 2]>, program: &Path) {
     ] {
         match trusted::is_in_memory(path) {
             Ok(false) => {}
-            Ok(true) => say(&format!(
+            Ok(true) => site.say(&format!(
                 "note: {} is in memory: {what} is gone after a reboot, unless somebody puts it there again.",
                 path.display()
             )),
-            Err(error) => say(&format!(
+            Err(error) => site.say(&format!(
                 "note: whether {} outlives a reboot cannot be told ({error}).",
                 path.display()
             )),
@@ -341,11 +343,11 @@ fn notes(site: &Site, written: Option<&[Written; 2]>, program: &Path) {
     }
     let by_hand = format!("`systemctl daemon-reload` and `systemctl start {SHUT_DOWN}`");
     if !systemd::is_here(&site.root) {
-        say(&format!(
+        site.say(&format!(
             "note: run {by_hand} on the host, so that the next shutdown too is known to be one in good order."
         ));
     } else if let Err(error) = systemd::take_up() {
-        say(&format!(
+        site.say(&format!(
             "warning: {error}; until {by_hand} succeed, the next shutdown may be taken for a crash."
         ));
     }

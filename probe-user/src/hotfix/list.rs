@@ -7,14 +7,15 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    installed::{Installed, Place, Record, Store},
-    livepatches::{self, Entry, IN_FORCE},
-    loaded,
-    progress::say,
-    site::Site,
-};
 use crate::record::Origin;
+use ::livepatch::{
+    site::Site,
+    store::installed::{Installed, Place, Record, Store},
+    transaction::{
+        livepatches::{self, Entry, IN_FORCE},
+        loaded,
+    },
+};
 use host::{
     livepatch::{self},
     prerequisites,
@@ -82,7 +83,7 @@ fn kept(site: &Site, loaded: Option<&[Entry]>) -> anyhow::Result<Vec<Kept>> {
     let mut all = Vec::new();
     for Installed { place, record } in store.all()? {
         let record = record
-            .map_err(|error| say(&format!("warning: {error}")))
+            .map_err(|error| site.say(&format!("warning: {error}")))
             .ok();
         let is_loaded = |loaded: &[Entry]| {
             let mut loaded = loaded.iter();
@@ -156,9 +157,9 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::hotfix::{
-        journal::Phase,
+    use ::livepatch::{
         made_node::{MadeNode, RELEASE},
+        transaction::journal::Phase,
     };
     use livepatch_image::samples::sample_file;
 

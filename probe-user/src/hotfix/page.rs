@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{
+use crate::{record::Origin, width};
+use livepatch::preflight::{
     findings::{Finding, Findings, replaces_atomically},
     node::Node,
     period,
 };
-use crate::{record::Origin, width};
 use livepatch_image::{Answer, Digest, Layout, Module, Rearms, Replaced};
 
 /// Columns of a title.

@@ -1,36 +1,19 @@
 //! What a command that changes this node tells of one hotfix, or of several.
 
-use std::io::{self, Write as _};
-use std::path::Path;
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+};
 
 use serde::Serialize;
 
-use super::{ending::Ending, progress::say, undo::Undo};
+use super::terminal::say;
 use crate::{record::Stamp, width};
+use livepatch::transaction::{outcome::Outcome, report::Report, undo::Undo};
 use livepatch_image::Digest;
 
 const SCHEMA: u32 = 1;
-
-/// Refused before any change.
-const REFUSED: u8 = 2;
-
-/// What became of one hotfix.
-pub struct Report {
-    command: &'static str,
-    /// The module's name, once it is known.
-    pub name: Option<String>,
-    /// The file, where one was named.
-    pub file: Option<String>,
-    /// That of its content.
-    pub sha256: Option<Digest>,
-    /// The way back from what stays.
-    pub undo: Option<Undo>,
-    /// What the kernel wrote to its log meanwhile.
-    pub kernel_log: Vec<String>,
-    /// The error is a refusal before any change.
-    ended: anyhow::Result<Ending>,
-}
 
 /// The part of the document that is about one hotfix.
 #[derive(Debug, Serialize)]
@@ -44,101 +27,63 @@ struct One {
     undo: Option<String>,
 }
 
-impl Report {
-    /// Of a hotfix whose name is not known yet.
-    pub fn new(command: &'static str) -> Self {
+impl One {
+    fn of(report: Report) -> Self {
         Self {
-            command,
-            name: None,
-            file: None,
-            sha256: None,
-            undo: None,
-            kernel_log: Vec::new(),
-            ended: Err(anyhow::anyhow!("nothing was done")),
+            outcome: report.word(),
+            text: report.text(),
+            name: report.name,
+            kernel_log: report.kernel_log,
+            file: report.file,
+            sha256: report.sha256,
+            undo: report.undo.and_then(Undo::command),
         }
     }
+}
 
-    /// Of the hotfix of that name.
-    pub fn of(command: &'static str, name: &str) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            ..Self::new(command)
-        }
+/// Tells of one hotfix alone. What went wrong amid the change was told when it did.
+///
+/// # Errors
+///
+/// When it was refused before any change.
+pub fn alone(report: Report, json: bool, root: &Path) -> anyhow::Result<ExitCode> {
+    #[derive(Serialize)]
+    struct Document {
+        schema: u32,
+        #[serde(flatten)]
+        stamp: Stamp,
+        command: &'static str,
+        #[serde(flatten)]
+        hotfix: One,
     }
-
-    /// With its end.
-    pub fn ended(self, ended: anyhow::Result<Ending>) -> Self {
-        Self { ended, ..self }
+    if !json {
+        tell_done(&report);
+        return report.outcome.map(|outcome| ExitCode::from(outcome.code()));
     }
-
-    /// What is said of its end.
-    pub fn text(&self) -> String {
-        match &self.ended {
-            Ok(ending) => ending.text().to_owned(),
-            Err(error) => format!("{error:#}"),
-        }
+    let code = report.code();
+    let refusal = report
+        .outcome
+        .as_ref()
+        .err()
+        .map(|error| format!("error: {error:#}"));
+    write(&Document {
+        schema: SCHEMA,
+        stamp: Stamp::now(root),
+        command: report.command,
+        hotfix: One::of(report),
+    });
+    if let Some(refusal) = refusal {
+        say(&refusal);
     }
+    Ok(ExitCode::from(code))
+}
 
-    fn one(self) -> One {
-        One {
-            outcome: self.ended.as_ref().map_or("refused", Ending::word),
-            text: self.text(),
-            name: self.name,
-            kernel_log: self.kernel_log,
-            file: self.file,
-            sha256: self.sha256,
-            undo: self.undo.and_then(Undo::command),
-        }
+fn tell_done(report: &Report) {
+    if let Ok(Outcome::Done(text)) = &report.outcome {
+        sentence(&format!("{text}."));
     }
-
-    /// Tells of one hotfix alone. What went wrong amid the change was told when it did.
-    ///
-    /// # Errors
-    ///
-    /// When it was refused before any change.
-    pub fn alone(self, json: bool, root: &Path) -> anyhow::Result<ExitCode> {
-        #[derive(Serialize)]
-        struct Document {
-            schema: u32,
-            #[serde(flatten)]
-            stamp: Stamp,
-            command: &'static str,
-            #[serde(flatten)]
-            hotfix: One,
-        }
-        if !json {
-            self.tell_done();
-            return self.ended.map(|ending| ExitCode::from(ending.code()));
-        }
-        let code = self.code();
-        let refusal = self
-            .ended
-            .as_ref()
-            .err()
-            .map(|error| format!("error: {error:#}"));
-        write(&Document {
-            schema: SCHEMA,
-            stamp: Stamp::now(root),
-            command: self.command,
-            hotfix: self.one(),
-        });
-        if let Some(refusal) = refusal {
-            say(&refusal);
-        }
-        Ok(ExitCode::from(code))
-    }
-
-    fn tell_done(&self) {
-        if let Ok(Ending::Done(text)) = &self.ended {
-            sentence(&format!("{text}."));
-        }
-        if let Some(undo) = &self.undo {
-            print(&undo.line());
-        }
-    }
-
-    fn code(&self) -> u8 {
-        self.ended.as_ref().map_or(REFUSED, Ending::code)
+    if let Some(undo) = &report.undo {
+        print(&undo.line());
     }
 }
 
@@ -166,13 +111,13 @@ impl Reports {
     /// One more: lines tell it at once.
     pub fn add(&mut self, report: Report) {
         self.worst = self.worst.max(report.code());
-        if let Err(error) = &report.ended {
+        if let Err(error) = &report.outcome {
             say(&format!("error: {error:#}"));
         }
         if !self.json {
-            report.tell_done();
+            tell_done(&report);
         }
-        self.hotfixes.push(report.one());
+        self.hotfixes.push(One::of(report));
     }
 
     /// One that is none of ours.
@@ -236,7 +181,7 @@ pub fn print(text: &str) {
 mod tests {
     use super::*;
 
-    fn report(ended: anyhow::Result<Ending>) -> Report {
+    fn report(ended: anyhow::Result<Outcome>) -> Report {
         Report::of("load", "a").ended(ended)
     }
 
@@ -245,14 +190,14 @@ mod tests {
         let text = || "so".to_owned();
         let mut reports = Reports::new("load", true);
         for (ended, word, code) in [
-            (Ok(Ending::Done(text())), "done", 0),
-            (Ok(Ending::GivenBack(text())), "given_back", 1),
-            (Ok(Ending::Refused(text())), "refused", 2),
+            (Ok(Outcome::Done(text())), "done", 0),
+            (Ok(Outcome::RolledBack(text())), "given_back", 1),
+            (Ok(Outcome::Refused(text())), "refused", 2),
             (Err(anyhow::anyhow!("so")), "refused", 2),
-            (Ok(Ending::HalfDone(text())), "half_done", 3),
-            (Ok(Ending::LeftToGuard(text())), "left_to_guard", 3),
-            (Ok(Ending::LeftAlone(text())), "half_done", 3),
-            (Ok(Ending::Done(text())), "done", 0),
+            (Ok(Outcome::HalfDone(text())), "half_done", 3),
+            (Ok(Outcome::LeftToGuard(text())), "left_to_guard", 3),
+            (Ok(Outcome::LeftAlone(text())), "half_done", 3),
+            (Ok(Outcome::Done(text())), "done", 0),
         ] {
             let report = report(ended);
             assert_eq!(report.code(), code, "{word}");

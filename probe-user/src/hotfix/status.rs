@@ -10,23 +10,26 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    callers,
-    livepatches::{self, Entry},
-    period,
-    reason::Reasons,
-    site::Site,
-    stalled::{self, Stalled, Towards},
-    unfinished::{self, Unfinished},
-};
 use crate::{output, record::Origin, watch::netns_named, width};
+use ::livepatch::{
+    preflight::period,
+    site::Site,
+    transaction::{
+        livepatches::{self, Entry},
+        unfinished::{self, Unfinished},
+    },
+    transition::{
+        reason::Reasons,
+        stalled::{self, Stalled, Towards},
+        timer_references,
+    },
+};
 use host::{
     inhabitants::{Inhabitants, Named},
     livepatch,
 };
 use livepatch_image::Name;
-use model::{ESTIMATOR, State};
-use monitor::timers::{self, Timer};
+use model::{ESTIMATOR, State, Timer};
 
 /// Something is on its way, left behind, or without effect.
 const FOUND: u8 = 1;
@@ -92,7 +95,9 @@ impl Status {
         let unfinished = unfinished::read(site)
             .map_err(|error| unknown.push(error.to_string()))
             .ok();
-        let timers = timers::read(&site.root)
+        let timers = site
+            .estimators()
+            .timers()
             .map_err(|error| unknown.push(format!("the estimators cannot be seen: {error:#}")))
             .ok();
         // Where the kernel hides addresses it does so for good, and a healthy livepatch is not in doubt for that.
@@ -139,7 +144,7 @@ fn stalled(root: &Path) -> Vec<Stalled> {
 fn code(root: &Path, livepatches: &[Entry], unknown: &mut Vec<String>) -> Vec<(Name, Range<u64>)> {
     let mut code = Vec::new();
     for Entry { name, .. } in livepatches {
-        match callers::code_of(root, name) {
+        match timer_references::code_of(root, name) {
             Ok(range) => code.push((name.clone(), range)),
             Err(error) => unknown.push(format!(
                 "whether a timer calls code of {name} cannot be seen (/proc/modules: {error})"

@@ -7,15 +7,16 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::{
-    installed::{Place, Store, name_of, systemd, units},
-    livepatches,
-    progress::say,
-    report,
-    site::Site,
-    undo::{self, Undo},
-};
+use super::report;
 use crate::cli::UninstallArgs;
+use ::livepatch::{
+    site::Site,
+    store::installed::{Place, Store, name_of, systemd, units},
+    transaction::{
+        livepatches,
+        undo::{self, Undo},
+    },
+};
 use host::{livepatch, prerequisites};
 
 /// The host was changed, and needs a person.
@@ -33,7 +34,7 @@ pub fn run(args: &UninstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
     let wanted = args.kernel.as_ref().unwrap_or(&running);
     let places = chosen(&store, &name, (!args.all_kernels).then_some(wanted))?;
     let refused = || format!("{name} is not uninstalled");
-    let _lock = store.lock(&site.root).with_context(refused)?;
+    let _lock = store.lock(site).with_context(refused)?;
     let undo = way_back(&places, &store, site, &running);
     for (index, place) in places.iter().enumerate() {
         if let Err(error) = store.remove(place) {
@@ -41,7 +42,7 @@ pub fn run(args: &UninstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
             if is_whole {
                 return Err(anyhow::Error::from(error).context(refused()));
             }
-            say(&format!("error: {name} is half uninstalled: {error}"));
+            site.say(&format!("error: {name} is half uninstalled: {error}"));
             report::print(&undo.line());
             return Ok(ExitCode::from(HALF_DONE));
         }
@@ -56,10 +57,10 @@ pub fn run(args: &UninstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
                 let unit = unit.display();
                 report::sentence(&format!("{unit} is removed, for nothing is left to load."));
             }
-            forget(&removed, &site.root);
+            forget(&removed, site);
         }
         Err(error) => {
-            say(&format!(
+            site.say(&format!(
                 "error: {error:#}; {name} is uninstalled, and the units may be left"
             ));
             report::print(&undo.line());
@@ -114,7 +115,7 @@ fn tidy(store: &Store, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Has systemd forget the units that were removed.
-fn forget(removed: &[PathBuf], root: &Path) {
+fn forget(removed: &[PathBuf], site: &Site) {
     let names = removed.iter().filter_map(|unit| unit.file_name()?.to_str());
     let names: Vec<&str> = names.collect();
     if names.is_empty() {
@@ -124,12 +125,12 @@ fn forget(removed: &[PathBuf], root: &Path) {
         "`systemctl stop {}` and `systemctl daemon-reload`",
         names.join(" ")
     );
-    if !systemd::is_here(root) {
-        say(&format!(
+    if !systemd::is_here(&site.root) {
+        site.say(&format!(
             "note: run {by_hand} on the host, or systemd remembers the units until it boots again."
         ));
     } else if let Err(error) = systemd::let_go(&names) {
-        say(&format!(
+        site.say(&format!(
             "warning: {error}; until {by_hand} succeed, systemd remembers the units."
         ));
     }
@@ -161,9 +162,9 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::hotfix::{
-        installed::Record,
+    use ::livepatch::{
         made_node::{MadeNode, RELEASE},
+        store::installed::Record,
     };
     use livepatch_image::Digest;
 

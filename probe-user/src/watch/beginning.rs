@@ -1,6 +1,9 @@
 //! What is known of a watch when it begins.
 
-use model::WallTime;
+use std::path::Path;
+
+use host::{cpus, hostname::hostname, prerequisites};
+use model::{Clock, WallTime};
 
 /// From when on every run is seen, and where.
 pub struct Beginning {
@@ -16,4 +19,18 @@ pub struct Beginning {
     pub possible_cpus: Option<u32>,
     /// Inode number of the root network namespace; 0 where it is hidden.
     pub root_netns: u32,
+}
+
+impl Beginning {
+    /// Returns what is known on the host under `root` of a watch that began at `start_ns`.
+    pub fn new(root: &Path, start_ns: u64, clock: &Clock, root_netns: u32) -> Self {
+        Self {
+            start_ns,
+            at: clock.wall(start_ns),
+            release: prerequisites::release(root),
+            hostname: hostname(root),
+            possible_cpus: cpus::possible(root),
+            root_netns,
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
     headline::DEFAULT_MAX_NS,
     output,
 };
-use host::{cpus, hostname::hostname, prerequisites, time};
+use host::time;
 use model::{Options, Output, Span, Topic};
 use monitor::{TICK, Watcher};
 
@@ -80,7 +80,13 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let (mut watcher, outputs) = Watcher::start(root, options)?;
-    let mut display = Display::open(args, color, &beginning(&watcher, root)?)?;
+    let beginning = Beginning::new(
+        root,
+        watcher.started_ns(),
+        &watcher.clock()?,
+        watcher.root_netns(),
+    );
+    let mut display = Display::open(args, color, &beginning)?;
     display.name(&watcher);
     display.outputs(&outputs)?;
     if let Some(hidden) = watcher.inhabitants().told_hidden() {
@@ -176,23 +182,6 @@ fn end(mut watcher: Watcher, display: Display, ended: Ended, max_ns: u64) -> any
             sink.summary(&summary, worst).context(display::CANNOT_WRITE)
         }
     }
-}
-
-/// From when on every run is seen, and where.
-///
-/// # Errors
-///
-/// Where the clock cannot be read.
-pub fn beginning(watcher: &Watcher, root: &Path) -> anyhow::Result<Beginning> {
-    let start_ns = watcher.started_ns();
-    Ok(Beginning {
-        start_ns,
-        at: watcher.clock()?.wall(start_ns),
-        release: prerequisites::release(root),
-        hostname: hostname(root),
-        possible_cpus: cpus::possible(root),
-        root_netns: watcher.root_netns(),
-    })
 }
 
 fn every(period: Duration) -> Interval {

@@ -14,11 +14,11 @@ use tokio::{
 
 use super::{
     beginning::Beginning,
-    tui::{Course, Host, Look, Request, Screen},
+    tui::{Host, Look, Request, Screen},
 };
 use crate::{cli::ColorWhen, headline::DEFAULT_MAX_NS};
 use host::{inhabitants::Inhabitants, time};
-use model::{Output, Overview};
+use model::{Course, Output, Overview};
 
 /// From this length on a call is in the screen's log, as in that of `watch`.
 const SLOW_NS: u64 = 100_000;

@@ -18,13 +18,12 @@ use ratatui::{buffer::Buffer, layout::Rect};
 pub use look::Look;
 pub use terminal::{BesideScreen, give_back_at_once};
 
-pub use self::app::Course;
 use self::{
     app::App,
     terminal::{Input, Terminal},
 };
 use host::inhabitants::Inhabitants;
-use model::{Output, Overview};
+use model::{Course, Output, Overview};
 
 /// The node that is measured.
 #[derive(Debug, Clone)]

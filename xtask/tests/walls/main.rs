@@ -9,10 +9,15 @@ use serde_json::Value;
 use xtask::checkout;
 
 /// Each crate of `probe-user/crates`, and those of ours that it may name.
-const MAY_NAME: [(&str, &[&str]); 4] = [
+const MAY_NAME: [(&str, &[&str]); 5] = [
     ("model", &["probe-ebpf"]),
     ("livepatch-image", &["model"]),
     ("host", &["livepatch-image", "model", "probe-ebpf"]),
+    // The contract of the probes is for its made nodes alone.
+    (
+        "livepatch",
+        &["host", "livepatch-image", "model", "probe-ebpf"],
+    ),
     (
         "monitor",
         &["host", "livepatch-image", "model", "probe-ebpf"],

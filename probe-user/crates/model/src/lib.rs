@@ -7,6 +7,7 @@
 mod blackout;
 mod clock;
 mod cost;
+mod course;
 mod cpus;
 pub mod durations;
 mod estimator;
@@ -19,9 +20,11 @@ mod overview;
 pub mod printable;
 mod report;
 mod session;
+pub mod shell;
 mod state;
 pub mod statistics;
 mod tally;
+mod timer;
 pub mod wheel;
 mod worst;
 
@@ -38,6 +41,7 @@ pub fn known_netns(netns: u32) -> Option<u32> {
 }
 
 pub use clock::{Clock, WallTime};
+pub use course::Course;
 pub use estimator::is_too_short;
 pub use histogram::Histogram;
 pub use latest::Latest;
@@ -47,4 +51,5 @@ pub use report::{NamespaceReport, Report};
 pub use session::{Options, Session};
 pub use state::{SLOW_PERIOD_NS, State};
 pub use tally::{P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, Summary, per_second};
+pub use timer::{Timer, dead_estimators};
 pub use worst::{Span, Worst};

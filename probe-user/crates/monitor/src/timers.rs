@@ -4,31 +4,14 @@ use std::{collections::BTreeSet, path::Path, thread::sleep, time::Duration};
 
 use anyhow::Context as _;
 use probe_ebpf::{Snapshot, SnapshotKind, snapshot::NO_SWITCH};
-use serde::Serialize;
 
 use crate::probe;
 use host::{prerequisites, time};
-use model::{SLOW_PERIOD_NS, State, wheel};
+use model::{SLOW_PERIOD_NS, State, Timer, wheel};
 
 /// A timer is not pending while it runs, too: dead is one that is not for this long.
 const LOOKS: u32 = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
-
-/// The timer of one namespace's estimator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Timer {
-    /// The network namespace, by its inode number.
-    pub netns: u32,
-    /// `DEAD`, `SLOWED` or `ACTIVE`, by the timer alone.
-    pub state: State,
-    /// `net.ipv4.vs.run_estimation` there; `None` where the kernel has no such switch.
-    pub run_estimation: Option<i32>,
-    /// In how many nanoseconds it runs; `None` for one that is not pending.
-    pub next_run_in_ns: Option<u64>,
-    /// The address of what it calls.
-    #[serde(skip)]
-    pub function: u64,
-}
 
 /// All of them, in the kernel's order; none without `ip_vs`.
 ///
@@ -60,13 +43,6 @@ pub fn read(root: &Path) -> anyhow::Result<Vec<Timer>> {
         );
     }
     Ok(timers)
-}
-
-/// Returns the inode numbers of the namespaces whose estimator is dead.
-#[must_use]
-pub fn dead(timers: &[Timer]) -> BTreeSet<u32> {
-    let dead = timers.iter().filter(|timer| timer.state == State::Dead);
-    dead.map(|timer| timer.netns).collect()
 }
 
 fn look(snapshot: &[Snapshot], jiffy_ns: u64) -> Vec<Timer> {

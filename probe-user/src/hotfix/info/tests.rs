@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hotfix::made_node::{MadeNode, RELEASE};
+use ::livepatch::made_node::{MadeNode, RELEASE};
 use livepatch_image::samples::sample_file;
 
 fn told(info: &Info) -> (Value, String) {

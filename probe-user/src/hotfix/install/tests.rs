@@ -1,12 +1,9 @@
 use super::*;
-use crate::{
-    cli::UninstallArgs,
-    hotfix::{
-        installed::Installed,
-        journal::Phase,
-        made_node::{MadeNode, RELEASE},
-        uninstall,
-    },
+use crate::{cli::UninstallArgs, hotfix::uninstall};
+use livepatch::{
+    made_node::{MadeNode, RELEASE},
+    store::installed::Installed,
+    transaction::journal::Phase,
 };
 use livepatch_image::samples::{sample_file, sample_that_kills};
 
@@ -230,7 +227,12 @@ fn a_host_without_systemd_keeps_it_and_one_that_could_not_load_it_is_told() {
         "{error:#}"
     );
     let elsewhere = tempfile::tempdir().unwrap();
-    let error = install(&args, &Site::new(node.root(), elsewhere.path()), &program).unwrap_err();
+    let error = install(
+        &args,
+        &node.site().with_state_dir(elsewhere.path()),
+        &program,
+    )
+    .unwrap_err();
     assert!(
         format!("{error:#}").contains("not among the host's files"),
         "{error:#}"

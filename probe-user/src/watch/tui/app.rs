@@ -27,7 +27,7 @@ use crate::{
     },
 };
 use host::inhabitants::Inhabitants;
-use model::{Cost, Focus, Output, Overview, Summary};
+use model::{Cost, Course, Focus, Output, Overview, Summary};
 
 /// Seconds that a column of the timeline can stand for.
 pub const SECONDS_PER_COLUMN: [u64; 7] = [1, 2, 5, 10, 15, 30, 60];
@@ -54,17 +54,6 @@ pub enum Scope {
     Worst,
     /// Those of all namespaces together.
     All,
-}
-
-/// What is being done while this is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Course {
-    /// What it is: the hotfix, and the step.
-    pub doing: String,
-    /// Runs seen, and runs to see; none where no runs are counted.
-    pub runs: Option<(usize, usize)>,
-    /// How long it takes still, in nanoseconds, where that is known.
-    pub left_ns: Option<u64>,
 }
 
 /// All that was measured, as far as it is shown.

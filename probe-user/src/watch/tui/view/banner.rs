@@ -14,10 +14,10 @@ use crate::{
     headline::{self, Grade},
     watch::{
         namespace_name::netns_name,
-        tui::app::{App, Course, Data},
+        tui::app::{App, Data},
     },
 };
-use model::{NamespaceView, Output, Overview, Span, State, StateChange};
+use model::{Course, NamespaceView, Output, Overview, Span, State, StateChange};
 
 /// How long a change is fresh.
 const FRESH_NS: u64 = 10_000_000_000;

@@ -1,0 +1,151 @@
+//! A node for tests: a folder with the files that are looked at, and a kernel, estimators and a person that are made, with
+//! a clock that goes on only while somebody waits.
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a node that cannot be made fails the test"
+)]
+
+mod estimators;
+mod estimators_state;
+mod kernel;
+mod kernel_state;
+mod world;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use nix::sys::stat::{Mode, umask};
+
+use crate::{
+    ports::Ports,
+    site::Site,
+    transaction::journal::{Entry, Journal, Mark, Phase},
+};
+use livepatch_image::{Digest, samples::sample_file};
+
+pub use estimators_state::{Refusals, Under};
+pub use kernel::guard;
+pub use kernel_state::Answer;
+pub use world::World;
+
+/// The kernel that sample modules are for.
+pub const RELEASE: &str = "6.1.0-56-amd64";
+
+/// One with systemd and livepatching, in the boot `this`.
+pub struct MadeNode {
+    folder: tempfile::TempDir,
+    world: Rc<World>,
+}
+
+/// Returns a node under any folder, whose kernel, estimators and person are made.
+#[must_use]
+pub fn site(root: &Path, state_dir: &Path) -> Site {
+    Site::new(root, state_dir, World::ports(&World::new(root)))
+}
+
+impl Default for MadeNode {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MadeNode {
+    /// Returns one with nothing loaded or installed, and the estimator of one network namespace.
+    #[must_use]
+    pub fn new() -> Self {
+        // What a group may write to is not trusted, and some people's umask lets theirs.
+        umask(Mode::S_IWGRP | Mode::S_IWOTH);
+        let folder = tempfile::tempdir().unwrap();
+        let world = World::new(folder.path());
+        let node = Self { folder, world };
+        node.write("proc/sys/kernel/osrelease", RELEASE);
+        node.write("proc/sys/kernel/random/boot_id", "this");
+        node.write("usr/sbin/tool", "a program");
+        for folder in [
+            "run/systemd/system",
+            "sys/kernel/livepatch",
+            "sys/module/ip_vs",
+        ] {
+            fs::create_dir_all(node.root().join(folder)).unwrap();
+        }
+        node
+    }
+
+    /// Its files.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its folder of state.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.root().join("var/lib/state")
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn site(&self) -> Site {
+        Site::new(self.root(), &self.state_dir(), self.ports())
+    }
+
+    /// Returns what the engine is connected to here.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        World::ports(&self.world)
+    }
+
+    /// Returns what happens on the node.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Has a signal ask to end.
+    pub fn stop(&self) {
+        self.world.stop();
+    }
+
+    /// Writes a file.
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.world.write(path, content);
+    }
+
+    /// A module's file, outside of what is installed.
+    #[must_use]
+    pub fn module(&self, name: &str, jiffies: u32) -> PathBuf {
+        self.file(name, &sample_file(name, jiffies))
+    }
+
+    /// The same with these bytes.
+    #[must_use]
+    pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        self.write(&format!("root/{name}.ko"), content);
+        self.root().join(format!("root/{name}.ko"))
+    }
+
+    /// Has a livepatch in force.
+    pub fn put_in_force(&self, name: &str, object: &str) {
+        self.world.enable(name, object);
+    }
+
+    /// Notes in the journal that a file came so far in a boot.
+    pub fn note(&self, name: &str, content: &[u8], boot_id: &str, phase: Phase) {
+        let mut journal = Journal::read(&self.state_dir()).unwrap();
+        let entry = Entry {
+            sha256: Digest::of(content),
+            name: name.into(),
+            file: format!("/root/{name}.ko"),
+            boot_id: boot_id.into(),
+            pid: 7,
+            phase,
+            since_s: 10_000,
+            accepted: Vec::new(),
+            module: Mark::default(),
+        };
+        journal.note(entry).unwrap();
+    }
+}

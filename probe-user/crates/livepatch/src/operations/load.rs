@@ -1,0 +1,269 @@
+//! `hotfix load`.
+
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use anyhow::Context as _;
+
+use super::unload::{self, Removed};
+use crate::{
+    preflight::{admission::File, findings::Finding},
+    site::Site,
+    step::StepKind,
+    transaction::{
+        change::Change,
+        loaded,
+        outcome::Outcome,
+        report::Report,
+        settle,
+        undo::{self, Undo},
+    },
+    transition::{
+        drive::{Drive, Ended},
+        proof, refusal,
+        run_observer::{Ran, RunObserver},
+        stalled::Towards,
+    },
+};
+use host::module;
+use livepatch_image::{Digest, Module, Name};
+use model::{dead_estimators, printable::printable};
+
+/// What is to be loaded, and how.
+pub struct Asked<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// What is in it, and what was when it was installed; `None` for one that is not.
+    pub kept: Option<(Vec<u8>, &'a Digest)>,
+    /// The warnings that are accepted, by name.
+    pub accept: &'a [String],
+    /// How long each wait may take.
+    pub timeout: Duration,
+}
+
+/// Loads one.
+#[must_use]
+pub fn one(asked: Asked, site: &Site) -> Report {
+    let mut report = Report::new("load");
+    let path = std::path::absolute(asked.file).unwrap_or_else(|_| asked.file.to_owned());
+    report.file = Some(printable(&path.to_string_lossy()));
+    let outcome = carry_out(asked, site, &mut report);
+    report.undo = way_back(outcome.as_ref().ok(), report.name.as_deref(), site);
+    report.ended(outcome)
+}
+
+/// Returns how to take back what stays: nothing where the module is gone, or where the guard takes it back.
+fn way_back(outcome: Option<&Outcome>, name: Option<&str>, site: &Site) -> Option<Undo> {
+    let name = Name::from(name?);
+    match outcome? {
+        Outcome::Done(_) => {}
+        // What cannot be seen may be there.
+        Outcome::HalfDone(_) | Outcome::LeftAlone(_)
+            if !matches!(module::look(&site.root, &name), Ok(None)) => {}
+        _ => return None,
+    }
+    Some(Undo::Command(undo::unload(&name, site)))
+}
+
+fn carry_out(asked: Asked, site: &Site, report: &mut Report) -> anyhow::Result<Outcome> {
+    let (file, recorded) = match asked.kept {
+        Some((bytes, recorded)) => (File::of(asked.file, bytes)?, Some(recorded)),
+        None => (File::read(asked.file)?, None),
+    };
+    report.name.clone_from(&file.module.name);
+    report.sha256 = Some(file.sha256.clone());
+    if let Some(recorded) = recorded {
+        file.is_still(recorded)?;
+    }
+    if let Some(done) = enabled_already(&file, site) {
+        settle::note_proven(site, &file.sha256);
+        return Ok(done);
+    }
+    let (hotfix, lock) = file.admit(asked.accept, site)?;
+    for Finding { name, text } in &hotfix.notes {
+        site.say(&format!("note {name}: {text}."));
+    }
+    // Before the kernel's log is followed: a look may leave lines there that have nothing to do with the load.
+    let dead_before = dead_before(&hotfix.module, site)
+        .with_context(|| format!("{} is not loaded", asked.file.display()))?;
+    let mut drive = Drive::new(site, hotfix.name.as_str(), asked.timeout)?;
+    drive.dead_before = dead_before;
+    let change = Change::of_file(site, lock, &hotfix)
+        .and_then(|change| change.guarding(&mut drive))
+        .with_context(|| format!("{} is not loaded", asked.file.display()))?;
+    drive.may_replace = hotfix.may_replace;
+    // From here on the node is changed.
+    let ended = match insert(&mut drive, &change, &hotfix.bytes) {
+        Ok(None) => changed(&mut drive, &hotfix.module),
+        Ok(Some(outcome)) => Ok(outcome),
+        Err(error) => Err(error),
+    };
+    let outcome = drive.ended(ended);
+    change.end(&outcome);
+    drive.tell(&outcome);
+    report.kernel_log = drive.kernel_lines();
+    if outcome.is_left() {
+        drive.leave_probes_behind();
+    }
+    Ok(outcome)
+}
+
+/// Returns the namespaces whose estimator is dead before the change.
+///
+/// # Errors
+///
+/// When the timers cannot be seen, though the module replaces the estimator: what the probes need later, this needs too.
+pub fn dead_before(module: &Module, site: &Site) -> anyhow::Result<BTreeSet<u32>> {
+    match site.estimators().timers() {
+        Ok(timers) => Ok(dead_estimators(&timers)),
+        Err(error) if module.replaces_estimator() => {
+            Err(error.context("no run could be confirmed under it"))
+        }
+        Err(_) => Ok(BTreeSet::new()),
+    }
+}
+
+/// Returns the result of a load that has nothing to do, because this very file is enabled.
+fn enabled_already(file: &File, site: &Site) -> Option<Outcome> {
+    let name = Name::from(file.module.name.as_deref()?);
+    loaded::is_enabled(site, &file.module, &file.sha256).then(|| {
+        Outcome::Done(format!(
+            "{name} is enabled already, from this very file: every task is through, and the kernel redirects what it \
+             replaces"
+        ))
+    })
+}
+
+/// Asks the kernel to load the module. Returns `None` if it was asked, and otherwise how the load ended. Removes first
+/// a disabled module of this name that a replacement or a rollback left behind, because the kernel takes no name twice.
+///
+/// # Errors
+///
+/// When the node is left half way.
+pub fn insert(drive: &mut Drive, change: &Change, bytes: &[u8]) -> anyhow::Result<Option<Outcome>> {
+    let is_taken = drive.is_loaded().with_context(|| {
+        let name = &drive.name;
+        format!("cannot tell whether a module named {name} is loaded")
+    })?;
+    if is_taken {
+        let removed = unload::remove(drive)?;
+        if let Removed::NotYet(why) | Removed::Kept(why) = removed {
+            let name = &drive.name;
+            return Ok(Some(Outcome::Refused(format!(
+                "{name} is not loaded, because a disabled livepatch of that name is still there: {why}"
+            ))));
+        }
+    }
+    drive.ask(StepKind::Insert, bytes)?;
+    change.has_asked();
+    Ok(None)
+}
+
+/// What follows the request to load.
+fn changed(drive: &mut Drive, module: &Module) -> anyhow::Result<Outcome> {
+    match in_force(drive, module)? {
+        Some(outcome) => Ok(outcome),
+        None => proven(drive, module),
+    }
+}
+
+/// Waits until it is in force for every task, and asks the kernel whether it is: nothing when it is, and else that is
+/// how it ended.
+///
+/// # Errors
+///
+/// When the node is left half way.
+pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<Outcome>> {
+    let name = drive.name.clone();
+    Ok(match drive.through(Towards::Patched, true)? {
+        Ended::Arrived => doubted(drive, module),
+        Ended::Refused(errno) => Some(Outcome::Refused(format!(
+            "the kernel refused {name} ({errno}): {}",
+            refusal::cause(errno, drive.log.lines(), module)
+        ))),
+        Ended::BackAgain => {
+            let removed = unload::remove(drive)?;
+            let kept_by = drive.kept_by();
+            let outcome = match removed {
+                Removed::Yes => {
+                    let back = format!(
+                        "{name} was taken back before it was in force, and its module removed: every task runs the old \
+                         code. {kept_by}"
+                    );
+                    unload::watched(drive, module.replaces_estimator(), false, back)?
+                }
+                Removed::NotYet(why) | Removed::Kept(why) => Outcome::HalfDone(format!(
+                    "{name} was taken back before it was in force, but {why}"
+                )),
+            };
+            Some(unload::without_others(drive, outcome))
+        }
+        Ended::Stuck(waiting) => Some(unload::stuck(drive, &waiting)),
+    })
+}
+
+/// What the kernel says against it being in force.
+fn doubted(drive: &Drive, module: &Module) -> Option<Outcome> {
+    let name = &drive.name;
+    let patch = match drive.patch() {
+        Ok(Some(patch)) => patch,
+        Ok(None) => {
+            return Some(Outcome::HalfDone(format!(
+                "{name} was in force, and somebody else has taken it back"
+            )));
+        }
+        Err(error) => {
+            return Some(Outcome::HalfDone(format!(
+                "{name} is loaded, and whether it is enabled cannot be seen (/sys/kernel/livepatch: {error})"
+            )));
+        }
+    };
+    let doubts = proof::doubts(&drive.site.root, module, &patch);
+    (!doubts.is_empty()).then(|| {
+        Outcome::HalfDone(format!(
+            "{name} is loaded, but {}: roll it back with `ipvs-latency hotfix unload {}`",
+            doubts.join(", and "),
+            name.typed()
+        ))
+    })
+}
+
+/// Looks for a run of the estimator under it.
+fn proven(drive: &mut Drive, module: &Module) -> anyhow::Result<Outcome> {
+    let name = drive.name.clone();
+    if module.replaces_estimator() {
+        drive.observer = Some(RunObserver::start(&drive.site)?);
+    }
+    let since_ns = drive.site.now_ns();
+    let deadline = drive.site.now() + drive.timeout;
+    while let Some(estimators) = drive.ran_since(since_ns) {
+        if let Some((netns, _)) = estimators.iter().find(|(_, ran)| *ran == Ran::Dead) {
+            return Ok(Outcome::HalfDone(format!(
+                "{name} is in force, and the estimator of netns {netns} is DEAD: its timer is not pending, and taking \
+                 the hotfix back does not revive it; only loading ip_vs anew does"
+            )));
+        }
+        if let Some((netns, _)) = estimators.iter().find(|(_, ran)| *ran == Ran::Yes) {
+            return Ok(Outcome::Done(format!(
+                "{name} is in force: every task is through, the kernel redirects what it replaces, and the estimator of \
+                 netns {netns} ran under it and set its timer again"
+            )));
+        }
+        if drive.is_stopped() {
+            drive
+                .site
+                .say(&format!("{name}: a signal asked to end; taking it back"));
+            return unload::take_back(drive, false);
+        }
+        if drive.site.now() >= deadline {
+            let waits = unload::waits(&estimators, drive.site.now_ns());
+            return Ok(Outcome::HalfDone(format!(
+                "{name} is in force for every task, and no run of the estimator was seen under it: {waits}"
+            )));
+        }
+        drive.pause()?;
+    }
+    Ok(Outcome::Done(format!(
+        "{name} is in force: every task is through, and the kernel redirects what it replaces. It does not replace the \
+         estimator, so no run was waited for"
+    )))
+}

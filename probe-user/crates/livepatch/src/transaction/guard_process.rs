@@ -1,0 +1,122 @@
+//! The process of a guard: it waits for the end of the one that it watches, and takes back what that one left half way.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use nix::sys::prctl;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
+
+use super::{
+    change,
+    guard::{BETWEEN_TRIES, READY},
+    lock::Lock,
+    switch::{self, Switch, SwitchedFrom},
+};
+use crate::{
+    operations::unload::{self, Removed},
+    site::Site,
+    transition::{drive::Drive, reason::Messages},
+};
+use livepatch_image::Name;
+
+/// What a guard rolls back.
+#[derive(Debug, Default)]
+pub struct Guarded {
+    /// The livepatch, by the name of its module.
+    pub name: Option<Name>,
+    /// The switches `run_estimation`, with what they are to be set back to.
+    pub switches: Vec<SwitchedFrom>,
+}
+
+/// Stands guard. On standard error it is handed the lock, if there is one.
+///
+/// # Errors
+///
+/// When it cannot: the process that it is for sees that it ended.
+pub fn watch(guarded: &Guarded, site: &Site) -> anyhow::Result<()> {
+    // Who asks which process holds the lock would see `exe`.
+    let _ = prctl::set_name(c"ipvs-latency");
+    // Who ends the tool by name, or the session by its process group, is not to end what clears up after it.
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    // It has the lock as standard error, and what is said must not end up in the lock's file.
+    let lock = Lock::inherited(nix::unistd::dup(io::stderr())?.into());
+    nix::unistd::dup2_stderr(File::open("/dev/null")?)?;
+    let messages = Messages::as_found(&site.root);
+    // Held open from here on: whoever lives there may go meanwhile.
+    let switches = guarded.switches.iter();
+    let switches = switches.map(|from| Switch::of(&from.namespace, from.netns, from.value));
+    let switches: Vec<Switch> = switches.collect::<io::Result<_>>()?;
+    // Whom this is for may be dead already.
+    let mut ready = io::stdout().lock();
+    let _ = ready.write_all(&[READY]).and_then(|()| ready.flush());
+    if is_dismissed() {
+        return Ok(());
+    }
+    set_back(site, &switches);
+    if let Some(name) = &guarded.name {
+        roll_back(site, name, messages);
+    }
+    drop(lock);
+    Ok(())
+}
+
+/// Waits for the word, or for the end of all who could give it.
+fn is_dismissed() -> bool {
+    let mut word = [0];
+    loop {
+        match io::stdin().read(&mut word) {
+            Ok(length) => return length > 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Sets the switches back, however often that has to be tried.
+pub fn set_back(site: &Site, switches: &[Switch]) {
+    while switch::set_back(site.kernel(), switches).is_err() {
+        site.progress().wait(BETWEEN_TRIES);
+    }
+}
+
+/// Rolls the hotfix back, however long the kernel needs, and whatever this process lacks meanwhile. Then the kernel's
+/// `messages` are as they were found, and the journal says how far it came.
+pub fn roll_back(site: &Site, name: &Name, messages: Option<Messages>) {
+    // `status` names this process from here on, and a crash now is not one under the hotfix.
+    change::note_way_back(site, name);
+    until_over(site, name);
+    drop(messages);
+    change::settle(site, name);
+}
+
+fn until_over(site: &Site, name: &Name) {
+    loop {
+        let mut drive = Drive::unattended(site, name.clone());
+        while let Ok(is_over) = try_once(&mut drive) {
+            if is_over {
+                return;
+            }
+            site.progress().wait(BETWEEN_TRIES);
+        }
+        site.progress().wait(BETWEEN_TRIES);
+    }
+}
+
+/// Whether nothing is left to do.
+fn try_once(drive: &mut Drive) -> anyhow::Result<bool> {
+    if unload::out_of_force(drive, false)?.is_some() {
+        return Ok(false);
+    }
+    Ok(match unload::remove_unless_called(drive)? {
+        Removed::Yes | Removed::Kept(_) => true,
+        Removed::NotYet(_) => false,
+    })
+}

@@ -1,0 +1,402 @@
+//! A change of this node, step by step: what is asked of the kernel, looked at, told, and taken back.
+
+use std::{collections::BTreeSet, io, time::Duration};
+
+use nix::errno::Errno;
+
+mod heir;
+
+use super::{
+    decision::{Next, Seen, Transition},
+    kernel_log::KernelLog,
+    reason::{self, Messages, Reasons},
+    run_observer::{Ran, RunObserver},
+    stalled::{self, Stalled, Towards},
+};
+use crate::{
+    ports::Call,
+    site::Site,
+    step::StepKind,
+    transaction::{guard::Guard, lock::Place},
+};
+use host::{
+    livepatch::{self, Livepatch},
+    module,
+};
+use livepatch_image::Name;
+
+/// How often the kernel is looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// And how often once it takes long.
+const BETWEEN_LATE_LOOKS: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_mins(2);
+
+/// As long as a node is up.
+const FOR_EVER: Duration = Duration::from_hours(10 * 365 * 24);
+
+/// The kernel tries once a second (`klp_transition_work_fn`); who is not through after two tries is told of.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// Tasks that are told of one by one.
+const SHOWN: usize = 8;
+
+/// How a transition ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Every task is where it was to go.
+    Arrived,
+    /// It was turned back, and every task is where it came from.
+    BackAgain,
+    /// Neither; the processes named still wait for the kernel's answer.
+    Stuck(Vec<u32>),
+    /// The kernel refused to begin.
+    Refused(Errno),
+}
+
+/// A call into the kernel that was not answered when it was last looked at.
+struct Request {
+    kind: StepKind,
+    call: Box<dyn Call>,
+}
+
+/// One change of the livepatch `name`.
+pub struct Drive {
+    /// The node that is changed.
+    pub site: Site,
+    /// The module's name.
+    pub name: Name,
+    /// How long each wait may take.
+    pub timeout: Duration,
+    /// The kernel's log since the beginning.
+    pub log: KernelLog,
+    /// The probes, once runs of the estimator are waited for.
+    pub observer: Option<RunObserver>,
+    /// Network namespaces whose estimator was dead before the change: nobody waits for these.
+    pub dead_before: BTreeSet<u32>,
+    /// Livepatches whose place the hotfix takes, or may take: their names in the form for people.
+    pub may_replace: BTreeSet<String>,
+    /// A person or program waits for it, reads what it says, and may ask it to end.
+    is_attended: bool,
+    /// The guard, to which every call into the kernel holds a pipe; `None` in the guard itself.
+    guarded: Option<Guard>,
+    /// The last message about a guard that is lost.
+    said_of_guard: String,
+    /// Where the lock is; `None` without one, and once it is said that it is lost.
+    lock: Option<Place>,
+    began: Duration,
+    requests: Vec<Request>,
+    messages: Option<Messages>,
+    told: String,
+    /// The tasks that kept the transition when it was turned back; `None` where this did not turn it back.
+    kept_by: Option<Vec<Stalled>>,
+}
+
+impl Drive {
+    /// Heeds signals from here on: they ask to turn back, and a stop by Ctrl-Z does not keep the node half way. Nothing
+    /// is to be changed before it is guarded.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a handler.
+    pub fn new(site: &Site, name: impl Into<Name>, timeout: Duration) -> io::Result<Self> {
+        site.progress().listen()?;
+        Ok(Self {
+            timeout,
+            is_attended: true,
+            ..Self::unattended(site, name)
+        })
+    }
+
+    /// From here on a guard finishes what this cannot.
+    ///
+    /// # Errors
+    ///
+    /// When the guard has ended, and no other can be started.
+    pub fn guarded_by(&mut self, guard: &Guard) -> io::Result<()> {
+        self.guarded = Some(guard.clone());
+        self.heir().map(|_| ()).map_err(io::Error::other)
+    }
+
+    /// For the guard: nobody waits for it, so it waits for whatever the kernel waits for.
+    pub fn unattended(site: &Site, name: impl Into<Name>) -> Self {
+        Self {
+            log: KernelLog::from_now(site.kernel()),
+            site: site.clone(),
+            name: name.into(),
+            timeout: FOR_EVER,
+            observer: None,
+            dead_before: BTreeSet::new(),
+            may_replace: BTreeSet::new(),
+            is_attended: false,
+            guarded: None,
+            said_of_guard: String::new(),
+            lock: None,
+            began: site.now(),
+            requests: Vec::new(),
+            messages: None,
+            told: String::new(),
+            kept_by: None,
+        }
+    }
+
+    /// Returns whether a key or a signal asked to end.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_attended && self.site.progress().is_stopped()
+    }
+
+    /// Returns what the kernel says of the livepatch now; `None` where it has none of that name.
+    ///
+    /// # Errors
+    ///
+    /// When that is unknown.
+    pub fn patch(&self) -> io::Result<Option<Livepatch>> {
+        livepatch::look(&self.site.root, &self.name)
+    }
+
+    /// Looks for the module.
+    ///
+    /// # Errors
+    ///
+    /// When that is unknown.
+    pub fn is_loaded(&self) -> io::Result<bool> {
+        Ok(module::look(&self.site.root, &self.name)?.is_some())
+    }
+
+    /// Asks the kernel for one thing.
+    ///
+    /// # Errors
+    ///
+    /// When no process can be made for it.
+    pub fn ask(&mut self, kind: StepKind, module: &[u8]) -> io::Result<()> {
+        let lifeline = self.guarded.as_ref().map(Guard::lifeline).transpose()?;
+        let kernel = self.site.kernel();
+        let call = kernel.begin(kind, &self.name, module, lifeline)?;
+        self.requests.push(Request { kind, call });
+        Ok(())
+    }
+
+    /// Lets a moment pass, and reads what there is to read.
+    ///
+    /// # Errors
+    ///
+    /// When the probes cannot be read.
+    pub fn pause(&mut self) -> anyhow::Result<()> {
+        let took = self.site.now().saturating_sub(self.began);
+        let wait = if took < LONG || self.observer.is_some() {
+            BETWEEN_LOOKS
+        } else {
+            BETWEEN_LATE_LOOKS
+        };
+        self.site.progress().wait(wait);
+        self.log.read();
+        self.look_at_guard(false);
+        self.look_at_lock();
+        match &mut self.observer {
+            Some(observer) => observer.look(&self.site),
+            None => Ok(()),
+        }
+    }
+
+    /// From here on it is said where the lock keeps no other process away any more.
+    pub fn locked_by(&mut self, place: Option<Place>) {
+        self.lock = place;
+    }
+
+    fn look_at_lock(&mut self) {
+        if let Some(lost) = self.lock.take_if(|place| place.is_lost()) {
+            self.site.say(&format!(
+                "warning: the lock {} was removed or replaced, so it keeps other commands away no longer: run no other `ipvs-latency \
+                 hotfix` command until this one ends",
+                lost.path().display()
+            ));
+        }
+    }
+
+    /// The errno of a request that the kernel refused since the last call, after forgetting all that were answered.
+    ///
+    /// # Errors
+    ///
+    /// When a process ended without an answer.
+    pub fn refusal(&mut self) -> io::Result<Option<(StepKind, Errno)>> {
+        let mut refused = None;
+        let mut open = Vec::new();
+        for mut request in self.requests.drain(..) {
+            match request.call.answer()? {
+                None => open.push(request),
+                Some(Ok(())) => {}
+                Some(Err(errno)) => refused = Some((request.kind, errno)),
+            }
+        }
+        self.requests = open;
+        Ok(refused)
+    }
+
+    /// Whether the kernel has not answered a request.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// Returns the processes that wait for the kernel's answer: looked at now, for one may have ended since.
+    fn still_asking(&mut self) -> Vec<u32> {
+        let open = self.requests.iter_mut().filter_map(|request| {
+            let is_open = matches!(request.call.answer(), Ok(None));
+            is_open.then(|| request.call.pid())
+        });
+        open.collect()
+    }
+
+    /// Goes the way that was asked for to its end, or back.
+    ///
+    /// # Errors
+    ///
+    /// When a process cannot be made, or ends without an answer, or the probes cannot be read.
+    pub fn through(&mut self, towards: Towards, heed_signals: bool) -> anyhow::Result<Ended> {
+        let began = self.site.now();
+        let mut headed = began;
+        let mut transition = Transition::new(towards, self.timeout);
+        let back = match towards {
+            Towards::Patched => StepKind::Disable,
+            Towards::Unpatched => StepKind::Enable,
+        };
+        let ended = loop {
+            if let Some((kind, errno)) = self.refusal()?
+                && kind != back
+            {
+                break Ended::Refused(errno);
+            }
+            let seen = Seen::of(&self.patch());
+            let stop = heed_signals && self.is_stopped();
+            let now = self.site.now();
+            match transition.next(now.saturating_sub(began), seen, self.is_asking(), stop) {
+                Next::Wait => {}
+                Next::TurnBack => {
+                    self.turn_back(towards, stop);
+                    self.ask(back, &[])?;
+                    headed = now;
+                }
+                Next::Arrived => break Ended::Arrived,
+                Next::BackAgain => break Ended::BackAgain,
+                Next::Stuck => break Ended::Stuck(self.still_asking()),
+            }
+            let is_late = self.site.now().saturating_sub(headed) > PATIENCE;
+            if self.is_attended && is_late && seen == Seen::Moving {
+                self.tell_stalled(transition.heading());
+            }
+            self.pause()?;
+        };
+        // Puts the kernel's messages back as they were.
+        self.messages = None;
+        self.log.read();
+        Ok(ended)
+    }
+
+    fn turn_back(&mut self, towards: Towards, stop: bool) {
+        self.kept_by = Some(self.stalled(towards));
+        let why = if stop {
+            "a key or a signal asked to end".to_owned()
+        } else {
+            format!(
+                "not through within {}",
+                humantime::format_duration(self.timeout)
+            )
+        };
+        self.site
+            .say(&format!("{}: {why}; turning back", self.name));
+    }
+
+    fn stalled(&self, towards: Towards) -> Vec<Stalled> {
+        stalled::tasks(&self.site.root, towards, &Reasons::parse(self.log.lines()))
+    }
+
+    /// Tells of the tasks that are not through, whenever that is something else than before.
+    fn tell_stalled(&mut self, heading: Towards) {
+        if self.messages.is_none() {
+            self.messages = Messages::switch_on(&self.site.root);
+        }
+        let text = told(&self.stalled(heading), self.log.lines());
+        if text != self.told {
+            self.site
+                .say(&format!("{}: in transition, kept by {text}", self.name));
+            self.told = text;
+        }
+    }
+
+    /// Each estimator that is waited for, and whether it ran since; nothing without probes.
+    #[must_use]
+    pub fn ran_since(&self, since_ns: u64) -> Option<Vec<(u32, Ran)>> {
+        let mut estimators = self.observer.as_ref()?.since(since_ns);
+        estimators.retain(|(netns, _)| !self.dead_before.contains(netns));
+        Some(estimators)
+    }
+
+    /// Says what kept the transition when it was turned back, or that another process turned it back: a clause.
+    #[must_use]
+    pub fn kept_by(&self) -> String {
+        match &self.kept_by {
+            Some(tasks) => format!("What kept it: {}", told(tasks, self.log.lines())),
+            None => format!(
+                "Another process disabled it (kpatch, or a write to /sys/kernel/livepatch/{}/enabled)",
+                self.name
+            ),
+        }
+    }
+
+    /// Livepatches that were in force before, and are no more since the hotfix took their place.
+    ///
+    /// # Errors
+    ///
+    /// When that is unknown.
+    pub fn replaced(&self) -> io::Result<Vec<String>> {
+        if self.may_replace.is_empty() {
+            return Ok(Vec::new());
+        }
+        let no_livepatching = || io::Error::from(io::ErrorKind::NotFound);
+        let patches = livepatch::read(&self.site.root)?.ok_or_else(no_livepatching)?;
+        let enabled = patches.iter().filter(|one| one.enabled != Some(false));
+        let enabled: BTreeSet<String> = enabled.map(|one| one.name.to_string()).collect();
+        Ok(self.may_replace.difference(&enabled).cloned().collect())
+    }
+
+    /// What the kernel wrote to its log meanwhile, but for the messages that were switched on by us.
+    pub fn kernel_lines(&mut self) -> Vec<String> {
+        self.log.read();
+        let lines = self.log.lines().iter();
+        lines
+            .filter(|line| !reason::is_ours(line))
+            .cloned()
+            .collect()
+    }
+
+    /// Tells what the kernel wrote to its log meanwhile.
+    pub fn say_log(&mut self) {
+        let lines = self.kernel_lines();
+        for line in &lines {
+            self.site.say(&format!("kernel: {line}"));
+        }
+        match self.log.trouble() {
+            Some(trouble) => self.site.say(&format!("kernel: {trouble}")),
+            None if lines.is_empty() => self.site.say("kernel: (it wrote nothing to its log)"),
+            None => {}
+        }
+    }
+}
+
+/// The tasks, or what it is where `/proc` has none.
+fn told(tasks: &[Stalled], log: &[String]) -> String {
+    if !tasks.is_empty() {
+        let shown: Vec<String> = tasks.iter().take(SHOWN).map(Stalled::to_string).collect();
+        return match tasks.len().saturating_sub(SHOWN) {
+            0 => shown.join("; "),
+            more => format!("{}; and {more} more", shown.join("; ")),
+        };
+    }
+    match Reasons::parse(log).of_idle_cpu() {
+        Some(reason) => format!("the task of an idle CPU, which {reason}"),
+        None => {
+            "no task that /proc shows: an idle CPU, or a wait inside the kernel (rcu_tasks)".into()
+        }
+    }
+}
