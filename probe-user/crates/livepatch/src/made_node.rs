@@ -13,6 +13,7 @@ mod world;
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -38,6 +39,13 @@ pub const RELEASE: &str = "6.1.0-56-amd64";
 pub struct MadeNode {
     folder: tempfile::TempDir,
     world: Rc<World>,
+}
+
+/// Returns the network namespace of this process, by its inode number.
+#[must_use]
+pub fn own_netns() -> u32 {
+    let meta = fs::metadata("/proc/self/ns/net").unwrap();
+    u32::try_from(meta.ino()).unwrap()
 }
 
 /// Returns a node under any folder, whose kernel, estimators and person are made.
@@ -68,6 +76,7 @@ impl MadeNode {
             "run/systemd/system",
             "sys/kernel/livepatch",
             "sys/module/ip_vs",
+            "sys/module/kernel",
         ] {
             fs::create_dir_all(node.root().join(folder)).unwrap();
         }

@@ -3,3 +3,6 @@
 pub mod load;
 pub mod shut_down;
 pub mod unload;
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub mod made_phase;
 pub mod measurement;
 pub mod plan;
 pub mod surroundings;
+#[cfg(test)]
+mod tests;
 pub mod trial_outcome;
 pub mod trial_record;
 pub mod trial_runner;

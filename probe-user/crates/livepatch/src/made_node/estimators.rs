@@ -21,6 +21,9 @@ use model::{
 
 const JIFFY: Duration = Duration::from_millis(4);
 
+/// The length of a list on which runs take as long as a test says.
+const LONG: u32 = 30_000;
+
 /// Where the estimator's own function lies, in `ip_vs`.
 const FUNCTION: u64 = 0xffff_ffff_c060_0000;
 
@@ -47,7 +50,7 @@ impl World {
         self.estimators.borrow_mut().under = under;
     }
 
-    /// Says how long their own runs take.
+    /// Says how long their own runs take, over a list of 30,000 entries.
     pub fn runs_take(&self, takes: Duration) {
         self.estimators.borrow_mut().takes = takes;
     }
@@ -55,6 +58,13 @@ impl World {
     /// Says what cannot be had from now on.
     pub fn refuse(&self, refusals: Refusals) {
         self.estimators.borrow_mut().refusals = refusals;
+    }
+
+    /// Has the list of an estimator at this length from now on.
+    pub fn set_length(&self, netns: u32, length: i32) {
+        if let Some(one) = self.estimators.borrow_mut().of_mut(netns) {
+            one.length = length;
+        }
     }
 
     /// Has the timer of an estimator not pending any more.
@@ -86,6 +96,11 @@ impl World {
         all.for_each(|one| one.run_estimation = None);
     }
 
+    /// Has so many requests to set a switch refused.
+    pub fn refuse_switches(&self, count: u32) {
+        self.estimators.borrow_mut().refused_switches = count;
+    }
+
     /// Sets `run_estimation` of a namespace.
     ///
     /// # Errors
@@ -93,6 +108,10 @@ impl World {
     /// When it has no such switch.
     pub fn set_switch(&self, netns: u32, value: i32) -> io::Result<()> {
         let mut estimators = self.estimators.borrow_mut();
+        if estimators.refused_switches > 0 {
+            estimators.refused_switches -= 1;
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let found = estimators.of_mut(netns);
         let switch = found.and_then(|one| one.run_estimation.as_mut());
         *switch.ok_or(io::ErrorKind::NotFound)? = value;
@@ -127,7 +146,10 @@ impl World {
         if one.due != Some(now) {
             return;
         }
+        // A timer that calls a module goes on doing so, whether its livepatch is enabled or not.
+        let kept = Some(one.function).filter(|function| *function != FUNCTION);
         let (takes, period, function) = match place {
+            _ if kept.is_some() => (under.takes, under.period, one.function),
             Some(place) if under.keeps_timer => (under.takes, under.period, place),
             Some(_) => (under.takes, under.period, FUNCTION),
             None if one.run_estimation == Some(0) => {
@@ -135,6 +157,8 @@ impl World {
             }
             None => (usual, Some(PERIOD), FUNCTION),
         };
+        // A run visits each entry of the list.
+        let takes = takes * u32::try_from(one.length).unwrap() / LONG;
         one.runs += 1;
         one.function = function;
         one.due = period.map(|period| now + period);

@@ -12,7 +12,7 @@ pub(super) const PERIOD: Duration = Duration::from_millis(2_016);
 /// What the estimator does while a livepatch of it is enabled and its transition is over.
 #[derive(Debug, Clone, Copy)]
 pub struct Under {
-    /// How long a run takes.
+    /// How long a run takes, over a list of 30,000 entries.
     pub takes: Duration,
     /// How far ahead it sets its timer; `None`: it does not.
     pub period: Option<Duration>,
@@ -71,6 +71,8 @@ pub(super) struct MadeEstimators {
     pub(super) notices: Vec<(Topic, &'static str)>,
     pub(super) softirq_ns: u64,
     pub(super) refusals: Refusals,
+    /// So many requests to set a switch are refused.
+    pub(super) refused_switches: u32,
 }
 
 impl Default for MadeEstimators {
@@ -84,6 +86,7 @@ impl Default for MadeEstimators {
             notices: Vec::new(),
             softirq_ns: 0,
             refusals: Refusals::default(),
+            refused_switches: 0,
         }
     }
 }

@@ -5,13 +5,21 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io,
-    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    },
     path::Path,
     rc::Rc,
+    thread::sleep,
     time::Duration,
 };
 
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use super::{
     kernel_state::{Answer, CallState, MadeCall},
@@ -29,10 +37,10 @@ const FIRST_PLACE: u64 = 0xffff_ffff_c0a0_0000;
 const APART: u64 = 0x10_000;
 
 /// Returns a program that stands in for a guard: it says that it is up, waits at the end of the pipe, and writes to a file
-/// whether it was dismissed or left alone.
+/// whether it was dismissed or left alone. With a file of that name and `.none` it ends at once.
 #[must_use]
 pub fn guard(said: &Path) -> Program {
-    const STAND_IN: &str = "printf +; if read -r -n1 word || [ -n \"$word\" ]; then echo dismissed; else echo alone; fi > \"$0\"";
+    const STAND_IN: &str = "[ ! -e \"$0.none\" ] || exit 1; printf +; if read -r -n1 word || [ -n \"$word\" ]; then echo dismissed; else echo alone; fi > \"$0\"";
     Program {
         path: "/bin/bash".into(),
         args: vec!["-c".into(), STAND_IN.into(), said.into()],
@@ -56,9 +64,9 @@ impl World {
         self.kernel.borrow_mut().replaces_others = true;
     }
 
-    /// Has every guard end before it is up.
+    /// Has every guard end before it is up from now on.
     pub fn no_guard_comes_up(&self) {
-        self.kernel.borrow_mut().guards_end_at_once = true;
+        self.write("guard.said.none", "");
     }
 
     /// Has the kernel write a line to its log.
@@ -97,7 +105,8 @@ impl World {
     pub fn livepatch(&self, name: &str) -> Option<(bool, bool)> {
         let flag = |file: &str| {
             let text = fs::read_to_string(self.root.join(livepatch(name, file))).ok()?;
-            Some(text.trim() == "1")
+            // What a test writes there does not change what it is.
+            Some(text.trim() != "0")
         };
         Some((flag("enabled")?, flag("transition")?))
     }
@@ -129,6 +138,25 @@ impl World {
     /// Has another process remove a module.
     pub fn remove_module(&self, name: &str) {
         let _ = self.unload_module(name);
+    }
+
+    /// Ends the transition of a livepatch, if one is under way.
+    pub fn let_go(&self, name: &str) {
+        let transition = self.kernel.borrow().transitions.get(name).copied();
+        if let Some(transition) = transition {
+            self.settle(name, transition);
+        }
+    }
+
+    /// Kills every guard that this node's commands posted, and waits until they are dead.
+    pub fn kill_guard(&self) {
+        let said = self.root.join("guard.said");
+        for pid in guards(&said) {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        }
+        while !guards(&said).is_empty() {
+            sleep(Duration::from_millis(1));
+        }
     }
 
     fn load_module(&self, name: &str) {
@@ -288,6 +316,18 @@ impl World {
     }
 }
 
+/// Returns the processes that stand in for guards, and write to that file.
+fn guards(said: &Path) -> Vec<i32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|one| one.file_name().to_str()?.parse().ok());
+    let is_one = |pid: &i32| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = words.split(|byte| *byte == 0);
+        words.any(|word| word == said.as_os_str().as_bytes())
+    };
+    pids.filter(is_one).collect()
+}
+
 fn livepatch(name: &str, file: &str) -> String {
     format!("sys/kernel/livepatch/{name}/{file}")
 }
@@ -352,12 +392,6 @@ impl Kernel for World {
     }
 
     fn guard(&self, _: Vec<OsString>) -> Program {
-        if self.kernel.borrow().guards_end_at_once {
-            return Program {
-                path: "/bin/false".into(),
-                args: Vec::new(),
-            };
-        }
         guard(&self.root.join("guard.said"))
     }
 
@@ -401,6 +435,7 @@ struct MadeLog {
 
 impl Log for MadeLog {
     fn next(&mut self, record: &mut [u8]) -> io::Result<usize> {
+        self.world.turn();
         let kernel = self.world.kernel.borrow();
         let next = kernel.records.get(self.read);
         let next = next.ok_or(io::ErrorKind::WouldBlock)?;

@@ -41,7 +41,6 @@ pub(super) struct MadeKernel {
     pub(super) hides_log: bool,
     /// Where each module lies in memory.
     pub(super) places: BTreeMap<String, u64>,
-    pub(super) guards_end_at_once: bool,
     /// How often a process was left behind.
     pub(super) left_behind: usize,
     /// Why the node crashed, if it did.
@@ -60,7 +59,6 @@ impl Default for MadeKernel {
             records: Vec::new(),
             hides_log: false,
             places: BTreeMap::new(),
-            guards_end_at_once: false,
             left_behind: 0,
             crash: None,
         }

@@ -129,6 +129,12 @@ impl World {
         self.now.get()
     }
 
+    /// Returns how long ago a time was.
+    #[must_use]
+    pub fn since(&self, time: Duration) -> Duration {
+        self.now.get().saturating_sub(time)
+    }
+
     /// Has another process do something so long after now.
     pub fn later(&self, wait: Duration, act: impl FnOnce(&Self) + 'static) {
         self.schedule(wait, Action::Do(Box::new(act)));

@@ -217,6 +217,11 @@ fn doubted(drive: &Drive, module: &Module) -> Option<Outcome> {
             )));
         }
     };
+    if patch.enabled == Some(false) {
+        return Some(Outcome::HalfDone(format!(
+            "{name} was in force, and somebody else is taking it back"
+        )));
+    }
     let doubts = proof::doubts(&drive.site.root, module, &patch);
     (!doubts.is_empty()).then(|| {
         Outcome::HalfDone(format!(
@@ -225,6 +230,22 @@ fn doubted(drive: &Drive, module: &Module) -> Option<Outcome> {
             name.typed()
         ))
     })
+}
+
+/// Returns how the load ended if a run under it tells; an estimator that is dead tells more than one that ran.
+fn confirmed(name: &Name, estimators: &[(u32, Ran)]) -> Option<Outcome> {
+    let first = |wanted: Ran| estimators.iter().find(|(_, ran)| *ran == wanted);
+    if let Some((netns, _)) = first(Ran::Dead) {
+        return Some(Outcome::HalfDone(format!(
+            "{name} is in force, and the estimator of netns {netns} is DEAD: its timer is not pending, and taking the \
+             hotfix back does not revive it; only loading ip_vs anew does"
+        )));
+    }
+    let (netns, _) = first(Ran::Yes)?;
+    Some(Outcome::Done(format!(
+        "{name} is in force: every task is through, the kernel redirects what it replaces, and the estimator of netns \
+         {netns} ran under it and set its timer again"
+    )))
 }
 
 /// Looks for a run of the estimator under it.
@@ -236,17 +257,9 @@ fn proven(drive: &mut Drive, module: &Module) -> anyhow::Result<Outcome> {
     let since_ns = drive.site.now_ns();
     let deadline = drive.site.now() + drive.timeout;
     while let Some(estimators) = drive.ran_since(since_ns) {
-        if let Some((netns, _)) = estimators.iter().find(|(_, ran)| *ran == Ran::Dead) {
-            return Ok(Outcome::HalfDone(format!(
-                "{name} is in force, and the estimator of netns {netns} is DEAD: its timer is not pending, and taking \
-                 the hotfix back does not revive it; only loading ip_vs anew does"
-            )));
-        }
-        if let Some((netns, _)) = estimators.iter().find(|(_, ran)| *ran == Ran::Yes) {
-            return Ok(Outcome::Done(format!(
-                "{name} is in force: every task is through, the kernel redirects what it replaces, and the estimator of \
-                 netns {netns} ran under it and set its timer again"
-            )));
+        if let Some(outcome) = confirmed(&name, &estimators) {
+            // Another process may have disabled it while the run was waited for.
+            return Ok(doubted(drive, module).unwrap_or(outcome));
         }
         if drive.is_stopped() {
             drive
@@ -256,9 +269,10 @@ fn proven(drive: &mut Drive, module: &Module) -> anyhow::Result<Outcome> {
         }
         if drive.site.now() >= deadline {
             let waits = unload::waits(&estimators, drive.site.now_ns());
-            return Ok(Outcome::HalfDone(format!(
+            let unseen = Outcome::HalfDone(format!(
                 "{name} is in force for every task, and no run of the estimator was seen under it: {waits}"
-            )));
+            ));
+            return Ok(doubted(drive, module).unwrap_or(unseen));
         }
         drive.pause()?;
     }
