@@ -16,7 +16,6 @@ use livepatch::{
     site::Site,
     store::installed::{Installed, Record, Store},
     transaction::{
-        change,
         journal::{Journal, Phase},
         livepatches::{self, Entry},
         loaded,
@@ -108,11 +107,7 @@ fn in_force_already(name: &str, record: &Record, bytes: &[u8], site: &Site) -> O
         // A load is then refused, with the reason.
         return None;
     }
-    let entry = loaded::entry(site, name).ok().flatten();
-    if entry.is_some_and(|one| one.phase == Phase::ShutDown) {
-        // The kernel outlived that shutdown, as with `systemctl soft-reboot`.
-        change::settle(site, name);
-    }
+    settle::note_proven(site, &record.sha256);
     Some(Outcome::Done(format!(
         "{name} is in force already, from the file that is installed"
     )))

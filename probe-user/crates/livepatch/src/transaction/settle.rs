@@ -47,12 +47,19 @@ pub fn look(site: &Site) {
     }
 }
 
-/// Notes that a file is in force, which was proven: a load that could not note its end looks like one that was cut off.
+/// Notes that a file is in force, which was proven, and which a person asked for: a load that could not note its end looks
+/// like one that was cut off, an unload that was cut off is not to be completed, and the kernel outlived a shutdown, as
+/// with `systemctl soft-reboot`.
 pub fn note_proven(site: &Site, file: &Digest) {
     let boot = Boot::read(&site.root);
     let is_open = |journal: &Journal| {
-        let entry = journal.of(file);
-        entry.is_some_and(|one| one.phase == Phase::Loading && one.boot_id == boot.id)
+        let entry = journal.of(file).filter(|one| one.boot_id == boot.id);
+        entry.is_some_and(|one| {
+            matches!(
+                one.phase,
+                Phase::Loading | Phase::Unloading | Phase::ShutDown
+            )
+        })
     };
     if !Journal::read(&site.state_dir).is_ok_and(|journal| is_open(&journal)) {
         return;
@@ -166,7 +173,9 @@ mod tests {
         node.put_in_force("made", "ip_vs");
         for (boot_id, noted, then) in [
             ("this", Phase::Loading, Phase::InForce),
-            ("this", Phase::Unloading, Phase::Unloading),
+            ("this", Phase::Unloading, Phase::InForce),
+            ("this", Phase::ShutDown, Phase::InForce),
+            ("this", Phase::Gone, Phase::Gone),
             ("last", Phase::Loading, Phase::Loading),
         ] {
             node.note("made", b"made", boot_id, noted);
