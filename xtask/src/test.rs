@@ -43,6 +43,13 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
         count += cargo_test(
             &["--package", "xtask", "--test", "guests"],
             &["--ignored", "soak"],
+            &[],
+            &skips,
+        )?;
+        count += cargo_test(
+            &["--package", "livepatch", "--lib"],
+            &["moments"],
+            &[("IPVS_LATENCY_TEST_EVERY_MOMENT", "1")],
             &skips,
         )?;
         let fuzzed = fuzz::run(&FuzzArgs {
@@ -63,14 +70,20 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
                 count.failed += 1;
             }
         }
-        count += cargo_test(&["--workspace", "--exclude", "probe-ebpf"], &[], &skips)?;
-        count += cargo_test(&["--package", "probe-ebpf", "--lib"], &[], &skips)?;
+        count += cargo_test(
+            &["--workspace", "--exclude", "probe-ebpf"],
+            &[],
+            &[],
+            &skips,
+        )?;
+        count += cargo_test(&["--package", "probe-ebpf", "--lib"], &[], &[], &skips)?;
     }
     if !args.soak && !args.fast {
         fetch_for_guests()?;
         count += cargo_test(
             &["--package", "xtask", "--test", "guests"],
             &["--ignored", "--skip", "soak"],
+            &[],
             &skips,
         )?;
     }
@@ -117,9 +130,14 @@ impl std::ops::AddAssign for Count {
     }
 }
 
-/// Runs `cargo test`, shows what it prints and adds up its closing lines. A run that ends badly without
+/// Runs `cargo test` with `more` variables, shows what it prints and adds up its closing lines. A run that ends badly without
 /// a failed test, as when it does not compile, counts as one failure.
-fn cargo_test(selection: &[&str], options: &[&str], skips: &Skips) -> Result<Count> {
+fn cargo_test(
+    selection: &[&str],
+    options: &[&str],
+    more: &[(&str, &str)],
+    skips: &Skips,
+) -> Result<Count> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .args(["test", "--quiet", "--no-fail-fast"])
@@ -130,6 +148,7 @@ fn cargo_test(selection: &[&str], options: &[&str], skips: &Skips) -> Result<Cou
     command
         .current_dir(checkout::folder()?)
         .envs(setup::build_env()?)
+        .envs(more.iter().copied())
         .env(scenario::SKIPS, &skips.file);
     let mut child = command
         .stdout(Stdio::piped())
