@@ -35,9 +35,9 @@ use crate::{
 use host::{
     cpus::Cpus,
     estimation::Kind,
-    inhabitants::{self, Inhabitants},
     livepatch::{self, Livepatch},
     netns,
+    netns_owners::{self, NetnsOwners},
     prerequisites::{self, Ready, Refusal},
     steering::Steering,
     time,
@@ -162,7 +162,7 @@ struct Host {
     source: Source,
     release: String,
     cpus: Cpus,
-    inhabitants: Inhabitants,
+    owners: NetnsOwners,
     steering: Steering,
     livepatches: io::Result<Option<Vec<Livepatch>>>,
 }
@@ -173,7 +173,7 @@ impl Host {
             source: Source::here(root),
             release: prerequisites::release(root),
             cpus: Cpus::read(root),
-            inhabitants: Inhabitants::read(root),
+            owners: NetnsOwners::read(root),
             steering: Steering::read(root),
             livepatches: livepatch::read(root),
         }
@@ -190,13 +190,13 @@ fn look(root: &Path, time: Time, max_ns: u64) -> anyhow::Result<Page> {
     let tried = survey
         .map_err(|missing| Obstacle::missing(&missing))
         .and_then(|ready| {
-            let found = measure(&ready, &mut host.inhabitants, time, max_ns);
+            let found = measure(&ready, &mut host.owners, time, max_ns);
             found.map_err(|error| Obstacle::refused(&error))
         });
     Ok(match tried {
         Ok(found) => page(host, kind, found, None),
         Err(obstacle) => {
-            let found = unmeasured(root, &host.inhabitants, kind)?;
+            let found = unmeasured(root, &host.owners, kind)?;
             page(host, kind, found, Some(obstacle))
         }
     })
@@ -252,7 +252,7 @@ fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obsta
         }),
         measured: found.measured,
         namespaces: found.namespaces,
-        missing: missing(obstacle, host.inhabitants.told_hidden(), doubts),
+        missing: missing(obstacle, host.owners.told_hidden(), doubts),
         livepatch: Livepatches {
             supported: livepatches.is_some() || unseen,
             patches: livepatches.unwrap_or_default(),
@@ -274,7 +274,7 @@ fn kind(root: &Path, missing: &[Refusal]) -> Option<Kind> {
 /// The last look at the timers comes after all else that takes time.
 fn measure(
     ready: &Ready,
-    inhabitants: &mut Inhabitants,
+    owners: &mut NetnsOwners,
     time: Time,
     max_ns: u64,
 ) -> anyhow::Result<Found> {
@@ -283,11 +283,11 @@ fn measure(
     let is_whole = measurement.observe(time, &asked_to_end)?;
     let root_netns = measurement.root_netns().or_else(|| root_netns(&ready.root));
     if let Some(netns) = root_netns {
-        inhabitants.set_root_netns(netns);
+        owners.set_root_netns(netns);
     }
     let survey = Survey {
         root: &ready.root,
-        inhabitants,
+        owners,
         root_netns,
     };
     let described = survey.measured(&measurement.namespaces()?);
@@ -317,11 +317,11 @@ fn asked_to_end() -> io::Result<Arc<AtomicBool>> {
     Ok(asked)
 }
 
-fn unmeasured(root: &Path, inhabitants: &Inhabitants, kind: Option<Kind>) -> anyhow::Result<Found> {
+fn unmeasured(root: &Path, owners: &NetnsOwners, kind: Option<Kind>) -> anyhow::Result<Found> {
     let root_netns = root_netns(root);
     let survey = Survey {
         root,
-        inhabitants,
+        owners,
         root_netns,
     };
     let namespaces = survey.unmeasured(kind);
@@ -339,7 +339,7 @@ fn unmeasured(root: &Path, inhabitants: &Inhabitants, kind: Option<Kind>) -> any
 
 /// Of the host's first process. A container's own tells nothing.
 fn root_netns(root: &Path) -> Option<u32> {
-    inhabitants::sees_host(root)
+    netns_owners::sees_host(root)
         .then(|| netns::root_inode(root).ok())
         .flatten()
 }

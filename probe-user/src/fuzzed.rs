@@ -16,7 +16,7 @@ use std::{
 use nix::errno::Errno;
 use tempfile::TempDir;
 
-use host::{boot, btf, fuzzed as kernel, inhabitants::Inhabitants};
+use host::{boot, btf, fuzzed as kernel, netns_owners::NetnsOwners};
 use livepatch::fuzzed as hotfix;
 
 /// A reader by the name of its fuzz target, of its folder of seeds, and of its function here.
@@ -118,7 +118,7 @@ pub fn process(bytes: &[u8]) {
                 .and_then(|()| std::os::unix::fs::symlink("net:[4026531840]", &namespace));
             certain(linked);
         }
-        let mut found = Inhabitants::read(root);
+        let mut found = NetnsOwners::read(root);
         found.read_again(root);
         black_box(found.who(4_026_531_840));
         hotfix::stalled(root);

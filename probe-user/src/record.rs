@@ -5,7 +5,7 @@ use std::{env, fs, path::Path};
 use nix::unistd::getuid;
 use serde::Serialize;
 
-use host::{hostname::hostname, inhabitants::Named, prerequisites, time};
+use host::{hostname::hostname, netns_owners::Named, prerequisites, time};
 use model::{WallTime, Worst, known_netns};
 use model::{printable::printable, shell::quoted};
 

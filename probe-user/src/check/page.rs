@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::record::{Source, WorstStall};
-use host::{estimation::Kind, inhabitants::Named, livepatch::Livepatch};
+use host::{estimation::Kind, livepatch::Livepatch, netns_owners::Named};
 use model::State;
 
 /// The version of the JSON document's fields.

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use super::page::{Blackout, Measured, Namespace, Run};
 use host::{
     estimation::{self, Kind},
-    inhabitants::{Inhabitants, Named},
     netns,
+    netns_owners::{Named, NetnsOwners},
     services::{self, Counted},
 };
 use model::{NamespaceView, Overview, SLOW_PERIOD_NS, State, known_netns};
@@ -15,7 +15,7 @@ use monitor::{self, Longest, Observed};
 /// What tells about namespaces.
 pub struct Survey<'a> {
     pub root: &'a Path,
-    pub inhabitants: &'a Inhabitants,
+    pub owners: &'a NetnsOwners,
     pub root_netns: Option<u32>,
 }
 
@@ -27,11 +27,7 @@ impl Survey<'_> {
             Some(Kind::Absent) => Some(State::Absent),
             Some(Kind::Timer | Kind::Vendor) | None => None,
         };
-        let known: BTreeSet<u32> = self
-            .inhabitants
-            .namespaces()
-            .chain(self.root_netns)
-            .collect();
+        let known: BTreeSet<u32> = self.owners.namespaces().chain(self.root_netns).collect();
         // The switch in sight is that of the namespace that we are in.
         let own = netns::own_inode(self.root);
         let namespaces = known.into_iter().map(|netns| Namespace {
@@ -61,8 +57,8 @@ impl Survey<'_> {
         let services = self.services(netns, estimators);
         Namespace {
             netns,
-            is_empty: self.inhabitants.sees_all() && self.inhabitants.who(netns).is_none(),
-            named: self.inhabitants.named(netns),
+            is_empty: self.owners.sees_all() && self.owners.who(netns).is_none(),
+            named: self.owners.named(netns),
             services: services.map(|counted| counted.services),
             destinations: services.and_then(|counted| counted.destinations),
             estimators,
@@ -79,7 +75,7 @@ impl Survey<'_> {
                 destinations: Some(0),
             });
         }
-        services::count(self.root, self.inhabitants.doors(), netns, estimators)
+        services::count(self.root, self.owners.doors(), netns, estimators)
             .inspect_err(|error| log::debug!("services of netns {netns}: {error}"))
             .ok()
     }
@@ -91,7 +87,7 @@ impl Survey<'_> {
         if is_own && self.root_netns == Some(netns) {
             return Some(String::new());
         }
-        let door = self.inhabitants.doors().plain(netns);
+        let door = self.owners.doors().plain(netns);
         door.or_else(|| is_own.then(String::new))
     }
 }

@@ -17,7 +17,7 @@ use livepatch::{
     store::installed::{Installed, Record, Store},
     transaction::{
         journal::{Journal, Phase},
-        livepatches::{self, Entry},
+        livepatches::{self, ListedLivepatch},
         loaded,
         outcome::Outcome,
         report::Report,
@@ -174,7 +174,7 @@ fn loaded_by_us(root: &Path, journal: &Journal, boot: &Boot) -> Vec<String> {
         .collect()
 }
 
-fn is_of_ip_vs(entry: &Entry) -> bool {
+fn is_of_ip_vs(entry: &ListedLivepatch) -> bool {
     entry.objects.iter().any(|object| object.name == "ip_vs")
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use host::{inhabitants::Inhabitants, prerequisites};
+use host::{netns_owners::NetnsOwners, prerequisites};
 use livepatch::ports::{Estimators, Probes, SoftirqTime};
 use model::{Options, Output, Overview, Report, Timer};
 use monitor::{SoftirqProbe, Watcher, timers};
@@ -68,11 +68,11 @@ impl Probes for Attached {
         self.0.root_netns()
     }
 
-    fn inhabitants(&self) -> &Inhabitants {
-        self.0.inhabitants()
+    fn owners(&self) -> &NetnsOwners {
+        self.0.owners()
     }
 
-    fn new_names(&mut self) -> Option<&Inhabitants> {
+    fn new_names(&mut self) -> Option<&NetnsOwners> {
         self.0.new_names()
     }
 

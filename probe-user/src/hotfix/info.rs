@@ -17,7 +17,7 @@ use ::livepatch::{
     store::installed::{Installed, Place, Record, Store, is_path, name_of},
     transaction::{
         journal::{self, Phase},
-        livepatches::{self, Entry},
+        livepatches::{self, ListedLivepatch},
         loaded,
     },
 };
@@ -37,7 +37,7 @@ struct Info {
     /// What the file says; of an installed one, that of the installed file.
     file: Option<Facts>,
     /// `None` where it is not installed.
-    installed: Option<Kept>,
+    installed: Option<InstalledAs>,
     /// `None` where it is not loaded.
     loaded: Option<Loaded>,
     /// Why something above is `None` that should not be.
@@ -46,7 +46,7 @@ struct Info {
 
 /// How it was installed.
 #[derive(Debug, Serialize)]
-struct Kept {
+struct InstalledAs {
     release: String,
     for_this_kernel: bool,
     /// `None` where that cannot be seen.
@@ -185,7 +185,8 @@ fn of_name(name: &Name, site: &Site) -> anyhow::Result<Option<Info>> {
     let mut file = None;
     let mut kept = None;
     if let Some(Installed { place, record }) = installed {
-        let is_loaded = place.release == release && entry.as_ref().is_some_and(Entry::is_in_force);
+        let is_loaded =
+            place.release == release && entry.as_ref().is_some_and(ListedLivepatch::is_in_force);
         match record {
             Ok(record) => {
                 let in_force = match (is_seen, is_loaded) {
@@ -193,7 +194,12 @@ fn of_name(name: &Name, site: &Site) -> anyhow::Result<Option<Info>> {
                     (true, false) => Some(false),
                     (true, true) => list::is_what_is_loaded(site, &store, &place, Some(&record)),
                 };
-                kept = Some(Kept::of(&place, record, place.release == release, in_force));
+                kept = Some(InstalledAs::of(
+                    &place,
+                    record,
+                    place.release == release,
+                    in_force,
+                ));
             }
             Err(error) => unknown.push(error.to_string()),
         }
@@ -216,7 +222,7 @@ fn of_name(name: &Name, site: &Site) -> anyhow::Result<Option<Info>> {
     }))
 }
 
-impl Kept {
+impl InstalledAs {
     fn of(place: &Place, record: Record, for_this_kernel: bool, in_force: Option<bool>) -> Self {
         Self {
             release: place.release.clone(),
@@ -231,7 +237,7 @@ impl Kept {
 }
 
 impl Loaded {
-    fn of(entry: Entry, site: &Site, unknown: &mut Vec<String>) -> Self {
+    fn of(entry: ListedLivepatch, site: &Site, unknown: &mut Vec<String>) -> Self {
         let module = module::folder(&site.root, &entry.name);
         let text = |file: &str| fs::read_to_string(module.join(file)).ok();
         let by = loaded::entry(site, &entry.name).unwrap_or_else(|error| {

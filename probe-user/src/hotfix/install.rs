@@ -98,7 +98,7 @@ fn install(args: &InstallArgs, site: &Site, program: &Program) -> anyhow::Result
     for line in told(&candidate, &store, kept, written.as_ref(), program.path) {
         report::sentence(&format!("{line}."));
     }
-    if kept == Kept::New {
+    if kept == Before::Nothing {
         let undo = undo::uninstall(&candidate.place.name, site);
         report::print(&format!("Undo: {undo}"));
     }
@@ -209,14 +209,14 @@ fn content(root: &Path, file: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether a hotfix was there before.
+/// What was installed under the name before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    New,
-    Before,
+enum Before {
+    Nothing,
+    SameFile,
 }
 
-fn keep(store: &Store, candidate: &Candidate, shown: &str) -> anyhow::Result<Kept> {
+fn keep(store: &Store, candidate: &Candidate, shown: &str) -> anyhow::Result<Before> {
     let Candidate {
         bytes,
         place,
@@ -241,19 +241,19 @@ fn keep(store: &Store, candidate: &Candidate, shown: &str) -> anyhow::Result<Kep
         record.at.clone_from(&before.at);
     }
     store.put(place, bytes, &record).with_context(refused)?;
-    Ok(before.map_or(Kept::New, |_| Kept::Before))
+    Ok(before.map_or(Before::Nothing, |_| Before::SameFile))
 }
 
 /// Removes the hotfix again after its units could not be written.
 fn put_back(
-    kept: Kept,
+    kept: Before,
     site: &Site,
     store: &Store,
     place: &Place,
     error: anyhow::Error,
 ) -> anyhow::Result<ExitCode> {
     let name = &place.name;
-    if kept == Kept::Before {
+    if kept == Before::SameFile {
         return Err(error.context(format!(
             "{name} was installed before, and may not be loaded at boot"
         )));
@@ -281,14 +281,14 @@ fn put_back(
 fn told(
     candidate: &Candidate,
     store: &Store,
-    kept: Kept,
+    kept: Before,
     written: Option<&[Written; 2]>,
     program: &Path,
 ) -> Vec<String> {
     let Place { release, name } = &candidate.place;
     let again = match kept {
-        Kept::New => "is installed",
-        Kept::Before => "was installed already, from the same file",
+        Before::Nothing => "is installed",
+        Before::SameFile => "was installed already, from the same file",
     };
     let mut lines = vec![format!(
         "{name} {again}, for Linux {release}: {}",

@@ -12,7 +12,7 @@ use ::livepatch::{
     site::Site,
     store::installed::{Installed, Place, Record, Store},
     transaction::{
-        livepatches::{self, Entry, IN_FORCE},
+        livepatches::{self, IN_FORCE, ListedLivepatch},
         loaded,
     },
 };
@@ -29,15 +29,15 @@ struct List {
     #[serde(flatten)]
     origin: Origin,
     /// `None` where this kernel has no livepatching, or that is unknown.
-    livepatches: Option<Vec<Entry>>,
+    livepatches: Option<Vec<ListedLivepatch>>,
     #[serde(skip)]
     is_unknown: bool,
-    installed: Vec<Kept>,
+    installed: Vec<ListedHotfix>,
 }
 
 /// A hotfix that is installed.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Kept {
+pub struct ListedHotfix {
     /// The module's name.
     pub name: String,
     /// The release of the kernel that it is for.
@@ -77,7 +77,7 @@ pub fn run(json: bool, site: &Site) -> anyhow::Result<ExitCode> {
 
 /// Returns all installed hotfixes, beside the loaded ones as far as these could be read. Reports a damaged one on
 /// standard error.
-fn kept(site: &Site, loaded: Option<&[Entry]>) -> anyhow::Result<Vec<Kept>> {
+fn kept(site: &Site, loaded: Option<&[ListedLivepatch]>) -> anyhow::Result<Vec<ListedHotfix>> {
     let store = Store::of(&site.state_dir);
     let release = prerequisites::release(&site.root);
     let mut all = Vec::new();
@@ -85,11 +85,11 @@ fn kept(site: &Site, loaded: Option<&[Entry]>) -> anyhow::Result<Vec<Kept>> {
         let record = record
             .map_err(|error| site.say(&format!("warning: {error}")))
             .ok();
-        let is_loaded = |loaded: &[Entry]| {
+        let is_loaded = |loaded: &[ListedLivepatch]| {
             let mut loaded = loaded.iter();
             loaded.any(|entry| entry.name == place.name && entry.is_in_force())
         };
-        all.push(Kept {
+        all.push(ListedHotfix {
             for_this_kernel: place.release == release,
             in_force: loaded.and_then(|loaded| {
                 if !is_loaded(loaded) || place.release != release {
@@ -130,7 +130,7 @@ impl List {
             None => writeln!(out, "  none can be, on this kernel")?,
             Some([]) => writeln!(out, "  none")?,
             Some(entries) => {
-                for Entry { name, state, .. } in entries {
+                for ListedLivepatch { name, state, .. } in entries {
                     writeln!(out, "  {name} [{state}]")?;
                 }
             }
@@ -208,7 +208,7 @@ mod tests {
                 ("e", "out of force, module loaded"),
             ]
         );
-        let settled: Vec<bool> = entries.iter().map(Entry::is_in_force).collect();
+        let settled: Vec<bool> = entries.iter().map(ListedLivepatch::is_in_force).collect();
         assert_eq!(settled, [true, false, false, false, false]);
     }
 

@@ -15,7 +15,7 @@ use ::livepatch::{
     preflight::period,
     site::Site,
     transaction::{
-        livepatches::{self, Entry},
+        livepatches::{self, ListedLivepatch},
         unfinished::{self, Unfinished},
     },
     transition::{
@@ -25,8 +25,8 @@ use ::livepatch::{
     },
 };
 use host::{
-    inhabitants::{Inhabitants, Named},
     livepatch,
+    netns_owners::{Named, NetnsOwners},
 };
 use livepatch_image::Name;
 use model::{ESTIMATOR, State, Timer};
@@ -44,7 +44,7 @@ struct Status {
     #[serde(flatten)]
     origin: Origin,
     /// `None` where they cannot be seen.
-    livepatches: Option<Vec<Entry>>,
+    livepatches: Option<Vec<ListedLivepatch>>,
     /// The tasks that keep the transition that runs, if one does.
     stalled: Vec<Stalled>,
     /// Changes that are not over; `None` where the journal cannot be read.
@@ -108,9 +108,9 @@ impl Status {
             &mut unknown,
         );
         // It takes a look at every process, and only the document says who lives where.
-        let inhabitants = json.then(|| Inhabitants::read(&site.root));
+        let owners = json.then(|| NetnsOwners::read(&site.root));
         let described = |timer: Timer| {
-            let named = inhabitants.as_ref().map(|all| all.named(timer.netns));
+            let named = owners.as_ref().map(|all| all.named(timer.netns));
             of(timer, named.unwrap_or_default(), &code)
         };
         let estimators = timers.map(|timers| timers.into_iter().map(described));
@@ -141,9 +141,13 @@ fn stalled(root: &Path) -> Vec<Stalled> {
 }
 
 /// Returns where the code of each livepatch lies.
-fn code(root: &Path, livepatches: &[Entry], unknown: &mut Vec<String>) -> Vec<(Name, Range<u64>)> {
+fn code(
+    root: &Path,
+    livepatches: &[ListedLivepatch],
+    unknown: &mut Vec<String>,
+) -> Vec<(Name, Range<u64>)> {
     let mut code = Vec::new();
-    for Entry { name, .. } in livepatches {
+    for ListedLivepatch { name, .. } in livepatches {
         match timer_references::code_of(root, name) {
             Ok(range) => code.push((name.clone(), range)),
             Err(error) => unknown.push(format!(
@@ -175,7 +179,10 @@ impl Status {
 
     /// As far as it could be seen.
     fn is_clean(&self) -> bool {
-        self.livepatches.iter().flatten().all(Entry::is_in_force)
+        self.livepatches
+            .iter()
+            .flatten()
+            .all(ListedLivepatch::is_in_force)
             && self.unfinished.as_ref().is_none_or(Vec::is_empty)
             && self.troubled().is_empty()
     }

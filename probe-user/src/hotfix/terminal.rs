@@ -22,7 +22,7 @@ use crate::{
     watch::{self, Beginning, Stage},
     width,
 };
-use host::{inhabitants::Inhabitants, time};
+use host::{netns_owners::NetnsOwners, time};
 use livepatch::ports::{Probes, Progress};
 use model::{Course, Notice, Output, Overview, Topic};
 
@@ -148,7 +148,7 @@ impl Progress for Terminal {
             probes.root_netns(),
         );
         let mut stage = Stage::open(&beginning, color)?;
-        stage.name(probes.inhabitants());
+        stage.name(probes.owners());
         stage.show(probes.overview()?);
         *self.stage.borrow_mut() = Some(OnStage {
             stage,
@@ -158,7 +158,7 @@ impl Progress for Terminal {
         Ok(())
     }
 
-    fn show(&self, outputs: &[Output], overview: Overview, names: Option<&Inhabitants>) {
+    fn show(&self, outputs: &[Output], overview: Overview, names: Option<&NetnsOwners>) {
         if let Some(on_stage) = &mut *self.stage.borrow_mut() {
             on_stage.stage.feed(outputs);
             on_stage.stage.show(overview);

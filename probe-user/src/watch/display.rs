@@ -100,13 +100,13 @@ impl Display {
         match self {
             Self::Screen(screen) => {
                 screen.show(watcher.overview()?);
-                if let Some(inhabitants) = watcher.new_names() {
-                    screen.name(inhabitants.clone());
+                if let Some(owners) = watcher.new_names() {
+                    screen.name(owners.clone());
                 }
             }
             Self::Stream(sink) if sink.wants_names() => {
-                if let Some(inhabitants) = watcher.new_names() {
-                    sink.name(inhabitants);
+                if let Some(owners) = watcher.new_names() {
+                    sink.name(owners);
                 }
             }
             Self::Stream(_) => {}
@@ -117,8 +117,8 @@ impl Display {
     /// Hands over who lives where.
     pub fn name(&mut self, watcher: &Watcher) {
         match self {
-            Self::Screen(screen) => screen.name(watcher.inhabitants().clone()),
-            Self::Stream(sink) => sink.name(watcher.inhabitants()),
+            Self::Screen(screen) => screen.name(watcher.owners().clone()),
+            Self::Stream(sink) => sink.name(watcher.owners()),
         }
     }
 

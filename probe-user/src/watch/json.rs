@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::beginning::Beginning;
 use crate::record::{Source, WorstStall};
-use host::inhabitants::Named;
+use host::netns_owners::Named;
 use model::{
     NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime, Worst, known_netns,
 };

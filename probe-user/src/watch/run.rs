@@ -89,7 +89,7 @@ async fn watch(
     let mut display = Display::open(args, color, &beginning)?;
     display.name(&watcher);
     display.outputs(&outputs)?;
-    if let Some(hidden) = watcher.inhabitants().told_hidden() {
+    if let Some(hidden) = watcher.owners().told_hidden() {
         display.warn(&watcher, hidden)?;
     }
     display.ticked(&mut watcher)?;

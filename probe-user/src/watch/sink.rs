@@ -9,7 +9,7 @@ use super::{
     text,
 };
 use crate::cli::{ColorWhen, WatchArgs};
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use model::{Output, Report, State, Topic, Worst};
 
 /// The form that was asked for, and the stream.
@@ -63,9 +63,9 @@ impl Sink {
     }
 
     /// Takes in who lives where.
-    pub fn name(&mut self, inhabitants: &Inhabitants) {
+    pub fn name(&mut self, owners: &NetnsOwners) {
         if let Form::Json { names } = &mut self.form {
-            *names = inhabitants.all_named();
+            *names = owners.all_named();
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     tui::{Host, Look, Request, Screen},
 };
 use crate::{cli::ColorWhen, headline::DEFAULT_MAX_NS};
-use host::{inhabitants::Inhabitants, time};
+use host::{netns_owners::NetnsOwners, time};
 use model::{Course, Output, Overview};
 
 /// From this length on a call is in the screen's log, as in that of `watch`.
@@ -78,8 +78,8 @@ impl Stage {
     }
 
     /// Takes who lives where.
-    pub fn name(&mut self, inhabitants: &Inhabitants) {
-        self.screen.name(inhabitants.clone());
+    pub fn name(&mut self, owners: &NetnsOwners) {
+        self.screen.name(owners.clone());
     }
 
     /// Takes what is being done, and how far it is.

@@ -22,7 +22,7 @@ use self::{
     app::App,
     terminal::{Input, Terminal},
 };
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use model::{Course, Output, Overview};
 
 /// The node that is measured.
@@ -101,9 +101,9 @@ impl Screen {
     }
 
     /// Takes who lives in which namespace.
-    pub fn name(&mut self, inhabitants: Inhabitants) {
+    pub fn name(&mut self, owners: NetnsOwners) {
         self.is_stale = true;
-        self.app.name(inhabitants);
+        self.app.name(owners);
     }
 
     /// Draws what changed. `now_ns` is in nanoseconds of `CLOCK_MONOTONIC`.

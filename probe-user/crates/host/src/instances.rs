@@ -6,8 +6,8 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 use nix::unistd::Uid;
 
 use super::{
-    inhabitants::{bounded, pids},
     netns::doors::own_pid,
+    netns_owners::{bounded, pids},
 };
 
 /// The file name of our program, whatever its path.

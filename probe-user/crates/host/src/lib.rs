@@ -9,11 +9,11 @@ pub mod estimation;
 #[cfg(any(test, fuzzing, feature = "testing"))]
 pub mod fuzzed;
 pub mod hostname;
-pub mod inhabitants;
 pub mod instances;
 pub mod livepatch;
 pub mod module;
 pub mod netns;
+pub mod netns_owners;
 pub mod offsets;
 pub mod prerequisites;
 pub mod services;

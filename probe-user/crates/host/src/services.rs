@@ -18,7 +18,7 @@ use std::{
 };
 
 use self::genl::Ipvs;
-use super::{inhabitants, netns::doors::Doors};
+use super::{netns::doors::Doors, netns_owners};
 
 /// How much a network namespace balances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,7 +56,7 @@ pub fn count(root: &Path, doors: &Doors, netns: u32, length: Option<u32>) -> io:
     });
     counted.or_else(|error| {
         let pid = doors.process(netns).ok_or(error)?;
-        let (listed, is_whole) = inhabitants::while_in(root, pid, netns, || {
+        let (listed, is_whole) = netns_owners::while_in(root, pid, netns, || {
             read(&root.join(format!("proc/{pid}/net/ip_vs")))
         })?;
         listed

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 
 use super::step::StepKind;
 use crate::transaction::left_behind::Awaited;
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use livepatch_image::Name;
 use model::{Course, Output, Overview, Report, Timer};
 
@@ -186,10 +186,10 @@ pub trait Probes {
     fn root_netns(&self) -> u32;
 
     /// Returns who lives in which namespace, as last looked up.
-    fn inhabitants(&self) -> &Inhabitants;
+    fn owners(&self) -> &NetnsOwners;
 
     /// Returns who lives in which namespace, if that was looked up again since the last call.
-    fn new_names(&mut self) -> Option<&Inhabitants>;
+    fn new_names(&mut self) -> Option<&NetnsOwners>;
 
     /// Returns when the probes were attached, in nanoseconds of `CLOCK_MONOTONIC`.
     fn started_ns(&self) -> u64;
@@ -238,7 +238,7 @@ pub trait Progress {
     fn open(&self, root: &Path, probes: &dyn Probes) -> anyhow::Result<()>;
 
     /// Shows what a look at the probes brought, the sums, and who lives where, if that is new.
-    fn show(&self, outputs: &[Output], overview: Overview, names: Option<&Inhabitants>);
+    fn show(&self, outputs: &[Output], overview: Overview, names: Option<&NetnsOwners>);
 
     /// Shows what is being measured, and how far it is.
     fn course(&self, course: Course);

@@ -27,18 +27,18 @@ use model::State;
 
 /// A network namespace in the phases that are compared.
 #[derive(Debug, Clone)]
-pub struct Namespace {
+pub struct ComparedNamespace {
     /// Its inode number.
     pub netns: u32,
     /// Without the change.
-    pub before: Phase,
+    pub before: EstimatorPhase,
     /// Under it.
-    pub after: Phase,
+    pub after: EstimatorPhase,
 }
 
 /// What was seen of one namespace's estimator in one phase.
 #[derive(Debug, Clone, Default)]
-pub struct Phase {
+pub struct EstimatorPhase {
     /// Its runs, those alone that began in the phase and have a record.
     pub runs: Vec<Run>,
     /// How long it was watched, in nanoseconds.
@@ -54,7 +54,7 @@ pub struct Phase {
     pub state: Option<State>,
 }
 
-impl Phase {
+impl EstimatorPhase {
     /// How long its runs took, in nanoseconds.
     #[must_use]
     pub fn durations_ns(&self) -> Vec<u64> {

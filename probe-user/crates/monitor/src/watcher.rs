@@ -13,10 +13,11 @@ use probe_ebpf::{Snapshot, SnapshotKind, snapshot::WalkLists};
 use super::surroundings::Surroundings;
 use crate::{probe::Probe, sample::Sample};
 use host::{
-    inhabitants::{Inhabitants, sees_host},
     instances,
     module::{self, Loading},
-    netns, prerequisites,
+    netns,
+    netns_owners::{NetnsOwners, sees_host},
+    prerequisites,
     tasks::TaskNames,
     time,
 };
@@ -58,7 +59,7 @@ pub struct Watcher {
     attachment: Attachment,
     session: Session,
     surroundings: Surroundings,
-    inhabitants: Inhabitants,
+    owners: NetnsOwners,
     task_names: TaskNames,
     jiffy_ns: u64,
     root_netns: u32,
@@ -95,7 +96,7 @@ impl Watcher {
             },
             session: Session::new(options, started_ns, time::clock(jiffy_ns)?),
             surroundings: Surroundings::default(),
-            inhabitants: Inhabitants::read(root),
+            owners: NetnsOwners::read(root),
             task_names: TaskNames::default(),
             jiffy_ns,
             root_netns: root_netns(&snapshot, root),
@@ -107,7 +108,7 @@ impl Watcher {
             counted_alike,
         };
         if watcher.root_netns != 0 {
-            watcher.inhabitants.set_root_netns(watcher.root_netns);
+            watcher.owners.set_root_netns(watcher.root_netns);
         }
         watcher.surroundings = Surroundings::read(root, &watcher.surroundings);
         let mut outputs = watcher.look_at_instances();
@@ -129,8 +130,8 @@ impl Watcher {
 
     /// Who lives in which namespace, as last looked up.
     #[must_use]
-    pub fn inhabitants(&self) -> &Inhabitants {
-        &self.inhabitants
+    pub fn owners(&self) -> &NetnsOwners {
+        &self.owners
     }
 
     /// How the clocks relate.
@@ -190,13 +191,13 @@ impl Watcher {
 
     /// Who lives in which namespace, looked up anew if it is time to. For those who show it: it takes a look at
     /// every process.
-    pub fn new_names(&mut self) -> Option<&Inhabitants> {
+    pub fn new_names(&mut self) -> Option<&NetnsOwners> {
         // Those of the start are from before the first tick.
         if self.ticks == 0 || !self.ticks.is_multiple_of(TICKS_BETWEEN_NAMES) {
             return None;
         }
-        self.inhabitants.read_again(&self.root);
-        Some(&self.inhabitants)
+        self.owners.read_again(&self.root);
+        Some(&self.owners)
     }
 
     fn is_check(&self) -> bool {

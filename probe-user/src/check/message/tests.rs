@@ -3,7 +3,7 @@ use crate::{
     check::page::{Blackout, Run},
     headline::{DEFAULT_MAX_NS, WIDTH},
 };
-use host::inhabitants::Named;
+use host::netns_owners::Named;
 
 const ROOT: u32 = 4_026_531_840;
 const MS: u64 = 1_000_000;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::check::page::Blackout;
 use host::{
-    inhabitants::Named,
+    netns_owners::Named,
     steering::{Mask, Queue},
 };
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::check::page::{Blackout, Kernel, Livepatches, Namespace, Run};
-use host::inhabitants::Named;
+use host::netns_owners::Named;
 
 const LIMITS: Thresholds = Thresholds {
     warning_ns: 1_000_000,

@@ -51,11 +51,11 @@ fn host() -> tempfile::TempDir {
 fn whether_a_namespace_has_no_process_is_only_known_where_the_hosts_are_in_sight() {
     let root = host();
     fs::write(root.path().join("proc/2/comm"), "sh\n").unwrap();
-    let mut inhabitants = Inhabitants::read(root.path());
-    inhabitants.set_root_netns(9);
+    let mut owners = NetnsOwners::read(root.path());
+    owners.set_root_netns(9);
     let survey = Survey {
         root: root.path(),
-        inhabitants: &inhabitants,
+        owners: &owners,
         root_netns: Some(9),
     };
     let views = [1, 8, 9].map(|netns| view(netns, State::Active));
@@ -104,10 +104,10 @@ fn a_run_that_is_at_hand_or_past_is_not_told_as_one_to_come() {
 #[test]
 fn namespaces_are_described_by_who_lives_there_and_what_is_balanced() {
     let root = host();
-    let inhabitants = Inhabitants::read(root.path());
+    let owners = NetnsOwners::read(root.path());
     let survey = Survey {
         root: root.path(),
-        inhabitants: &inhabitants,
+        owners: &owners,
         root_netns: Some(1),
     };
     let long = |netns| NamespaceView {
@@ -172,14 +172,14 @@ fn a_namespace_is_entered_by_a_path_unless_it_is_the_root_one_and_the_user_is_th
         (42, false, false, Some("proc/42/ns/net")),
     ] {
         let (root, netns) = real(pid, is_inside);
-        let mut inhabitants = Inhabitants::default();
-        inhabitants.read_again(root.path());
-        let mut doors = inhabitants.doors().clone();
+        let mut owners = NetnsOwners::default();
+        owners.read_again(root.path());
+        let mut doors = owners.doors().clone();
         doors.add_process(netns, pid);
-        inhabitants.set_doors(doors);
+        owners.set_doors(doors);
         let survey = Survey {
             root: root.path(),
-            inhabitants: &inhabitants,
+            owners: &owners,
             root_netns: root_netns.then_some(netns),
         };
         let described = survey.measured(&[view(netns, State::Active)]);
@@ -263,10 +263,10 @@ fn a_namespace_that_ends_meanwhile_is_left_out_and_the_worst_comes_first() {
 #[test]
 fn without_probes_the_state_is_what_the_kernel_has() {
     let root = host();
-    let inhabitants = Inhabitants::read(root.path());
+    let owners = NetnsOwners::read(root.path());
     let survey = Survey {
         root: root.path(),
-        inhabitants: &inhabitants,
+        owners: &owners,
         root_netns: Some(1),
     };
     for (kind, state) in [

@@ -7,8 +7,8 @@ use crate::{
     record::Source,
 };
 use host::{
-    inhabitants::Named,
     livepatch::Object,
+    netns_owners::Named,
     steering::{Interrupt, Mask, Queue, Steering},
 };
 

@@ -4,9 +4,9 @@ use serde::{Serialize, Serializer};
 
 use super::{request::Request, side_effects};
 use crate::watch::Sums;
-use host::inhabitants::{Inhabitants, Named};
+use host::netns_owners::{Named, NetnsOwners};
 use livepatch::trial::{
-    Phase,
+    EstimatorPhase,
     counters::Statistics,
     figures::Figures,
     measurement::MeasurementPhase,
@@ -137,11 +137,11 @@ impl SideDocument {
         side: &MeasurementPhase,
         netns: Option<u32>,
         runs: usize,
-        names: &Inhabitants,
+        names: &NetnsOwners,
     ) -> Self {
         let compared = side.compared(runs);
         let durations = netns.and_then(|netns| compared.get(&netns));
-        let nothing = Phase::default();
+        let nothing = EstimatorPhase::default();
         let document = |report: &NamespaceReport| {
             let phase = compared.get(&report.netns).unwrap_or(&nothing);
             NamespaceDocument::of(report, side, phase, names.named(report.netns))
@@ -161,7 +161,9 @@ impl SideDocument {
                 shares.collect()
             }),
             cut_short: side.is_cut_short,
-            durations_ns: durations.map(Phase::durations_ns).unwrap_or_default(),
+            durations_ns: durations
+                .map(EstimatorPhase::durations_ns)
+                .unwrap_or_default(),
         }
     }
 
@@ -172,7 +174,12 @@ impl SideDocument {
 }
 
 impl NamespaceDocument {
-    fn of(report: &NamespaceReport, side: &MeasurementPhase, phase: &Phase, named: Named) -> Self {
+    fn of(
+        report: &NamespaceReport,
+        side: &MeasurementPhase,
+        phase: &EstimatorPhase,
+        named: Named,
+    ) -> Self {
         let figures = Figures::of(phase);
         Self {
             netns: report.netns,
@@ -204,7 +211,7 @@ impl Document {
         let document = |phase: &Option<MeasurementPhase>| {
             phase
                 .as_ref()
-                .map(|phase| SideDocument::of(phase, netns, plan.runs, &record.inhabitants))
+                .map(|phase| SideDocument::of(phase, netns, plan.runs, &record.owners))
         };
         let [before, after_document, rolled_back] =
             [&record.before, &record.after, &record.rolled_back].map(document);
@@ -229,7 +236,7 @@ impl Document {
             verdict: judged.verdict,
             why: judged.why,
             netns,
-            named: netns.map_or_else(Named::default, |netns| record.inhabitants.named(netns)),
+            named: netns.map_or_else(Named::default, |netns| record.owners.named(netns)),
             stopped: judged.stopped,
             min_effect_percent: before.as_ref().map(|_| plan.min_effect_percent),
             before,
@@ -298,7 +305,7 @@ mod tests {
         runs.push(90_000_000);
         let phase = made_phase::side(&[made_phase::Made::active(7, 30_001, &runs)]);
         assert_eq!(phase.compared(6)[&7].runs.len(), 6);
-        let document = SideDocument::of(&phase, Some(7), 6, &Inhabitants::default());
+        let document = SideDocument::of(&phase, Some(7), 6, &NetnsOwners::default());
         let one = document.of_netns(7).unwrap();
         assert_eq!((one.compared, one.sums.calls), (6, 7));
         assert_eq!(one.sums.max_ns, Some(3_870_000));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use livepatch::preflight::period;
 use livepatch::trial::{
-    Phase, counters::Statistics, figures::Figures, measurement::MeasurementPhase,
+    EstimatorPhase, counters::Statistics, figures::Figures, measurement::MeasurementPhase,
     trial_outcome::NodeAfter, trial_record::TrialRecord,
 };
 use model::{SLOW_PERIOD_NS, durations::readable};
@@ -44,7 +44,7 @@ pub fn of(record: &TrialRecord, runs: usize) -> Vec<String> {
 
 fn frozen(
     after: &MeasurementPhase,
-    compared: &BTreeMap<u32, Phase>,
+    compared: &BTreeMap<u32, EstimatorPhase>,
     netns: Option<u32>,
 ) -> Option<String> {
     let is_frozen = |netns: u32| after.statistics.get(&netns) == Some(&Statistics::Frozen);
@@ -70,11 +70,11 @@ fn frozen(
 /// How wrong the rates are after the gap between two runs: that of the namespace that the verdict rests on, as the table
 /// shows it, or else the longest.
 fn wrong_rates(
-    compared: &BTreeMap<u32, Phase>,
+    compared: &BTreeMap<u32, EstimatorPhase>,
     host: NodeAfter,
     netns: Option<u32>,
 ) -> Option<String> {
-    let period_ns = |phase: &Phase| {
+    let period_ns = |phase: &EstimatorPhase| {
         Figures::of(phase)
             .period_ns()
             .filter(|ns| *ns > SLOW_PERIOD_NS)

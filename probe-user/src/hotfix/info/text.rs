@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Info, Kept, Loaded};
+use super::{Info, InstalledAs, Loaded};
 use crate::hotfix::page::{Facts, titled};
 
 impl Info {
@@ -13,7 +13,7 @@ impl Info {
         }
         let mut paragraphs = Vec::new();
         paragraphs.extend(self.file.as_ref().map(Facts::lines));
-        paragraphs.extend(self.installed.as_ref().map(Kept::lines));
+        paragraphs.extend(self.installed.as_ref().map(InstalledAs::lines));
         paragraphs.extend(self.loaded.as_ref().map(|one| one.lines(self)));
         paragraphs.extend((!self.unknown.is_empty()).then(|| {
             let unknown = self.unknown.iter();
@@ -31,7 +31,7 @@ impl Info {
     }
 }
 
-impl Kept {
+impl InstalledAs {
     fn lines(&self) -> Vec<(&'static str, String)> {
         let accepted = match self.accepted.as_slice() {
             [] => "nothing".to_owned(),

@@ -26,7 +26,7 @@ use crate::{
         short_name,
     },
 };
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use model::{Cost, Course, Focus, Output, Overview, Summary};
 
 /// Seconds that a column of the timeline can stand for.
@@ -119,7 +119,7 @@ pub struct App {
     /// What the terminal can show.
     pub look: Look,
     /// Who lives in which namespace.
-    pub inhabitants: Inhabitants,
+    pub owners: NetnsOwners,
     /// What is being done meanwhile, if something is.
     pub course: Option<Course>,
     /// The pane that keys go to.
@@ -168,7 +168,7 @@ impl App {
         Self {
             host,
             look,
-            inhabitants: Inhabitants::default(),
+            owners: NetnsOwners::default(),
             course: None,
             focus: Pane::Histogram,
             alone: false,
@@ -224,8 +224,8 @@ impl App {
     }
 
     /// Takes who lives where.
-    pub fn name(&mut self, inhabitants: Inhabitants) {
-        self.inhabitants = inhabitants;
+    pub fn name(&mut self, owners: NetnsOwners) {
+        self.owners = owners;
         self.arrange();
     }
 
@@ -307,7 +307,7 @@ impl App {
 
     fn matches(&self, netns: u32) -> bool {
         self.filter
-            .matches(netns, self.host.root_netns, &self.inhabitants)
+            .matches(netns, self.host.root_netns, &self.owners)
     }
 
     /// Chooses and sorts the rows: when they, or what they are chosen by, changed.

@@ -388,7 +388,7 @@ fn a_moment_without_a_look_is_not_taken_for_one_without_a_run() {
 fn a_name_from_elsewhere_cannot_break_the_screen() {
     let mut app = app();
     let evil = "\u{1b}[2J\r\nüber-ビール\t end";
-    app.name(Inhabitants::with_names(&[(POD, evil)]));
+    app.name(NetnsOwners::with_names(&[(POD, evil)]));
     let buffer = drawn(&mut app, 120, 40);
     assert!(
         buffer

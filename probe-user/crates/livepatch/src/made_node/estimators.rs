@@ -14,7 +14,7 @@ use super::{
     world::{Action, World},
 };
 use crate::ports::{Estimators, Probes, SoftirqTime};
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use model::{
     Clock, Options, Output, Overview, Report, SLOW_PERIOD_NS, Session, State, Timer, Topic,
 };
@@ -272,7 +272,7 @@ impl Estimators for World {
         let mut probes = MadeProbes {
             world: self.me.upgrade().unwrap(),
             session: Session::new(Options::default(), started_ns, clock),
-            inhabitants: Inhabitants::read(&self.root),
+            owners: NetnsOwners::read(&self.root),
             started_ns,
         };
         let outputs = probes.tick()?;
@@ -287,7 +287,7 @@ impl Estimators for World {
 struct MadeProbes {
     world: Rc<World>,
     session: Session,
-    inhabitants: Inhabitants,
+    owners: NetnsOwners,
     started_ns: u64,
 }
 
@@ -340,11 +340,11 @@ impl Probes for MadeProbes {
         0
     }
 
-    fn inhabitants(&self) -> &Inhabitants {
-        &self.inhabitants
+    fn owners(&self) -> &NetnsOwners {
+        &self.owners
     }
 
-    fn new_names(&mut self) -> Option<&Inhabitants> {
+    fn new_names(&mut self) -> Option<&NetnsOwners> {
         None
     }
 

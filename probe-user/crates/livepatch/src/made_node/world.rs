@@ -14,7 +14,7 @@ use crate::{
     ports::{Ports, Probes, Progress},
     step::StepKind,
 };
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use model::{Course, Output, Overview};
 
 /// How long a made node is up when it is looked at first.
@@ -274,7 +274,7 @@ impl Progress for World {
         Ok(())
     }
 
-    fn show(&self, _: &[Output], _: Overview, _: Option<&Inhabitants>) {}
+    fn show(&self, _: &[Output], _: Overview, _: Option<&NetnsOwners>) {}
 
     fn course(&self, _: Course) {}
 

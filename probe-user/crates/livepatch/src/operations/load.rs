@@ -154,7 +154,7 @@ pub fn insert(drive: &mut Drive, change: &Change, bytes: &[u8]) -> anyhow::Resul
         }
     }
     drive.ask(StepKind::Insert, bytes)?;
-    change.has_asked();
+    change.note_asked();
     Ok(None)
 }
 

@@ -151,21 +151,21 @@ impl Change {
 
     /// Notes that the kernel was asked to load the file. A module that an earlier load left behind under its name is
     /// gone by then, and not before.
-    pub fn has_asked(&self) {
+    pub fn note_asked(&self) {
         if let Some(unasked) = self.unasked.take() {
             self.warn(unasked.asked(&self.site.state_dir));
         }
     }
 
     /// Notes that it is in place.
-    pub fn is_in_place(&self) {
+    pub fn note_in_force(&self) {
         if let Some(name) = &self.name {
             settle(&self.site, name);
         }
     }
 
     /// Notes that it is being taken back.
-    pub fn is_on_its_way_back(&self) {
+    pub fn note_on_its_way_back(&self) {
         if let Some(name) = &self.name {
             note_way_back(&self.site, name);
         }
@@ -345,7 +345,7 @@ mod tests {
                 (Phase::Left, Phase::Loading)
             );
             if asks {
-                change.has_asked();
+                change.note_asked();
                 assert_eq!(
                     (phase(b"old"), phase(b"new")),
                     (Phase::Gone, Phase::Loading)

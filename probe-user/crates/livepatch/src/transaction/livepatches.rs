@@ -15,7 +15,7 @@ pub const IN_FORCE: &str = "in force";
 
 /// One livepatch.
 #[derive(Debug, Clone, Serialize)]
-pub struct Entry {
+pub struct ListedLivepatch {
     /// Its module's name.
     pub name: Name,
     /// How far it is, in words.
@@ -24,7 +24,7 @@ pub struct Entry {
     pub objects: Vec<Object>,
 }
 
-impl Entry {
+impl ListedLivepatch {
     /// Returns the text about a livepatch.
     #[must_use]
     pub fn of(patch: &Livepatch) -> Self {
@@ -59,7 +59,7 @@ impl Entry {
 /// # Errors
 ///
 /// When this kernel has no livepatching, or that is unknown.
-pub fn entries(root: &Path) -> anyhow::Result<Vec<Entry>> {
+pub fn entries(root: &Path) -> anyhow::Result<Vec<ListedLivepatch>> {
     let unseen = "cannot tell which livepatches are loaded";
     let patches = livepatch::read(root)
         .context("cannot read /sys/kernel/livepatch")
@@ -70,8 +70,8 @@ pub fn entries(root: &Path) -> anyhow::Result<Vec<Entry>> {
     let left_behind = left_behind(root, &patches)
         .context("cannot read /sys/module")
         .context(unseen)?;
-    let mut entries: Vec<Entry> = patches.iter().map(Entry::of).collect();
-    entries.extend(left_behind.into_iter().map(|name| Entry {
+    let mut entries: Vec<ListedLivepatch> = patches.iter().map(ListedLivepatch::of).collect();
+    entries.extend(left_behind.into_iter().map(|name| ListedLivepatch {
         name,
         state: "out of force, module loaded",
         objects: Vec::new(),

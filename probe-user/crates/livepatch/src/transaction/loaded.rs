@@ -17,7 +17,7 @@ pub fn is_enabled(site: &Site, module: &Module, sha256: &Digest) -> bool {
     let Ok(Some(patch)) = livepatch::look(&site.root, &name) else {
         return false;
     };
-    livepatches::Entry::of(&patch).is_in_force()
+    livepatches::ListedLivepatch::of(&patch).is_in_force()
         && is_of(site, &name, Some(module), Some(sha256)) == Some(true)
         && proof::doubts(&site.root, module, &patch).is_empty()
 }

@@ -19,7 +19,7 @@ pub struct RunObserver {
     last: BTreeMap<u32, u64>,
     namespaces: Vec<NamespaceView>,
     /// What is kept of every run, once a phase of a trial has begun.
-    phase: Option<Phase>,
+    phase: Option<RecordedRuns>,
     /// `ip_vs` was unloaded since the beginning.
     lost_ip_vs: bool,
     /// Kprobes were disabled for a time, or are disabled still.
@@ -28,7 +28,7 @@ pub struct RunObserver {
 
 /// The runs of a time.
 #[derive(Debug, Default)]
-pub struct Phase {
+pub struct RecordedRuns {
     /// Since when, in nanoseconds of `CLOCK_MONOTONIC`: runs that began earlier are not in it.
     pub start_ns: u64,
     /// By network namespace, in the order of their beginnings.
@@ -142,7 +142,7 @@ impl RunObserver {
         self.phase = None;
         let outputs = self.probes.reset()?;
         self.take(site, &outputs)?;
-        self.phase = Some(Phase {
+        self.phase = Some(RecordedRuns {
             start_ns: site.now_ns(),
             runs: BTreeMap::new(),
         });
@@ -151,7 +151,7 @@ impl RunObserver {
 
     /// The phase so far.
     #[must_use]
-    pub fn phase(&self) -> Option<&Phase> {
+    pub fn phase(&self) -> Option<&RecordedRuns> {
         self.phase.as_ref()
     }
 
@@ -163,7 +163,7 @@ impl RunObserver {
     pub fn end_phase(
         &mut self,
         site: &Site,
-    ) -> anyhow::Result<(Phase, Report, Vec<NamespaceView>)> {
+    ) -> anyhow::Result<(RecordedRuns, Report, Vec<NamespaceView>)> {
         let mut outputs = self.probes.tick()?;
         outputs.extend(self.probes.flush());
         self.take(site, &outputs)?;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
-use host::{inhabitants, netns::doors::Doors};
+use host::{netns::doors::Doors, netns_owners};
 
 /// Both kinds at one moment: connections and packets together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Counters {
             Ok((read("ip_vs_stats")?, read("ip_vs_stats_percpu")?))
         };
         let through = doors.process(netns).and_then(|pid| {
-            inhabitants::while_in(root, pid, netns, || texts(&pid.to_string())).ok()
+            netns_owners::while_in(root, pid, netns, || texts(&pid.to_string())).ok()
         });
         let (plain, of_cpus) =
             through.or_else(|| doors.inside(netns, || texts("thread-self")).ok())?;

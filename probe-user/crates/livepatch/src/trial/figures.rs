@@ -1,7 +1,7 @@
 //! What the runs of one estimator on one side came to. Each number about a side is defined here and nowhere else: the
 //! verdict and its sentence, the table, and the document show the same value for the same thing.
 
-use super::Phase;
+use super::EstimatorPhase;
 use model::{
     P50_MIN_CALLS, P90_MIN_CALLS, P99_MIN_CALLS, WallTime,
     statistics::{Pace, median, real},
@@ -35,7 +35,7 @@ pub struct Figures {
 impl Figures {
     /// Returns those of a phase.
     #[must_use]
-    pub fn of(phase: &Phase) -> Self {
+    pub fn of(phase: &EstimatorPhase) -> Self {
         let mut sorted = phase.durations_ns();
         sorted.sort_unstable();
         let pace = pace(phase);
@@ -82,7 +82,7 @@ impl Figures {
 
 /// Returns how the runs of a phase follow each other.
 #[must_use]
-pub fn pace(phase: &Phase) -> Pace {
+pub fn pace(phase: &EstimatorPhase) -> Pace {
     Pace::of(phase.runs.iter().map(|run| (run.start_ns, run.duration_ns)))
 }
 
@@ -92,7 +92,7 @@ fn quantile(sorted: &[u64], part: usize, whole: usize) -> Option<u64> {
     sorted.get(rank.checked_sub(1)?).copied()
 }
 
-fn mean_estimators(phase: &Phase) -> Option<f64> {
+fn mean_estimators(phase: &EstimatorPhase) -> Option<f64> {
     let known = phase.runs.iter().filter_map(|run| run.estimators);
     let known: Vec<u64> = known.map(u64::from).collect();
     (!known.is_empty()).then(|| real(known.iter().sum::<u64>()) / real(known.len()))
@@ -112,19 +112,19 @@ mod tests {
     use super::*;
     use crate::transition::run_observer::Run;
 
-    fn phase(durations_ns: impl IntoIterator<Item = u64>) -> Phase {
+    fn phase(durations_ns: impl IntoIterator<Item = u64>) -> EstimatorPhase {
         let runs = (1..).zip(durations_ns).map(|(index, duration_ns)| Run {
             start_ns: index * 2_000_000_000,
             at: WallTime(index * 2_000_000_000),
             duration_ns,
             estimators: Some(601),
         });
-        Phase {
+        EstimatorPhase {
             runs: runs.collect(),
             // Neither the length of the phase nor what the timer was last set to is a period where two runs came.
             length_ns: 15_000_000_000,
             period_ns: Some(2_016_000_000),
-            ..Phase::default()
+            ..EstimatorPhase::default()
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
         one.dead = true;
         assert_eq!(Figures::of(&one).period_ns(), None);
         assert_eq!(Figures::of(&one).stall_ns_per_s(), None);
-        let none = Phase {
+        let none = EstimatorPhase {
             runs: Vec::new(),
             ..phase([])
         };

@@ -168,7 +168,7 @@ impl Intervention {
             switches,
         } = &mut self.kind
         {
-            let mut doors = observer.probes().inhabitants().doors().clone();
+            let mut doors = observer.probes().owners().doors().clone();
             for path in given {
                 // One that is gone meanwhile is no door; there may be others.
                 let _ = doors.add_given(path);

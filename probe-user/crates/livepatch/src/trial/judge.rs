@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Namespace, Phase,
+    ComparedNamespace, EstimatorPhase,
     plan::Plan,
     verdict::{Evidence, Judgement, Runs, Verdict},
     visits,
@@ -48,13 +48,16 @@ pub fn judge(
 }
 
 /// Returns the namespace whose runs cost most, of those that are changed.
-fn costliest(before: &BTreeMap<u32, Phase>, changed: Option<&BTreeSet<u32>>) -> Option<u32> {
+fn costliest(
+    before: &BTreeMap<u32, EstimatorPhase>,
+    changed: Option<&BTreeSet<u32>>,
+) -> Option<u32> {
     let candidates = before
         .iter()
         .filter(|(netns, _)| changed.is_none_or(|changed| changed.contains(netns)));
     let (netns, runs): (Vec<u32>, Vec<Runs>) = candidates
         .filter_map(|(netns, phase)| {
-            let phase = Phase {
+            let phase = EstimatorPhase {
                 // Of a single run, the phase is the period as far as is known.
                 period_ns: phase.period_ns.or(Some(phase.length_ns)),
                 dead: false,
@@ -75,15 +78,18 @@ pub fn has_runs(runs: &BTreeMap<u32, Vec<Run>>, changed: Option<&BTreeSet<u32>>)
     seen.any(|(netns, _)| changed.is_none_or(|changed| changed.contains(netns)))
 }
 
-fn is_there(phase: Option<&Phase>) -> bool {
+fn is_there(phase: Option<&EstimatorPhase>) -> bool {
     phase.is_some_and(|phase| phase.state != Some(State::Absent))
 }
 
 /// Those that were there on both sides.
-fn namespaces(before: &BTreeMap<u32, Phase>, after: &BTreeMap<u32, Phase>) -> Vec<Namespace> {
+fn namespaces(
+    before: &BTreeMap<u32, EstimatorPhase>,
+    after: &BTreeMap<u32, EstimatorPhase>,
+) -> Vec<ComparedNamespace> {
     let pairs = before.iter().filter_map(|(netns, before)| {
         let after = after.get(netns)?;
-        (is_there(Some(before)) && is_there(Some(after))).then(|| Namespace {
+        (is_there(Some(before)) && is_there(Some(after))).then(|| ComparedNamespace {
             netns: *netns,
             before: before.clone(),
             after: after.clone(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Phase as Compared,
+    EstimatorPhase,
     counters::{Counters, Statistics},
     figures::Figures,
     plan::Plan,
@@ -13,7 +13,7 @@ use crate::{
     ports::SoftirqTime,
     transition::{
         drive::Drive,
-        run_observer::{Phase, Run, RunObserver},
+        run_observer::{RecordedRuns, Run, RunObserver},
     },
 };
 use model::{Course, NamespaceView, Report, SLOW_PERIOD_NS, State};
@@ -46,9 +46,9 @@ impl MeasurementPhase {
     /// Returns what of each namespace is compared: no more than so many `runs`, for whoever looked at more would choose
     /// when to stop.
     #[must_use]
-    pub fn compared(&self, runs: usize) -> BTreeMap<u32, Compared> {
+    pub fn compared(&self, runs: usize) -> BTreeMap<u32, EstimatorPhase> {
         let views = self.namespaces.iter();
-        let mut all: BTreeMap<u32, Compared> = views
+        let mut all: BTreeMap<u32, EstimatorPhase> = views
             .map(|view| (view.netns, self.phase(view, runs)))
             .collect();
         let single_ns = visits::single_ns(all.values());
@@ -62,21 +62,21 @@ impl MeasurementPhase {
         all
     }
 
-    fn phase(&self, view: &NamespaceView, runs: usize) -> Compared {
+    fn phase(&self, view: &NamespaceView, runs: usize) -> EstimatorPhase {
         let seen = self.runs.get(&view.netns).into_iter().flatten();
         let ahead_ns = || Some(view.next_run?.due_ns.saturating_sub(self.end_ns));
-        Compared {
+        EstimatorPhase {
             runs: seen.take(runs).copied().collect(),
             length_ns: self.report.observed_ns,
             period_ns: view.period_ns.or_else(ahead_ns),
             dead: view.state == Some(State::Dead),
-            ..Compared::default()
+            ..EstimatorPhase::default()
         }
     }
 }
 
 /// The state by all the runs, where these tell: the last look knows the last run alone.
-fn state(view: &NamespaceView, phase: &Compared) -> Option<State> {
+fn state(view: &NamespaceView, phase: &EstimatorPhase) -> Option<State> {
     let state = view.state?;
     if !matches!(state, State::Active | State::Skipping | State::Slowed) {
         return Some(state);
@@ -142,7 +142,7 @@ pub fn measure(
     if let Some(reason) = interrupted(drive) {
         return Ok(Err(Interrupted(reason)));
     }
-    let Phase { start_ns, runs } = phase;
+    let RecordedRuns { start_ns, runs } = phase;
     let later = read_counters(drive);
     let timer_softirq_ns = spent_ns.zip(totals(softirq)).map(|(before, after)| {
         let pairs = before.iter().zip(after);
@@ -250,7 +250,7 @@ fn read_counters(drive: &Drive) -> BTreeMap<u32, Counters> {
     let Some(observer) = &drive.observer else {
         return BTreeMap::new();
     };
-    let doors = observer.probes().inhabitants().doors();
+    let doors = observer.probes().owners().doors();
     let counters = observer.namespaces().iter().filter_map(|view| {
         let counters = Counters::read(&drive.site.root, doors, view.netns)?;
         Some((view.netns, counters))

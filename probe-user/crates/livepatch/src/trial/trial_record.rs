@@ -1,7 +1,7 @@
 //! What a trial came to.
 
 use super::{measurement::MeasurementPhase, trial_outcome::TrialOutcome};
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use livepatch_image::Digest;
 
 /// What was tried, what was seen, and what became of the node.
@@ -25,5 +25,5 @@ pub struct TrialRecord {
     /// What the kernel wrote to its log meanwhile.
     pub kernel_log: Vec<String>,
     /// Who lives in which namespace.
-    pub inhabitants: Inhabitants,
+    pub owners: NetnsOwners,
 }

@@ -21,7 +21,7 @@ use crate::{
     transaction::{change::Change, outcome::Outcome},
     transition::{drive::Drive, run_observer::RunObserver},
 };
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use model::{NamespaceView, State, dead_estimators};
 
 /// The kernel sets the timer for this long (`mod_timer(&ipvs->est_timer, jiffies + 2*HZ)`), and its wheel rounds up by
@@ -176,7 +176,7 @@ impl<'a> TrialRunner<'a> {
         if let Some(ending) = self.intervention.put_in_place(&mut self.drive, change)? {
             return self.not_in_place(ending);
         }
-        change.is_in_place();
+        change.note_in_force();
         let doing = self.tell_side("after");
         let intervention = &self.intervention;
         let softirq = self.softirq.as_deref();
@@ -218,7 +218,7 @@ impl<'a> TrialRunner<'a> {
             self.intervention.name(),
             judged.verdict
         ));
-        change.is_on_its_way_back();
+        change.note_on_its_way_back();
         let ending = self.intervention.take_back(&mut self.drive)?;
         let (host, told) = NodeAfter::after(&ending);
         // What the kernel says while it is taken back counts, too.
@@ -280,9 +280,9 @@ impl<'a> TrialRunner<'a> {
             NodeAfter::NeedsPerson => !outcome.is_left && self.intervention.is_there(&self.drive),
             NodeAfter::Unchanged | NodeAfter::RolledBack => false,
         };
-        let mut inhabitants = Inhabitants::read(&self.site.root);
+        let mut owners = NetnsOwners::read(&self.site.root);
         if let Some(netns) = self.root_netns {
-            inhabitants.set_root_netns(netns);
+            owners.set_root_netns(netns);
         }
         let hotfix = self.intervention.hotfix();
         TrialRecord {
@@ -293,7 +293,7 @@ impl<'a> TrialRunner<'a> {
             replaced: self.drive.replaced().unwrap_or_else(|_| may_be_lost()),
             undo: stays.then(|| self.intervention.undo(&self.site)),
             kernel_log,
-            inhabitants,
+            owners,
             before: self.before,
             after: self.after,
             rolled_back: self.rolled_back,

@@ -21,7 +21,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
-use super::Namespace;
+use super::ComparedNamespace;
 use comparison::Comparison;
 pub use comparison::Tests;
 pub use costliest::Runs;
@@ -84,7 +84,7 @@ impl Verdict {
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// The namespaces that were there in both phases.
-    pub namespaces: &'a [Namespace],
+    pub namespaces: &'a [ComparedNamespace],
     /// Inode numbers of the namespaces that were changed, one of which is judged; `None`: all.
     pub changed: Option<&'a BTreeSet<u32>>,
     /// Inode number of the root namespace.
@@ -172,8 +172,8 @@ impl Evidence<'_> {
     }
 
     /// Of those that ran before, the ones that do not any more.
-    fn stopped(&self) -> Vec<&Namespace> {
-        let stopped = |namespace: &&Namespace| {
+    fn stopped(&self) -> Vec<&ComparedNamespace> {
+        let stopped = |namespace: &&ComparedNamespace| {
             let ran = !namespace.before.runs.is_empty() && !namespace.before.dead;
             ran && namespace.after.is_still()
         };

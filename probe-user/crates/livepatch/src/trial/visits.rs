@@ -4,7 +4,7 @@
 //! Nothing makes a run shorter. So runs leave the walk out if half of them at least are too short for their list, or if they
 //! typically take no longer than a run over a single estimator does on the same side.
 
-use super::Phase;
+use super::EstimatorPhase;
 use model::{is_too_short, statistics::median};
 
 /// From this length on, a run that visits its list takes longer than one over a single estimator, whatever the noise.
@@ -20,7 +20,7 @@ const ENOUGH: usize = 4;
 const STILL: f64 = 0.5;
 
 /// Returns what a run over a single estimator typically takes, in nanoseconds, by all the runs of a side.
-pub fn single_ns<'a>(phases: impl IntoIterator<Item = &'a Phase>) -> Option<f64> {
+pub fn single_ns<'a>(phases: impl IntoIterator<Item = &'a EstimatorPhase>) -> Option<f64> {
     let runs = phases.into_iter().flat_map(|phase| &phase.runs);
     let single = runs.filter(|run| run.estimators == Some(1));
     let durations: Vec<u64> = single.map(|run| run.duration_ns).collect();
@@ -28,7 +28,7 @@ pub fn single_ns<'a>(phases: impl IntoIterator<Item = &'a Phase>) -> Option<f64>
 }
 
 /// Returns whether the runs of a phase leave their list alone, where one over a single estimator takes `single_ns`.
-pub fn leaves_out(phase: &Phase, single_ns: Option<f64>) -> bool {
+pub fn leaves_out(phase: &EstimatorPhase, single_ns: Option<f64>) -> bool {
     let runs = phase.runs.len();
     let is_short = |estimators: Option<u32>, duration_ns| {
         estimators.is_some_and(|length| is_too_short(duration_ns, length))
@@ -54,7 +54,7 @@ pub fn leaves_out(phase: &Phase, single_ns: Option<f64>) -> bool {
 
 /// Returns whether runs became so much shorter that their length no longer proves that they visit their list.
 #[must_use]
-pub fn is_doubtful(before: &Phase, after: &Phase) -> bool {
+pub fn is_doubtful(before: &EstimatorPhase, after: &EstimatorPhase) -> bool {
     let (before, after) = (
         median(&before.durations_ns()),
         median(&after.durations_ns()),
@@ -69,16 +69,16 @@ mod tests {
     use crate::transition::run_observer::Run;
     use model::WallTime;
 
-    fn phase(estimators: u32, durations_ns: &[u64]) -> Phase {
+    fn phase(estimators: u32, durations_ns: &[u64]) -> EstimatorPhase {
         let runs = durations_ns.iter().map(|duration_ns| Run {
             start_ns: 1,
             at: WallTime(1),
             duration_ns: *duration_ns,
             estimators: Some(estimators),
         });
-        Phase {
+        EstimatorPhase {
             runs: runs.collect(),
-            ..Phase::default()
+            ..EstimatorPhase::default()
         }
     }
 

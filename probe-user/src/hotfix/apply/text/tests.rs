@@ -8,7 +8,7 @@ use crate::{
     record::{Origin, Source},
     watch::Sums,
 };
-use host::inhabitants::{Inhabitants, Named};
+use host::netns_owners::{Named, NetnsOwners};
 use livepatch::trial::verdict::{Judgement, Tests, Verdict};
 use livepatch::trial::{
     judge,
@@ -280,7 +280,7 @@ fn tried(before: &[Made], after: &[Made], runs: usize) -> (Document, String) {
         replaced: Vec::new(),
         undo: None,
         kernel_log: Vec::new(),
-        inhabitants: Inhabitants::default(),
+        owners: NetnsOwners::default(),
     };
     let document = Document::of(request(), record, &plan);
     let text = told(&document);

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use model::{CpuView, NamespaceView};
 
 /// What rows are sorted by.
@@ -54,11 +54,11 @@ impl Filter {
 
     /// Whether a namespace's number, the word `root` or the name of who lives there has the text in it.
     #[must_use]
-    pub fn matches(&self, netns: u32, root_netns: u32, inhabitants: &Inhabitants) -> bool {
+    pub fn matches(&self, netns: u32, root_netns: u32, owners: &NetnsOwners) -> bool {
         self.0.is_empty()
             || (netns == root_netns && "root".contains(&self.0))
             || netns.to_string().contains(&self.0)
-            || inhabitants
+            || owners
                 .who(netns)
                 .is_some_and(|who| who.to_lowercase().contains(&self.0))
     }

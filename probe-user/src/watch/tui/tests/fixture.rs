@@ -3,7 +3,7 @@
 use terminput::{KeyCode, KeyEvent};
 
 use crate::watch::tui::{App, Host, Look};
-use host::inhabitants::Inhabitants;
+use host::netns_owners::NetnsOwners;
 use model::{
     Blackout, Call, Clock, Cost, CpuView, Focus, Histogram, Latest, LockWait, LockWaitSums,
     NamespaceView, NextRun, Notice, Operation, Output, Overview, State, StateChange, Summary,
@@ -37,8 +37,8 @@ pub fn host() -> Host {
     }
 }
 
-pub fn inhabitants() -> Inhabitants {
-    Inhabitants::with_names(&[
+pub fn owners() -> NetnsOwners {
+    NetnsOwners::with_names(&[
         (POD, "pod shop/checkout-7d9f8b6c54-x2x7k"),
         (POD + 61, "container 3f9a1c0de4b7 (nginx)"),
         (POD + 122, "pid 4711 sleep"),
@@ -310,7 +310,7 @@ pub fn empty_overview() -> Overview {
 /// A screen that was told `overview` and [`outputs`].
 pub fn app_of(look: Look, overview: Overview) -> App {
     let mut app = App::new(host(), look, 0);
-    app.name(inhabitants());
+    app.name(owners());
     app.feed(&outputs());
     let before = Overview {
         now_ns: NOW - 120 * SECOND,

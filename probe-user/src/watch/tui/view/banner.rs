@@ -101,7 +101,7 @@ fn stall(canvas: &Canvas<'_>, app: &App, overview: &Overview) -> Option<(Grade, 
     // A narrow terminal would cut the number of estimators for it.
     let has_room =
         usize::from(canvas.width()) > headline::WIDTH && worst.netns != app.host.root_netns;
-    let who = app.inhabitants.who(worst.netns).filter(|_| has_room);
+    let who = app.owners.who(worst.netns).filter(|_| has_room);
     let text = headline::line(&worst, app.max_ns, &name, who);
     Some((Grade::of(worst.stall_ns(), app.max_ns), text))
 }

@@ -187,7 +187,7 @@ fn next_runs(canvas: &mut Canvas<'_>, app: &App, overview: &Overview, now_ns: u6
 
 fn next_run(app: &App, next: NextRun, now_ns: u64) -> String {
     let netns = netns_name(next.netns, app.host.root_netns);
-    let who = app.inhabitants.who(next.netns);
+    let who = app.owners.who(next.netns);
     let who = who.filter(|_| next.netns != app.host.root_netns);
     let who = who.map_or(String::new(), |who| format!(" {who}"));
     format!("{} netns {netns}{who}", when_and_where(next, now_ns))

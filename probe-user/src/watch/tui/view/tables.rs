@@ -135,7 +135,7 @@ pub fn who(app: &App, netns: u32) -> &str {
     if netns == app.host.root_netns {
         "root"
     } else {
-        app.inhabitants.who(netns).unwrap_or("-")
+        app.owners.who(netns).unwrap_or("-")
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::inhabitants::pids;
+use crate::netns_owners::pids;
 
 /// How much of all the lists of mounts together is read: some 100,000 mounts.
 const READ_BYTES: u64 = 16 * 1024 * 1024;

@@ -11,8 +11,8 @@ use std::{
 };
 
 use host::{
-    inhabitants::{bounded, pids},
     instances::{are_able, has_argument, is_ours, users},
+    netns_owners::{bounded, pids},
 };
 use model::printable::printable;
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::{
-    Namespace, Phase,
+    ComparedNamespace, EstimatorPhase,
     figures::{Figures, pace},
 };
 use model::statistics::{Longest, Pace, RankSum, Shift, Tails, real};
@@ -36,7 +36,7 @@ pub struct Tests {
 /// One namespace, compared.
 #[derive(Debug)]
 pub struct Comparison<'a> {
-    namespace: &'a Namespace,
+    namespace: &'a ComparedNamespace,
     effect: f64,
     figures: Sides<Figures>,
     paces: Sides<Pace>,
@@ -55,7 +55,7 @@ pub struct Sides<T> {
 
 impl<'a> Comparison<'a> {
     /// Of a namespace; a change by no more than the share `effect` is too little to matter.
-    pub fn of(namespace: &'a Namespace, effect: f64) -> Self {
+    pub fn of(namespace: &'a ComparedNamespace, effect: f64) -> Self {
         let before = namespace.before.durations_ns();
         let after = namespace.after.durations_ns();
         let paces = Sides {
@@ -82,11 +82,11 @@ impl<'a> Comparison<'a> {
         self.namespace.netns
     }
 
-    pub fn before(&self) -> &'a Phase {
+    pub fn before(&self) -> &'a EstimatorPhase {
         &self.namespace.before
     }
 
-    pub fn after(&self) -> &'a Phase {
+    pub fn after(&self) -> &'a EstimatorPhase {
         &self.namespace.after
     }
 

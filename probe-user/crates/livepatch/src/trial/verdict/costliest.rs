@@ -4,7 +4,7 @@
 //! Two things are known of a namespace: the median of its runs, and the length of its list, which no outlier changes. The
 //! walk visits every estimator, so that a run over a short list costs no more than its share of a run over a long one.
 
-use super::super::{Phase, figures::Figures};
+use super::super::{EstimatorPhase, figures::Figures};
 use model::statistics::median;
 
 /// Lists of at least this share of the longest one say what an estimator costs.
@@ -21,7 +21,7 @@ pub struct Runs {
 
 impl Runs {
     /// Returns what is known of the runs of a phase, `None` where there are none, or nothing says how far apart they are.
-    pub fn of(phase: &Phase) -> Option<Self> {
+    pub fn of(phase: &EstimatorPhase) -> Option<Self> {
         let period_ns = Figures::of(phase).period_ns?;
         let lengths = phase.runs.iter().filter_map(|run| run.estimators);
         let lengths: Vec<u64> = lengths.map(u64::from).collect();
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(costliest(&[runs(1e-3, None), runs(2e-4, 601)]), 0);
         assert_eq!(costliest(&[runs(1e-3, None), runs(2e-4, None)]), 0);
         assert_eq!(Runs::costs(&[]), Vec::<f64>::new());
-        let skipping = Phase {
+        let skipping = EstimatorPhase {
             skips: true,
             period_ns: Some(2_000),
             runs: vec![crate::transition::run_observer::Run {
@@ -99,7 +99,7 @@ mod tests {
                 duration_ns: 1,
                 estimators: Some(30_001),
             }],
-            ..Phase::default()
+            ..EstimatorPhase::default()
         };
         assert_eq!(Runs::of(&skipping), Some(runs(0.0005, 0)));
     }

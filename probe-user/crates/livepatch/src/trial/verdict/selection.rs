@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{super::Namespace, comparison::Comparison, costliest::Runs, why};
+use super::{super::ComparedNamespace, comparison::Comparison, costliest::Runs, why};
 use model::statistics::{median, real};
 
 /// A namespace whose runs cost at least this share of the most before may be the one that is judged.
@@ -31,7 +31,7 @@ pub struct Selection<'a> {
 impl<'a> Selection<'a> {
     /// `None` where nothing ran before.
     pub fn of(
-        namespaces: &'a [Namespace],
+        namespaces: &'a [ComparedNamespace],
         effect: f64,
         changed: Option<&BTreeSet<u32>>,
     ) -> Option<Self> {
@@ -61,10 +61,10 @@ impl<'a> Selection<'a> {
 /// typically take longest in both phases together: by the phase before alone, of many alike the one that happened to be
 /// slow would be chosen, and be faster afterwards whatever was done. Both phases together do not know which is which.
 fn judged<'a>(
-    namespaces: &'a [Namespace],
+    namespaces: &'a [ComparedNamespace],
     changed: Option<&BTreeSet<u32>>,
-) -> Option<&'a Namespace> {
-    let (candidates, before): (Vec<&Namespace>, Vec<Runs>) = namespaces
+) -> Option<&'a ComparedNamespace> {
+    let (candidates, before): (Vec<&ComparedNamespace>, Vec<Runs>) = namespaces
         .iter()
         .filter(|one| changed.is_none_or(|changed| changed.contains(&one.netns)))
         .filter_map(|one| Some((one, Runs::of(&one.before)?)))
@@ -81,7 +81,7 @@ fn judged<'a>(
 }
 
 /// Returns the median of the runs of both phases, in nanoseconds: whichever run came in which phase, it is the same.
-fn typical_ns(namespace: &Namespace) -> f64 {
+fn typical_ns(namespace: &ComparedNamespace) -> f64 {
     let (before, after) = (&namespace.before, &namespace.after);
     median(&[before.durations_ns(), after.durations_ns()].concat()).unwrap_or(0.0)
 }

@@ -1,13 +1,13 @@
 mod simulation;
 mod table;
 
-use super::super::{Namespace, Phase, Run};
+use super::super::{ComparedNamespace, EstimatorPhase, Run};
 use model::WallTime;
 
 const PERIOD_NS: u64 = 2_016_000_000;
 
 /// Runs of these lengths, in microseconds, so far apart.
-fn phase(durations_us: &[f64], period_ns: u64) -> Phase {
+fn phase(durations_us: &[f64], period_ns: u64) -> EstimatorPhase {
     let runs = (1..).zip(durations_us).map(|(index, us)| Run {
         start_ns: index * period_ns,
         at: WallTime(index * period_ns),
@@ -15,7 +15,7 @@ fn phase(durations_us: &[f64], period_ns: u64) -> Phase {
         estimators: Some(30_001),
     });
     let runs: Vec<Run> = runs.collect();
-    Phase {
+    EstimatorPhase {
         length_ns: period_ns * runs.len() as u64,
         period_ns: Some(period_ns),
         dead: false,
@@ -35,8 +35,8 @@ fn nanoseconds(us: f64) -> u64 {
     ns
 }
 
-fn namespace(netns: u32, before_us: &[f64], after_us: &[f64]) -> Namespace {
-    Namespace {
+fn namespace(netns: u32, before_us: &[f64], after_us: &[f64]) -> ComparedNamespace {
+    ComparedNamespace {
         netns,
         before: phase(before_us, PERIOD_NS),
         after: phase(after_us, PERIOD_NS),

@@ -1,6 +1,6 @@
 //! What a verdict rests on, in words and numbers: each a clause without a full stop, about one namespace.
 
-use super::{super::Phase, comparison::Comparison, shown};
+use super::{super::EstimatorPhase, comparison::Comparison, shown};
 use model::durations::readable;
 
 /// What of a namespace costs more for sure.
@@ -90,7 +90,7 @@ pub fn moved(of: &Comparison<'_>) -> String {
 }
 
 /// That estimators stopped, in sentences; `place` is that of the first of `stopped`.
-pub fn disabled(after: &Phase, place: &str, stopped: usize) -> String {
+pub fn disabled(after: &EstimatorPhase, place: &str, stopped: usize) -> String {
     let found = if after.dead {
         "its timer is not pending".to_owned()
     } else {

@@ -72,7 +72,7 @@ impl Shape {
             }
     }
 
-    fn phase(self, random: &mut fastrand::Rng, noise: f64, factor: f64) -> Phase {
+    fn phase(self, random: &mut fastrand::Rng, noise: f64, factor: f64) -> EstimatorPhase {
         self.phase_every(random, noise, factor, PERIOD_NS)
     }
 
@@ -82,7 +82,7 @@ impl Shape {
         noise: f64,
         factor: f64,
         period_ns: u64,
-    ) -> Phase {
+    ) -> EstimatorPhase {
         let runs: Vec<f64> = (0..RUNS)
             .map(|_| factor * self.run_us(random, noise))
             .collect();
@@ -103,7 +103,7 @@ fn normal(random: &mut fastrand::Rng) -> f64 {
 }
 
 /// How many of a hundred trials were called improved, and how many regressed.
-fn shares(trials: u32, mut trial: impl FnMut() -> Vec<Namespace>) -> [f64; 2] {
+fn shares(trials: u32, mut trial: impl FnMut() -> Vec<ComparedNamespace>) -> [f64; 2] {
     let mut counts = [0, 0];
     for _ in 0..trials {
         let evidence = Evidence {
@@ -122,8 +122,13 @@ fn shares(trials: u32, mut trial: impl FnMut() -> Vec<Namespace>) -> [f64; 2] {
     counts.map(|count| 100.0 * f64::from(count) / f64::from(trials))
 }
 
-fn alone(random: &mut fastrand::Rng, shape: Shape, noise: f64, factor: f64) -> Vec<Namespace> {
-    vec![Namespace {
+fn alone(
+    random: &mut fastrand::Rng,
+    shape: Shape,
+    noise: f64,
+    factor: f64,
+) -> Vec<ComparedNamespace> {
+    vec![ComparedNamespace {
         netns: 1,
         before: shape.phase(random, noise, 1.0),
         after: shape.phase(random, noise, factor),
@@ -175,7 +180,7 @@ fn nothing_changed_beside(others: u32, share: f64, trials: u32) {
     let noise = 0.3;
     let told = shares(trials, || {
         let mut all = alone(&mut random, Shape::LogNormal, noise, 1.0);
-        all.extend((0..others).map(|other| Namespace {
+        all.extend((0..others).map(|other| ComparedNamespace {
             netns: 2 + other,
             before: Shape::LogNormal.phase(&mut random, noise, share),
             after: Shape::LogNormal.phase(&mut random, noise, share),
@@ -229,8 +234,8 @@ fn a_verdict_rests_on_the_busy_one_of_six_hundred_whatever_interrupts_the_idle_o
             }
             side
         };
-        let mut all: Vec<Namespace> = (0..600)
-            .map(|index| Namespace {
+        let mut all: Vec<ComparedNamespace> = (0..600)
+            .map(|index| ComparedNamespace {
                 netns: 1_000 + index,
                 before: side(1, 3.0),
                 after: side(1, 3.0),
@@ -238,7 +243,7 @@ fn a_verdict_rests_on_the_busy_one_of_six_hundred_whatever_interrupts_the_idle_o
             .collect();
         all.insert(
             300,
-            Namespace {
+            ComparedNamespace {
                 netns: 1,
                 before: side(601, 300.0),
                 after: side(601, 3.0),
@@ -265,7 +270,7 @@ fn found_by_durations(shape: Shape, noise: f64, factor: f64) -> [f64; 2] {
     let mut found = [0, 0];
     for _ in 0..TRIALS_OF_POWER {
         let all = alone(&mut random, shape, noise, factor);
-        let [before, after] = [&all[0].before, &all[0].after].map(Phase::durations_ns);
+        let [before, after] = [&all[0].before, &all[0].after].map(EstimatorPhase::durations_ns);
         if RankSum::of(&before, &after).is_none_or(|ranks| ranks.p_value >= 0.01) {
             continue;
         }
@@ -350,7 +355,7 @@ fn runs_that_are_rarer_are_found_where_the_noise_is_smaller() {
         for noise in [0.01, 0.1, 0.2, 0.3] {
             let mut random = fastrand::Rng::with_seed(4);
             let [improved, regressed] = shares(TRIALS_OF_POWER, || {
-                vec![Namespace {
+                vec![ComparedNamespace {
                     netns: 1,
                     before: shape.phase(&mut random, noise, 1.0),
                     after: shape.phase_every(&mut random, noise, 1.0, 5_152_000_000),

@@ -10,7 +10,7 @@ const ROOT: u32 = 4_026_531_840;
 /// What runs over 30,001 estimators take here, in microseconds.
 const BEFORE: [f64; 6] = [3871.0, 3875.2, 3870.4, 3868.9, 3873.3, 3872.1];
 
-fn judged(namespaces: &[Namespace]) -> Judgement {
+fn judged(namespaces: &[ComparedNamespace]) -> Judgement {
     let evidence = Evidence {
         namespaces,
         changed: None,
@@ -85,7 +85,7 @@ fn one_idle_namespace_whose_estimator_stops_is_enough() {
     let two = [
         idle.clone(),
         busy.clone(),
-        Namespace {
+        ComparedNamespace {
             netns: 8,
             ..idle.clone()
         },

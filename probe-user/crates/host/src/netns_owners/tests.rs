@@ -43,8 +43,8 @@ impl Host {
         fs::write(folder.join("environ"), environ).unwrap();
     }
 
-    fn read(&self) -> Inhabitants {
-        Inhabitants::read(self.0.path())
+    fn read(&self) -> NetnsOwners {
+        NetnsOwners::read(self.0.path())
     }
 }
 

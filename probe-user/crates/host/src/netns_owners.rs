@@ -27,7 +27,7 @@ const READ_BYTES: u64 = 64 * 1024;
 /// The pods, containers and processes of every network namespace that has one, and the names of the files that the
 /// others are mounted on.
 #[derive(Debug, Clone, Default)]
-pub struct Inhabitants {
+pub struct NetnsOwners {
     names: BTreeMap<u32, String>,
     doors: Doors,
     hidden: u64,
@@ -65,7 +65,7 @@ struct Residents {
     count: u64,
 }
 
-impl Inhabitants {
+impl NetnsOwners {
     /// Looks at every process under `root`, and closely at one or two of each namespace.
     #[must_use]
     pub fn read(root: &Path) -> Self {
@@ -355,7 +355,7 @@ fn is_host_name(name: &str) -> bool {
 }
 
 #[cfg(any(test, feature = "testing"))]
-impl Inhabitants {
+impl NetnsOwners {
     /// Those that a test names.
     #[must_use]
     pub fn with_names(names: &[(u32, &str)]) -> Self {
