@@ -40,28 +40,7 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
     let mut count = Count::default();
     if args.soak {
         fetch_for_guests()?;
-        count += cargo_test(
-            &["--package", "xtask", "--test", "guests"],
-            &["--ignored", "soak"],
-            &[],
-            &skips,
-        )?;
-        count += cargo_test(
-            &["--package", "livepatch", "--lib"],
-            &["moments"],
-            &[("IPVS_LATENCY_TEST_EVERY_MOMENT", "1")],
-            &skips,
-        )?;
-        let fuzzed = fuzz::run(&FuzzArgs {
-            minutes: SOAK_MINUTES,
-            targets: Vec::new(),
-        })?;
-        for target in &fuzzed.failed {
-            eprintln!("error: the fuzz target {target} found something: see above");
-        }
-        count.passed += fuzzed.passed;
-        count.failed += u32::try_from(fuzzed.failed.len()).unwrap_or(u32::MAX);
-        unlinted.extend(fuzzed.skipped);
+        unlinted.extend(soak(&mut count, &skips)?);
     } else {
         match lint::run() {
             Ok(skipped) => unlinted = skipped,
@@ -99,6 +78,32 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
         count.failed
     );
     Ok(count.failed == 0 && passed > 0)
+}
+
+/// Runs the long tests. Returns what was skipped.
+fn soak(count: &mut Count, skips: &Skips) -> Result<Vec<String>> {
+    *count += cargo_test(
+        &["--package", "xtask", "--test", "guests"],
+        &["--ignored", "soak"],
+        &[],
+        skips,
+    )?;
+    *count += cargo_test(
+        &["--package", "livepatch", "--lib"],
+        &["moments"],
+        &[("IPVS_LATENCY_TEST_EVERY_MOMENT", "1")],
+        skips,
+    )?;
+    let fuzzed = fuzz::run(&FuzzArgs {
+        minutes: SOAK_MINUTES,
+        targets: Vec::new(),
+    })?;
+    for target in &fuzzed.failed {
+        eprintln!("error: the fuzz target {target} found something: see above");
+    }
+    count.passed += fuzzed.passed;
+    count.failed += u32::try_from(fuzzed.failed.len()).unwrap_or(u32::MAX);
+    Ok(fuzzed.skipped.into_iter().collect())
 }
 
 /// Everything that guests need. A kernel line that is not to be had here is left to the tests that need

@@ -154,16 +154,20 @@ fn facts_of(path: &Path, bytes: &[u8], site: &Site) -> anyhow::Result<Facts> {
     Ok(Facts::new(shown.to_string(), sha256, module, &node))
 }
 
+/// Returns what is installed under a name: that for this kernel, or else the last.
+fn installed(name: &Name, store: &Store, release: &str) -> anyhow::Result<Option<Installed>> {
+    let mut all = store.all()?;
+    all.retain(|one| *name == one.place.name);
+    all.sort_by_key(|one| one.place.release == release);
+    Ok(all.pop())
+}
+
 /// `None` where it is neither installed nor loaded.
 fn of_name(name: &Name, site: &Site) -> anyhow::Result<Option<Info>> {
     let mut unknown = Vec::new();
     let release = prerequisites::release(&site.root);
     let store = Store::of(&site.state_dir);
-    let mut all = store.all()?;
-    all.retain(|one| *name == one.place.name);
-    // That of this kernel, or else the last.
-    all.sort_by_key(|one| one.place.release == release);
-    let installed = all.pop();
+    let installed = installed(name, &store, &release)?;
     let entries = match livepatches::entries(&site.root) {
         Ok(entries) => entries,
         Err(error) if livepatch::read(&site.root).is_err() && installed.is_none() => {
@@ -194,12 +198,8 @@ fn of_name(name: &Name, site: &Site) -> anyhow::Result<Option<Info>> {
                     (true, false) => Some(false),
                     (true, true) => list::is_what_is_loaded(site, &store, &place, Some(&record)),
                 };
-                kept = Some(InstalledAs::of(
-                    &place,
-                    record,
-                    place.release == release,
-                    in_force,
-                ));
+                let is_for_this = place.release == release;
+                kept = Some(InstalledAs::of(&place, record, is_for_this, in_force));
             }
             Err(error) => unknown.push(error.to_string()),
         }

@@ -9,6 +9,7 @@ mod estimators;
 mod estimators_state;
 mod kernel;
 mod kernel_state;
+mod livepatches;
 mod world;
 
 use std::{

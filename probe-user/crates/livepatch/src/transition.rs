@@ -7,6 +7,8 @@ pub mod kernel_log;
 pub mod proof;
 pub mod reason;
 pub mod refusal;
+pub mod rollback;
+pub mod rollout;
 pub mod run_observer;
 pub mod stalled;
 pub mod timer_references;

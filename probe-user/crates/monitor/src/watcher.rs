@@ -1,6 +1,8 @@
 //! What reads the probes and the host around them, and keeps what they say. It goes on when `ip_vs` is unloaded, and
 //! attaches again when it is back.
 
+mod attachment;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -10,14 +12,11 @@ use std::{
 use anyhow::bail;
 use probe_ebpf::{Snapshot, SnapshotKind, snapshot::WalkLists};
 
-use super::surroundings::Surroundings;
-use crate::{probe::Probe, sample::Sample};
+use self::attachment::{Attachment, attach};
+use crate::{sample::Sample, surroundings::Surroundings};
 use host::{
-    instances,
-    module::{self, Loading},
-    netns,
+    instances, module, netns,
     netns_owners::{NetnsOwners, sees_host},
-    prerequisites,
     tasks::TaskNames,
     time,
 };
@@ -36,22 +35,6 @@ const TICKS_BETWEEN_NAMES: u64 = 30;
 
 /// A tick this late means that we were stopped, or got no CPU.
 const STOPPED_NS: u64 = 3_000_000_000;
-
-/// The probes, while there is something to probe.
-enum Attachment {
-    Attached {
-        probe: Box<Probe>,
-        to: Loading,
-    },
-    /// Waiting for `ip_vs`, or for it to become measurable.
-    Waiting(Option<Refused>),
-}
-
-/// Why the probes could not be attached, and to what.
-struct Refused {
-    reason: String,
-    loading: Option<Loading>,
-}
 
 /// The probes and what they and the host have told.
 pub struct Watcher {
@@ -246,62 +229,6 @@ impl Watcher {
         outputs
     }
 
-    /// Takes the last records of probes whose functions are gone, and lets go of them.
-    fn detach(&mut self) -> anyhow::Result<Vec<Output>> {
-        if let Attachment::Attached { probe, .. } = &mut self.attachment {
-            self.sample.take_last(probe)?;
-        }
-        let mut outputs = self.hand_on()?;
-        let now_ns = time::monotonic_ns()?;
-        outputs.extend(self.session.detached(now_ns));
-        let text = "ip_vs was unloaded, and the probes went with it: waiting for it to come back";
-        outputs.push(self.session.notice(now_ns, Topic::IpVs, text.into()));
-        self.attachment = Attachment::Waiting(None);
-        self.counted_alike = false;
-        Ok(outputs)
-    }
-
-    fn attach_again(&mut self, loading: Option<Loading>) -> anyhow::Result<Vec<Output>> {
-        let attached = attach(&self.root);
-        let now_ns = time::monotonic_ns()?;
-        let (probe, to) = match attached {
-            Ok(attached) => attached,
-            Err(error) => {
-                let refused = Refused {
-                    reason: format!("{error:#}"),
-                    loading,
-                };
-                return Ok(self.still_waiting(now_ns, refused));
-            }
-        };
-        self.attachment = Attachment::Attached {
-            probe: Box::new(probe),
-            to,
-        };
-        self.session.attached_again();
-        let text = "ip_vs is loaded, and the probes are in place".into();
-        let mut outputs = vec![self.session.notice(now_ns, Topic::IpVs, text)];
-        outputs.extend(self.read()?);
-        Ok(outputs)
-    }
-
-    /// Tells why the probes could not be attached, once a reason.
-    fn still_waiting(&mut self, now_ns: u64, refused: Refused) -> Vec<Output> {
-        let text = format!(
-            "ip_vs is loaded and cannot be measured yet: {}",
-            refused.reason
-        );
-        let is_known = matches!(
-            &self.attachment,
-            Attachment::Waiting(Some(before)) if before.reason == refused.reason
-        );
-        self.attachment = Attachment::Waiting(Some(refused));
-        if is_known {
-            return Vec::new();
-        }
-        vec![self.session.notice(now_ns, Topic::IpVs, text)]
-    }
-
     /// What happened around the estimators since the last tick, and to us.
     fn look_around(&mut self) -> anyhow::Result<Vec<Output>> {
         let now_ns = time::monotonic_ns()?;
@@ -405,18 +332,6 @@ impl Watcher {
             summary.histogram = Histogram::from_slots(&probe.histogram()?);
         }
         Ok(summary)
-    }
-}
-
-/// Puts the probes on the `ip_vs` that is loaded now.
-fn attach(root: &Path) -> anyhow::Result<(Probe, Loading)> {
-    // Before the probes: should it be loaded anew meanwhile, they are attached once more.
-    let loading = module::look(root, &"ip_vs".into());
-    let ready = prerequisites::examine(root)?;
-    let probe = Probe::start(&ready, log::log_enabled!(log::Level::Debug))?;
-    match loading? {
-        Some(loading) => Ok((probe, loading)),
-        None => bail!("ip_vs was just being loaded: try again"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the screen shows, and what keys do to it. No terminal and no clock: both are arguments.
 
 pub mod census;
+mod data;
 pub mod log;
 pub mod rows;
 mod scroll;
@@ -8,26 +9,20 @@ pub mod timeline;
 
 use terminput::{KeyCode, KeyEvent};
 
+pub use self::data::{Bars, Data, Scope};
 use self::{
     census::Census,
-    log::Log,
     rows::{Filter, Sort},
-    timeline::{Moment, Timeline},
+    timeline::Moment,
 };
 use super::{
     Host, Look, Request, decoder,
     keys::{self, Action, Pane},
     layout::{self, Panes, Shown, Table},
 };
-use crate::{
-    headline::DEFAULT_MAX_NS,
-    watch::{
-        bars::{Row, Scale},
-        short_name,
-    },
-};
+use crate::{headline::DEFAULT_MAX_NS, watch::short_name};
 use host::netns_owners::NetnsOwners;
-use model::{Cost, Course, Focus, Output, Overview, Summary};
+use model::{Course, Output, Overview};
 
 /// Seconds that a column of the timeline can stand for.
 pub const SECONDS_PER_COLUMN: [u64; 7] = [1, 2, 5, 10, 15, 30, 60];
@@ -37,75 +32,6 @@ pub const DEEPEST_ZOOM: u32 = 6;
 
 /// Longer texts make no sense as a filter.
 const LONGEST_FILTER: usize = 40;
-
-/// How high the bars of the histogram are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bars {
-    /// As high as their counts.
-    Linear,
-    /// As high as the logarithms of their counts: to see the rare beside the frequent.
-    Logarithmic,
-}
-
-/// Whose runs the histogram, the percentiles and the cost are of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Those of the namespace whose runs cost most.
-    Worst,
-    /// Those of all namespaces together.
-    All,
-}
-
-/// All that was measured, as far as it is shown.
-#[derive(Debug, Clone, Default)]
-pub struct Data {
-    /// The moment that the screen shows, in nanoseconds of `CLOCK_MONOTONIC`.
-    pub now_ns: u64,
-    /// The sums.
-    pub overview: Option<Overview>,
-    /// What the namespaces of the sums come to together.
-    pub census: Census,
-    /// The histogram, cut as finely as it is ever shown.
-    pub slots: Vec<Row>,
-    /// The latest calls, and what happened among them.
-    pub log: Log,
-    /// The last hour.
-    pub timeline: Timeline,
-}
-
-impl Data {
-    /// Returns whose runs the numbers are of, where a single namespace is in focus.
-    pub fn focus(&self, scope: Scope) -> Option<&Focus> {
-        let focus = self.overview.as_ref()?.focus.as_ref()?;
-        (scope == Scope::Worst).then_some(focus)
-    }
-
-    /// Returns the sums of the runs in focus.
-    pub fn summary(&self, scope: Scope) -> Option<&Summary> {
-        let overview = self.overview.as_ref()?;
-        Some(
-            self.focus(scope)
-                .map_or(&overview.all, |focus| &focus.summary),
-        )
-    }
-
-    /// Returns what an estimator costs the runs in focus.
-    pub fn cost(&self, scope: Scope) -> Option<Cost> {
-        match self.focus(scope) {
-            Some(focus) => focus.cost,
-            None => self.overview.as_ref()?.cost,
-        }
-    }
-
-    fn cut(&mut self, scope: Scope) {
-        let Some(overview) = &self.overview else {
-            return;
-        };
-        let focus = self.focus(scope);
-        let histogram = focus.map_or(&overview.histogram, |focus| &focus.histogram);
-        self.slots = Scale::TwoDigits.rows(histogram);
-    }
-}
 
 /// The state of the screen.
 #[allow(

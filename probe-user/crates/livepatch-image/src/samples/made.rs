@@ -224,11 +224,8 @@ impl Made {
             let id = *sections
                 .entry(section)
                 .or_insert_with(|| file.add_section(segment, section.as_bytes().to_vec(), kind));
-            let align = if section.contains("modinfo") || section.contains("str") {
-                1
-            } else {
-                16
-            };
+            let is_text = section.contains("modinfo") || section.contains("str");
+            let align = if is_text { 1 } else { 16 };
             let offset = file.append_section_data(id, &piece.bytes, align);
             places.insert(name, (id, offset));
             let kind = if kind == SectionKind::Text {

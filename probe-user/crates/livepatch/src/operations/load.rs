@@ -4,11 +4,9 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use anyhow::Context as _;
 
-use super::unload::{self, Removed};
 use crate::{
     preflight::{admission::File, findings::Finding},
     site::Site,
-    step::StepKind,
     transaction::{
         change::Change,
         loaded,
@@ -18,10 +16,9 @@ use crate::{
         undo::{self, Undo},
     },
     transition::{
-        drive::{Drive, Ended},
-        proof, refusal,
+        drive::Drive,
+        rollback, rollout,
         run_observer::{Ran, RunObserver},
-        stalled::Towards,
     },
 };
 use host::module;
@@ -92,7 +89,7 @@ fn carry_out(asked: Asked, site: &Site, report: &mut Report) -> anyhow::Result<O
         .with_context(|| format!("{} is not loaded", asked.file.display()))?;
     drive.may_replace = hotfix.may_replace;
     // From here on the node is changed.
-    let ended = match insert(&mut drive, &change, &hotfix.bytes) {
+    let ended = match rollout::insert(&mut drive, &change, &hotfix.bytes) {
         Ok(None) => changed(&mut drive, &hotfix.module),
         Ok(Some(outcome)) => Ok(outcome),
         Err(error) => Err(error),
@@ -133,103 +130,12 @@ fn enabled_already(file: &File, site: &Site) -> Option<Outcome> {
     })
 }
 
-/// Asks the kernel to load the module. Returns `None` if it was asked, and otherwise how the load ended. Removes first
-/// a disabled module of this name that a replacement or a rollback left behind, because the kernel takes no name twice.
-///
-/// # Errors
-///
-/// When the node is left half way.
-pub fn insert(drive: &mut Drive, change: &Change, bytes: &[u8]) -> anyhow::Result<Option<Outcome>> {
-    let is_taken = drive.is_loaded().with_context(|| {
-        let name = &drive.name;
-        format!("cannot tell whether a module named {name} is loaded")
-    })?;
-    if is_taken {
-        let removed = unload::remove(drive)?;
-        if let Removed::NotYet(why) | Removed::Kept(why) = removed {
-            let name = &drive.name;
-            return Ok(Some(Outcome::Refused(format!(
-                "{name} is not loaded, because a disabled livepatch of that name is still there: {why}"
-            ))));
-        }
-    }
-    drive.ask(StepKind::Insert, bytes)?;
-    change.note_asked();
-    Ok(None)
-}
-
 /// What follows the request to load.
 fn changed(drive: &mut Drive, module: &Module) -> anyhow::Result<Outcome> {
-    match in_force(drive, module)? {
+    match rollout::in_force(drive, module)? {
         Some(outcome) => Ok(outcome),
         None => proven(drive, module),
     }
-}
-
-/// Waits until it is in force for every task, and asks the kernel whether it is: nothing when it is, and else that is
-/// how it ended.
-///
-/// # Errors
-///
-/// When the node is left half way.
-pub fn in_force(drive: &mut Drive, module: &Module) -> anyhow::Result<Option<Outcome>> {
-    let name = drive.name.clone();
-    Ok(match drive.through(Towards::Patched, true)? {
-        Ended::Arrived => doubted(drive, module),
-        Ended::Refused(errno) => Some(Outcome::Refused(format!(
-            "the kernel refused {name} ({errno}): {}",
-            refusal::cause(errno, drive.log.lines(), module)
-        ))),
-        Ended::BackAgain => {
-            let removed = unload::remove(drive)?;
-            let kept_by = drive.kept_by();
-            let outcome = match removed {
-                Removed::Yes => {
-                    let back = format!(
-                        "{name} was taken back before it was in force, and its module removed: every task runs the old \
-                         code. {kept_by}"
-                    );
-                    unload::watched(drive, module.replaces_estimator(), false, back)?
-                }
-                Removed::NotYet(why) | Removed::Kept(why) => Outcome::HalfDone(format!(
-                    "{name} was taken back before it was in force, but {why}"
-                )),
-            };
-            Some(unload::without_others(drive, outcome))
-        }
-        Ended::Stuck(waiting) => Some(unload::stuck(drive, &waiting)),
-    })
-}
-
-/// What the kernel says against it being in force.
-fn doubted(drive: &Drive, module: &Module) -> Option<Outcome> {
-    let name = &drive.name;
-    let patch = match drive.patch() {
-        Ok(Some(patch)) => patch,
-        Ok(None) => {
-            return Some(Outcome::HalfDone(format!(
-                "{name} was in force, and somebody else has taken it back"
-            )));
-        }
-        Err(error) => {
-            return Some(Outcome::HalfDone(format!(
-                "{name} is loaded, and whether it is enabled cannot be seen (/sys/kernel/livepatch: {error})"
-            )));
-        }
-    };
-    if patch.enabled == Some(false) {
-        return Some(Outcome::HalfDone(format!(
-            "{name} was in force, and somebody else is taking it back"
-        )));
-    }
-    let doubts = proof::doubts(&drive.site.root, module, &patch);
-    (!doubts.is_empty()).then(|| {
-        Outcome::HalfDone(format!(
-            "{name} is loaded, but {}: roll it back with `ipvs-latency hotfix unload {}`",
-            doubts.join(", and "),
-            name.typed()
-        ))
-    })
 }
 
 /// Returns how the load ended if a run under it tells; an estimator that is dead tells more than one that ran.
@@ -259,20 +165,20 @@ fn proven(drive: &mut Drive, module: &Module) -> anyhow::Result<Outcome> {
     while let Some(estimators) = drive.ran_since(since_ns) {
         if let Some(outcome) = confirmed(&name, &estimators) {
             // Another process may have disabled it while the run was waited for.
-            return Ok(doubted(drive, module).unwrap_or(outcome));
+            return Ok(rollout::doubted(drive, module).unwrap_or(outcome));
         }
         if drive.is_stopped() {
             drive
                 .site
                 .say(&format!("{name}: a signal asked to end; taking it back"));
-            return unload::take_back(drive, false);
+            return rollback::take_back(drive, false);
         }
         if drive.site.now() >= deadline {
-            let waits = unload::waits(&estimators, drive.site.now_ns());
+            let waits = rollback::waits(&estimators, drive.site.now_ns());
             let unseen = Outcome::HalfDone(format!(
                 "{name} is in force for every task, and no run of the estimator was seen under it: {waits}"
             ));
-            return Ok(doubted(drive, module).unwrap_or(unseen));
+            return Ok(rollout::doubted(drive, module).unwrap_or(unseen));
         }
         drive.pause()?;
     }

@@ -19,9 +19,12 @@ use super::{
     switch::{self, Switch, SwitchedFrom},
 };
 use crate::{
-    operations::unload::{self, Removed},
     site::Site,
-    transition::{drive::Drive, reason::Messages},
+    transition::{
+        drive::Drive,
+        reason::Messages,
+        rollback::{self, Removed},
+    },
 };
 use livepatch_image::Name;
 
@@ -112,10 +115,10 @@ fn until_over(site: &Site, name: &Name) {
 
 /// Whether nothing is left to do.
 fn try_once(drive: &mut Drive) -> anyhow::Result<bool> {
-    if unload::out_of_force(drive, false)?.is_some() {
+    if rollback::out_of_force(drive, false)?.is_some() {
         return Ok(false);
     }
-    Ok(match unload::remove_unless_called(drive)? {
+    Ok(match rollback::remove_unless_called(drive)? {
         Removed::Yes | Removed::Kept(_) => true,
         Removed::NotYet(_) => false,
     })

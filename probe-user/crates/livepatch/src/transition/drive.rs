@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, io, time::Duration};
 use nix::errno::Errno;
 
 mod heir;
+mod through;
 
 use super::{
-    decision::{Next, Seen, Transition},
     kernel_log::KernelLog,
-    reason::{self, Messages, Reasons},
+    reason::{self, Messages},
     run_observer::{Ran, RunObserver},
-    stalled::{self, Stalled, Towards},
+    stalled::Stalled,
 };
 use crate::{
     ports::Call,
@@ -34,12 +34,6 @@ const LONG: Duration = Duration::from_mins(2);
 
 /// As long as a node is up.
 const FOR_EVER: Duration = Duration::from_hours(10 * 365 * 24);
-
-/// The kernel tries once a second (`klp_transition_work_fn`); who is not through after two tries is told of.
-const PATIENCE: Duration = Duration::from_millis(2_500);
-
-/// Tasks that are told of one by one.
-const SHOWN: usize = 8;
 
 /// How a transition ended.
 #[derive(Debug)]
@@ -248,100 +242,12 @@ impl Drive {
         open.collect()
     }
 
-    /// Goes the way that was asked for to its end, or back.
-    ///
-    /// # Errors
-    ///
-    /// When a process cannot be made, or ends without an answer, or the probes cannot be read.
-    pub fn through(&mut self, towards: Towards, heed_signals: bool) -> anyhow::Result<Ended> {
-        let began = self.site.now();
-        let mut headed = began;
-        let mut transition = Transition::new(towards, self.timeout);
-        let back = match towards {
-            Towards::Patched => StepKind::Disable,
-            Towards::Unpatched => StepKind::Enable,
-        };
-        let ended = loop {
-            if let Some((kind, errno)) = self.refusal()?
-                && kind != back
-            {
-                break Ended::Refused(errno);
-            }
-            let seen = Seen::of(&self.patch());
-            let stop = heed_signals && self.is_stopped();
-            let now = self.site.now();
-            match transition.next(now.saturating_sub(began), seen, self.is_asking(), stop) {
-                Next::Wait => {}
-                Next::TurnBack => {
-                    self.turn_back(towards, stop);
-                    self.ask(back, &[])?;
-                    headed = now;
-                }
-                Next::Arrived => break Ended::Arrived,
-                Next::BackAgain => break Ended::BackAgain,
-                Next::Stuck => break Ended::Stuck(self.still_asking()),
-            }
-            let is_late = self.site.now().saturating_sub(headed) > PATIENCE;
-            if self.is_attended && is_late && seen == Seen::Moving {
-                self.tell_stalled(transition.heading());
-            }
-            self.pause()?;
-        };
-        // Puts the kernel's messages back as they were.
-        self.messages = None;
-        self.log.read();
-        Ok(ended)
-    }
-
-    fn turn_back(&mut self, towards: Towards, stop: bool) {
-        self.kept_by = Some(self.stalled(towards));
-        let why = if stop {
-            "a key or a signal asked to end".to_owned()
-        } else {
-            format!(
-                "not through within {}",
-                humantime::format_duration(self.timeout)
-            )
-        };
-        self.site
-            .say(&format!("{}: {why}; turning back", self.name));
-    }
-
-    fn stalled(&self, towards: Towards) -> Vec<Stalled> {
-        stalled::tasks(&self.site.root, towards, &Reasons::parse(self.log.lines()))
-    }
-
-    /// Tells of the tasks that are not through, whenever that is something else than before.
-    fn tell_stalled(&mut self, heading: Towards) {
-        if self.messages.is_none() {
-            self.messages = Messages::switch_on(&self.site.root);
-        }
-        let text = told(&self.stalled(heading), self.log.lines());
-        if text != self.told {
-            self.site
-                .say(&format!("{}: in transition, kept by {text}", self.name));
-            self.told = text;
-        }
-    }
-
     /// Each estimator that is waited for, and whether it ran since; nothing without probes.
     #[must_use]
     pub fn ran_since(&self, since_ns: u64) -> Option<Vec<(u32, Ran)>> {
         let mut estimators = self.observer.as_ref()?.since(since_ns);
         estimators.retain(|(netns, _)| !self.dead_before.contains(netns));
         Some(estimators)
-    }
-
-    /// Says what kept the transition when it was turned back, or that another process turned it back: a clause.
-    #[must_use]
-    pub fn kept_by(&self) -> String {
-        match &self.kept_by {
-            Some(tasks) => format!("What kept it: {}", told(tasks, self.log.lines())),
-            None => format!(
-                "Another process disabled it (kpatch, or a write to /sys/kernel/livepatch/{}/enabled)",
-                self.name
-            ),
-        }
     }
 
     /// Livepatches that were in force before, and are no more since the hotfix took their place.
@@ -380,23 +286,6 @@ impl Drive {
             Some(trouble) => self.site.say(&format!("kernel: {trouble}")),
             None if lines.is_empty() => self.site.say("kernel: (it wrote nothing to its log)"),
             None => {}
-        }
-    }
-}
-
-/// The tasks, or what it is where `/proc` has none.
-fn told(tasks: &[Stalled], log: &[String]) -> String {
-    if !tasks.is_empty() {
-        let shown: Vec<String> = tasks.iter().take(SHOWN).map(Stalled::to_string).collect();
-        return match tasks.len().saturating_sub(SHOWN) {
-            0 => shown.join("; "),
-            more => format!("{}; and {more} more", shown.join("; ")),
-        };
-    }
-    match Reasons::parse(log).of_idle_cpu() {
-        Some(reason) => format!("the task of an idle CPU, which {reason}"),
-        None => {
-            "no task that /proc shows: an idle CPU, or a wait inside the kernel (rcu_tasks)".into()
         }
     }
 }

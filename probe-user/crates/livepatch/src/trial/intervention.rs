@@ -1,5 +1,7 @@
 //! What is tried: a hotfix, or the switch `run_estimation`.
 
+mod switches;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -11,7 +13,6 @@ use anyhow::{Context as _, bail};
 use super::{plan::Plan, surroundings::Ours};
 use crate::{
     breaks,
-    operations::{load, unload},
     preflight::admission::{Admitted, File},
     site::Site,
     transaction::{
@@ -21,13 +22,13 @@ use crate::{
         switch::{self, Switch},
         undo,
     },
-    transition::{drive::Drive, run_observer::RunObserver},
+    transition::{drive::Drive, rollback, rollout, run_observer::RunObserver},
 };
 use host::{
     module,
-    netns::{self, NetnsName, doors::Doors},
+    netns::{self, NetnsName},
 };
-use model::{NamespaceView, State};
+use model::NamespaceView;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -173,7 +174,7 @@ impl Intervention {
                 // One that is gone meanwhile is no door; there may be others.
                 let _ = doors.add_given(path);
             }
-            *switches = find(wanted.as_ref(), site, &doors, observer)?;
+            *switches = switches::find(wanted.as_ref(), site, &doors, observer)?;
         }
         Ok(())
     }
@@ -263,10 +264,10 @@ impl Intervention {
     ) -> anyhow::Result<Option<Outcome>> {
         match &self.kind {
             Kind::Hotfix(hotfix) => {
-                if let Some(ending) = load::insert(drive, change, &hotfix.bytes)? {
+                if let Some(ending) = rollout::insert(drive, change, &hotfix.bytes)? {
                     return Ok(Some(ending));
                 }
-                load::in_force(drive, &hotfix.module)
+                rollout::in_force(drive, &hotfix.module)
             }
             Kind::Switches { switches, .. } => {
                 for (index, one) in switches.iter().enumerate() {
@@ -332,7 +333,7 @@ impl Intervention {
     /// When the node is left half way.
     pub fn take_back(&self, drive: &mut Drive) -> anyhow::Result<Outcome> {
         match &self.kind {
-            Kind::Hotfix(_) => unload::take_back(drive, false),
+            Kind::Hotfix(_) => rollback::take_back(drive, false),
             Kind::Switches { switches, .. } => {
                 switch::set_back(drive.site.kernel(), switches)
                     .context("run_estimation cannot be set back")?;
@@ -340,68 +341,8 @@ impl Intervention {
                     Ok(None) => "ip_vs was unloaded, and run_estimation went with it",
                     _ => "run_estimation is as it was",
                 };
-                unload::watched(drive, true, false, done.into())
+                rollback::watched(drive, true, false, done.into())
             }
         }
     }
-}
-
-/// The switches of the namespaces that are wanted.
-fn find(
-    wanted: Option<&BTreeSet<u32>>,
-    site: &Site,
-    doors: &Doors,
-    observer: &RunObserver,
-) -> anyhow::Result<Vec<Switch>> {
-    let there = || {
-        let views = observer.namespaces().iter();
-        views.filter(|view| view.state != Some(State::Absent))
-    };
-    if !there().any(|view| view.run_estimation.is_some()) {
-        bail!(
-            "this kernel has no net.ipv4.vs.run_estimation (Linux 5.16 to 6.1, and some older ones of vendors, have it): \
-             a hotfix is the way here"
-        );
-    }
-    if let Some(missing) = wanted.and_then(|wanted| {
-        let known: BTreeSet<u32> = there().map(|view| view.netns).collect();
-        wanted.difference(&known).next().copied()
-    }) {
-        bail!("--netns {missing}: no network namespace with an estimator has this inode number");
-    }
-    let is_wanted = |view: &&NamespaceView| match wanted {
-        Some(wanted) => wanted.contains(&view.netns),
-        None => view.estimators.is_some_and(|length| length > 1),
-    };
-    let mut switches = Vec::new();
-    for view in there().filter(is_wanted) {
-        if view.run_estimation == Some(0) {
-            site.say(&format!(
-                "note: run_estimation of netns {} is 0 already",
-                view.netns
-            ));
-            continue;
-        }
-        let found = doors
-            .open(view.netns)
-            .and_then(|opened| Switch::find(site, &opened.path, view.netns))
-            .map_err(anyhow::Error::from);
-        match found {
-            Ok(switch) => switches.push(switch),
-            Err(error) if wanted.is_some() => {
-                return Err(error.context(format!("--netns {} cannot be entered", view.netns)));
-            }
-            Err(error) => site.say(&format!(
-                "warning: netns {} cannot be entered ({error:#}), and is left as it is",
-                view.netns
-            )),
-        }
-    }
-    if switches.is_empty() {
-        bail!(
-            "there is nothing to switch off: no network namespace that can be entered has run_estimation on and more \
-             than one estimator"
-        );
-    }
-    Ok(switches)
 }

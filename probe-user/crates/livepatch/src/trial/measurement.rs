@@ -115,12 +115,8 @@ pub fn measure(
     let site = drive.site.clone();
     let observer = measuring(drive)?;
     observer.begin_phase(&site)?;
-    let at_first: BTreeSet<u32> = observer
-        .namespaces()
-        .iter()
-        .filter(|view| is_there(view))
-        .map(|view| view.netns)
-        .collect();
+    let there = observer.namespaces().iter().filter(|view| is_there(view));
+    let at_first: BTreeSet<u32> = there.map(|view| view.netns).collect();
     let counted = read_counters(drive);
     let spent_ns = totals(softirq);
     let is_cut_short = loop {
@@ -144,19 +140,16 @@ pub fn measure(
     }
     let RecordedRuns { start_ns, runs } = phase;
     let later = read_counters(drive);
-    let timer_softirq_ns = spent_ns.zip(totals(softirq)).map(|(before, after)| {
-        let pairs = before.iter().zip(after);
-        pairs
-            .map(|(before, after)| after.saturating_sub(*before))
-            .collect()
-    });
-    let pairs = || {
-        let counted = counted.iter();
-        counted.filter_map(|(netns, before)| Some((*netns, *before, *later.get(netns)?)))
-    };
+    let timer_softirq_ns = spent_ns.zip(totals(softirq)).map(since);
+    let pairs = counted
+        .iter()
+        .filter_map(|(netns, before)| Some((*netns, *before, *later.get(netns)?)));
+    let pairs: Vec<(u32, Counters, Counters)> = pairs.collect();
+    let moved = pairs.iter();
     let statistics =
-        pairs().filter_map(|(netns, before, later)| Some((netns, before.until(later)?)));
-    let traffic = pairs().map(|(netns, before, later)| (netns, before.traffic_until(later)));
+        moved.filter_map(|(netns, before, later)| Some((*netns, before.until(*later)?)));
+    let moved = pairs.iter();
+    let traffic = moved.map(|(netns, before, later)| (*netns, before.traffic_until(*later)));
     Ok(Ok(MeasurementPhase {
         runs,
         report,
@@ -168,6 +161,14 @@ pub fn measure(
         timer_softirq_ns,
         is_cut_short,
     }))
+}
+
+/// Returns what each CPU's sum grew by.
+fn since((before, after): (Vec<u64>, Vec<u64>)) -> Vec<u64> {
+    let pairs = before.iter().zip(after);
+    pairs
+        .map(|(before, after)| after.saturating_sub(*before))
+        .collect()
 }
 
 fn measuring(drive: &mut Drive) -> anyhow::Result<&mut RunObserver> {

@@ -187,24 +187,9 @@ impl<'a> TrialRunner<'a> {
         };
         let measured =
             measurement::measure(&mut self.drive, self.plan, &doing, softirq, is_undone)?;
-        let mut warnings = Vec::new();
-        let mut judged = match measured {
-            Ok(after) => {
-                let before = self
-                    .before
-                    .as_ref()
-                    .context("nothing was measured before")?;
-                let changed = self.intervention.changed();
-                let changed = changed.as_ref();
-                let judged = judge::judge(before, &after, self.plan, changed, self.root_netns);
-                warnings = judge::warnings(before, &after, &judged, self.plan);
-                warnings.extend(self.drive.log.trouble().map(|trouble| {
-                    format!("What the kernel wrote to its log was not all seen {trouble}.")
-                }));
-                self.after = Some(after);
-                judged
-            }
-            Err(Interrupted(reason)) => Judgement::aborted(reason),
+        let (mut judged, warnings) = match measured {
+            Ok(after) => self.judge(after)?,
+            Err(Interrupted(reason)) => (Judgement::aborted(reason), Vec::new()),
         };
         if judged.verdict.is_kept(self.plan.keep, self.plan.trial) {
             let ending = Outcome::Done(format!("{} stays in place", self.intervention.name()));
@@ -228,6 +213,21 @@ impl<'a> TrialRunner<'a> {
         }
         let outcome = TrialOutcome::of(judged, host, Some(told)).warned(warnings);
         Ok((outcome, ending))
+    }
+
+    /// Judges what was measured under the change against what was before, and tells what else moved.
+    fn judge(&mut self, after: MeasurementPhase) -> anyhow::Result<(Judgement, Vec<String>)> {
+        let before = self.before.as_ref();
+        let before = before.context("nothing was measured before")?;
+        let changed = self.intervention.changed();
+        let changed = changed.as_ref();
+        let judged = judge::judge(before, &after, self.plan, changed, self.root_netns);
+        let mut warnings = judge::warnings(before, &after, &judged, self.plan);
+        warnings.extend(self.drive.log.trouble().map(|trouble| {
+            format!("What the kernel wrote to its log was not all seen {trouble}.")
+        }));
+        self.after = Some(after);
+        Ok((judged, warnings))
     }
 
     /// It did not get into place.

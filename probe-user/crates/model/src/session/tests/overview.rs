@@ -1,6 +1,7 @@
 //! What a screen is told, and sessions that outlive `ip_vs`.
 
 use super::*;
+use crate::State;
 
 fn overview_of(session: &Session, netns: u32) -> crate::NamespaceView {
     let views = session.overview(10 * SECOND).namespaces.into_iter();

@@ -1,0 +1,99 @@
+//! The probes come and go with `ip_vs`.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use super::Watcher;
+use crate::probe::Probe;
+use host::{
+    module::{self, Loading},
+    prerequisites, time,
+};
+use model::{Output, Topic};
+
+/// The probes, while there is something to probe.
+pub(super) enum Attachment {
+    Attached {
+        probe: Box<Probe>,
+        to: Loading,
+    },
+    /// Waiting for `ip_vs`, or for it to become measurable.
+    Waiting(Option<Refused>),
+}
+
+/// Why the probes could not be attached, and to what.
+pub(super) struct Refused {
+    pub(super) reason: String,
+    pub(super) loading: Option<Loading>,
+}
+
+impl Watcher {
+    /// Takes the last records of probes whose functions are gone, and lets go of them.
+    pub(super) fn detach(&mut self) -> anyhow::Result<Vec<Output>> {
+        if let Attachment::Attached { probe, .. } = &mut self.attachment {
+            self.sample.take_last(probe)?;
+        }
+        let mut outputs = self.hand_on()?;
+        let now_ns = time::monotonic_ns()?;
+        outputs.extend(self.session.detached(now_ns));
+        let text = "ip_vs was unloaded, and the probes went with it: waiting for it to come back";
+        outputs.push(self.session.notice(now_ns, Topic::IpVs, text.into()));
+        self.attachment = Attachment::Waiting(None);
+        self.counted_alike = false;
+        Ok(outputs)
+    }
+
+    pub(super) fn attach_again(&mut self, loading: Option<Loading>) -> anyhow::Result<Vec<Output>> {
+        let attached = attach(&self.root);
+        let now_ns = time::monotonic_ns()?;
+        let (probe, to) = match attached {
+            Ok(attached) => attached,
+            Err(error) => {
+                let refused = Refused {
+                    reason: format!("{error:#}"),
+                    loading,
+                };
+                return Ok(self.still_waiting(now_ns, refused));
+            }
+        };
+        self.attachment = Attachment::Attached {
+            probe: Box::new(probe),
+            to,
+        };
+        self.session.attached_again();
+        let text = "ip_vs is loaded, and the probes are in place".into();
+        let mut outputs = vec![self.session.notice(now_ns, Topic::IpVs, text)];
+        outputs.extend(self.read()?);
+        Ok(outputs)
+    }
+
+    /// Tells why the probes could not be attached, once a reason.
+    fn still_waiting(&mut self, now_ns: u64, refused: Refused) -> Vec<Output> {
+        let text = format!(
+            "ip_vs is loaded and cannot be measured yet: {}",
+            refused.reason
+        );
+        let is_known = matches!(
+            &self.attachment,
+            Attachment::Waiting(Some(before)) if before.reason == refused.reason
+        );
+        self.attachment = Attachment::Waiting(Some(refused));
+        if is_known {
+            return Vec::new();
+        }
+        vec![self.session.notice(now_ns, Topic::IpVs, text)]
+    }
+}
+
+/// Puts the probes on the `ip_vs` that is loaded now.
+pub(super) fn attach(root: &Path) -> anyhow::Result<(Probe, Loading)> {
+    // Before the probes: should it be loaded anew meanwhile, they are attached once more.
+    let loading = module::look(root, &"ip_vs".into());
+    let ready = prerequisites::examine(root)?;
+    let probe = Probe::start(&ready, log::log_enabled!(log::Level::Debug))?;
+    match loading? {
+        Some(loading) => Ok((probe, loading)),
+        None => bail!("ip_vs was just being loaded: try again"),
+    }
+}
