@@ -4,7 +4,7 @@
 //! LabSpec -> guest.sh, with truth.sh -> transcript -> Row, Row, ... -> verdict | table | JSON
 //! ```
 //! In the deterministic lab guest time counts instructions, so the numbers are the same on any host. How long a run
-//! takes is told by the kernel's own timer tracepoints (`truth/truth.sh`), never by the tools compared. Idle time
+//! takes is told by the kernel's own timer tracepoints (`ground_truth/truth.sh`), never by the tools compared. Idle time
 //! alone passes without instructions; it is taken off where it can occur, between the start of a tool and its
 //! attachment.
 
@@ -21,10 +21,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::BenchArgs;
+use crate::ground_truth;
 use crate::lab::Copy;
 use crate::lab::{LabSpec, build};
 use crate::setup::{self, Need};
-use crate::truth;
 use transcript::{Attachment, Transcript};
 pub use verdict::verdict;
 
@@ -159,7 +159,7 @@ fn spec(services: u32, pair: &Path) -> LabSpec {
         services,
         destinations: DESTINATIONS,
         bpftrace: true,
-        copies: vec![truth::script(), pair],
+        copies: vec![ground_truth::script(), pair],
         timeout: Duration::from_mins(20),
         ..LabSpec::deterministic()
     }

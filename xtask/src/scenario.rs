@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
+    ground_truth::{self, Run},
     kernel,
     lab::LabSpec,
-    truth::{self, Run},
 };
 
 /// Names the file that tests note their skips in, a line each.
@@ -28,8 +28,8 @@ pub struct Sections {
 /// # Errors
 /// When the guest fails, or the script ends with another code than 0.
 pub fn run(mut spec: LabSpec, script: &str) -> Result<Sections> {
-    spec.copies.push(truth::script());
-    let script = format!(". {}\n{script}", truth::SCRIPT);
+    spec.copies.push(ground_truth::script());
+    let script = format!(". {}\n{script}", ground_truth::SCRIPT);
     let outcome = spec.run(&["sh", "-c", script.as_str()])?;
     let noise = format!(
         "--- stderr\n{}\n--- console\n{}",
@@ -84,7 +84,7 @@ impl Sections {
     /// # Errors
     /// When it holds something else.
     pub fn truth(&self, name: &str) -> Result<Vec<Run>> {
-        truth::parse(self.text(name)?)
+        ground_truth::parse(self.text(name)?)
     }
 
     /// The records of a section that `ipvs-latency watch --json` printed.

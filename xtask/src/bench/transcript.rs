@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{RUNS, What};
-use crate::truth::{self, Run};
+use crate::ground_truth::{self, Run};
 
 /// Runs that must be seen after detaching.
 const AFTERWARDS: usize = 3;
@@ -100,7 +100,7 @@ fn attachment(name: &str, lines: &str) -> Result<Attachment> {
     for line in lines.lines() {
         match line.split_once(' ') {
             Some(("event", event)) => events.extend(self::event(event)?),
-            Some(("run", run)) => runs.extend(truth::parse(run)?),
+            Some(("run", run)) => runs.extend(ground_truth::parse(run)?),
             _ => bail!("{line:?} is neither an event nor a run"),
         }
     }

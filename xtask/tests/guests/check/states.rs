@@ -5,11 +5,11 @@ use std::{fs, process::Command};
 use serde_json::{Value, json};
 use xtask::{
     checkout,
+    ground_truth::Run,
     kernel::{self, Line},
     lab::Copy,
     lab::LabSpec,
     scenario::{self, Sections},
-    truth::Run,
 };
 
 use super::{ROOT, TRY, code, mitigation, namespace, number, page};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use xtask::{
+    ground_truth::Run,
     lab::LabSpec,
     scenario::{self, number},
-    truth::Run,
 };
 
 /// Runs on one CPU closer together than this are one blackout.

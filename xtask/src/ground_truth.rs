@@ -14,7 +14,7 @@ pub const SCRIPT: &str = "/root/truth.sh";
 #[must_use]
 pub fn script() -> Copy {
     Copy {
-        source: checkout::file("xtask/src/truth/truth.sh"),
+        source: checkout::file("xtask/src/ground_truth/truth.sh"),
         destination: Some(SCRIPT.into()),
     }
 }
