@@ -5,6 +5,7 @@ mod check;
 mod container;
 mod hotfix;
 mod lab;
+mod steps;
 mod systemd;
 mod terminal;
 mod tui;

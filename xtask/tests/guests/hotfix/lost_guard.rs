@@ -1,6 +1,7 @@
 //! The guard of a change is killed, alone, before the tool or together with it: another replaces it where the tool is
 //! there, `status` says what is left where no process is, and each message about a process is true when it is printed.
 
+use crate::steps::Steps;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -408,18 +409,25 @@ fn a_trial_whose_tool_and_guard_are_killed_is_told_as_it_is_and_unload_ends_it()
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_process_that_is_promised_is_there_though_the_guard_was_killed() {
-    let script = format!(
-        "{TRY}{LEFT}{HOLD}{LOST}cd {FOLDER}; insmod hold_task.ko; spin 45; sleep 1\n\
-         ipvs-latency hotfix load est_hold.ko --timeout 5s > /tmp/out 2> /tmp/err & pid=$!\n\
-         sleep 3; lose; wait $pid; code=$?\n\
-         promised=$(sed -n 's/.*Process \\([0-9]*\\) stays behind.*/\\1/p' /tmp/err)\n\
-         echo == promised; tr '\\0' ' ' < /proc/$promised/cmdline; echo\n\
-         echo == lost; echo $lost $promised; cat /tmp/lost\n\
-         echo == stuck; cat /tmp/out; echo == stuck code; echo $code; echo == stuck err; cat /tmp/err; echo == rest\n\
-         while [ -n \"$(spins)\" ]; do sleep 1; done\n\
-         unguarded; left stuck; try over 'ipvs-latency hotfix status'\n"
-    );
-    let sections = scenario::run(patient(), &script).unwrap();
+    let mut steps = Steps::on(patient());
+    steps.shell(format!(
+        "{HOLD}{LOST}cd {FOLDER}; insmod hold_task.ko; spin 45; sleep 1"
+    ));
+    steps
+        .shell("ipvs-latency hotfix load est_hold.ko --timeout 5s > /tmp/out 2> /tmp/err & pid=$!");
+    steps.shell("sleep 3; lose; wait $pid; code=$?");
+    steps.shell("promised=$(sed -n 's/.*Process \\([0-9]*\\) stays behind.*/\\1/p' /tmp/err)");
+    steps.shell("echo == promised; tr '\\0' ' ' < /proc/$promised/cmdline; echo");
+    steps.shell("echo == lost; echo $lost $promised; cat /tmp/lost");
+    steps.shell("echo == stuck; cat /tmp/out; echo == stuck code; echo $code; echo == stuck err; cat /tmp/err; echo == rest");
+    steps.shell("while [ -n \"$(spins)\" ]; do sleep 1; done");
+    steps.shell("unguarded");
+    steps.shell("left stuck");
+    steps
+        .step("over", "ipvs-latency hotfix status")
+        .exits(0)
+        .says(&["no livepatch is loaded"]);
+    let sections = steps.run();
     ended(
         &sections,
         "stuck",
@@ -435,5 +443,4 @@ fn a_process_that_is_promised_is_there_though_the_guard_was_killed() {
     let pids: Vec<&str> = lost.lines().next().unwrap().split(' ').collect();
     assert_ne!(pids[0], pids[1], "{lost}");
     assert_eq!(sections.text("left stuck").unwrap(), "");
-    ended(&sections, "over", "0", &["no livepatch is loaded"]);
 }

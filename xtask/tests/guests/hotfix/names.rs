@@ -1,5 +1,6 @@
 //! Names of modules that cannot be addressed: refused when we would load them, and found when another tool loaded them.
 
+use crate::steps::Steps;
 use std::fmt::Write as _;
 
 use xtask::lab::LabSpec;
@@ -95,45 +96,52 @@ fn a_name_that_cannot_be_addressed_is_refused_and_one_that_somebody_loaded_is_fo
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_livepatch_that_cannot_be_seen_is_not_said_to_be_gone() {
-    let script = format!(
-        "{TRY}{LEFT}export F={FOLDER}\n\
-         ipvs-latency hotfix load $F/est_skip.ko > /dev/null 2>&1; cp /var/lib/ipvs-latency/journal.json /tmp\n\
-         try enabled 'ipvs-latency hotfix inspect --json $F/est_skip.ko'\n\
-         try another 'ipvs-latency hotfix inspect --json $F/est_copy.ko'\n\
-         mount -t tmpfs none /sys\n\
-         try unload 'ipvs-latency hotfix unload est_skip'; try status 'ipvs-latency hotfix status'\n\
-         umount /sys; mount -t tmpfs none /sys/module\n\
-         try modules 'ipvs-latency hotfix status --json'; try list 'ipvs-latency hotfix list'\n\
-         try loads 'ipvs-latency hotfix load $F/est_copy.ko'\n\
-         umount /sys/module; cmp /tmp/journal.json /var/lib/ipvs-latency/journal.json && echo == same\n\
-         left there; try after 'ipvs-latency hotfix unload est_skip'; left after\n"
-    );
-    let sections = scenario::run(with_modules(LabSpec::deterministic()), &script).unwrap();
+    let mut steps = Steps::on(with_modules(LabSpec::deterministic()));
+    steps.shell(format!("export F={FOLDER}"));
+    steps.shell("ipvs-latency hotfix load $F/est_skip.ko > /dev/null 2>&1; cp /var/lib/ipvs-latency/journal.json /tmp");
     // `load` of that very file ends with 0.
-    ended(
-        &sections,
-        "enabled",
-        "0",
-        &["\"enabled\"", "\"blockers\": []"],
-    );
-    ended(&sections, "another", "0", &["\"other-patches\""]);
-    ended(
-        &sections,
-        "unload",
-        "2",
-        &["cannot list the loaded modules"],
-    );
-    ended(&sections, "status", "2", &[]);
-    ended(
-        &sections,
-        "modules",
-        "2",
-        &["cannot tell which livepatches"],
-    );
-    ended(&sections, "list", "2", &["cannot tell which livepatches"]);
-    ended(&sections, "loads", "2", &["blocker livepatches-unknown: "]);
+    steps
+        .step(
+            "enabled",
+            "ipvs-latency hotfix inspect --json $F/est_skip.ko",
+        )
+        .exits(0)
+        .says(&["\"enabled\"", "\"blockers\": []"]);
+    steps
+        .step(
+            "another",
+            "ipvs-latency hotfix inspect --json $F/est_copy.ko",
+        )
+        .exits(0)
+        .says(&["\"other-patches\""]);
+    steps.shell("mount -t tmpfs none /sys");
+    steps
+        .step("unload", "ipvs-latency hotfix unload est_skip")
+        .exits(2)
+        .says(&["cannot list the loaded modules"]);
+    steps.step("status", "ipvs-latency hotfix status").exits(2);
+    steps.shell("umount /sys; mount -t tmpfs none /sys/module");
+    steps
+        .step("modules", "ipvs-latency hotfix status --json")
+        .exits(2)
+        .says(&["cannot tell which livepatches"]);
+    steps
+        .step("list", "ipvs-latency hotfix list")
+        .exits(2)
+        .says(&["cannot tell which livepatches"]);
+    steps
+        .step("loads", "ipvs-latency hotfix load $F/est_copy.ko")
+        .exits(2)
+        .says(&["blocker livepatches-unknown: "]);
+    steps.shell("umount /sys/module; cmp /tmp/journal.json /var/lib/ipvs-latency/journal.json && echo == same");
+    steps.shell("left there");
+    steps
+        .step("after", "ipvs-latency hotfix unload est_skip")
+        .exits(0)
+        .says(&["est_skip is gone"])
+        .leaves_nothing();
+    let sections = steps.run();
     assert!(sections.text("same").is_ok());
     let left = sections.text("left there").unwrap();
     assert_eq!(left, "est_skip\n/sys/module/est_skip/taint\n");
-    ended(&sections, "after", "0", &["est_skip is gone"]);
 }

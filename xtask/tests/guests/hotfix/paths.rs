@@ -1,6 +1,7 @@
 //! Hotfixes that set the timer on some paths alone, and hotfixes of which something stays behind: what is said of them
 //! beforehand is what happens.
 
+use crate::steps::Steps;
 use xtask::lab::{KERNEL_PANIC, LabSpec};
 use xtask::scenario;
 
@@ -44,15 +45,30 @@ fn a_timer_that_is_set_on_some_paths_is_accepted_by_name_and_dies_where_it_was_s
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn what_stays_behind_is_refused_and_what_is_cancelled_in_time_is_loaded_and_unloaded() {
-    let script = format!(
-        "{TRY}{LEFT}{BLIND}\n\
-         for one in est_timer_setup est_forgotten_timer est_work; do load $one {FOLDER}/$one.ko; done\n\
-         try apply 'ipvs-latency hotfix apply {FOLDER}/est_timer_setup.ko --yes --accept no-rearm'; left apply\n\
-         try loaded 'ipvs-latency hotfix load {FOLDER}/est_cancelled_timer.ko'; sleep 5\n\
-         try unloaded 'ipvs-latency hotfix unload est_cancelled_timer'; left unloaded; sleep 8\n\
-         echo == survived\n"
+    let mut steps = Steps::on(with_modules(LabSpec::deterministic()));
+    steps.shell(BLIND.to_string());
+    steps.shell(format!("for one in est_timer_setup est_forgotten_timer est_work; do load $one {FOLDER}/$one.ko; done"));
+    steps.step(
+        "apply",
+        format!("ipvs-latency hotfix apply {FOLDER}/est_timer_setup.ko --yes --accept no-rearm"),
     );
-    let sections = scenario::run(with_modules(LabSpec::deterministic()), &script).unwrap();
+    steps.shell("left apply");
+    steps
+        .step(
+            "loaded",
+            format!("ipvs-latency hotfix load {FOLDER}/est_cancelled_timer.ko"),
+        )
+        .exits(0)
+        .says(&["est_cancelled_timer is in force", "callbacks"]);
+    steps.shell("sleep 5");
+    steps
+        .step("unloaded", "ipvs-latency hotfix unload est_cancelled_timer")
+        .exits(0)
+        .says(&["est_cancelled_timer is gone"]);
+    steps.shell("left unloaded");
+    steps.shell("sleep 8");
+    steps.shell("echo == survived");
+    let sections = steps.run();
     for name in [
         "est_timer_setup",
         "est_forgotten_timer",
@@ -61,13 +77,6 @@ fn what_stays_behind_is_refused_and_what_is_cancelled_in_time_is_loaded_and_unlo
     ] {
         refused(&sections, name, &["blocker address-escapes"]);
     }
-    ended(
-        &sections,
-        "loaded",
-        "0",
-        &["est_cancelled_timer is in force", "callbacks"],
-    );
-    ended(&sections, "unloaded", "0", &["est_cancelled_timer is gone"]);
     sections.text("survived").unwrap();
 }
 
