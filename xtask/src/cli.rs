@@ -41,6 +41,8 @@ pub enum Command {
     Test(TestArgs),
     /// Fuzz the readers of foreign bytes: all of them, or those that are named.
     Fuzz(FuzzArgs),
+    /// Change the code in ways that unit tests should notice, and tell what none does.
+    Mutants,
     /// Check form, lints and licences.
     Lint,
     /// Build the binary as users get it, and print where it is.

@@ -13,6 +13,7 @@ pub mod hotfix_modules;
 pub mod kernel;
 pub mod lab;
 pub mod lint;
+pub mod mutants;
 pub mod packages;
 pub mod programs;
 pub mod scenario;

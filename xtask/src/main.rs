@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask::cli::{Cli, Command, LabArgs};
 use xtask::setup::Need;
-use xtask::{bench, demo, fuzz, hotfix_modules, kernel, lab, lint, setup, test};
+use xtask::{bench, demo, fuzz, hotfix_modules, kernel, lab, lint, mutants, setup, test};
 
 /// What building the product needs.
 const BUILDING: [Need; 2] = [Need::EbpfToolchain, Need::Linker];
@@ -49,6 +49,20 @@ fn run(command: Command) -> Result<ExitCode, setup::Error> {
                 outcome.passed,
                 outcome.failed.len()
             );
+            return Ok(if outcome.failed.is_empty() && outcome.passed > 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
+        Command::Mutants => {
+            let outcome = mutants::run()?;
+            if let Some(skip) = &outcome.skipped {
+                println!("skipped: {skip}");
+            }
+            for failed in &outcome.failed {
+                eprintln!("error: {failed}");
+            }
             return Ok(if outcome.failed.is_empty() && outcome.passed > 0 {
                 ExitCode::SUCCESS
             } else {

@@ -15,7 +15,7 @@ use crate::{
     emulator::Emulator,
     fuzz,
     kernel::{self, Line},
-    lint, scenario,
+    lint, mutants, scenario,
     setup::{self, Need},
 };
 
@@ -94,6 +94,12 @@ fn soak(count: &mut Count, skips: &Skips) -> Result<Vec<String>> {
         &[("IPVS_LATENCY_TEST_EVERY_MOMENT", "1")],
         skips,
     )?;
+    let mutants = mutants::run()?;
+    for failed in &mutants.failed {
+        eprintln!("error: {failed}");
+    }
+    count.passed += mutants.passed;
+    count.failed += u32::try_from(mutants.failed.len()).unwrap_or(u32::MAX);
     let fuzzed = fuzz::run(&FuzzArgs {
         minutes: SOAK_MINUTES,
         targets: Vec::new(),
@@ -103,7 +109,7 @@ fn soak(count: &mut Count, skips: &Skips) -> Result<Vec<String>> {
     }
     count.passed += fuzzed.passed;
     count.failed += u32::try_from(fuzzed.failed.len()).unwrap_or(u32::MAX);
-    Ok(fuzzed.skipped.into_iter().collect())
+    Ok(fuzzed.skipped.into_iter().chain(mutants.skipped).collect())
 }
 
 /// Everything that guests need. A kernel line that is not to be had here is left to the tests that need

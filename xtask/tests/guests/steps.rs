@@ -22,8 +22,11 @@ left() { echo == left $1; ls /sys/kernel/livepatch; grep -l K /sys/module/*/tain
 pub struct Steps {
     spec: LabSpec,
     script: String,
-    steps: Vec<Step>,
+    commands: Vec<Step>,
 }
+
+/// Looks at a JSON document.
+type Check = Box<dyn FnOnce(&Value)>;
 
 /// One command, and what is expected of it.
 pub struct Step {
@@ -32,7 +35,7 @@ pub struct Step {
     code: Option<u8>,
     words: Vec<String>,
     leaves_nothing: bool,
-    documents: Vec<Box<dyn FnOnce(&Value)>>,
+    documents: Vec<Check>,
 }
 
 impl Steps {
@@ -41,7 +44,7 @@ impl Steps {
         Self {
             spec,
             script: TOOLS.to_owned(),
-            steps: Vec::new(),
+            commands: Vec::new(),
         }
     }
 
@@ -56,7 +59,7 @@ impl Steps {
     /// Runs a command, whose output is the section of that name.
     pub fn step(&mut self, name: &str, command: impl AsRef<str>) -> &mut Step {
         self.flush();
-        self.steps.push(Step {
+        self.commands.push(Step {
             name: name.to_owned(),
             command: command.as_ref().to_owned(),
             code: None,
@@ -64,12 +67,12 @@ impl Steps {
             leaves_nothing: false,
             documents: Vec::new(),
         });
-        self.steps.last_mut().unwrap()
+        self.commands.last_mut().unwrap()
     }
 
     /// Writes the last step into the script, once all that is expected of it is known.
     fn flush(&mut self) {
-        let Some(step) = self.steps.last_mut() else {
+        let Some(step) = self.commands.last_mut() else {
             return;
         };
         if step.command.is_empty() {
@@ -88,7 +91,7 @@ impl Steps {
     pub fn run(mut self) -> Sections {
         self.flush();
         let sections = scenario::run(self.spec, &self.script).unwrap();
-        for step in self.steps {
+        for step in self.commands {
             step.check(&sections);
         }
         sections

@@ -46,7 +46,7 @@ fn a_timer_that_is_set_on_some_paths_is_accepted_by_name_and_dies_where_it_was_s
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn what_stays_behind_is_refused_and_what_is_cancelled_in_time_is_loaded_and_unloaded() {
     let mut steps = Steps::on(with_modules(LabSpec::deterministic()));
-    steps.shell(BLIND.to_string());
+    steps.shell(BLIND);
     steps.shell(format!("for one in est_timer_setup est_forgotten_timer est_work; do load $one {FOLDER}/$one.ko; done"));
     steps.step(
         "apply",

@@ -1,0 +1,215 @@
+//! `cargo xtask mutants`: changes of the code that no unit test notices (`cargo-mutants`), in two sets that can be resumed.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{checkout, programs::output_of};
+
+/// Where decisions are made that change a production kernel: every mutant there.
+const DECISIONS: [&str; 8] = [
+    "transition/decision.rs",
+    "transition/drive.rs",
+    "transition/drive/**",
+    "transaction/change.rs",
+    "transaction/guard.rs",
+    "transaction/guard_process.rs",
+    "transaction/journal.rs",
+    "transaction/settle.rs",
+];
+
+/// The crates that the sample is from.
+const CRATES: [&str; 3] = ["livepatch", "model", "livepatch-image"];
+
+/// One mutant of so many, always the same ones: about 400.
+const ONE_OF: u32 = 11;
+
+/// How many of a hundred have to be noticed.
+const NOTICED_PERCENT: usize = 90;
+
+/// Those that no test notices, a line each: the file, what was changed, ` -- `, and why that is so.
+const SURVIVORS: &str = "xtask/survivors.txt";
+
+/// What became of a set.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    noticed: usize,
+    /// As `FILE: CHANGE`, without a line's number.
+    survivors: BTreeSet<String>,
+}
+
+impl Tally {
+    fn percent(&self) -> usize {
+        let all = self.noticed + self.survivors.len();
+        (self.noticed * 100).checked_div(all).unwrap_or(0)
+    }
+}
+
+/// What became of both sets.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Sets of which enough mutants were noticed, and whose survivors have a reason.
+    pub passed: u32,
+    /// Why another set is none of these: sentences.
+    pub failed: Vec<String>,
+    /// Why none was run.
+    pub skipped: Option<String>,
+}
+
+/// Tests every mutant of the two sets that no earlier run saw noticed.
+///
+/// # Errors
+/// When `cargo mutants` cannot be run.
+pub fn run() -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    if output_of("cargo", &["mutants", "--version"]).is_err() {
+        outcome.skipped =
+            Some("mutants: there is no cargo-mutants: run `cargo install cargo-mutants`".into());
+        return Ok(outcome);
+    }
+    let reasons = reasons(&checkout::file(SURVIVORS))?;
+    for (name, options) in [("decisions", decisions()), ("sample", sample())] {
+        let tally = test(name, &options)?;
+        println!(
+            "{name}: {} % of {} mutants are noticed",
+            tally.percent(),
+            tally.noticed + tally.survivors.len()
+        );
+        let unknown: Vec<&String> = tally.survivors.difference(&reasons).collect();
+        match unknown.as_slice() {
+            [] if tally.percent() >= NOTICED_PERCENT => outcome.passed += 1,
+            [] => outcome.failed.push(format!(
+                "{name}: {} % are noticed, under {NOTICED_PERCENT} %",
+                tally.percent()
+            )),
+            unknown => outcome.failed.push(format!(
+                "{name}: no test notices these, and {SURVIVORS} has no reason: {unknown:#?}"
+            )),
+        }
+    }
+    Ok(outcome)
+}
+
+fn decisions() -> Vec<String> {
+    let mut options = vec!["--package".to_owned(), "livepatch".to_owned()];
+    for file in DECISIONS {
+        options.push("--file".into());
+        options.push(format!("probe-user/crates/livepatch/src/{file}"));
+    }
+    options
+}
+
+fn sample() -> Vec<String> {
+    let packages = CRATES.iter();
+    let mut options: Vec<String> = packages
+        .flat_map(|name| ["--package".to_owned(), (*name).to_owned()])
+        .collect();
+    options.extend(["--shard".to_owned(), format!("0/{ONE_OF}")]);
+    options
+}
+
+/// Tests the mutants of a set; those that an earlier run saw noticed are left out.
+fn test(name: &str, options: &[String]) -> Result<Tally> {
+    let folder = checkout::folder()?.join("target/mutants");
+    let results = folder.join(name);
+    fs::create_dir_all(&results).with_context(|| format!("cannot make {}", results.display()))?;
+    let status = Command::new("cargo")
+        .args([
+            "mutants",
+            "--iterate",
+            "--no-shuffle",
+            "--colors",
+            "never",
+            "--output",
+        ])
+        .arg(&results)
+        .args(options)
+        .current_dir(checkout::folder()?)
+        .env("CARGO_TARGET_DIR", folder.join("build"))
+        .stdin(Stdio::null())
+        .status()
+        .context("cargo mutants cannot be run")?;
+    // 2: some are not noticed; 3: some were waited for in vain.
+    ensure!(
+        matches!(status.code(), Some(0 | 2 | 3)),
+        "cargo mutants ended with {status}"
+    );
+    tally(&results.join("mutants.out"))
+}
+
+fn tally(results: &Path) -> Result<Tally> {
+    let lines = |file: &str| -> Result<Vec<String>> {
+        let path: PathBuf = results.join(file);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => bail!("{} cannot be read: {error}", path.display()),
+        }
+    };
+    let mut tally = Tally::default();
+    for file in ["caught.txt", "timeout.txt", "previously_caught.txt"] {
+        tally.noticed += lines(file)?.len();
+    }
+    tally.survivors = lines("missed.txt")?
+        .iter()
+        .map(|line| without_place(line))
+        .collect();
+    Ok(tally)
+}
+
+/// `FILE:LINE:COLUMN: CHANGE` without line and column, which move with every edit.
+fn without_place(line: &str) -> String {
+    let mut parts = line.splitn(4, ':');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(file), Some(_), Some(_), Some(change)) => format!("{file}:{change}"),
+        _ => line.to_owned(),
+    }
+}
+
+/// Returns the mutants that have a reason.
+fn reasons(file: &Path) -> Result<BTreeSet<String>> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let split = line.split_once(" -- ");
+            let (mutant, _) = split.with_context(|| format!("{line:?} has no reason"))?;
+            Ok(mutant.to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noticed_is_counted_and_a_survivor_keeps_its_name_when_lines_move() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).unwrap();
+        write("caught.txt", "a.rs:1:2: replace f -> bool with true\n");
+        write("previously_caught.txt", "a.rs:3:4: x\na.rs:5:6: y\n");
+        write("missed.txt", "a/b.rs:71:9: replace g -> a::B with None\n");
+        let found = tally(folder.path()).unwrap();
+        assert_eq!((found.noticed, found.percent()), (3, 75));
+        let one = "a/b.rs: replace g -> a::B with None".to_owned();
+        assert_eq!(found.survivors, [one.clone()].into());
+        let file = folder.path().join("survivors.txt");
+        fs::write(&file, format!("{one} -- it changes nothing\n\n")).unwrap();
+        assert_eq!(reasons(&file).unwrap(), [one].into());
+        fs::write(&file, "a.rs: replace f\n").unwrap();
+        assert!(reasons(&file).is_err());
+        assert_eq!(Tally::default().percent(), 0, "nothing was tested");
+    }
+
+    #[test]
+    fn every_kept_survivor_has_a_reason() {
+        reasons(&checkout::file(SURVIVORS)).unwrap();
+    }
+}
