@@ -103,6 +103,12 @@ impl World {
         fs::write(path, content).unwrap();
     }
 
+    /// Returns where a file of the node is.
+    #[must_use]
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
     /// Removes a file or folder of the node.
     pub fn remove(&self, path: &str) {
         let path = self.root.join(path);

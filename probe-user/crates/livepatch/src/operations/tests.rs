@@ -1,6 +1,7 @@
 //! Loads and unloads on made nodes, a sentence a row: every answer of the kernel, every deadline, every step that fails or is
 //! never answered, and another process that acts between any two steps.
 
+mod disturbed;
 mod guards;
 mod journals;
 mod loads;
