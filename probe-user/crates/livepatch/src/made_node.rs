@@ -28,7 +28,7 @@ use crate::{
 };
 use livepatch_image::{Digest, samples::sample_file};
 
-pub use estimators_state::{Refusals, Under};
+pub use estimators_state::Under;
 pub use kernel::guard;
 pub use kernel_state::Answer;
 pub use world::World;

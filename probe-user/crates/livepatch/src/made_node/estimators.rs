@@ -10,7 +10,7 @@ use probe_ebpf::{
 };
 
 use super::{
-    estimators_state::{MadeEstimator, PERIOD, Refusals, Under},
+    estimators_state::{MadeEstimator, PERIOD, Under},
     world::{Action, World},
 };
 use crate::ports::{Estimators, Probes, SoftirqTime};
@@ -55,9 +55,24 @@ impl World {
         self.estimators.borrow_mut().takes = takes;
     }
 
-    /// Says what cannot be had from now on.
-    pub fn refuse(&self, refusals: Refusals) {
-        self.estimators.borrow_mut().refusals = refusals;
+    /// Has no probe attached from now on.
+    pub fn refuse_probes(&self) {
+        self.estimators.borrow_mut().refusals.attach = true;
+    }
+
+    /// Has no probe read from now on.
+    pub fn break_probes(&self) {
+        self.estimators.borrow_mut().refusals.read = true;
+    }
+
+    /// Has no timer seen from now on.
+    pub fn hide_timers(&self) {
+        self.estimators.borrow_mut().refusals.timers = true;
+    }
+
+    /// Has every look at the estimators cut short from now on.
+    pub fn cut_looks_short(&self) {
+        self.estimators.borrow_mut().refusals.whole = true;
     }
 
     /// Has the list of an estimator at this length from now on.

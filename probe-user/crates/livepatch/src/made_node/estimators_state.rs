@@ -36,15 +36,15 @@ impl Default for Under {
     clippy::struct_excessive_bools,
     reason = "each is one thing that a test takes away"
 )]
-pub struct Refusals {
+pub(super) struct Refusals {
     /// The probes cannot be attached.
-    pub attach: bool,
+    pub(super) attach: bool,
     /// They cannot be read.
-    pub read: bool,
+    pub(super) read: bool,
     /// The timers cannot be seen.
-    pub timers: bool,
+    pub(super) timers: bool,
     /// A look at the estimators is cut short.
-    pub whole: bool,
+    pub(super) whole: bool,
 }
 
 /// One of them.

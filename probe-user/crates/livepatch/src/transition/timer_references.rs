@@ -104,7 +104,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::made_node::{MadeNode, Refusals, Under};
+    use crate::made_node::{MadeNode, Under};
 
     #[test]
     fn the_place_of_a_module_is_read_and_a_hidden_one_is_none() {
@@ -136,10 +136,7 @@ mod tests {
         unknown("/proc/modules");
         node.put_in_force("est_skip", "ip_vs");
         assert_eq!(look(), TimerReferences::None);
-        node.world().refuse(Refusals {
-            timers: true,
-            ..Refusals::default()
-        });
+        node.world().hide_timers();
         unknown("cannot be seen here (no timer can be seen)");
         node.world().remove("sys/module/ip_vs");
         assert_eq!(look(), TimerReferences::None);

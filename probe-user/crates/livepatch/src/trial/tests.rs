@@ -13,7 +13,7 @@ use super::{
     verdict::Verdict::{self, Aborted, Disabled, Improved, Inconclusive, Refused, Regressed},
 };
 use crate::{
-    made_node::{Answer, MadeNode, Refusals, Under, World, own_netns},
+    made_node::{Answer, MadeNode, Under, World, own_netns},
     step::StepKind,
 };
 use host::netns::NetnsName;
@@ -423,12 +423,7 @@ fn a_change_that_does_not_come_into_place() {
         (
             "the probes cannot be read under it",
             |world| {
-                world.later(BEFORE + 4 * SECOND, |world| {
-                    world.refuse(Refusals {
-                        read: true,
-                        ..Refusals::default()
-                    });
-                });
+                world.later(BEFORE + 4 * SECOND, World::break_probes);
             },
             PLAN,
             Aborted,
@@ -451,23 +446,13 @@ fn a_trial_that_does_not_begin() {
         ),
         (
             "the probes cannot be attached",
-            |world| {
-                world.refuse(Refusals {
-                    attach: true,
-                    ..Refusals::default()
-                });
-            },
+            World::refuse_probes,
             PLAN,
             "this node has no kprobes",
         ),
         (
             "the timers cannot be seen",
-            |world| {
-                world.refuse(Refusals {
-                    timers: true,
-                    ..Refusals::default()
-                });
-            },
+            World::hide_timers,
             PLAN,
             "made is not applied: no timer can be seen",
         ),

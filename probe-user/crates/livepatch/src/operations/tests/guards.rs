@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::*;
 use crate::{
-    made_node::{Answer, Refusals, Under, World},
+    made_node::{Answer, Under, World},
     step::StepKind,
     transaction::switch::Switch,
 };
@@ -85,12 +85,7 @@ const ALONE: [Row; 12] = [
     ),
     (
         "whether a timer calls the module cannot be seen",
-        |world| {
-            world.refuse(Refusals {
-                timers: true,
-                ..Refusals::default()
-            });
-        },
+        World::hide_timers,
         There::Nothing,
         Some(Phase::Gone),
     ),
@@ -238,12 +233,8 @@ fn a_guard_that_is_lost_is_replaced_and_where_none_can_be_a_person_is_told() {
 fn probes_are_left_behind_where_the_kernel_does_not_let_go() {
     let node = node();
     loaded(&node);
-    node.world().later(1_500 * SECOND / 1_000, |world| {
-        world.refuse(Refusals {
-            read: true,
-            ..Refusals::default()
-        });
-    });
+    node.world()
+        .later(1_500 * SECOND / 1_000, World::break_probes);
     let report = unload(&node);
     assert_eq!(Ended::of(&report), Ended::LeftToGuard, "{}", report.text());
     assert_eq!(node.world().left_behind(), 1);

@@ -2,7 +2,7 @@ use nix::errno::Errno;
 
 use super::*;
 use crate::{
-    made_node::{Answer, Refusals, Under, World},
+    made_node::{Answer, Under, World},
     step::StepKind,
 };
 
@@ -259,12 +259,7 @@ const NEEDS_A_PERSON: &[Row] = &[
         "whether a timer calls the module cannot be seen when it is to be removed",
         |world| {
             world.transitions_take(None, Some(SECOND));
-            world.later(5 * SECOND, |world| {
-                world.refuse(Refusals {
-                    timers: true,
-                    ..Refusals::default()
-                });
-            });
+            world.later(5 * SECOND, World::hide_timers);
         },
         Ended::HalfDone,
         "its module stays loaded, because whether a timer still calls it cannot be seen here",
@@ -295,12 +290,7 @@ const NEEDS_A_PERSON: &[Row] = &[
     ),
     (
         "no look has every namespace",
-        |world| {
-            world.refuse(Refusals {
-                whole: true,
-                ..Refusals::default()
-            });
-        },
+        World::cut_looks_short,
         Ended::HalfDone,
         "may have run: the last look at the timers was cut short",
         There::Enabled,
@@ -390,12 +380,7 @@ const NOT_LET_GO_OF: &[Row] = &[
     (
         "the probes cannot be attached once it is enabled",
         |world| {
-            world.later(500 * SECOND / 1_000, |world| {
-                world.refuse(Refusals {
-                    attach: true,
-                    ..Refusals::default()
-                });
-            });
+            world.later(500 * SECOND / 1_000, World::refuse_probes);
         },
         Ended::LeftToGuard,
         "made was left half way (this node has no kprobes)",
@@ -404,12 +389,7 @@ const NOT_LET_GO_OF: &[Row] = &[
     (
         "the probes cannot be read",
         |world| {
-            world.later(1_100 * SECOND / 1_000, |world| {
-                world.refuse(Refusals {
-                    read: true,
-                    ..Refusals::default()
-                });
-            });
+            world.later(1_100 * SECOND / 1_000, World::break_probes);
         },
         Ended::LeftToGuard,
         "made was left half way (the probes cannot be read)",
@@ -440,24 +420,14 @@ fn a_load_that_does_not_begin() {
     run(&[
         (
             "the probes cannot be attached",
-            |world| {
-                world.refuse(Refusals {
-                    attach: true,
-                    ..Refusals::default()
-                });
-            },
+            World::refuse_probes,
             Ended::NotBegun,
             "no run could be confirmed under it: this node has no kprobes",
             There::Nothing,
         ),
         (
             "the timers cannot be seen",
-            |world| {
-                world.refuse(Refusals {
-                    timers: true,
-                    ..Refusals::default()
-                });
-            },
+            World::hide_timers,
             Ended::NotBegun,
             "no run could be confirmed under it: no timer can be seen",
             There::Nothing,

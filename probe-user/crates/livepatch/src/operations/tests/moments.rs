@@ -8,7 +8,7 @@ use std::{
 
 use super::*;
 use crate::{
-    made_node::{Answer, Refusals, World},
+    made_node::{Answer, World},
     step::StepKind,
 };
 
@@ -48,18 +48,8 @@ const ACTS: [Act; 13] = [
     }),
     ("sends a signal", World::stop),
     ("disables kprobes", World::disable_kprobes),
-    ("has the probes unreadable", |world| {
-        world.refuse(Refusals {
-            read: true,
-            ..Refusals::default()
-        });
-    }),
-    ("has the timers hidden", |world| {
-        world.refuse(Refusals {
-            timers: true,
-            ..Refusals::default()
-        });
-    }),
+    ("has the probes unreadable", World::break_probes),
+    ("has the timers hidden", World::hide_timers),
 ];
 
 /// The log is read once more when all is over: what happens then is not in the report.

@@ -2,7 +2,7 @@ use nix::errno::Errno;
 
 use super::*;
 use crate::{
-    made_node::{Answer, Refusals, Under, World},
+    made_node::{Answer, Under, World},
     step::StepKind,
 };
 
@@ -180,12 +180,7 @@ const NEEDS_A_PERSON: &[Row] = &[
     ),
     (
         "whether a timer calls the module cannot be seen",
-        |world| {
-            world.refuse(Refusals {
-                timers: true,
-                ..Refusals::default()
-            });
-        },
+        World::hide_timers,
         Ended::HalfDone,
         "if you are sure that no timer calls it, remove it with `rmmod made`",
         There::Module,
@@ -241,12 +236,7 @@ const NEEDS_A_PERSON: &[Row] = &[
     ),
     (
         "the runs cannot be seen",
-        |world| {
-            world.refuse(Refusals {
-                attach: true,
-                ..Refusals::default()
-            });
-        },
+        World::refuse_probes,
         Ended::HalfDone,
         "Of the estimators that are to run again: that cannot be seen here (this node has no kprobes)",
         There::Nothing,
@@ -316,12 +306,7 @@ fn an_unload_that_the_kernel_does_not_let_go_of() {
         (
             "the probes cannot be read",
             |world| {
-                world.later(1_500 * SECOND / 1_000, |world| {
-                    world.refuse(Refusals {
-                        read: true,
-                        ..Refusals::default()
-                    });
-                });
+                world.later(1_500 * SECOND / 1_000, World::break_probes);
             },
             Ended::LeftToGuard,
             "the probes cannot be read",
