@@ -8,6 +8,7 @@ use xtask::scenario::{self, Sections};
 use xtask::userland;
 
 use super::{FOLDER, LEFT, RENAMED, TRY, ended, with_modules};
+use crate::steps::Steps;
 
 /// Ours: one unloaded by kpatch, one replaced by kpatch's, one whose name another file took, and one enabled. Each was
 /// looked at in between by another command; then the node goes down.
@@ -98,78 +99,95 @@ const ABSURD: [&str; 5] = [
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn an_absurd_journal_is_told_and_neither_a_panic_nor_overwritten() {
-    let mut script = format!(
-        "{TRY}{LEFT}F={FOLDER}\nJ=/var/lib/ipvs-latency/journal.json; mkdir -p ${{J%/*}}\n"
-    );
-    for (index, text) in ABSURD.iter().enumerate() {
-        let text = text.replace("\"S\"", &format!("\"{}\"", "a".repeat(64)));
-        let _ = write!(
-            script,
-            "cat > $J <<'END'\n{text}\nEND\ncp $J /tmp/journal\n\
-             try 'load {index}' 'ipvs-latency hotfix load {FOLDER}/est_skip.ko'; left {index}\n\
-             try 'status {index}' 'ipvs-latency hotfix status'; cmp $J /tmp/journal && echo == same {index}\n"
-        );
-    }
-    script += "truncate -s 1T $J; try huge 'ipvs-latency hotfix status'\n";
-    let sections = scenario::run(with_modules(LabSpec::deterministic()), &script).unwrap();
+    let mut steps = Steps::on(with_modules(LabSpec::deterministic()));
+    steps.shell("J=/var/lib/ipvs-latency/journal.json; mkdir -p ${J%/*}");
     for (index, text) in ABSURD.iter().enumerate() {
         let words = if text.contains("schema\":2") {
             "is of schema 2"
         } else {
             "is damaged"
         };
-        ended(&sections, &format!("load {index}"), "2", &[words]);
-        ended(&sections, &format!("status {index}"), "2", &[words]);
-        assert_eq!(sections.text(&format!("left {index}")).unwrap(), "");
-        assert!(sections.text(&format!("same {index}")).is_ok(), "{text}");
+        let text = text.replace("\"S\"", &format!("\"{}\"", "a".repeat(64)));
+        steps.shell(format!("cat > $J <<'END'\n{text}\nEND\ncp $J /tmp/journal"));
+        steps
+            .step(
+                &format!("load {index}"),
+                format!("ipvs-latency hotfix load {FOLDER}/est_skip.ko"),
+            )
+            .exits(2)
+            .says(&[words])
+            .leaves_nothing();
+        steps
+            .step(&format!("status {index}"), "ipvs-latency hotfix status")
+            .exits(2)
+            .says(&[words]);
+        steps.shell("cmp $J /tmp/journal || echo \"the journal was changed\" >&2");
     }
-    ended(&sections, "huge", "2", &["is damaged"]);
+    steps.shell("truncate -s 1T $J");
+    steps
+        .step("huge", "ipvs-latency hotfix status")
+        .exits(2)
+        .says(&["is damaged"]);
+    let sections = steps.run();
+    assert!(!sections.noise.contains("the journal was changed"));
 }
 
-/// A replacement left ours behind. Without `/proc/modules` no timer is known not to call it, so that it is not removed
-/// for another file of its name, nor for the same file.
+/// A replacement left ours behind, and another file has its name.
 const LEFT_BEHIND: &str = r"
 noted() { echo == noted $1; cat /var/lib/ipvs-latency/journal.json; echo == rest; }
 $H load $F/est_skip.ko > /dev/null 2>&1; insmod $F/est_replace.ko; sleep 5; $H status > /dev/null 2>&1; noted before
-renamed est_slow est_skip; mount --bind /dev/null /proc/modules
-try other '$H load /tmp/est_skip.ko'; noted other
-try same '$H load $F/est_skip.ko'; noted same; left same
-umount /proc/modules; try loads '$H load /tmp/est_skip.ko'; noted loads
+renamed est_slow est_skip
 ";
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_module_that_stays_is_not_noted_as_gone_because_of_a_load_that_was_refused() {
-    let script =
-        format!("{TRY}{LEFT}{RENAMED}export F={FOLDER} H='ipvs-latency hotfix'\n{LEFT_BEHIND}");
-    let sections = scenario::run(with_modules(LabSpec::deterministic()), &script).unwrap();
-    let noted = |when: &str| {
-        let journal = sections.text(&format!("noted {when}")).unwrap();
-        let journal: Value = serde_json::from_str(journal).unwrap();
-        let entries = journal["entries"].as_array().unwrap().clone();
-        let of = |file: &str| {
-            let mut of = entries
-                .iter()
-                .filter(|one| one["file"].as_str().unwrap().starts_with(file));
-            of.next().cloned().unwrap_or_default()
-        };
-        (of(FOLDER), of("/tmp"))
-    };
-    let (before, none) = noted("before");
+    let mut steps = Steps::on(with_modules(LabSpec::deterministic()));
+    steps.shell(format!(
+        "{RENAMED}export F={FOLDER} H='ipvs-latency hotfix'\n{LEFT_BEHIND}"
+    ));
+    // Without this file no timer is known not to call it, so that it is not removed for another file of its name, nor for
+    // the same file.
+    steps.shell("mount --bind /dev/null /proc/modules");
+    let stays = ["est_skip is not loaded", "is still there"];
+    steps
+        .step("other", "$H load /tmp/est_skip.ko")
+        .exits(2)
+        .says(&stays);
+    steps.shell("noted other");
+    steps
+        .step("same", "$H load $F/est_skip.ko")
+        .exits(2)
+        .says(&stays);
+    steps.shell("noted same; left same; umount /proc/modules");
+    steps
+        .step("loads", "$H load /tmp/est_skip.ko")
+        .exits(0)
+        .says(&["est_skip is in force"]);
+    steps.shell("noted loads");
+    let sections = steps.run();
+    let (before, none) = noted(&sections, "before");
     assert_eq!((&before["phase"], &none), (&json!("left"), &Value::Null));
     for name in ["other", "same"] {
-        let words = ["est_skip is not loaded", "is still there"];
-        ended(&sections, name, "2", &words);
-        let (ours, other) = noted(name);
+        let (ours, other) = noted(&sections, name);
         assert_eq!(ours, before, "{name}");
         assert_eq!(other["phase"], "gone", "{name}");
     }
     let left = sections.text("left same").unwrap();
     assert!(left.contains("/sys/module/est_skip/taint"), "{left}");
-    ended(&sections, "loads", "0", &["est_skip is in force"]);
-    let (ours, other) = noted("loads");
-    assert_eq!(
-        (&ours["phase"], &other["phase"]),
-        (&json!("gone"), &json!("in-force"))
-    );
+    let (ours, other) = noted(&sections, "loads");
+    assert_eq!(ours["phase"], "gone", "{ours}");
+    assert_eq!(other["phase"], "in-force", "{other}");
+}
+
+/// Returns the journal's entries of our file and of the one in `/tmp`.
+fn noted(sections: &Sections, when: &str) -> (Value, Value) {
+    let journal = sections.text(&format!("noted {when}")).unwrap();
+    let journal: Value = serde_json::from_str(journal).unwrap();
+    let entries = journal["entries"].as_array().unwrap();
+    let of = |folder: &str| {
+        let is_there = |one: &&Value| one["file"].as_str().unwrap().starts_with(folder);
+        entries.iter().find(is_there).cloned().unwrap_or_default()
+    };
+    (of(FOLDER), of("/tmp"))
 }

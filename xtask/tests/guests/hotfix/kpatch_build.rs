@@ -7,7 +7,8 @@ use xtask::lab::Copy;
 use xtask::lab::LabSpec;
 use xtask::scenario;
 
-use super::{BLIND, FOLDER, Inspected, LEFT, TRY, ended, inspect, refused, with_modules};
+use super::{FOLDER, Inspected, inspect, with_modules};
+use crate::steps::Steps;
 
 /// Where they are in the guest.
 const MADE: &str = "/root/kpatch-build";
@@ -144,45 +145,61 @@ fn what_kpatch_build_made_is_loaded_and_unloaded_by_what_was_found() {
     let Some(spec) = with_made(LabSpec::deterministic()) else {
         return;
     };
-    let load = |section: &str, name: &str, more: &str| {
-        format!(
-            "try {section} 'ipvs-latency hotfix load {} {more}'\n",
-            file(name)
+    let mut steps = Steps::on(spec);
+    steps.shell(WITHOUT_REPLACE);
+    let load = |name: &str| format!("ipvs-latency hotfix load {}", file(name));
+    let unload = |name: &str| format!("ipvs-latency hotfix unload livepatch_ip_vs_timer_{name}");
+    for (name, words) in [
+        ("escape", "blocker address-escapes"),
+        ("one_path", "--accept rearm-some-paths"),
+        ("v2", "--accept no-rearm"),
+    ] {
+        steps
+            .step(name, load(name))
+            .exits(2)
+            .says(&[words])
+            .leaves_nothing();
+    }
+    steps
+        .step(
+            "apply",
+            format!("ipvs-latency hotfix apply {} --yes", file("one_path")),
         )
-    };
-    let unload = |section: &str, name: &str| {
-        format!("try {section} 'ipvs-latency hotfix unload livepatch_ip_vs_timer_{name}'\n")
-    };
-    let script = [
-        format!("{TRY}{LEFT}{BLIND}{WITHOUT_REPLACE}"),
-        format!("load escape {}\nload one_path {}\nload v2 {}\n", file("escape"), file("one_path"), file("v2")),
-        format!("try apply 'ipvs-latency hotfix apply {} --yes'; left apply\n", file("one_path")),
-        load("dup_name", "dup_name", ""),
-        "ls -d /sys/kernel/livepatch/*/*/* > /tmp/replaced; echo == replaced; cat /tmp/replaced; echo == rest\n".into(),
-        unload("dup_name away", "dup_name"),
-        "sleep 6\n".into(),
-        format!("try below 'ipvs-latency hotfix load {FOLDER}/est_copy.ko'\n"),
-        load("unasked", "same", ""),
-        format!("stay {} /tmp/stay.ko\n", file("same")),
-        "try stay 'ipvs-latency hotfix load /tmp/stay.ko'\n".into(),
-        unload("stay away", "same"),
-        "try below_still 'ipvs-latency hotfix list'\n".into(),
-    ]
-    .concat()
-    .replace("try dup_name away ", "try 'dup_name away' ")
-    .replace("try stay away ", "try 'stay away' ");
-    let sections = scenario::run(spec, &script).unwrap();
-    refused(&sections, "escape", &["blocker address-escapes"]);
-    refused(&sections, "one_path", &["--accept rearm-some-paths"]);
-    refused(&sections, "v2", &["--accept no-rearm"]);
-    refused(&sections, "apply", &["--accept rearm-some-paths"]);
-    ended(&sections, "dup_name", "0", &["is in force"]);
-    let replaced = sections.text("replaced").unwrap();
-    assert!(replaced.contains("vmlinux/seq_show,2"), "{replaced}");
-    ended(&sections, "dup_name away", "0", &["is gone"]);
-    ended(&sections, "below", "0", &["est_copy is in force"]);
-    ended(&sections, "unasked", "2", &["--accept replaces-others"]);
-    ended(&sections, "stay", "0", &["is in force"]);
-    ended(&sections, "stay away", "0", &[]);
-    ended(&sections, "below_still", "0", &["est_copy [in force]"]);
+        .exits(2)
+        .says(&["--accept rearm-some-paths"])
+        .leaves_nothing();
+    steps
+        .step("dup_name", load("dup_name"))
+        .exits(0)
+        .says(&["is in force"]);
+    steps
+        .step("replaced", "ls -d /sys/kernel/livepatch/*/*/*")
+        .says(&["vmlinux/seq_show,2"]);
+    steps
+        .step("dup_name away", unload("dup_name"))
+        .exits(0)
+        .says(&["is gone"]);
+    steps.shell("sleep 6");
+    steps
+        .step(
+            "below",
+            format!("ipvs-latency hotfix load {FOLDER}/est_copy.ko"),
+        )
+        .exits(0)
+        .says(&["est_copy is in force"]);
+    steps
+        .step("unasked", load("same"))
+        .exits(2)
+        .says(&["--accept replaces-others"]);
+    steps.shell(format!("stay {} /tmp/stay.ko", file("same")));
+    steps
+        .step("stay", "ipvs-latency hotfix load /tmp/stay.ko")
+        .exits(0)
+        .says(&["is in force"]);
+    steps.step("stay away", unload("same")).exits(0);
+    steps
+        .step("below_still", "ipvs-latency hotfix list")
+        .exits(0)
+        .says(&["est_copy [in force]"]);
+    steps.run();
 }
