@@ -31,7 +31,7 @@ pub fn measure() {
     for (columns, is_terminal) in streams {
         let terminal = is_terminal.then(crossterm::terminal::size);
         let width = terminal.and_then(Result::ok).map(|(columns, _)| columns);
-        columns.store(of(width), Ordering::Relaxed);
+        columns.store(used_of(width), Ordering::Relaxed);
     }
 }
 
@@ -91,7 +91,7 @@ pub fn for_stdout(text: &str) -> String {
     text.to_owned()
 }
 
-fn of(terminal: Option<u16>) -> usize {
+fn used_of(terminal: Option<u16>) -> usize {
     match terminal {
         None => USUAL,
         Some(0) => UNKNOWN,
@@ -123,6 +123,6 @@ mod tests {
     #[test]
     fn text_is_as_wide_as_its_terminal_and_not_too_narrow() {
         let terminals = [None, Some(0), Some(20), Some(60), Some(80), Some(200)];
-        assert_eq!(terminals.map(of), [100, 80, 60, 60, 80, 200]);
+        assert_eq!(terminals.map(used_of), [100, 80, 60, 60, 80, 200]);
     }
 }

@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(of_ip_vs, [true, false, false]);
         // Another one has the name now, and the journal was not brought up to date.
         let mut journal = Journal::read(&node.state_dir()).unwrap();
-        let mut entry = journal.of(&Digest::of(b"b")).unwrap().clone();
+        let mut entry = journal.entry_of(&Digest::of(b"b")).unwrap().clone();
         entry.module = Mark::of(Some(b"\x01"));
         journal.note(entry).unwrap();
         node.write("sys/module/b/notes/.note.gnu.build-id", b"\x02");

@@ -119,7 +119,7 @@ impl Facts {
         Self {
             file,
             sha256,
-            period_ns: period::of(&module, node),
+            period_ns: period::period_ns(&module, node),
             atomic_replace: replaces_atomically(&module, node),
             signed: module.signed,
             livepatch: module.marked,

@@ -111,7 +111,7 @@ impl Status {
         let owners = json.then(|| NetnsOwners::read(&site.root));
         let described = |timer: Timer| {
             let named = owners.as_ref().map(|all| all.named(timer.netns));
-            of(timer, named.unwrap_or_default(), &code)
+            described(timer, named.unwrap_or_default(), &code)
         };
         let estimators = timers.map(|timers| timers.into_iter().map(described));
         Ok(Self {
@@ -158,7 +158,7 @@ fn code(
     code
 }
 
-fn of(timer: Timer, named: Named, code: &[(Name, Range<u64>)]) -> Estimator {
+fn described(timer: Timer, named: Named, code: &[(Name, Range<u64>)]) -> Estimator {
     let mut code = code.iter();
     let called = code.find(|(_, range)| range.contains(&timer.function));
     Estimator {

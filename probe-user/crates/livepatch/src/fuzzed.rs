@@ -76,7 +76,7 @@ pub fn kernel_log(root: &Path, write: impl FnOnce()) {
 /// Reads the reasons of tasks out of lines of the log.
 pub fn reasons(lines: &[String]) {
     let reasons = Reasons::parse(lines);
-    black_box((reasons.of_idle_cpu(), reasons.of(7)));
+    black_box((reasons.of_idle_cpu(), reasons.reason_of(7)));
     black_box(lines.iter().filter(|line| reason::is_ours(line)).count());
 }
 
@@ -103,7 +103,10 @@ pub fn journal(root: &Path) {
     };
     for entry in journal.entries() {
         black_box((entry.went_down(&boot), entry.since()));
-        black_box((journal.named(&entry.name, &boot), journal.of(&entry.sha256)));
+        black_box((
+            journal.named(&entry.name, &boot),
+            journal.entry_of(&entry.sha256),
+        ));
     }
 }
 

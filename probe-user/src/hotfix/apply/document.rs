@@ -220,7 +220,7 @@ impl Document {
             .zip(netns)
             .and_then(|(side, netns)| side.of_netns(netns));
         let state_after = judged_after.and_then(|one| one.state);
-        let side_effects = side_effects::of(&record, plan.runs);
+        let side_effects = side_effects::sentences(&record, plan.runs);
         let TrialOutcome {
             judged,
             warnings,

@@ -16,7 +16,7 @@ const NEAR: f64 = 0.1;
 const USUAL_PERIOD_NS: f64 = 2e9;
 
 /// All that apply; so many `runs` are compared.
-pub fn of(record: &TrialRecord, runs: usize) -> Vec<String> {
+pub fn sentences(record: &TrialRecord, runs: usize) -> Vec<String> {
     let (host, netns) = (record.outcome.host, record.outcome.judged.netns);
     let mut effects = Vec::new();
     if host == NodeAfter::Unchanged {

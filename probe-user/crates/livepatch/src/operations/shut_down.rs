@@ -108,7 +108,7 @@ mod tests {
             ("long_ago", false),
             ("before", true),
         ] {
-            let entry = journal.of(&Digest::of(name.as_bytes())).unwrap();
+            let entry = journal.entry_of(&Digest::of(name.as_bytes())).unwrap();
             assert_eq!(entry.went_down(&next), went_down, "{name}");
         }
         assert_eq!(note(state.path(), &next).unwrap(), [""; 0]);

@@ -117,7 +117,7 @@ impl File {
                 format!("{shown} is not loaded, as no run could be confirmed under it")
             })?;
         }
-        let period_ns = period::of(&module, &node);
+        let period_ns = period::period_ns(&module, &node);
         let may_replace = findings::may_replace(&module, &node);
         let admitted = Admitted {
             file: path,

@@ -11,7 +11,7 @@ const LEVELS: u32 = 9;
 
 /// The period in nanoseconds; `None` where it, or the length of this kernel's jiffy, is not known.
 #[must_use]
-pub fn of(module: &Module, node: &Node) -> Option<u64> {
+pub fn period_ns(module: &Module, node: &Node) -> Option<u64> {
     in_ns(module.period_jiffies?, module, node)
 }
 
@@ -59,17 +59,17 @@ mod tests {
 
     #[test]
     fn jiffies_are_those_of_the_kernel_that_the_module_is_for() {
-        assert_eq!(of(&sample(), &node()), Some(2_000_000_000));
+        assert_eq!(period_ns(&sample(), &node()), Some(2_000_000_000));
         let other = Node {
             release: "6.12.1".into(),
             ..node()
         };
-        assert_eq!(of(&sample(), &other), None);
+        assert_eq!(period_ns(&sample(), &other), None);
         let unknown = Node {
             jiffy_ns: None,
             ..node()
         };
-        assert_eq!(of(&sample(), &unknown), None);
+        assert_eq!(period_ns(&sample(), &unknown), None);
     }
 
     #[test]

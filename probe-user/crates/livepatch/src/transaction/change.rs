@@ -339,7 +339,7 @@ mod tests {
             let change = change(&node, "made");
             change.unasked.set(Some(unasked));
             let journal = || Journal::read(&node.state_dir()).unwrap();
-            let phase = |file: &[u8]| journal().of(&Digest::of(file)).unwrap().phase;
+            let phase = |file: &[u8]| journal().entry_of(&Digest::of(file)).unwrap().phase;
             assert_eq!(
                 (phase(b"old"), phase(b"new")),
                 (Phase::Left, Phase::Loading)

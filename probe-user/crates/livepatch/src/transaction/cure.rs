@@ -8,7 +8,7 @@ use nix::unistd::geteuid;
 /// was refused: that error has no errno, and says what to do.
 #[must_use]
 pub fn of_write(error: &io::Error) -> String {
-    of(error, "")
+    cure(error, "")
 }
 
 /// Returns the same for a file that may also be in another folder of state.
@@ -19,10 +19,10 @@ pub fn of_state(error: &io::Error) -> String {
         ErrorKind::PermissionDenied => "",
         _ => "; or give --state-dir FOLDER, in this and every later command",
     };
-    of(error, or_else)
+    cure(error, or_else)
 }
 
-fn of(error: &io::Error, or_else: &str) -> String {
+fn cure(error: &io::Error, or_else: &str) -> String {
     if error.raw_os_error().is_none() {
         return String::new();
     }

@@ -227,7 +227,7 @@ impl Journal {
 
     /// The last that was done with a file.
     #[must_use]
-    pub fn of(&self, file: &Digest) -> Option<&Entry> {
+    pub fn entry_of(&self, file: &Digest) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.sha256 == *file)
     }
 
@@ -277,7 +277,7 @@ impl Journal {
     ///
     /// As [`Self::note`].
     pub fn advance(&mut self, file: &Digest, phase: Phase) -> Result<(), JournalError> {
-        let Some(entry) = self.of(file).cloned() else {
+        let Some(entry) = self.entry_of(file).cloned() else {
             return Ok(());
         };
         self.note(Entry {

@@ -53,7 +53,7 @@ pub fn look(site: &Site) {
 pub fn note_proven(site: &Site, file: &Digest) {
     let boot = Boot::read(&site.root);
     let is_open = |journal: &Journal| {
-        let entry = journal.of(file).filter(|one| one.boot_id == boot.id);
+        let entry = journal.entry_of(file).filter(|one| one.boot_id == boot.id);
         entry.is_some_and(|one| {
             matches!(
                 one.phase,

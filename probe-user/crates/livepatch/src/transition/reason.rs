@@ -112,14 +112,14 @@ impl Reasons {
     }
 
     /// That of a task.
-    pub fn of(&self, tid: u32) -> Option<&str> {
+    pub fn reason_of(&self, tid: u32) -> Option<&str> {
         self.0.get(&tid).map(String::as_str)
     }
 
     /// Whether an idle CPU, whose task has the number 0, was among them.
     #[must_use]
     pub fn of_idle_cpu(&self) -> Option<&str> {
-        self.of(0)
+        self.reason_of(0)
     }
 }
 
@@ -213,9 +213,9 @@ kernel/livepatch/transition.c:363 [transition]klp_try_switch_task =pmf \"%s: x\\
         ]
         .map(str::to_owned);
         let reasons = Reasons::parse(&lines);
-        assert_eq!(reasons.of(7), Some("has an unreliable stack"));
+        assert_eq!(reasons.reason_of(7), Some("has an unreliable stack"));
         assert_eq!(reasons.of_idle_cpu(), Some("is running"));
-        assert_eq!(reasons.of(8), None);
+        assert_eq!(reasons.reason_of(8), None);
         assert!(is_ours(&lines[0]) && !is_ours(&lines[3]));
     }
 
@@ -240,7 +240,7 @@ kernel/livepatch/transition.c:363 [transition]klp_try_switch_task =pmf \"%s: x\\
                 let line = format!("livepatch: klp_try_switch_task: {name}:77 {why}");
                 let reasons = Reasons::parse(&[line]);
                 assert_eq!(reasons.0.len(), 1, "{name}: {reasons:?}");
-                assert_eq!(reasons.of(77), Some(why), "{name}");
+                assert_eq!(reasons.reason_of(77), Some(why), "{name}");
             }
         }
     }
@@ -256,7 +256,7 @@ kernel/livepatch/transition.c:363 [transition]klp_try_switch_task =pmf \"%s: x\\
             "[3] klp_try_switch_task:359: ",
         ] {
             let reasons = Reasons::parse(&[format!("{before}{more}")]);
-            assert_eq!(reasons.of(7), Some("is running"), "{before}");
+            assert_eq!(reasons.reason_of(7), Some("is running"), "{before}");
         }
         for line in [
             "a driver: klp_try_switch_task: a:7 is running",
@@ -267,7 +267,11 @@ kernel/livepatch/transition.c:363 [transition]klp_try_switch_task =pmf \"%s: x\\
             "livepatch: klp_try_switch_task: a is running",
             "livepatch: klp_try_switch_task: a:7 is sleeping on function f g",
         ] {
-            assert_eq!(Reasons::parse(&[line.to_owned()]).of(7), None, "{line}");
+            assert_eq!(
+                Reasons::parse(&[line.to_owned()]).reason_of(7),
+                None,
+                "{line}"
+            );
         }
     }
 }

@@ -198,7 +198,7 @@ fn remove_unless(drive: &mut Drive, doubts_count: bool) -> anyhow::Result<Remove
     if matches!(drive.is_loaded(), Ok(false)) {
         return Ok(Removed::Yes);
     }
-    match timer_references::of(&drive.site, &name) {
+    match timer_references::look(&drive.site, &name) {
         TimerReferences::Proven(why) => return Ok(Removed::Kept(why)),
         TimerReferences::CannotTell(why) if doubts_count => return Ok(Removed::Kept(why)),
         TimerReferences::CannotTell(_) | TimerReferences::None => {}

@@ -85,7 +85,7 @@ pub fn tasks(root: &Path, towards: Towards, reasons: &Reasons) -> Vec<Stalled> {
         state.is_ok_and(|state| state.trim() == towards.behind())
     });
     let mut stalled: Vec<Stalled> = behind
-        .map(|(tid, folder)| task(tid, &folder, reasons.of(tid)))
+        .map(|(tid, folder)| task(tid, &folder, reasons.reason_of(tid)))
         .collect();
     stalled.sort_by_key(|task| task.tid);
     stalled

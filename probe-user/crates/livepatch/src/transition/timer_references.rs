@@ -20,7 +20,7 @@ pub enum TimerReferences {
 
 /// Looks at every timer.
 #[must_use]
-pub fn of(site: &Site, module: &Name) -> TimerReferences {
+pub fn look(site: &Site, module: &Name) -> TimerReferences {
     let unknown = |why: String| {
         TimerReferences::CannotTell(format!(
             "its module stays loaded, because {why}: if you are sure that no timer calls it, remove it with `rmmod {}`",
@@ -126,7 +126,7 @@ mod tests {
     fn without_ip_vs_there_is_no_timer_and_what_cannot_be_seen_is_not_told_as_gone() {
         let node = MadeNode::new();
         let name = Name::from("est_skip");
-        let look = || of(&node.site(), &name);
+        let look = || look(&node.site(), &name);
         let unknown = |word: &str| match look() {
             TimerReferences::CannotTell(why) => assert!(why.contains(word), "{why}"),
             other => panic!("{other:?}"),
@@ -156,7 +156,7 @@ mod tests {
             ..Under::default()
         });
         node.world().pass(Duration::from_secs(3));
-        let TimerReferences::Proven(why) = of(&node.site(), &"est_skip".into()) else {
+        let TimerReferences::Proven(why) = look(&node.site(), &"est_skip".into()) else {
             panic!("the timers call it");
         };
         assert!(

@@ -76,7 +76,7 @@ fn met(made: fn(&World), boot: &str, phase: Phase) -> MadeNode {
 fn entry(node: &MadeNode) -> Entry {
     let content = fs::read(node.root().join("root/made.ko")).unwrap();
     let journal = Journal::read(&node.state_dir()).unwrap();
-    journal.of(&Digest::of(&content)).unwrap().clone()
+    journal.entry_of(&Digest::of(&content)).unwrap().clone()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Finding, Module, Node, rearm::forbids_run_estimation};
 use crate::preflight::period;
+use model::SLOW_PERIOD_NS;
 
 /// Refused where `sig_enforce` or lockdown is told as a blocker; elsewhere a matter of taint.
 pub fn unsigned(module: &Module, _: &Node) -> Option<Finding> {
@@ -37,12 +38,9 @@ pub fn statistics(module: &Module, _: &Node) -> Option<Finding> {
     ))
 }
 
-/// Two and a half seconds: over it, a namespace counts as slowed.
-const LONG_NS: u64 = 2_500_000_000;
-
 /// Seen on Linux 6.1: a timer that is set for so long is not set back when the hotfix goes.
 pub fn long_period(module: &Module, node: &Node) -> Option<Finding> {
-    let period_ns = period::of(module, node).filter(|period| *period > LONG_NS)?;
+    let period_ns = period::period_ns(module, node).filter(|period| *period > SLOW_PERIOD_NS)?;
     let latest_ns = period::latest(module, node)?;
     Some(Finding::new(
         "long-period",

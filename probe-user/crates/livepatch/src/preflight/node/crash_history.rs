@@ -26,7 +26,7 @@ impl CrashHistory {
             Err(error) => return Self::Unknown(error.to_string()),
         };
         let boot = Boot::read(&site.root);
-        match journal.of(file) {
+        match journal.entry_of(file) {
             Some(_) if boot.id.is_empty() => Self::Unknown(
                 "which boot this is cannot be read (/proc/sys/kernel/random/boot_id)".into(),
             ),

@@ -25,7 +25,7 @@ impl Unasked {
         let mut journal = Journal::read(state_dir)?;
         let same_name = journal.loaded_as(&entry.name, boot).into_iter();
         let unasked = Self {
-            same_file: journal.of(&entry.sha256).cloned(),
+            same_file: journal.entry_of(&entry.sha256).cloned(),
             same_name: same_name
                 .filter(|other| other.sha256 != entry.sha256)
                 .collect(),

@@ -73,7 +73,7 @@ fn what_was_noted_is_there_again_and_a_file_has_one_entry() {
     let again = Journal::read(&place).unwrap();
     assert_eq!(again.entries(), journal.entries());
     assert_eq!(again.entries().len(), 2);
-    let found = again.of(&Digest::of(b"a")).unwrap();
+    let found = again.entry_of(&Digest::of(b"a")).unwrap();
     assert_eq!(found.phase, Phase::InForce);
     assert!(found.since_s > 10_000, "{found:?}");
     assert_eq!(
@@ -115,7 +115,7 @@ fn it_stays_small_and_forgets_what_did_no_harm_first() {
         journal.note(entry(&content, Phase::Gone)).unwrap();
     }
     assert_eq!(journal.entries().len(), MOST);
-    assert!(journal.of(&Digest::of(b"crash")).is_some());
+    assert!(journal.entry_of(&Digest::of(b"crash")).is_some());
 }
 
 /// Returns the journal of one entry, with a value of that entry, or of the document, replaced.
