@@ -93,7 +93,7 @@ pub fn doubted(drive: &Drive, module: &Module) -> Option<Outcome> {
     };
     if patch.enabled == Some(false) {
         return Some(Outcome::HalfDone(format!(
-            "{name} was in force, and somebody else is taking it back"
+            "{name} was enabled for every task, and another process is disabling it"
         )));
     }
     let doubts = proof::doubts(&drive.site.root, module, &patch);
