@@ -118,6 +118,11 @@ impl Step {
         self
     }
 
+    /// Expects that it is refused with these words, and that nothing of a livepatch is there.
+    pub fn is_refused(&mut self, words: &[&str]) -> &mut Self {
+        self.exits(2).says(words).leaves_nothing()
+    }
+
     /// Expects one JSON document on standard output, and checks it.
     pub fn document(&mut self, check: impl FnOnce(&Value) + 'static) -> &mut Self {
         self.documents.push(Box::new(check));

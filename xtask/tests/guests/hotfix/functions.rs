@@ -1,9 +1,9 @@
 //! Functions that cannot be replaced: refused beforehand, and by the kernel where the checks are blind.
 
 use xtask::lab::LabSpec;
-use xtask::scenario;
 
-use super::{BLIND, FOLDER, LEFT, TRY, ended, refused, with_modules};
+use super::{BLIND, FOLDER, with_modules};
+use crate::steps::Steps;
 
 /// Module, what is said beforehand, the cause that is named where the kernel refuses, and the kernel's own line.
 const CASES: [(&str, &str, &str, &str); 5] = [
@@ -50,25 +50,28 @@ $3 == "estimation_timer" { print; print $1, $2, $3; print $1, $2, "estimation_ti
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_function_that_cannot_be_replaced_is_told_beforehand_and_by_the_kernels_own_refusal() {
-    let loads = |of: &str| -> String {
-        let load =
-            |(name, ..): &(&str, &str, &str, &str)| format!("load '{name}{of}' $F/{name}.ko\n");
-        CASES.iter().map(load).collect()
-    };
-    // What the kernel calls a livepatch is read as the kernel reads it: there is no getting around that check.
-    let script = format!(
-        "{TRY}{LEFT}{BLIND}F={FOLDER}\n{}load unmarked $F/est_unmarked.ko\n{SYMBOLS}hide\n{}show\n\
-         umount /proc/kallsyms; load fine $F/est_skip.ko\n",
-        loads(""),
-        loads(" blind")
-    );
-    let spec = with_modules(LabSpec::deterministic());
-    let sections = scenario::run(spec, &script).unwrap();
-    for (name, beforehand, cause, line) in CASES {
-        refused(&sections, name, &["is not loaded: blocker ", beforehand]);
-        let words = ["(EINVAL: Invalid argument): ", cause, "kernel: ", line];
-        refused(&sections, &format!("{name} blind"), &words);
+    let mut steps = Steps::on(with_modules(LabSpec::deterministic()));
+    let load = |name: &str| format!("ipvs-latency hotfix load {FOLDER}/{name}.ko");
+    steps.shell(BLIND);
+    for (name, beforehand, ..) in CASES {
+        steps
+            .step(name, load(name))
+            .is_refused(&["is not loaded: blocker ", beforehand]);
     }
-    refused(&sections, "unmarked", &["blocker no-livepatch-mark: "]);
-    ended(&sections, "fine", "0", &["est_skip is in force"]);
+    // What the kernel calls a livepatch is read as the kernel reads it: there is no getting around that check.
+    steps
+        .step("unmarked", load("est_unmarked"))
+        .is_refused(&["blocker no-livepatch-mark: "]);
+    steps.shell(format!("{SYMBOLS}hide"));
+    for (name, _, cause, line) in CASES {
+        steps
+            .step(&format!("{name} blind"), load(name))
+            .is_refused(&["(EINVAL: Invalid argument): ", cause, "kernel: ", line]);
+    }
+    steps.shell("show; umount /proc/kallsyms");
+    steps
+        .step("fine", load("est_skip"))
+        .exits(0)
+        .says(&["est_skip is in force"]);
+    steps.run();
 }
