@@ -158,7 +158,7 @@ struct Found {
 }
 
 /// What files tell of the host. Read first, so that the timers are told as of the moment of telling.
-struct Host {
+struct HostFacts {
     source: Source,
     release: String,
     cpus: Cpus,
@@ -167,7 +167,7 @@ struct Host {
     livepatches: io::Result<Option<Vec<Livepatch>>>,
 }
 
-impl Host {
+impl HostFacts {
     fn read(root: &Path) -> Self {
         Self {
             source: Source::here(root),
@@ -181,7 +181,7 @@ impl Host {
 }
 
 fn look(root: &Path, time: Time, max_ns: u64) -> anyhow::Result<Page> {
-    let mut host = Host::read(root);
+    let mut host = HostFacts::read(root);
     let survey = prerequisites::survey(root);
     let kind = match &survey {
         Ok(_) => Some(Kind::Timer),
@@ -202,7 +202,7 @@ fn look(root: &Path, time: Time, max_ns: u64) -> anyhow::Result<Page> {
     })
 }
 
-fn page(host: Host, kind: Option<Kind>, mut found: Found, obstacle: Option<Obstacle>) -> Page {
+fn page(host: HostFacts, kind: Option<Kind>, mut found: Found, obstacle: Option<Obstacle>) -> Page {
     let mut doubts = survey::doubt(&mut found.namespaces);
     let unseen = host.livepatches.as_ref().err();
     doubts.extend(unseen.map(|error| {

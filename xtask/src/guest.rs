@@ -21,7 +21,7 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 
 use crate::wire::{self, Fill, Run, ToGuest, ToHost};
-use port::{Host, Port};
+use port::{HostLine, Port};
 
 /// Kernel modules without which no port to the host exists.
 const TRANSPORT: [&str; 2] = ["virtio_pci", "virtio_console"];
@@ -44,19 +44,19 @@ pub fn init() -> ! {
 }
 
 /// Does what every run has in common and opens the line to the host.
-fn boot() -> Result<Arc<Host>> {
+fn boot() -> Result<Arc<HostLine>> {
     mounts::mount_all()?;
     nix::unistd::sethostname("lab").context("cannot set the host name")?;
     modprobe(&TRANSPORT)?;
     modprobe(&IPVS)?;
     call("ip", &["link", "set", "lo", "up"])?;
-    Ok(Arc::new(Host::new(Port::open(wire::CONTROL)?)))
+    Ok(Arc::new(HostLine::new(Port::open(wire::CONTROL)?)))
 }
 
 /// Does one run, and tells the host how it ended.
 ///
 /// Twice it waits for the host, which may keep the guest as it is then and start others from there.
-fn serve(host: &Arc<Host>) -> Result<()> {
+fn serve(host: &Arc<HostLine>) -> Result<()> {
     host.tell(&ToHost::Booted)?;
     let Some(ToGuest::Fill(wanted)) = host.listen_soon()? else {
         bail!("the host did not say what to make")
@@ -86,7 +86,7 @@ fn fill(wanted: Fill) -> Result<()> {
 }
 
 /// Makes what else `run` asks for and runs its command; returns the command's exit code.
-fn perform(run: &Run, host: &Arc<Host>) -> Result<u8> {
+fn perform(run: &Run, host: &Arc<HostLine>) -> Result<u8> {
     clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::new(run.now, 0))
         .context("cannot set the clock")?;
     files::unpack(Port::open(wire::FILES)?)?;
@@ -105,7 +105,7 @@ fn perform(run: &Run, host: &Arc<Host>) -> Result<u8> {
 }
 
 /// Makes systemd PID 1, and runs the command of `run` beside it. Where this machine is then shut down, that is awaited.
-fn under_systemd(run: &Run, host: &Arc<Host>) -> Result<u8> {
+fn under_systemd(run: &Run, host: &Arc<HostLine>) -> Result<u8> {
     systemd::hand_over()?;
     let code = command::run(run, host)?;
     while code == 0 && systemd::is_shutting_down()? {

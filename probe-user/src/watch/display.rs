@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{
     beginning::Beginning,
     sink::Sink,
-    tui::{Host, Look, Request, Screen},
+    tui::{Look, Request, Screen, WatchedNode},
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
@@ -49,7 +49,7 @@ impl Display {
             sink.start(beginning).context(CANNOT_WRITE)?;
             return Ok(Self::Stream(sink));
         }
-        let host = Host {
+        let host = WatchedNode {
             release: beginning.release.clone(),
             hostname: beginning.hostname.clone(),
             possible_cpus: beginning.possible_cpus,

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     beginning::Beginning,
-    tui::{Host, Look, Request, Screen},
+    tui::{Look, Request, Screen, WatchedNode},
 };
 use crate::{cli::ColorWhen, headline::DEFAULT_MAX_NS};
 use host::{netns_owners::NetnsOwners, time};
@@ -48,7 +48,7 @@ impl Stage {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let host = Host {
+        let host = WatchedNode {
             release: beginning.release.clone(),
             hostname: beginning.hostname.clone(),
             possible_cpus: beginning.possible_cpus,

@@ -27,7 +27,7 @@ use model::{Course, Output, Overview};
 
 /// The node that is measured.
 #[derive(Debug, Clone)]
-pub struct Host {
+pub struct WatchedNode {
     /// The kernel's release.
     pub release: String,
     /// What it calls itself.
@@ -72,7 +72,7 @@ impl Screen {
     /// # Errors
     ///
     /// When there is no terminal, or it cannot be set.
-    pub fn open(host: Host, look: Look, slow_ns: u64, max_ns: u64) -> io::Result<Self> {
+    pub fn open(host: WatchedNode, look: Look, slow_ns: u64, max_ns: u64) -> io::Result<Self> {
         let mut app = App::new(host, look, slow_ns);
         app.max_ns = max_ns;
         Ok(Self {

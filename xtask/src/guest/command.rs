@@ -14,7 +14,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, setsid};
 
 use super::output::{Closed, carry};
-use super::port::{Host, Port};
+use super::port::{HostLine, Port};
 use super::terminal;
 use crate::wire::{self, Input, Kind, Run, Stream, ToGuest, ToHost};
 
@@ -24,7 +24,7 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 const CANNOT_START: u8 = 127;
 
 /// Runs the command of `run` to its end; what it wrote has been told to `host` then. Returns its exit code.
-pub fn run(run: &Run, host: &Arc<Host>) -> Result<u8> {
+pub fn run(run: &Run, host: &Arc<HostLine>) -> Result<u8> {
     let terminal = run.terminal.map(terminal::make).transpose()?;
     let (mut command, ends) = prepare(run, terminal.as_ref().map(|pair| &pair.slave))?;
     host.tell(&ToHost::Starting)?;
@@ -115,7 +115,7 @@ fn listen(
     run: &Run,
     ends: Ends,
     master: Option<&File>,
-    host: &Arc<Host>,
+    host: &Arc<HostLine>,
     closed: &Arc<Closed>,
 ) -> Result<Vec<JoinHandle<()>>> {
     let mut pumps = Vec::new();
@@ -167,7 +167,7 @@ fn feed(port: &Port, mut to: impl Write, end: Option<u8>) {
 }
 
 /// Does what the host says while the command runs.
-fn obey(host: &Arc<Host>, child: Pid, master: Option<File>, closed: Arc<Closed>) {
+fn obey(host: &Arc<HostLine>, child: Pid, master: Option<File>, closed: Arc<Closed>) {
     let host = Arc::clone(host);
     thread::spawn(move || {
         while let Ok(Some(message)) = host.listen() {

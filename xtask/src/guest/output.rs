@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::port::Host;
+use super::port::HostLine;
 use crate::wire::{CHUNK, Stream, ToHost};
 
 /// Which of the streams nobody on the host reads any more.
@@ -29,7 +29,7 @@ impl Closed {
 pub fn carry(
     mut from: impl Read + Send + 'static,
     stream: Stream,
-    host: Arc<Host>,
+    host: Arc<HostLine>,
     closed: Arc<Closed>,
 ) -> JoinHandle<()> {
     thread::spawn(move || {

@@ -100,12 +100,12 @@ impl Write for &Port {
 }
 
 /// The control port, shared by everything that has something to tell the host.
-pub struct Host {
+pub struct HostLine {
     port: Port,
     speaking: Mutex<()>,
 }
 
-impl Host {
+impl HostLine {
     /// Takes over the control port.
     pub fn new(port: Port) -> Self {
         Self {

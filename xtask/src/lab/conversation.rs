@@ -49,7 +49,7 @@ impl Ended {
 }
 
 /// The side of the user: what is shown there, and what changes there as the run goes on.
-pub trait Host {
+pub trait Listener {
     /// Shows in a few words what the run is at; an empty text takes that away.
     fn say(&mut self, text: &str);
     /// Called just before the command starts: from now on the streams are its own.
@@ -111,7 +111,7 @@ enum End {
 
 impl Conversation {
     /// Goes on until the run is over, one way or another; the machine has stopped then.
-    pub fn hold(mut self, events: &Receiver<Event>, host: &mut dyn Host) -> Result<Ended> {
+    pub fn hold(mut self, events: &Receiver<Event>, host: &mut dyn Listener) -> Result<Ended> {
         let end = self.wait(events, host);
         host.say("");
         let limit = self.time_limit();
@@ -157,7 +157,7 @@ impl Conversation {
         })
     }
 
-    fn wait(&mut self, events: &Receiver<Event>, host: &mut dyn Host) -> Result<End> {
+    fn wait(&mut self, events: &Receiver<Event>, host: &mut dyn Listener) -> Result<End> {
         let mut lines = Vec::new();
         let mut last_signal = None;
         self.enter(self.stage, host)?;
@@ -223,7 +223,7 @@ impl Conversation {
         }
     }
 
-    fn enter(&mut self, stage: Stage, host: &mut dyn Host) -> Result<()> {
+    fn enter(&mut self, stage: Stage, host: &mut dyn Listener) -> Result<()> {
         self.stage = stage;
         match stage {
             Stage::Boot => {}

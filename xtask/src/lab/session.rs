@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::console::Console;
-use super::conversation::{Conversation, Ended, Feed, Host};
+use super::conversation::{Conversation, Ended, Feed, Listener};
 use super::event::{Event, Stage};
 use super::machine::{self, Lines, Machine, Start};
 use super::snapshot::{Common, Wanted};
@@ -42,7 +42,7 @@ pub struct Session {
 
 impl Session {
     /// Fetches and builds what the guest needs.
-    pub fn prepare(spec: &LabSpec, command: Vec<String>, host: &mut dyn Host) -> Result<Self> {
+    pub fn prepare(spec: &LabSpec, command: Vec<String>, host: &mut dyn Listener) -> Result<Self> {
         spec.check()?;
         let mut needs = vec![
             Need::Qemu(Emulator::of(spec.deterministic)),
@@ -83,7 +83,7 @@ impl Session {
         self,
         streams: Streams,
         events: (Sender<Event>, Receiver<Event>),
-        host: &mut dyn Host,
+        host: &mut dyn Listener,
     ) -> Result<Ended> {
         host.say(&format!("booting {} ...", self.kernel.release));
         let fill = Fill {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
-use super::conversation::{Ended, Host};
+use super::conversation::{Ended, Listener};
 use super::event::Event;
 use super::progress::Progress;
 use super::session::{Session, Streams};
@@ -56,7 +56,7 @@ struct User {
     raw: Option<Raw>,
 }
 
-impl Host for User {
+impl Listener for User {
     fn say(&mut self, text: &str) {
         match text {
             "" => self.progress.clear(),
@@ -124,7 +124,7 @@ fn attempt(spec: &LabSpec, command: Vec<String>) -> Result<(Ended, Outcome)> {
 /// No one to show anything to.
 struct Nobody;
 
-impl Host for Nobody {
+impl Listener for Nobody {
     fn say(&mut self, _: &str) {}
 
     fn hand_over(&mut self) -> Result<()> {

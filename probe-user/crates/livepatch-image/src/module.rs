@@ -26,7 +26,7 @@ use std::collections::{BTreeSet, HashSet};
 
 pub use error::ImageError;
 pub use flow::Reason;
-use flow::{Flow, Phase};
+use flow::{Flow, LifePhase};
 use image::{Image, Place};
 pub use livepatch::When;
 use livepatch::{Callback, Replacement};
@@ -200,7 +200,7 @@ impl Module {
             return self.unread();
         };
         let estimator = found.iter().find(|one| one.function == ESTIMATOR);
-        let rearm = match estimator.map(|one| flow.of(one.code, Phase::Enabled)) {
+        let rearm = match estimator.map(|one| flow.of(one.code, LifePhase::Enabled)) {
             Some(Some(outcome)) => Rearm::of(&outcome),
             Some(None) | None => Rearm::UNKNOWN,
         };
@@ -279,17 +279,17 @@ fn follow_all<'a>(
     callbacks: &[Callback],
 ) -> Option<()> {
     for one in found {
-        flow.of(one.code, Phase::Enabled)?;
+        flow.of(one.code, LifePhase::Enabled)?;
     }
     for callback in callbacks {
         flow.of(callback.code, callback.when.phase())?;
     }
     if let Some(last) = livepatch::exit(image) {
-        flow.of(last, Phase::Over)?;
+        flow.of(last, LifePhase::Over)?;
     }
     for function in image.functions() {
         if !flow.knows(function.place) {
-            flow.of(function.place, Phase::Enabled)?;
+            flow.of(function.place, LifePhase::Enabled)?;
         }
     }
     // What is called by the module may also be called by the kernel, with whatever that has.
@@ -298,7 +298,7 @@ fn follow_all<'a>(
     let last = callbacks.iter().map(|one| one.code);
     let last: BTreeSet<Place> = last.chain(livepatch::exit(image)).collect();
     for function in taken.difference(&last) {
-        flow.of(*function, Phase::Enabled)?;
+        flow.of(*function, LifePhase::Enabled)?;
     }
     let mut sections = image.sections.iter().enumerate();
     flow.broken |= !sections.all(|(number, one)| !one.code || code::is_whole(image, number));

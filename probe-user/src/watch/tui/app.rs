@@ -16,7 +16,7 @@ use self::{
     timeline::Moment,
 };
 use super::{
-    Host, Look, Request, decoder,
+    Look, Request, WatchedNode, decoder,
     keys::{self, Action, Pane},
     layout::{self, Panes, Shown, Table},
 };
@@ -41,7 +41,7 @@ const LONGEST_FILTER: usize = 40;
 #[derive(Debug)]
 pub struct App {
     /// What is measured.
-    pub host: Host,
+    pub host: WatchedNode,
     /// What the terminal can show.
     pub look: Look,
     /// Who lives in which namespace.
@@ -90,7 +90,7 @@ pub struct App {
 
 impl App {
     /// Nothing measured yet; calls of at least `slow_ns` go into the log.
-    pub fn new(host: Host, look: Look, slow_ns: u64) -> Self {
+    pub fn new(host: WatchedNode, look: Look, slow_ns: u64) -> Self {
         Self {
             host,
             look,

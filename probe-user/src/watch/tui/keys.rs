@@ -86,7 +86,7 @@ pub enum Action {
 
 /// A line of the help, and the keys that it is about.
 #[derive(Debug)]
-pub struct Entry {
+pub struct KeyBinding {
     /// The keys, as people call them.
     pub shown: &'static str,
     /// What they do.
@@ -110,13 +110,13 @@ const fn ctrl(letter: char) -> KeyEvent {
 const BACK_TAB: KeyEvent = key(KeyCode::Tab).modifiers(KeyModifiers::SHIFT);
 
 /// Every key.
-pub const TABLE: &[Entry] = &[
-    Entry {
+pub const TABLE: &[KeyBinding] = &[
+    KeyBinding {
         shown: "?",
         help: "this help, and back",
         keys: &[(char('?'), Action::Help)],
     },
-    Entry {
+    KeyBinding {
         shown: "q Ctrl-C  Q",
         help: "quit; Q leaves the last screen in the terminal",
         keys: &[
@@ -125,22 +125,22 @@ pub const TABLE: &[Entry] = &[
             (char('Q'), Action::QuitKeeping),
         ],
     },
-    Entry {
+    KeyBinding {
         shown: "Space",
         help: "pause: the screen stands still, measuring goes on",
         keys: &[(char(' '), Action::Pause)],
     },
-    Entry {
+    KeyBinding {
         shown: "r",
         help: "reset: count from now on; asks first",
         keys: &[(char('r'), Action::Reset)],
     },
-    Entry {
+    KeyBinding {
         shown: "m",
         help: "mark this moment on the timeline and among the calls",
         keys: &[(char('m'), Action::Mark)],
     },
-    Entry {
+    KeyBinding {
         shown: "1 2 3 4",
         help: "a pane: histogram, timeline, calls, namespaces and CPUs",
         keys: &[
@@ -150,7 +150,7 @@ pub const TABLE: &[Entry] = &[
             (char('4'), Action::Choose(Pane::Tables)),
         ],
     },
-    Entry {
+    KeyBinding {
         shown: "Tab Shift-Tab",
         help: "the next pane, the one before",
         keys: &[
@@ -158,7 +158,7 @@ pub const TABLE: &[Entry] = &[
             (BACK_TAB, Action::PreviousPane),
         ],
     },
-    Entry {
+    KeyBinding {
         shown: "Enter z",
         help: "the chosen pane alone, and back",
         keys: &[
@@ -166,7 +166,7 @@ pub const TABLE: &[Entry] = &[
             (char('z'), Action::Alone),
         ],
     },
-    Entry {
+    KeyBinding {
         shown: "Up Down k j",
         help: "scroll by a line",
         keys: &[
@@ -176,7 +176,7 @@ pub const TABLE: &[Entry] = &[
             (char('j'), Action::Scroll(Scroll::LineDown)),
         ],
     },
-    Entry {
+    KeyBinding {
         shown: "PgUp PgDn",
         help: "scroll by a page",
         keys: &[
@@ -184,7 +184,7 @@ pub const TABLE: &[Entry] = &[
             (key(KeyCode::PageDown), Action::Scroll(Scroll::PageDown)),
         ],
     },
-    Entry {
+    KeyBinding {
         shown: "Home End g G",
         help: "to the first line, to the last",
         keys: &[
@@ -194,17 +194,17 @@ pub const TABLE: &[Entry] = &[
             (char('G'), Action::Scroll(Scroll::Last)),
         ],
     },
-    Entry {
+    KeyBinding {
         shown: "s",
         help: "sort: stall, max, estimators, next run, number",
         keys: &[(char('s'), Action::Sort)],
     },
-    Entry {
+    KeyBinding {
         shown: "/",
         help: "only namespaces that match: number, root, who lives there",
         keys: &[(char('/'), Action::Filter)],
     },
-    Entry {
+    KeyBinding {
         shown: "+ -",
         help: "zoom the chosen histogram or timeline",
         keys: &[
@@ -213,27 +213,27 @@ pub const TABLE: &[Entry] = &[
             (char('-'), Action::ZoomOut),
         ],
     },
-    Entry {
+    KeyBinding {
         shown: "a",
         help: "numbers of the worst namespace, or of all together",
         keys: &[(char('a'), Action::Scope)],
     },
-    Entry {
+    KeyBinding {
         shown: "l",
         help: "bars of the histogram: linear or logarithmic",
         keys: &[(char('l'), Action::BarScale)],
     },
-    Entry {
+    KeyBinding {
         shown: "c",
         help: "namespaces or CPUs",
         keys: &[(char('c'), Action::OtherTable)],
     },
-    Entry {
+    KeyBinding {
         shown: "Esc",
         help: "back: from the help, from one pane, to all namespaces",
         keys: &[(key(KeyCode::Esc), Action::Back)],
     },
-    Entry {
+    KeyBinding {
         shown: "Ctrl-Z Ctrl-L",
         help: "suspend; draw everything anew",
         keys: &[(ctrl('z'), Action::Suspend), (ctrl('l'), Action::Redraw)],

@@ -65,7 +65,7 @@ struct Context<'a> {
     /// In how many jiffies the timer is due, where it is set and that is known.
     period: Option<u64>,
     arguments: [Value<'a>; 6],
-    phase: Phase,
+    phase: LifePhase,
 }
 
 /// How a function returns.
@@ -123,7 +123,7 @@ impl<'a> Body<'a> {
 
 /// When code runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Phase {
+pub enum LifePhase {
     /// While the livepatch is enabled, or before.
     Enabled,
     /// When it is about to be disabled: the new functions still run, and may do again what is undone here.
@@ -143,9 +143,9 @@ pub struct Flow<'a> {
     outcomes: HashMap<Context<'a>, Rc<Outcome<'a>>>,
     open: Vec<Context<'a>>,
     /// When what is followed runs.
-    phase: Phase,
+    phase: LifePhase,
     /// What was done, and when.
-    pub events: HashSet<(Phase, Event<'a>)>,
+    pub events: HashSet<(LifePhase, Event<'a>)>,
     /// Whether some of it could not be followed.
     pub broken: bool,
 }
@@ -160,14 +160,14 @@ impl<'a> Flow<'a> {
             bodies: HashMap::new(),
             outcomes: HashMap::new(),
             open: Vec::new(),
-            phase: Phase::Enabled,
+            phase: LifePhase::Enabled,
             events: HashSet::new(),
             broken: false,
         })
     }
 
     /// Follows a function that the kernel calls at such a time. Returns `None` if that takes too much work.
-    pub fn of(&mut self, place: Place, phase: Phase) -> Option<Rc<Outcome<'a>>> {
+    pub fn of(&mut self, place: Place, phase: LifePhase) -> Option<Rc<Outcome<'a>>> {
         self.phase = phase;
         let mut arguments = [Value::Any; 6];
         arguments[0] = Value::Argument(0);

@@ -8,7 +8,7 @@
 //! How long an entry is does differ. An array ends with its variable, and what of it is relocated
 //! tells its entries apart.
 
-use super::flow::Phase;
+use super::flow::LifePhase;
 use super::image::{Image, Place, Reference, Relocation, THIS_MODULE, Target};
 
 /// What is run once, when the module is loaded.
@@ -49,15 +49,15 @@ impl When {
     /// Returns whether the livepatch is on its way out then.
     #[must_use]
     pub fn leaves(self) -> bool {
-        self.phase() != Phase::Enabled
+        self.phase() != LifePhase::Enabled
     }
 
     /// Returns what has become of the new functions by then.
-    pub(super) fn phase(self) -> Phase {
+    pub(super) fn phase(self) -> LifePhase {
         match self {
-            Self::PrePatch | Self::PostPatch => Phase::Enabled,
-            Self::PreUnpatch => Phase::Ending,
-            Self::PostUnpatch => Phase::Unpatched,
+            Self::PrePatch | Self::PostPatch => LifePhase::Enabled,
+            Self::PreUnpatch => LifePhase::Ending,
+            Self::PostUnpatch => LifePhase::Unpatched,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use terminput::{KeyCode, KeyEvent};
 
-use crate::watch::tui::{App, Host, Look};
+use crate::watch::tui::{App, Look, WatchedNode};
 use host::netns_owners::NetnsOwners;
 use model::{
     Blackout, Call, Clock, Cost, CpuView, Focus, Histogram, Latest, LockWait, LockWaitSums,
@@ -28,8 +28,8 @@ pub const LOOK: Look = Look {
     colour: true,
 };
 
-pub fn host() -> Host {
-    Host {
+pub fn host() -> WatchedNode {
+    WatchedNode {
         release: "6.1.0-56-amd64".into(),
         hostname: "node-17".into(),
         possible_cpus: Some(4),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::{
-    flow::{Event, Flow, Phase},
+    flow::{Event, Flow, LifePhase},
     keepers::{self, Keeper},
     kpatch::plain_name,
     operands::Region,
@@ -39,10 +39,10 @@ impl<'a> Undone<'a> {
         let mut undone = Self::default();
         for (phase, event) in &flow.events {
             let last = match phase {
-                Phase::Enabled => continue,
-                Phase::Ending => false,
-                Phase::Unpatched => !replaced,
-                Phase::Over => true,
+                LifePhase::Enabled => continue,
+                LifePhase::Ending => false,
+                LifePhase::Unpatched => !replaced,
+                LifePhase::Over => true,
             };
             match event {
                 Event::Call(call) => {
