@@ -9,13 +9,11 @@ mod all;
 mod apply;
 mod estimators;
 mod info;
-mod install;
 mod list;
 mod page;
 mod report;
 mod status;
 mod terminal;
-mod uninstall;
 
 use std::{
     ffi::OsStr,
@@ -28,15 +26,21 @@ use std::{
 use nix::sys::prctl;
 
 use crate::{
-    cli::{ColorWhen, GuardArgs, HotfixCommand, InspectArgs, LoadArgs, StepArgs, UnloadArgs},
+    cli::{
+        ColorWhen, GuardArgs, HotfixCommand, InspectArgs, InstallArgs, LoadArgs, StepArgs,
+        UninstallArgs, UnloadArgs,
+    },
     output,
     record::Origin,
 };
 use estimators::Monitored;
 use livepatch::{
     operations::{
+        Settled, install,
         load::{self, Asked},
-        shut_down, unload,
+        shut_down,
+        uninstall::{self, Kernels},
+        unload,
     },
     ports::{Ports, Progress},
     preflight::{
@@ -60,6 +64,9 @@ use terminal::Terminal;
 
 /// Something speaks against the hotfix.
 const FOUND: u8 = 1;
+
+/// The host was changed, and needs a person.
+const HALF_DONE: u8 = 3;
 
 /// Runs a command of `hotfix`.
 ///
@@ -95,13 +102,13 @@ pub fn run(
         HotfixCommand::Status(args) => status::status(args.json, site),
         HotfixCommand::List(args) => list::run(args.json, site),
         HotfixCommand::Info(args) => info::run(args, site),
-        HotfixCommand::Install(args) => install::run(args, site),
-        HotfixCommand::Uninstall(args) => uninstall::run(args, site),
+        HotfixCommand::Install(args) => install(args, site),
+        HotfixCommand::Uninstall(args) => uninstall(args, site),
         HotfixCommand::Step(args) => Ok(step(args, &site.root)),
         HotfixCommand::Guard(args) => Ok(guard(args, site)),
         HotfixCommand::ShutDown => {
             let noted = shut_down::run(site)?;
-            report::print(&format!("{noted}."));
+            terminal::print(&format!("{noted}."));
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -136,6 +143,34 @@ fn unload(typed: &OsStr, args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitC
         Err(error) => Report::new("unload").ended(Err(error)),
     };
     report::alone(report, args.json, &site.root)
+}
+
+fn install(args: &InstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
+    let asked = install::Asked {
+        file: &args.file,
+        accept: &args.accept,
+    };
+    install::run(&asked, site).map(code)
+}
+
+fn uninstall(args: &UninstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
+    let kernels = match &args.kernel {
+        _ if args.all_kernels => Kernels::All,
+        Some(release) => Kernels::One(release),
+        None => Kernels::Running,
+    };
+    let asked = uninstall::Asked {
+        name: &args.name,
+        kernels,
+    };
+    uninstall::run(&asked, site).map(code)
+}
+
+fn code(settled: Settled) -> ExitCode {
+    match settled {
+        Settled::Whole => ExitCode::SUCCESS,
+        Settled::Half => ExitCode::from(HALF_DONE),
+    }
 }
 
 /// Makes one call into the kernel; the exit code is its errno.

@@ -11,7 +11,6 @@ use std::{io, path::Path, process::ExitCode};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use self::{document::Document, request::Request};
-use super::report;
 use crate::{
     cli::ApplyArgs,
     record::{self, Origin},
@@ -111,7 +110,9 @@ fn tell(site: &Site, document: &Document, json: bool) {
         text::write(document, &mut report)
     };
     match written {
-        Ok(()) => report::print(String::from_utf8_lossy(&report).trim_end()),
+        Ok(()) => site
+            .progress()
+            .report_line(String::from_utf8_lossy(&report).trim_end()),
         Err(error) => site.say(&format!(
             "warning: cannot make the report: {error}; `ipvs-latency hotfix status` says how this node is"
         )),

@@ -1,15 +1,11 @@
 //! What a command that changes this node tells of one hotfix, or of several.
 
-use std::{
-    io::{self, Write as _},
-    path::Path,
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 use serde::Serialize;
 
-use super::terminal::say;
-use crate::{record::Stamp, width};
+use super::terminal::{print, print_folded, say};
+use crate::record::Stamp;
 use livepatch::transaction::{outcome::Outcome, report::Report, undo::Undo};
 use livepatch_image::Digest;
 
@@ -80,7 +76,7 @@ pub fn alone(report: Report, json: bool, root: &Path) -> anyhow::Result<ExitCode
 
 fn tell_done(report: &Report) {
     if let Ok(Outcome::Done(text)) = &report.outcome {
-        sentence(&format!("{text}."));
+        print_folded(&format!("{text}."));
     }
     if let Some(undo) = &report.undo {
         print(&undo.line());
@@ -123,7 +119,7 @@ impl Reports {
     /// One that is none of ours.
     pub fn leave_alone(&mut self, name: String, why: &str) {
         if !self.json {
-            sentence(&format!("{name} is left alone: {why}."));
+            print_folded(&format!("{name} is left alone: {why}."));
         }
         self.left_alone.push(name);
     }
@@ -149,7 +145,7 @@ impl Reports {
                 left_alone: self.left_alone,
             });
         } else if self.hotfixes.is_empty() {
-            sentence(&format!("{none}."));
+            print_folded(&format!("{none}."));
         }
         ExitCode::from(self.worst)
     }
@@ -159,21 +155,6 @@ fn write(document: &impl Serialize) {
     match serde_json::to_string_pretty(document) {
         Ok(text) => print(&text),
         Err(error) => say(&format!("warning: the document cannot be made ({error})")),
-    }
-}
-
-/// Tells a sentence on standard output, folded for a person.
-pub fn sentence(text: &str) {
-    print(&width::for_stdout(text));
-}
-
-/// Tells on standard output, or on standard error where that cannot be written: what was done is done.
-pub fn print(text: &str) {
-    if let Err(error) = crate::output::print(|out| writeln!(out, "{text}")) {
-        say(&format!(
-            "warning: {error:#}; the report follows here, on standard error:"
-        ));
-        let _ = writeln!(io::stderr(), "{text}");
     }
 }
 

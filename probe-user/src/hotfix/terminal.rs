@@ -31,6 +31,21 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", width::for_stderr(text));
 }
 
+/// Tells a sentence on standard output, folded for a person.
+pub fn print_folded(text: &str) {
+    print(&width::for_stdout(text));
+}
+
+/// Tells on standard output, or on standard error where that cannot be written: what was done is done.
+pub fn print(text: &str) {
+    if let Err(error) = crate::output::print(|out| writeln!(out, "{text}")) {
+        say(&format!(
+            "warning: {error:#}; the report follows here, on standard error:"
+        ));
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
 /// Standard error, and the screen.
 pub struct Terminal {
     /// In which colours a measurement is shown; `None` where it is not shown on a screen.
@@ -93,6 +108,14 @@ impl Progress for Terminal {
             }
             None => say(text),
         }
+    }
+
+    fn report(&self, sentence: &str) {
+        print_folded(sentence);
+    }
+
+    fn report_line(&self, line: &str) {
+        print(line);
     }
 
     fn ask(&self, question: &str) -> anyhow::Result<()> {

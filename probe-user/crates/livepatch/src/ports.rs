@@ -210,6 +210,12 @@ pub trait Progress {
     /// Says one line. A line that cannot be written is no error: it must not end a change half way.
     fn say(&self, text: &str);
 
+    /// Reports a sentence of the result.
+    fn report(&self, sentence: &str);
+
+    /// Reports a line of the result that a person may copy, as a command.
+    fn report_line(&self, line: &str);
+
     /// Asks whether to go on.
     ///
     /// # Errors

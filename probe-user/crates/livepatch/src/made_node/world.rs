@@ -56,6 +56,7 @@ pub struct World {
     at_turns: RefCell<Vec<(usize, Act)>>,
     after_calls: RefCell<Vec<(StepKind, Act)>>,
     said: RefCell<Vec<String>>,
+    reported: RefCell<Vec<String>>,
     questions: RefCell<Vec<String>>,
     says_no: Cell<bool>,
     is_stopped: Cell<bool>,
@@ -78,6 +79,7 @@ impl World {
             at_turns: RefCell::default(),
             after_calls: RefCell::default(),
             said: RefCell::default(),
+            reported: RefCell::default(),
             questions: RefCell::default(),
             says_no: Cell::new(false),
             is_stopped: Cell::new(false),
@@ -184,6 +186,12 @@ impl World {
         self.said.borrow().join("\n")
     }
 
+    /// Returns what was reported, in lines.
+    #[must_use]
+    pub fn reported(&self) -> String {
+        self.reported.borrow().join("\n")
+    }
+
     /// Returns what was asked.
     #[must_use]
     pub fn questions(&self) -> Vec<String> {
@@ -252,6 +260,14 @@ impl World {
 impl Progress for World {
     fn say(&self, text: &str) {
         self.said.borrow_mut().push(text.to_owned());
+    }
+
+    fn report(&self, sentence: &str) {
+        self.report_line(sentence);
+    }
+
+    fn report_line(&self, line: &str) {
+        self.reported.borrow_mut().push(line.to_owned());
     }
 
     fn ask(&self, question: &str) -> anyhow::Result<()> {

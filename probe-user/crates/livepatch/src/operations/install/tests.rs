@@ -1,23 +1,24 @@
 use super::*;
-use crate::{cli::UninstallArgs, hotfix::uninstall};
-use livepatch::{
+use crate::{
     made_node::{MadeNode, RELEASE},
+    operations::uninstall::{self, Kernels},
     store::installed::Installed,
     transaction::journal::Phase,
 };
 use livepatch_image::samples::{sample_file, sample_that_kills};
 
-fn try_install(node: &MadeNode, file: &Path, accept: &[&str]) -> anyhow::Result<ExitCode> {
-    let args = InstallArgs {
-        file: file.to_owned(),
-        accept: accept.iter().map(ToString::to_string).collect(),
+fn try_install(node: &MadeNode, file: &Path, accept: &[&str]) -> anyhow::Result<Settled> {
+    let accept: Vec<String> = accept.iter().map(ToString::to_string).collect();
+    let asked = Asked {
+        file,
+        accept: &accept,
     };
     let own = node.root().join("usr/sbin/tool");
     let program = Program {
         path: Path::new("/usr/sbin/tool"),
         file: &own,
     };
-    install(&args, &node.site(), &program)
+    install(&asked, &node.site(), &program)
 }
 
 fn refusal(node: &MadeNode, file: &Path, accept: &[&str]) -> String {
@@ -52,13 +53,12 @@ fn all_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn uninstall(node: &MadeNode, name: &str) -> anyhow::Result<ExitCode> {
-    let args = UninstallArgs {
-        name: name.into(),
-        kernel: None,
-        all_kernels: false,
+fn uninstall(node: &MadeNode, name: &str) -> anyhow::Result<Settled> {
+    let asked = uninstall::Asked {
+        name,
+        kernels: Kernels::Running,
     };
-    uninstall::run(&args, &node.site())
+    uninstall::run(&asked, &node.site())
 }
 
 /// Names and what was accepted.
@@ -80,7 +80,7 @@ fn a_hotfix_is_kept_with_the_units_until_the_last_one_is_uninstalled() {
     let node = MadeNode::new();
     let (one, two) = (node.module("one_", 500), node.module("two_", 500));
     for file in [&one, &two, &one] {
-        assert_eq!(try_install(&node, file, &[]).unwrap(), ExitCode::SUCCESS);
+        assert_eq!(try_install(&node, file, &[]).unwrap(), Settled::Whole);
     }
     assert_eq!(
         installed(&node),
@@ -94,9 +94,9 @@ fn a_hotfix_is_kept_with_the_units_until_the_last_one_is_uninstalled() {
         text.contains("/usr/sbin/tool --root / --state-dir /var/lib/state hotfix load --all"),
         "{text}"
     );
-    assert_eq!(uninstall(&node, "one-").unwrap(), ExitCode::SUCCESS);
+    assert_eq!(uninstall(&node, "one-").unwrap(), Settled::Whole);
     assert!(unit(&node, LOAD).exists() && unit(&node, SHUT_DOWN).exists());
-    assert_eq!(uninstall(&node, "two_").unwrap(), ExitCode::SUCCESS);
+    assert_eq!(uninstall(&node, "two_").unwrap(), Settled::Whole);
     assert!(!unit(&node, LOAD).exists() && !unit(&node, SHUT_DOWN).exists());
     let error = uninstall(&node, "two_").unwrap_err().to_string();
     assert!(error.contains("no hotfix two_ is installed"), "{error}");
@@ -211,9 +211,9 @@ fn a_host_without_systemd_keeps_it_and_one_that_could_not_load_it_is_told() {
     let file = node.module("good", 500);
     // Elsewhere than the host's program, as in a container.
     node.write("usr/sbin/tool", "another program");
-    let args = InstallArgs {
-        file: file.clone(),
-        accept: Vec::new(),
+    let asked = Asked {
+        file: &file,
+        accept: &[],
     };
     node.write("own", "a program");
     let own = node.root().join("own");
@@ -221,14 +221,14 @@ fn a_host_without_systemd_keeps_it_and_one_that_could_not_load_it_is_told() {
         path: Path::new("/usr/sbin/tool"),
         file: &own,
     };
-    let error = install(&args, &node.site(), &program).unwrap_err();
+    let error = install(&asked, &node.site(), &program).unwrap_err();
     assert!(
         format!("{error:#}").contains("another program"),
         "{error:#}"
     );
     let elsewhere = tempfile::tempdir().unwrap();
     let error = install(
-        &args,
+        &asked,
         &node.site().with_state_dir(elsewhere.path()),
         &program,
     )
@@ -239,7 +239,7 @@ fn a_host_without_systemd_keeps_it_and_one_that_could_not_load_it_is_told() {
     );
     assert_eq!(installed(&node), []);
     fs::remove_dir_all(node.root().join("run/systemd")).unwrap();
-    install(&args, &node.site(), &program).unwrap();
+    install(&asked, &node.site(), &program).unwrap();
     assert_eq!(installed(&node).len(), 1);
     assert!(!node.root().join("etc/systemd").exists());
 }

@@ -8,14 +8,12 @@ use std::{
     env, fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::report;
-use crate::cli::InstallArgs;
-use livepatch::{
+use super::Settled;
+use crate::{
     preflight::{
         admission,
         findings::{Finding, Findings},
@@ -34,9 +32,6 @@ use livepatch::{
 };
 use livepatch_image::{Digest, Module, file};
 
-/// The host was changed, and needs a person.
-const HALF_DONE: u8 = 3;
-
 /// Blockers that a later boot of this kernel has too; the others are of the moment.
 const LASTING: [&str; 11] = [
     "address-escapes",
@@ -52,6 +47,15 @@ const LASTING: [&str; 11] = [
     "untraceable",
 ];
 
+/// What is to be installed.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// The warnings that are accepted, by name.
+    pub accept: &'a [String],
+}
+
 /// A file that may be installed.
 struct Candidate {
     bytes: Vec<u8>,
@@ -64,13 +68,13 @@ struct Candidate {
 /// # Errors
 ///
 /// When it is refused: nothing was changed.
-pub fn run(args: &InstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
+pub fn run(asked: &Asked<'_>, site: &Site) -> anyhow::Result<Settled> {
     let program = env::current_exe().context("where this program is cannot be told")?;
     let program = Program {
         path: &program,
         file: Path::new("/proc/self/exe"),
     };
-    install(args, site, &program)
+    install(asked, site, &program)
 }
 
 /// The program that the units are to run.
@@ -81,12 +85,12 @@ struct Program<'a> {
     file: &'a Path,
 }
 
-fn install(args: &InstallArgs, site: &Site, program: &Program) -> anyhow::Result<ExitCode> {
-    let shown = args.file.display();
+fn install(asked: &Asked<'_>, site: &Site, program: &Program) -> anyhow::Result<Settled> {
+    let shown = asked.file.display();
     let refused = || format!("{shown} is not installed");
     // The path that was checked is recorded: a link may lead elsewhere later.
     let site = &site.with_state_dir(&state_dir::resolved(&site.root, &site.state_dir));
-    let candidate = candidate(args, site)?;
+    let candidate = candidate(asked, site)?;
     let units = units(site, program).with_context(refused)?;
     let store = Store::of(&site.state_dir);
     let _lock = store.lock(site).with_context(refused)?;
@@ -96,14 +100,14 @@ fn install(args: &InstallArgs, site: &Site, program: &Program) -> anyhow::Result
         Err(error) => return put_back(kept, site, &store, &candidate.place, error.into()),
     };
     for line in told(&candidate, &store, kept, written.as_ref(), program.path) {
-        report::sentence(&format!("{line}."));
+        site.progress().report(&format!("{line}."));
     }
     if kept == Before::Nothing {
         let undo = undo::uninstall(&candidate.place.name, site);
-        report::print(&format!("Undo: {undo}"));
+        site.progress().report_line(&format!("Undo: {undo}"));
     }
     notes(site, written.as_ref(), program.path);
-    Ok(ExitCode::SUCCESS)
+    Ok(Settled::Whole)
 }
 
 /// The units, if this host has systemd.
@@ -124,10 +128,10 @@ fn units(site: &Site, program: &Program) -> anyhow::Result<Option<Units>> {
 }
 
 /// Inspects a file, and refuses what could never be loaded here, or may not yet.
-fn candidate(args: &InstallArgs, site: &Site) -> anyhow::Result<Candidate> {
-    let shown = args.file.display();
+fn candidate(asked: &Asked<'_>, site: &Site) -> anyhow::Result<Candidate> {
+    let shown = asked.file.display();
     let refused = || format!("{shown} is not installed");
-    let bytes = file::read(&args.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
+    let bytes = file::read(asked.file).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let module = Module::parse(&bytes).map_err(|error| anyhow::anyhow!("{shown} {error}"))?;
     let sha256 = Digest::of(&bytes);
     let node = Node::read(site, &module, &sha256);
@@ -135,7 +139,7 @@ fn candidate(args: &InstallArgs, site: &Site) -> anyhow::Result<Candidate> {
     let is_lasting = |one: &Finding| LASTING.contains(&one.name);
     let (lasting, passing) = findings.blockers.into_iter().partition(is_lasting);
     findings.blockers = lasting;
-    admission::accepted(&findings, &args.accept).with_context(refused)?;
+    admission::accepted(&findings, asked.accept).with_context(refused)?;
     let name = admission::named(&module, &shown.to_string())?;
     ensure!(
         is_name(&name),
@@ -156,12 +160,12 @@ fn candidate(args: &InstallArgs, site: &Site) -> anyhow::Result<Candidate> {
         site.say(&format!("note {name}: {text}."));
     }
     // Also what does not speak against it now: another boot may have other livepatches in force.
-    let accepted: BTreeSet<String> = args.accept.iter().cloned().collect();
+    let accepted: BTreeSet<String> = asked.accept.iter().cloned().collect();
     let crash = match node.past {
         CrashHistory::WentDown(entry) => Some(entry.boot_id),
         CrashHistory::Good | CrashHistory::Unknown(_) => None,
     };
-    let file = std::path::absolute(&args.file).with_context(refused)?;
+    let file = std::path::absolute(asked.file).with_context(refused)?;
     let place = Place {
         release: node.release,
         name,
@@ -251,7 +255,7 @@ fn put_back(
     store: &Store,
     place: &Place,
     error: anyhow::Error,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Settled> {
     let name = &place.name;
     if kept == Before::SameFile {
         return Err(error.context(format!(
@@ -272,7 +276,7 @@ fn put_back(
             site.say(&format!(
                 "error: {name} is half installed: {error:#}; and {left:#}"
             ));
-            Ok(ExitCode::from(HALF_DONE))
+            Ok(Settled::Half)
         }
     }
 }

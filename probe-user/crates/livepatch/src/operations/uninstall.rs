@@ -1,15 +1,11 @@
 //! `hotfix uninstall`: a hotfix is no longer loaded at boot. What runs now goes on.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::report;
-use crate::cli::UninstallArgs;
-use ::livepatch::{
+use super::Settled;
+use crate::{
     site::Site,
     store::installed::{Place, Store, name_of, systemd, units},
     transaction::{
@@ -19,20 +15,41 @@ use ::livepatch::{
 };
 use host::{livepatch, prerequisites};
 
-/// The host was changed, and needs a person.
-const HALF_DONE: u8 = 3;
+/// What is to be uninstalled.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The hotfix, as it was typed.
+    pub name: &'a str,
+    /// For which kernels.
+    pub kernels: Kernels<'a>,
+}
+
+/// The kernels that a hotfix is installed for.
+#[derive(Debug, Clone, Copy)]
+pub enum Kernels<'a> {
+    /// The one that runs.
+    Running,
+    /// The one of this release.
+    One(&'a str),
+    /// Every one.
+    All,
+}
 
 /// Uninstalls a hotfix.
 ///
 /// # Errors
 ///
 /// When it is not installed, or cannot be removed: nothing was changed.
-pub fn run(args: &UninstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
-    let name = name_of(&args.name);
+pub fn run(asked: &Asked<'_>, site: &Site) -> anyhow::Result<Settled> {
+    let name = name_of(asked.name);
     let store = Store::of(&site.state_dir);
     let running = prerequisites::release(&site.root);
-    let wanted = args.kernel.as_ref().unwrap_or(&running);
-    let places = chosen(&store, &name, (!args.all_kernels).then_some(wanted))?;
+    let wanted = match &asked.kernels {
+        Kernels::One(release) => Some((*release).to_owned()),
+        Kernels::Running => Some(running.clone()),
+        Kernels::All => None,
+    };
+    let places = chosen(&store, &name, wanted.as_ref())?;
     let refused = || format!("{name} is not uninstalled");
     let _lock = store.lock(site).with_context(refused)?;
     let undo = way_back(&places, &store, site, &running);
@@ -43,10 +60,10 @@ pub fn run(args: &UninstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
                 return Err(anyhow::Error::from(error).context(refused()));
             }
             site.say(&format!("error: {name} is half uninstalled: {error}"));
-            report::print(&undo.line());
-            return Ok(ExitCode::from(HALF_DONE));
+            site.progress().report_line(&undo.line());
+            return Ok(Settled::Half);
         }
-        report::sentence(&format!(
+        site.progress().report(&format!(
             "{name} is not installed for Linux {} any more.",
             place.release
         ));
@@ -55,7 +72,8 @@ pub fn run(args: &UninstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
         Ok(removed) => {
             for unit in &removed {
                 let unit = unit.display();
-                report::sentence(&format!("{unit} is removed, for nothing is left to load."));
+                site.progress()
+                    .report(&format!("{unit} is removed, for nothing is left to load."));
             }
             forget(&removed, site);
         }
@@ -63,15 +81,15 @@ pub fn run(args: &UninstallArgs, site: &Site) -> anyhow::Result<ExitCode> {
             site.say(&format!(
                 "error: {error:#}; {name} is uninstalled, and the units may be left"
             ));
-            report::print(&undo.line());
-            return Ok(ExitCode::from(HALF_DONE));
+            site.progress().report_line(&undo.line());
+            return Ok(Settled::Half);
         }
     }
     if let Some(told) = still_loaded(&site.root, &name) {
-        report::sentence(&told);
+        site.progress().report(&told);
     }
-    report::print(&undo.line());
-    Ok(ExitCode::SUCCESS)
+    site.progress().report_line(&undo.line());
+    Ok(Settled::Whole)
 }
 
 /// Returns how the hotfix is installed again, or why no command does: the file that it was installed from may have changed,
@@ -162,7 +180,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use ::livepatch::{
+    use crate::{
         made_node::{MadeNode, RELEASE},
         store::installed::Record,
     };
