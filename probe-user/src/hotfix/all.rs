@@ -107,7 +107,10 @@ fn in_force_already(name: &str, record: &Record, bytes: &[u8], site: &Site) -> O
         // A load is then refused, with the reason.
         return None;
     }
-    settle::note_proven(site, &record.sha256);
+    // The same build may have been loaded from another file.
+    let entry = loaded::entry(site, name).ok().flatten();
+    let file = entry.map_or_else(|| record.sha256.clone(), |entry| entry.sha256);
+    settle::note_proven(site, &file);
     Some(Outcome::Done(format!(
         "{name} is in force already, from the file that is installed"
     )))

@@ -181,6 +181,10 @@ impl Progress for Terminal {
         Ok(())
     }
 
+    fn is_shown(&self) -> bool {
+        self.stage.borrow().is_some()
+    }
+
     fn show(&self, outputs: &[Output], overview: Overview, names: Option<&NetnsOwners>) {
         if let Some(on_stage) = &mut *self.stage.borrow_mut() {
             on_stage.stage.feed(outputs);

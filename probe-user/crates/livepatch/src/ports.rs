@@ -188,7 +188,8 @@ pub trait Probes {
     /// Returns who lives in which namespace, as last looked up.
     fn owners(&self) -> &NetnsOwners;
 
-    /// Returns who lives in which namespace, if that was looked up again since the last call.
+    /// Returns who lives in which namespace, looked up again if it is time to. For those who show it: it takes a look at
+    /// every process.
     fn new_names(&mut self) -> Option<&NetnsOwners>;
 
     /// Returns when the probes were attached, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -242,6 +243,9 @@ pub trait Progress {
     ///
     /// When the terminal cannot be used.
     fn open(&self, root: &Path, probes: &dyn Probes) -> anyhow::Result<()>;
+
+    /// Returns whether what the probes see is shown.
+    fn is_shown(&self) -> bool;
 
     /// Shows what a look at the probes brought, the sums, and who lives where, if that is new.
     fn show(&self, outputs: &[Output], overview: Overview, names: Option<&NetnsOwners>);

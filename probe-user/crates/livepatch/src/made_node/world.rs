@@ -296,6 +296,10 @@ impl Progress for World {
         Ok(())
     }
 
+    fn is_shown(&self) -> bool {
+        false
+    }
+
     fn show(&self, _: &[Output], _: Overview, _: Option<&NetnsOwners>) {}
 
     fn course(&self, _: Course) {}

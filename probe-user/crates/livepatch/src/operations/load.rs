@@ -163,9 +163,13 @@ fn proven(drive: &mut Drive, module: &Module) -> anyhow::Result<Outcome> {
     let since_ns = drive.site.now_ns();
     let deadline = drive.site.now() + drive.timeout;
     while let Some(estimators) = drive.ran_since(since_ns) {
-        if let Some(outcome) = confirmed(&name, &estimators) {
+        match confirmed(&name, &estimators) {
             // Another process may have disabled it while the run was waited for.
-            return Ok(rollout::doubted(drive, module).unwrap_or(outcome));
+            Some(done @ Outcome::Done(_)) => {
+                return Ok(rollout::doubted(drive, module).unwrap_or(done));
+            }
+            Some(dead) => return Ok(dead),
+            None => {}
         }
         if drive.is_stopped() {
             drive

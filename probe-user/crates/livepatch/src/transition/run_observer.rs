@@ -107,8 +107,10 @@ impl RunObserver {
         let overview = self.probes.overview()?;
         self.looked_ns = overview.now_ns;
         self.namespaces.clone_from(&overview.namespaces);
-        let names = self.probes.new_names();
-        site.progress().show(outputs, overview, names);
+        let progress = site.progress();
+        if progress.is_shown() {
+            progress.show(outputs, overview, self.probes.new_names());
+        }
         Ok(())
     }
 

@@ -289,6 +289,33 @@ const NEEDS_A_PERSON: &[Row] = &[
         There::Enabled,
     ),
     (
+        "an estimator is dead under it, and another process disables it",
+        |world| {
+            world.under(Under {
+                period: None,
+                ..Under::default()
+            });
+            world.later(1_500 * SECOND / 1_000, |world| {
+                world.switch_livepatch("made", false);
+            });
+        },
+        Ended::HalfDone,
+        "is DEAD: its timer is not pending",
+        There::Module,
+    ),
+    (
+        "another process disables it while a run is waited for",
+        |world| {
+            world.cut_looks_short();
+            world.later(1_500 * SECOND / 1_000, |world| {
+                world.switch_livepatch("made", false);
+            });
+        },
+        Ended::HalfDone,
+        "somebody else has taken it back",
+        There::Module,
+    ),
+    (
         "no look has every namespace",
         World::cut_looks_short,
         Ended::HalfDone,

@@ -46,7 +46,7 @@ impl Drive {
                 Next::TurnBack => {
                     self.turn_back(towards, stop);
                     self.ask(back, &[])?;
-                    headed = now;
+                    headed = self.site.now();
                 }
                 Next::Arrived => break Ended::Arrived,
                 Next::BackAgain => break Ended::BackAgain,
