@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::{self, Read, Write as _},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -60,7 +60,7 @@ pub fn watch(guarded: &Guarded, site: &Site) -> anyhow::Result<()> {
     // Whom this is for may be dead already.
     let mut ready = io::stdout().lock();
     let _ = ready.write_all(&[READY]).and_then(|()| ready.flush());
-    if is_dismissed() {
+    if is_dismissed(&mut io::stdin()) {
         return Ok(());
     }
     set_back(site, &switches);
@@ -72,10 +72,10 @@ pub fn watch(guarded: &Guarded, site: &Site) -> anyhow::Result<()> {
 }
 
 /// Waits for the word, or for the end of all who could give it.
-fn is_dismissed() -> bool {
+fn is_dismissed(pipe: &mut impl Read) -> bool {
     let mut word = [0];
     loop {
-        match io::stdin().read(&mut word) {
+        match pipe.read(&mut word) {
             Ok(length) => return length > 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return false,
@@ -122,4 +122,35 @@ fn try_once(drive: &mut Drive) -> anyhow::Result<bool> {
         Removed::Yes | Removed::Kept(_) => true,
         Removed::NotYet(_) => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe that gives these, one a read.
+    struct Pipe(Vec<io::Result<&'static [u8]>>);
+
+    impl Read for Pipe {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let bytes = self.0.remove(0)?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    #[test]
+    fn a_guard_is_dismissed_by_a_word_alone() {
+        let read = |results: Vec<io::Result<&'static [u8]>>| {
+            let mut pipe = Pipe(results);
+            (is_dismissed(&mut pipe), pipe.0.len())
+        };
+        let interrupted = || Err(io::ErrorKind::Interrupted.into());
+        assert_eq!(read(vec![Ok(b".")]), (true, 0));
+        assert_eq!(read(vec![Ok(b"")]), (false, 0), "all who could are gone");
+        assert_eq!(read(vec![interrupted(), Ok(b".")]), (true, 0));
+        assert_eq!(read(vec![interrupted(), Ok(b"")]), (false, 0));
+        let broken = Err(io::ErrorKind::Other.into());
+        assert_eq!(read(vec![broken, Ok(b".")]), (false, 1), "not dismissed");
+    }
 }

@@ -171,3 +171,19 @@ fn a_way_back_that_is_answered_late_is_one() {
     assert_eq!(Ended::of(&report), Ended::RolledBack, "{}", report.text());
     assert_sound(&node, &report, "a late way back");
 }
+
+#[test]
+fn a_lock_that_cannot_be_had_is_said_where_the_journal_is_out_of_date() {
+    let node = node();
+    loaded(&node);
+    node.world().switch_livepatch("made", false);
+    node.world().pass(2 * SECOND);
+    break_file(node.world(), "lock");
+    settle::look(&node.site());
+    let said = node.world().said();
+    assert!(
+        said.contains("what the journal says of this node is out of date"),
+        "{said}"
+    );
+    assert_eq!(noted(&node), Some(Phase::InForce));
+}
