@@ -115,8 +115,7 @@ fn sample() -> Vec<String> {
 
 /// Tests the mutants of a set; those that an earlier run saw noticed are left out.
 fn test(name: &str, options: &[String]) -> Result<Tally> {
-    let folder = checkout::folder()?.join("target/mutants");
-    let results = folder.join(name);
+    let results = checkout::folder()?.join("target/mutants").join(name);
     fs::create_dir_all(&results).with_context(|| format!("cannot make {}", results.display()))?;
     let status = Command::new("cargo")
         .args([
@@ -125,12 +124,15 @@ fn test(name: &str, options: &[String]) -> Result<Tally> {
             "--no-shuffle",
             "--colors",
             "never",
+            "--jobs",
+            "2",
             "--output",
         ])
         .arg(&results)
         .args(options)
         .current_dir(checkout::folder()?)
-        .env("CARGO_TARGET_DIR", folder.join("build"))
+        // Each job builds in its own copy of the checkout.
+        .env_remove("CARGO_TARGET_DIR")
         .stdin(Stdio::null())
         .status()
         .context("cargo mutants cannot be run")?;
