@@ -5,7 +5,6 @@
 //! /proc, /sys, /lib/modules -> Node (this host)  > Findings -> Inspection -> text | JSON
 //! ```
 
-mod all;
 mod apply;
 mod estimators;
 mod info;
@@ -36,7 +35,7 @@ use crate::{
 use estimators::Monitored;
 use livepatch::{
     operations::{
-        Settled, install,
+        Settled, all, install,
         load::{self, Asked},
         shut_down,
         uninstall::{self, Kernels},
@@ -60,6 +59,7 @@ use livepatch::{
 };
 use livepatch_image::{Digest, Module, Name, file};
 use page::Inspection;
+use report::Reports;
 use terminal::Terminal;
 
 /// Something speaks against the hotfix.
@@ -93,11 +93,11 @@ pub fn run(
         HotfixCommand::Apply(args) => apply::run(args, site),
         HotfixCommand::Load(args) => match &args.file {
             Some(file) => load(file, args, site),
-            None => all::load(args, site),
+            None => load_all(args, site),
         },
         HotfixCommand::Unload(args) => match &args.name {
             Some(typed) => unload(typed, args, site),
-            None => all::unload(args, site),
+            None => unload_all(args, site),
         },
         HotfixCommand::Status(args) => status::status(args.json, site),
         HotfixCommand::List(args) => list::run(args.json, site),
@@ -143,6 +143,18 @@ fn unload(typed: &OsStr, args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitC
         Err(error) => Report::new("unload").ended(Err(error)),
     };
     report::alone(report, args.json, &site.root)
+}
+
+fn load_all(args: &LoadArgs, site: &Site) -> anyhow::Result<ExitCode> {
+    let mut reports = Reports::new("load", args.json);
+    let none = all::load(args.timeout, site, &mut |each| reports.add(each))?;
+    Ok(reports.end(&none, &site.root))
+}
+
+fn unload_all(args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
+    let mut reports = Reports::new("unload", args.json);
+    let none = all::unload(args.timeout, site, &mut |each| reports.add(each))?;
+    Ok(reports.end(&none, &site.root))
 }
 
 fn install(args: &InstallArgs, site: &Site) -> anyhow::Result<ExitCode> {

@@ -6,7 +6,10 @@ use serde::Serialize;
 
 use super::terminal::{print, print_folded, say};
 use crate::record::Stamp;
-use livepatch::transaction::{outcome::Outcome, report::Report, undo::Undo};
+use livepatch::{
+    operations::all::Each,
+    transaction::{outcome::Outcome, report::Report, undo::Undo},
+};
 use livepatch_image::Digest;
 
 const SCHEMA: u32 = 1;
@@ -104,8 +107,15 @@ impl Reports {
         }
     }
 
-    /// One more: lines tell it at once.
-    pub fn add(&mut self, report: Report) {
+    /// Tells what became of one more at once, in lines.
+    pub fn add(&mut self, each: Each) {
+        match each {
+            Each::Ended(report) => self.ended(report),
+            Each::LeftAlone { name, why } => self.leave_alone(name.to_string(), why),
+        }
+    }
+
+    fn ended(&mut self, report: Report) {
         self.worst = self.worst.max(report.code());
         if let Err(error) = &report.outcome {
             say(&format!("error: {error:#}"));
@@ -116,8 +126,7 @@ impl Reports {
         self.hotfixes.push(One::of(report));
     }
 
-    /// One that is none of ours.
-    pub fn leave_alone(&mut self, name: String, why: &str) {
+    fn leave_alone(&mut self, name: String, why: &str) {
         if !self.json {
             print_folded(&format!("{name} is left alone: {why}."));
         }
@@ -182,7 +191,7 @@ mod tests {
         ] {
             let report = report(ended);
             assert_eq!(report.code(), code, "{word}");
-            reports.add(report);
+            reports.ended(report);
             let last = reports.hotfixes.last().unwrap();
             assert_eq!((last.outcome, last.text.as_str()), (word, "so"));
         }

@@ -1,5 +1,6 @@
-//! What a person asks for: one livepatch loaded or unloaded, installed or uninstalled, a shutdown noted.
+//! What a person asks for: one livepatch or all of them loaded or unloaded, one installed or uninstalled, a shutdown noted.
 
+pub mod all;
 pub mod install;
 pub mod load;
 pub mod shut_down;

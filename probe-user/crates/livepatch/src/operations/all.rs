@@ -1,17 +1,14 @@
-//! `hotfix load --all` and `hotfix unload --all`: one after the other, each as if it were alone.
+//! `hotfix load --all` and `hotfix unload --all`: one livepatch after the other, each as if it were alone.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, time::Duration};
 
 use anyhow::{anyhow, bail};
 
-use super::report::Reports;
-use crate::cli::{LoadArgs, UnloadArgs};
-use host::{boot::Boot, prerequisites};
-use livepatch::{
-    operations::{
-        load::{self, Asked},
-        unload,
-    },
+use super::{
+    load::{self, Asked},
+    unload,
+};
+use crate::{
     preflight::node::CrashHistory,
     site::Site,
     store::installed::{Installed, Record, Store},
@@ -25,8 +22,8 @@ use livepatch::{
         undo::{self, Undo},
     },
 };
-use livepatch_image::Module;
-use livepatch_image::Name;
+use host::{boot::Boot, prerequisites};
+use livepatch_image::{Module, Name};
 
 const CRASHED: &str = "crashed-here-before";
 
@@ -38,26 +35,43 @@ fn go_on(site: &Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Loads what is installed for this kernel, in the order of installation.
+/// What became of one of several livepatches.
+pub enum Each {
+    /// Its turn came.
+    Ended(Report),
+    /// It was not meant.
+    LeftAlone {
+        /// Its name.
+        name: Name,
+        /// Why it was not meant.
+        why: &'static str,
+    },
+}
+
+/// Loads what is installed for this kernel, in the order of installation; `ended` gets each report at once.
+///
+/// Returns what is said if there was none.
 ///
 /// # Errors
 ///
 /// When what is installed cannot be read: nothing was changed.
-pub fn load(args: &LoadArgs, site: &Site) -> anyhow::Result<ExitCode> {
+pub fn load(
+    timeout: Duration,
+    site: &Site,
+    ended: &mut impl FnMut(Each),
+) -> anyhow::Result<String> {
     let store = Store::of(&site.state_dir);
     let release = prerequisites::release(&site.root);
     site.progress().listen()?;
-    let mut reports = Reports::new("load", args.json);
     for installed in store.all()? {
         if installed.place.release == release {
-            reports.add(load_one(args, &store, &installed, site));
+            ended(Each::Ended(load_one(timeout, &store, &installed, site)));
         }
     }
-    let none = format!("no hotfix is installed for Linux {release}");
-    Ok(reports.end(&none, &site.root))
+    Ok(format!("no hotfix is installed for Linux {release}"))
 }
 
-fn load_one(args: &LoadArgs, store: &Store, installed: &Installed, site: &Site) -> Report {
+fn load_one(timeout: Duration, store: &Store, installed: &Installed, site: &Site) -> Report {
     let name = &installed.place.name;
     let refused = |error: anyhow::Error| {
         Report::of("load", name).ended(Err(error.context(format!("{name} is not loaded"))))
@@ -86,7 +100,7 @@ fn load_one(args: &LoadArgs, store: &Store, installed: &Installed, site: &Site) 
         file: &store.module(&installed.place),
         kept: Some((bytes, &record.sha256)),
         accept: &accept,
-        timeout: args.timeout,
+        timeout,
     };
     load::one(asked, site)
 }
@@ -129,12 +143,18 @@ fn still_accepted(record: &Record, past: &CrashHistory) -> Vec<String> {
         .collect()
 }
 
-/// Takes back the livepatches that replace functions of `ip_vs`, and those that we loaded.
+/// Unloads the livepatches that replace functions of `ip_vs`, and those that we loaded; `ended` gets each report at once.
+///
+/// Returns what is said if none was meant.
 ///
 /// # Errors
 ///
 /// When this kernel has no livepatching: nothing was changed.
-pub fn unload(args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
+pub fn unload(
+    timeout: Duration,
+    site: &Site,
+    ended: &mut impl FnMut(Each),
+) -> anyhow::Result<String> {
     site.progress().listen()?;
     let ours = match Journal::read(&site.state_dir) {
         Ok(journal) => loaded_by_us(&site.root, &journal, &Boot::read(&site.root)),
@@ -145,26 +165,30 @@ pub fn unload(args: &UnloadArgs, site: &Site) -> anyhow::Result<ExitCode> {
             Vec::new()
         }
     };
-    let mut reports = Reports::new("unload", args.json);
     for entry in livepatches::entries(&site.root)? {
         let is_ours = ours.iter().any(|name| entry.name == *name);
-        if !(is_of_ip_vs(&entry) || is_ours) {
-            let why = "it replaces no function of ip_vs, and was not loaded by ipvs-latency";
-            reports.leave_alone(entry.name.to_string(), why);
-            continue;
-        }
-        reports.add(match go_on(site) {
-            Ok(()) => unload::one(&entry.name, args.timeout, site),
-            Err(error) => {
-                let error = error.context(format!("{} is not unloaded", entry.name));
-                Report::of("unload", &entry.name.to_string()).ended(Err(error))
+        ended(if is_of_ip_vs(&entry) || is_ours {
+            Each::Ended(unload_one(&entry.name, timeout, site))
+        } else {
+            Each::LeftAlone {
+                name: entry.name,
+                why: "it replaces no function of ip_vs, and was not loaded by ipvs-latency",
             }
         });
     }
-    Ok(reports.end(
-        "no livepatch is loaded that replaces a function of ip_vs, or that ipvs-latency loaded",
-        &site.root,
-    ))
+    let none =
+        "no livepatch is loaded that replaces a function of ip_vs, or that ipvs-latency loaded";
+    Ok(none.to_owned())
+}
+
+fn unload_one(name: &Name, timeout: Duration, site: &Site) -> Report {
+    match go_on(site) {
+        Ok(()) => unload::one(name, timeout, site),
+        Err(error) => {
+            let error = error.context(format!("{name} is not unloaded"));
+            Report::of("unload", &name.to_string()).ended(Err(error))
+        }
+    }
 }
 
 /// Returns the names under which what we loaded is there still, also where the journal could not be brought up to date.
@@ -183,10 +207,8 @@ fn is_of_ip_vs(entry: &ListedLivepatch) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use livepatch::{
+    use crate::{
         made_node::{MadeNode, RELEASE},
         store::installed::Place,
         transaction::journal::Mark,
@@ -262,18 +284,18 @@ mod tests {
         let folder = format!("var/lib/state/hotfixes/{RELEASE}");
         node.write(&format!("{folder}/one_.ko"), sample_file("one_", 250));
         node.write(&format!("{folder}/two_.json"), "{");
-        let args = LoadArgs {
-            file: None,
-            all: true,
-            accept: Vec::new(),
-            json: false,
-            timeout: Duration::from_secs(1),
-        };
-        assert_eq!(load(&args, &node.site()).unwrap(), ExitCode::from(2));
+        let second = Duration::from_secs(1);
+        let mut codes = Vec::new();
+        let said = load(second, &node.site(), &mut |each| match each {
+            Each::Ended(report) => codes.push(report.code()),
+            Each::LeftAlone { name, .. } => panic!("{name} is left alone"),
+        });
+        assert_eq!(codes, [2, 2]);
+        assert!(said.unwrap().contains(RELEASE));
         let store = Store::of(&node.state_dir());
         let again = store.all().unwrap().into_iter();
         let again: Vec<Installed> = again.filter(|one| one.record.is_err()).collect();
-        let refused = |one: &Installed| load_one(&args, &store, one, &node.site()).text();
+        let refused = |one: &Installed| load_one(second, &store, one, &node.site()).text();
         assert!(refused(&changed).contains("another file than was installed"));
         assert!(refused(&again[0]).contains("is damaged"));
         node.stop();
@@ -307,5 +329,38 @@ mod tests {
         node.write("sys/module/b/notes/.note.gnu.build-id", b"\x02");
         let ours = loaded_by_us(node.root(), &journal, &Boot::read(node.root()));
         assert_eq!(ours, [""; 0]);
+    }
+
+    #[test]
+    fn those_of_ip_vs_are_unloaded_until_a_signal_comes_and_a_stranger_is_left_alone() {
+        let unloaded = |node: &MadeNode| {
+            let mut said = Vec::new();
+            let none = unload(Duration::from_secs(15), &node.site(), &mut |each| {
+                said.push(match each {
+                    Each::Ended(report) => format!("{} {}", report.code(), report.text()),
+                    Each::LeftAlone { name, why } => format!("{name}: {why}"),
+                });
+            });
+            (said, none.unwrap())
+        };
+        let node = MadeNode::new();
+        for (name, object) in [("a", "ip_vs"), ("b", "nf_nat")] {
+            node.world().enable(name, object);
+        }
+        let (said, _) = unloaded(&node);
+        assert!(said[0].starts_with("0 a is gone"), "{said:?}");
+        assert!(
+            said[1].starts_with("b: it replaces no function"),
+            "{said:?}"
+        );
+        assert_eq!(said.len(), 2);
+        let (said, why) = unloaded(&node);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(why.starts_with("no livepatch is loaded"));
+        node.world().enable("a", "ip_vs");
+        node.stop();
+        let (said, _) = unloaded(&node);
+        assert!(said[0].contains("a signal asked to end"), "{said:?}");
+        assert!(node.world().is_loaded("a"));
     }
 }
