@@ -35,6 +35,9 @@ const NOTICED_PERCENT: usize = 90;
 /// Those that no test notices, a line each: the file, what was changed, ` -- `, and why that is so.
 const SURVIVORS: &str = "xtask/survivors.txt";
 
+/// Names the variable with what cargo runs tests by: `-Zunstable-options` is for the tests alone, not for the compiler.
+const RUNNER: &str = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER";
+
 /// What became of a set.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -133,6 +136,7 @@ fn test(name: &str, options: &[String]) -> Result<Tally> {
         .current_dir(checkout::folder()?)
         // Each job builds in its own copy of the checkout.
         .env_remove("CARGO_TARGET_DIR")
+        .env(RUNNER, "env RUSTC_BOOTSTRAP=1")
         .stdin(Stdio::null())
         .status()
         .context("cargo mutants cannot be run")?;
