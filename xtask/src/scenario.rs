@@ -111,7 +111,11 @@ pub struct Watched {
 }
 
 impl Watched {
-    fn parse(lines: &str) -> Result<Self> {
+    /// Reads what `ipvs-latency watch --json` printed.
+    ///
+    /// # Errors
+    /// When it holds something else than whole records.
+    pub fn parse(lines: &str) -> Result<Self> {
         let records: Vec<Value> = lines
             .lines()
             .map(|line| serde_json::from_str(line).with_context(|| format!("no record: {line}")))

@@ -10,32 +10,31 @@ mod states;
 use serde_json::Value;
 use xtask::scenario::Sections;
 
-/// Runs a command as `try NAME 'COMMAND'`: its output in section `NAME`, its exit code in `NAME code`, and what it
-/// said on standard error in `NAME err`.
-const TRY: &str = r#"
-try() {
-    echo "== $1"; sh -c "$2" 2> /tmp/err; code=$?
-    echo; echo "== $1 code"; echo $code; echo "== $1 err"; cat /tmp/err
-}
-"#;
+use crate::steps::Step;
 
 /// The root namespace of every guest.
 const ROOT: u64 = 4_026_531_840;
 
-/// The document in a section that `check --json` printed, of the contract's form.
-fn page(sections: &Sections, name: &str) -> Value {
-    let text = sections.text(name).unwrap();
-    let page: Value = serde_json::from_str(text)
-        .unwrap_or_else(|error| panic!("{name}: {error}: {text}\n{}", sections.noise));
-    assert_eq!(page["schema"], 1);
-    assert_eq!(page["type"], "check");
+impl Step {
+    /// Expects a page of `check --json`, of the contract's form, and checks it with all that the guest printed beside it.
+    fn page(&mut self, check: impl FnOnce(&Value, &Sections) + 'static) -> &mut Self {
+        self.document_beside(|page, sections| {
+            is_of_the_contract(page);
+            check(page, sections);
+        })
+    }
+}
+
+fn is_of_the_contract(page: &Value) {
+    assert_eq!(page["schema"], 1, "{page}");
+    assert_eq!(page["type"], "check", "{page}");
     let has = |value: &Value, fields: &[&str]| {
         for field in fields {
-            assert!(value.get(field).is_some(), "{name}: no {field} in {value}");
+            assert!(value.get(field).is_some(), "no {field} in {value}");
         }
     };
     has(
-        &page,
+        page,
         &[
             "verdict",
             "message",
@@ -74,7 +73,6 @@ fn page(sections: &Sections, name: &str) -> Value {
     }
     let message = page["message"].as_str().unwrap();
     assert!(message.chars().count() <= 80, "{message}");
-    page
 }
 
 /// The namespace of that number on a page.
@@ -90,11 +88,6 @@ fn number(sections: &Sections, name: &str) -> u64 {
     let text = sections.text(name).unwrap().trim();
     text.parse()
         .unwrap_or_else(|error| panic!("{name}: {error}: {text:?}"))
-}
-
-/// The exit code of a command that was tried.
-fn code(sections: &Sections, name: &str) -> u64 {
-    number(sections, &format!("{name} code"))
 }
 
 /// The mitigation of that name.

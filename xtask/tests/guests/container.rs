@@ -1,12 +1,12 @@
 //! `ipvs-latency` in a container of a node: with the capabilities that the README names, and with fewer.
 
-use std::sync::OnceLock;
-
 use serde_json::Value;
 use xtask::{
     lab::LabSpec,
-    scenario::{self, Sections, Watched, number},
+    scenario::{Watched, number},
 };
+
+use crate::steps::{Step, Steps};
 
 /// The first network namespace of a node.
 const ROOT: u64 = 4_026_531_840;
@@ -15,28 +15,26 @@ const ROOT: u64 = 4_026_531_840;
 /// of its own, the node's root at `/host`, and the capabilities that it was given. `kubectl debug node` and a Pod with
 /// `hostPath` volumes have no more, and mostly share some of the node's namespaces.
 ///
+/// `contained CAPABILITY,... ARGUMENT...` runs `ipvs-latency` in such a container.
+///
 /// Beside it a pod, as the kubelet and a runtime lay it out in cgroups.
 const CONTAINER: &str = r#"
     box=/run/box
     mkdir $box; mount -t tmpfs -o mode=755 none $box; mkdir $box/proc $box/sys $box/host
     cp /usr/bin/ipvs-latency $box/
     mount --rbind / $box/host; mount --make-rprivate $box/host
-    all=$(capsh --print | sed -n 's/^Bounding set =//p' | tr , ' ')
-
-    # contained CAPABILITY,... ARGUMENT...: ipvs-latency in such a container.
-    contained() {
-        keep=",$1,"; shift; drop=
-        for one in $all; do case $keep in *,$one,*) ;; *) drop=$drop,$one ;; esac; done
-        unshare --mount --pid --fork --kill-child --net --ipc --uts --cgroup sh -c '
-            box=$1; drop=$2; shift 2
-            mount -t proc proc $box/proc; mount -t sysfs -o ro sysfs $box/sys
-            exec capsh --drop=$drop --chroot=$box --shell=/ipvs-latency -- "$@"' sh $box "${drop#,}" "$@"
-    }
-    # try NAME CAPABILITY,... ARGUMENT...: the same, told in sections.
-    try() {
-        name=$1; shift; contained "$@" > /tmp/out 2> /tmp/err; code=$?
-        echo == code $name; echo $code; echo == out $name; cat /tmp/out; echo == err $name; cat /tmp/err
-    }
+    cat > /usr/bin/contained << 'END'
+#!/bin/sh
+box=/run/box; keep=",$1,"; shift; drop=
+for one in $(capsh --print | sed -n 's/^Bounding set =//p' | tr , ' '); do
+    case $keep in *,$one,*) ;; *) drop=$drop,$one ;; esac
+done
+unshare --mount --pid --fork --kill-child --net --ipc --uts --cgroup sh -c '
+    box=$1; drop=$2; shift 2
+    mount -t proc proc $box/proc; mount -t sysfs -o ro sysfs $box/sys
+    exec capsh --drop=$drop --chroot=$box --shell=/ipvs-latency -- "$@"' sh $box "${drop#,}" "$@"
+END
+    chmod 755 /usr/bin/contained
     pods=/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice
     id=$(printf '%064d' 7 | tr 0 a)
     pod=$pods/kubepods-burstable-pod1f2e3d4c_5b6a_4978_8695_a4b3c2d1e0f0.slice/cri-containerd-$id.scope
@@ -45,127 +43,119 @@ const CONTAINER: &str = r#"
     sleep 1; pgrep -x sleep | tail -n 1 > $pod/cgroup.procs
 "#;
 
-/// Capabilities and what is tried with them, as a shell reads it.
-const TRIES: &str = "
-    watch='watch --json --duration 5s'
-    named=cap_bpf,cap_perfmon,cap_sys_ptrace
-    echo 2 > /proc/sys/kernel/perf_event_paranoid
-    for hidden in 0 2; do
-        echo $hidden > /proc/sys/kernel/kptr_restrict
-        echo $hidden > /proc/sys/kernel/unprivileged_bpf_disabled
-        try named-$hidden $named $watch
-    done
-    try check $named check --json
-    try no-bpf cap_perfmon,cap_sys_ptrace $watch
-    try no-perfmon cap_bpf,cap_sys_ptrace $watch
-    try no-ptrace cap_bpf,cap_perfmon $watch
-    try check-no-ptrace cap_bpf,cap_perfmon check --json
-    echo 3 > /proc/sys/kernel/perf_event_paranoid
-    try paranoid $named $watch
-    try admin cap_sys_admin,cap_sys_ptrace $watch
-";
+/// The capabilities that the README names.
+const NAMED: &str = "cap_bpf,cap_perfmon,cap_sys_ptrace";
 
-/// Both tests read what one guest said.
-fn tried() -> &'static Sections {
-    static TRIED: OnceLock<Sections> = OnceLock::new();
-    TRIED.get_or_init(run)
-}
-
-fn run() -> Sections {
-    let spec = LabSpec {
+/// Begins on a node that lets nobody use perf events without a capability.
+fn node() -> Steps {
+    let mut steps = Steps::on(LabSpec {
         services: 10,
         destinations: 2,
         netns: 2,
         ..LabSpec::deterministic()
-    };
-    scenario::run(spec, &format!("{CONTAINER}\n{TRIES}")).unwrap()
+    });
+    steps.shell(CONTAINER);
+    steps.shell("echo 2 > /proc/sys/kernel/perf_event_paranoid");
+    steps
 }
 
-fn text<'a>(sections: &'a Sections, section: &str, name: &str) -> &'a str {
-    sections.text(&format!("{section} {name}")).unwrap()
+/// Shows the kernel's addresses and eBPF to everybody with 0, and hides them from who has no capability with 2.
+fn hide(steps: &mut Steps, value: u8) {
+    for setting in ["kptr_restrict", "unprivileged_bpf_disabled"] {
+        steps.shell(format!("echo {value} > /proc/sys/kernel/{setting}"));
+    }
 }
 
-/// The stream of a try that must have gone well.
-fn watched(sections: &Sections, name: &str) -> Watched {
-    let told = text(sections, "err", name);
-    assert_eq!(text(sections, "code", name), "0\n", "{name}: {told}");
-    sections.watched(&format!("out {name}")).unwrap()
+/// Watches in a container with these capabilities.
+fn watch<'a>(steps: &'a mut Steps, name: &str, capabilities: &str) -> &'a mut Step {
+    steps.step(
+        name,
+        format!("contained {capabilities} watch --json --duration 5s"),
+    )
 }
 
-/// The document of a `check` that must have gone well.
-fn checked(sections: &Sections, name: &str) -> Value {
-    let told = text(sections, "err", name);
-    assert_eq!(text(sections, "code", name), "0\n", "{name}: {told}");
-    serde_json::from_str(text(sections, "out", name)).unwrap()
+impl Step {
+    /// Expects the runs of the node's first namespace, and no complaint.
+    fn sees_the_node(&mut self) -> &mut Self {
+        self.exits(0)
+            .errors(|errors| assert_eq!(errors, ""))
+            .records(has_runs_of_the_root)
+    }
+
+    /// Expects one sentence, with this word, and nothing else.
+    fn is_told(&mut self, word: &str) -> &mut Self {
+        self.exits(2)
+            .prints("")
+            .complains(&[word])
+            .errors(|errors| assert_eq!(errors.lines().count(), 1, "{errors}"))
+    }
 }
 
-fn refused(sections: &Sections, name: &str, capability: &str) {
-    let told = text(sections, "err", name);
-    assert_eq!(text(sections, "code", name), "2\n", "{name}: {told}");
-    assert_eq!(told.lines().count(), 1, "{name}: {told}");
-    assert!(
-        told.contains(capability),
-        "{name}: no {capability} in {told}"
-    );
-    assert_eq!(text(sections, "out", name), "", "{name}");
+fn has_runs_of_the_root(watched: &Watched) {
+    let start = watched.only("start").unwrap();
+    assert_eq!(number(start, "root_netns").unwrap(), ROOT, "{start}");
+    let root = watched.of("call").filter(|call| call["netns"] == ROOT);
+    let root: Vec<_> = root.collect();
+    assert!(root.len() >= 2, "{root:?}");
+    assert!(root.iter().all(|call| call["estimators"] == 31), "{root:?}");
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_container_needs_exactly_the_capabilities_that_the_readme_names() {
-    let sections = tried();
-    for name in ["named-0", "named-2", "admin"] {
-        let watched = watched(sections, name);
-        let start = watched.only("start").unwrap();
-        assert_eq!(
-            number(start, "root_netns").unwrap(),
-            ROOT,
-            "{name}: {start}"
-        );
-        let root: Vec<_> = watched
-            .of("call")
-            .filter(|call| call["netns"] == ROOT)
-            .collect();
-        assert!(root.len() >= 2, "{name}: {root:?}");
-        assert!(
-            root.iter().all(|call| call["estimators"] == 31),
-            "{name}: {root:?}"
-        );
-        assert_eq!(text(sections, "err", name), "", "{name}");
+    let mut steps = node();
+    for hidden in [0, 2] {
+        hide(&mut steps, hidden);
+        watch(&mut steps, &format!("named-{hidden}"), NAMED).sees_the_node();
     }
     // Each capability fewer has its sentence.
-    refused(sections, "no-bpf", "lacks CAP_BPF");
-    refused(sections, "no-perfmon", "lacks CAP_PERFMON");
-    refused(sections, "paranoid", "CAP_SYS_ADMIN");
-    assert!(text(sections, "err", "paranoid").contains("perf_event_paranoid"));
+    watch(&mut steps, "no-bpf", "cap_perfmon,cap_sys_ptrace").is_told("lacks CAP_BPF");
+    watch(&mut steps, "no-perfmon", "cap_bpf,cap_sys_ptrace").is_told("lacks CAP_PERFMON");
     // Measured all the same, but nobody is named.
-    let calls = watched(sections, "no-ptrace").of("call").count();
-    assert!(calls >= 2, "{calls} calls");
-    assert!(text(sections, "err", "no-ptrace").contains("CAP_SYS_PTRACE"));
+    watch(&mut steps, "no-ptrace", "cap_bpf,cap_perfmon")
+        .exits(0)
+        .complains(&["CAP_SYS_PTRACE"])
+        .records(|watched| {
+            let calls = watched.of("call").count();
+            assert!(calls >= 2, "{calls} calls");
+        });
+    steps.shell("echo 3 > /proc/sys/kernel/perf_event_paranoid");
+    watch(&mut steps, "paranoid", NAMED)
+        .is_told("CAP_SYS_ADMIN")
+        .complains(&["perf_event_paranoid"]);
+    watch(&mut steps, "admin", "cap_sys_admin,cap_sys_ptrace").sees_the_node();
+    steps.run();
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn check_in_a_container_names_pods_and_says_what_it_may_not_see() {
-    let sections = tried();
-    let page = checked(sections, "check");
-    let who: Vec<&str> = page["namespaces"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|namespace| namespace["who"].as_str())
-        .collect();
-    assert!(who.contains(&"host"), "{page}");
-    assert!(who.contains(&"pod web-7d9f8"), "{page}");
-    assert!(!page.to_string().contains("CAP_SYS_PTRACE"), "{page}");
-
-    let blind = checked(sections, "check-no-ptrace");
-    let missing = blind["missing"].as_array().unwrap();
-    assert!(
-        missing.iter().any(|line| line
-            .as_str()
-            .is_some_and(|line| line.contains("CAP_SYS_PTRACE"))),
-        "{blind}"
-    );
-    assert!(!blind.to_string().contains("web-7d9f8"), "{blind}");
+    let mut steps = node();
+    hide(&mut steps, 2);
+    steps
+        .step("check", format!("contained {NAMED} check --json"))
+        .exits(0)
+        .document(|page| {
+            let namespaces = page["namespaces"].as_array().unwrap().iter();
+            let who = namespaces.filter_map(|namespace| namespace["who"].as_str());
+            let who: Vec<&str> = who.collect();
+            for name in ["host", "pod web-7d9f8"] {
+                assert!(who.contains(&name), "{page}");
+            }
+            assert!(!page.to_string().contains("CAP_SYS_PTRACE"), "{page}");
+        });
+    steps
+        .step(
+            "check-no-ptrace",
+            "contained cap_bpf,cap_perfmon check --json",
+        )
+        .exits(0)
+        .document(|blind| {
+            let missing = blind["missing"].as_array().unwrap().iter();
+            let lines: Vec<&str> = missing.filter_map(Value::as_str).collect();
+            let is_named = lines.iter().any(|line| line.contains("CAP_SYS_PTRACE"));
+            assert!(is_named, "{blind}");
+            assert!(!blind.to_string().contains("web-7d9f8"), "{blind}");
+        });
+    steps.run();
 }

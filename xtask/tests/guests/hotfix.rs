@@ -160,19 +160,28 @@ impl Inspected {
 
     /// The names in one of the three lists.
     fn names(&self, list: &str) -> Vec<&str> {
-        let findings = self.document[list].as_array().unwrap();
-        findings
-            .iter()
-            .map(|finding| finding["name"].as_str().unwrap())
-            .collect()
+        names(&self.document, list)
     }
 
     /// The text of a finding.
     fn text(&self, list: &str, name: &str) -> &str {
-        let findings = self.document[list].as_array().unwrap();
-        let finding = findings.iter().find(|finding| finding["name"] == name);
-        finding.unwrap_or_else(|| panic!("no {name} in {}", self.document))["text"]
-            .as_str()
-            .unwrap()
+        finding(&self.document, list, name)
     }
+}
+
+/// The names in one of the three lists of a document of `inspect`.
+fn names<'a>(document: &'a Value, list: &str) -> Vec<&'a str> {
+    let findings = document[list].as_array().unwrap().iter();
+    findings
+        .map(|finding| finding["name"].as_str().unwrap())
+        .collect()
+}
+
+/// The text of a finding in a document of `inspect`.
+fn finding<'a>(document: &'a Value, list: &str, name: &str) -> &'a str {
+    let mut findings = document[list].as_array().unwrap().iter();
+    let finding = findings.find(|finding| finding["name"] == name);
+    finding.unwrap_or_else(|| panic!("no {name} in {document}"))["text"]
+        .as_str()
+        .unwrap()
 }

@@ -5,17 +5,27 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use xtask::{
     lab::LabSpec,
-    scenario::{self, Sections},
+    scenario::{self, Sections, Watched},
 };
 
 /// Runs a command as `try NAME 'COMMAND'`: its output in section `NAME`, its exit code in `NAME code`, and what it
 /// said on standard error in `NAME err`. `left NAME` tells what is there of livepatches, by the kernel's own files.
+///
+/// `begin 'COMMAND'` runs a command beside the script, as process `$pid`; `said WORDS` succeeds once it said these on
+/// standard error, and `end NAME` waits for its end, and tells what `try` tells.
 const TOOLS: &str = r#"
 try() {
     echo "== $1"; sh -c "$2" 2> /tmp/err; code=$?
     echo; echo "== $1 code"; echo $code; echo "== $1 err"; cat /tmp/err; echo "== rest"
 }
 left() { echo == left $1; ls /sys/kernel/livepatch; grep -l K /sys/module/*/taint; echo == rest; }
+begin() { : > /tmp/begun.err; sh -c "exec $1" > /tmp/begun.out 2> /tmp/begun.err & pid=$!; export pid; }
+said() { grep -q "$1" /tmp/begun.err; }
+end() {
+    wait $pid; code=$?
+    echo "== $1"; cat /tmp/begun.out; echo; echo "== $1 code"; echo $code; echo "== $1 err"; cat /tmp/begun.err
+    echo "== rest"
+}
 "#;
 
 /// A guest, and what is done in it.
@@ -25,17 +35,28 @@ pub struct Steps {
     commands: Vec<Step>,
 }
 
-/// Looks at a JSON document.
-type Check = Box<dyn FnOnce(&Value)>;
+/// Looks at what a command printed, with all that the guest printed beside it.
+type Check = Box<dyn FnOnce(&Printed, &Sections)>;
+
+/// What a command printed.
+struct Printed<'a> {
+    name: &'a str,
+    /// On standard output, and a newline of `try` behind it.
+    output: &'a str,
+    /// On standard error.
+    errors: &'a str,
+}
 
 /// One command, and what is expected of it.
 pub struct Step {
     name: String,
-    command: String,
+    /// The line of the script that runs it, until it is written there.
+    line: Option<String>,
     code: Option<u8>,
+    fails: bool,
     words: Vec<String>,
-    leaves_nothing: bool,
-    documents: Vec<Check>,
+    left: Option<String>,
+    checks: Vec<Check>,
 }
 
 impl Steps {
@@ -58,14 +79,42 @@ impl Steps {
 
     /// Runs a command, whose output is the section of that name.
     pub fn step(&mut self, name: &str, command: impl AsRef<str>) -> &mut Step {
+        self.line(name, format!("try '{name}' {}", quoted(command.as_ref())))
+    }
+
+    /// Begins a command that goes on beside the next steps: `$pid` is its process.
+    pub fn begin(&mut self, command: impl AsRef<str>) -> &mut Self {
+        self.shell(format!("begin {}", quoted(command.as_ref())))
+    }
+
+    /// Does something at that moment, which is a command that succeeds then, or when the command that was begun is over.
+    pub fn once(&mut self, moment: &str, lines: &str) -> &mut Self {
+        self.shell(format!(
+            "until {moment} || ! [ -d /proc/$pid ]; do sleep 0.1; done; {lines}"
+        ))
+    }
+
+    /// Waits for the end of the command that was begun: its output is the section of that name.
+    pub fn end(&mut self, name: &str) -> &mut Step {
+        self.line(name, format!("end '{name}'"))
+    }
+
+    /// Expects that nothing of a livepatch is there at this moment, to which that name is given.
+    pub fn nothing_is_left(&mut self, name: &str) -> &mut Self {
+        self.step(name, "true").leaves_nothing();
+        self
+    }
+
+    fn line(&mut self, name: &str, line: String) -> &mut Step {
         self.flush();
         self.commands.push(Step {
             name: name.to_owned(),
-            command: command.as_ref().to_owned(),
+            line: Some(line),
             code: None,
+            fails: false,
             words: Vec::new(),
-            leaves_nothing: false,
-            documents: Vec::new(),
+            left: None,
+            checks: Vec::new(),
         });
         self.commands.last_mut().unwrap()
     }
@@ -75,15 +124,14 @@ impl Steps {
         let Some(step) = self.commands.last_mut() else {
             return;
         };
-        if step.command.is_empty() {
+        let Some(line) = step.line.take() else {
             return;
-        }
-        let quoted = step.command.replace('\'', r"'\''");
-        let _ = writeln!(self.script, "try '{}' '{quoted}'", step.name);
-        if step.leaves_nothing {
+        };
+        self.script.push_str(&line);
+        self.script.push('\n');
+        if step.left.is_some() {
             let _ = writeln!(self.script, "left '{}'", step.name);
         }
-        step.command.clear();
     }
 
     /// Runs all of it, and checks every step.
@@ -96,6 +144,11 @@ impl Steps {
         }
         sections
     }
+}
+
+/// Returns a word of shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 impl Step {
@@ -112,9 +165,88 @@ impl Step {
         self
     }
 
+    /// Expects another exit code than 0.
+    pub fn fails(&mut self) -> &mut Self {
+        self.fails = true;
+        self
+    }
+
+    /// Expects these words on standard output.
+    pub fn shows(&mut self, words: &[&str]) -> &mut Self {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        self.check_printed(move |printed, sections| {
+            printed.has(printed.output, &words, sections);
+        })
+    }
+
+    /// Expects these words on standard error.
+    pub fn complains(&mut self, words: &[&str]) -> &mut Self {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        self.check_printed(move |printed, sections| {
+            printed.has(printed.errors, &words, sections);
+        })
+    }
+
+    /// Expects none of these words on standard output or standard error.
+    pub fn says_not(&mut self, words: &[&str]) -> &mut Self {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        self.check_printed(move |printed, _| {
+            let said = printed.said();
+            for word in &words {
+                let name = printed.name;
+                assert!(!said.contains(word), "{name}: {word:?} in: {said}");
+            }
+        })
+    }
+
+    /// Expects standard output to be exactly this, but for newlines at its end.
+    pub fn prints(&mut self, text: impl Into<String>) -> &mut Self {
+        let text = text.into();
+        self.check_printed(move |printed, sections| {
+            let said = format!("{}: {}\n{}", printed.name, printed.said(), sections.noise);
+            assert_eq!(printed.output.trim_end_matches('\n'), text, "{said}");
+        })
+    }
+
+    /// Expects standard output to begin with this.
+    pub fn begins(&mut self, text: &'static str) -> &mut Self {
+        self.output(move |output, _| {
+            assert!(output.starts_with(text), "no {text:?} begins {output}");
+        })
+    }
+
+    /// Checks standard output, with all that the guest printed beside it.
+    pub fn output(&mut self, check: impl FnOnce(&str, &Sections) + 'static) -> &mut Self {
+        self.check_printed(|printed, sections| check(printed.output, sections))
+    }
+
+    /// Checks standard error.
+    pub fn errors(&mut self, check: impl FnOnce(&str) + 'static) -> &mut Self {
+        self.check_printed(|printed, _| check(printed.errors))
+    }
+
+    /// Expects records of `watch --json` on standard output, and checks them.
+    pub fn records(&mut self, check: impl FnOnce(&Watched) + 'static) -> &mut Self {
+        self.check_printed(|printed, _| {
+            let lines = printed.output.strip_suffix('\n').unwrap();
+            let watched = Watched::parse(lines);
+            check(&watched.unwrap_or_else(|error| panic!("{}: {error:#}", printed.name)));
+        })
+    }
+
+    fn check_printed(&mut self, check: impl FnOnce(&Printed, &Sections) + 'static) -> &mut Self {
+        self.checks.push(Box::new(check));
+        self
+    }
+
     /// Expects that nothing of a livepatch is there afterwards.
     pub fn leaves_nothing(&mut self) -> &mut Self {
-        self.leaves_nothing = true;
+        self.leaves("")
+    }
+
+    /// Expects that exactly these lines of `left` tell what is there of livepatches afterwards.
+    pub fn leaves(&mut self, lines: &str) -> &mut Self {
+        self.left = Some(lines.to_owned());
         self
     }
 
@@ -125,8 +257,21 @@ impl Step {
 
     /// Expects one JSON document on standard output, and checks it.
     pub fn document(&mut self, check: impl FnOnce(&Value) + 'static) -> &mut Self {
-        self.documents.push(Box::new(check));
-        self
+        self.document_beside(|document, _| check(document))
+    }
+
+    /// Expects one JSON document on standard output, and checks it with all that the guest printed beside it.
+    pub fn document_beside(
+        &mut self,
+        check: impl FnOnce(&Value, &Sections) + 'static,
+    ) -> &mut Self {
+        self.check_printed(|printed, sections| {
+            let document = serde_json::from_str(printed.output).unwrap_or_else(|error| {
+                let (name, said) = (printed.name, printed.said());
+                panic!("{name}: {error}: {said}\n{}", sections.noise)
+            });
+            check(&document, sections);
+        })
     }
 
     /// Expects a JSON document with this `outcome`.
@@ -138,24 +283,41 @@ impl Step {
     fn check(self, sections: &Sections) {
         let name = &self.name;
         let text = |section: &str| sections.text(section).unwrap();
-        let said = format!("{}{}", text(name), text(&format!("{name} err")));
+        let printed = Printed {
+            name,
+            output: text(name),
+            errors: text(&format!("{name} err")),
+        };
+        let said = printed.said();
+        let ended = text(&format!("{name} code")).trim();
         if let Some(code) = self.code {
-            let ended = text(&format!("{name} code"));
-            assert_eq!(ended.trim(), code.to_string(), "{name}: {said}");
+            assert_eq!(ended, code.to_string(), "{name}: {said}");
         }
-        for word in &self.words {
-            let noise = &sections.noise;
+        assert!(!self.fails || ended != "0", "{name}: {said}");
+        printed.has(&said, &self.words, sections);
+        if let Some(left) = &self.left {
+            assert_eq!(text(&format!("left {name}")), left, "{name}");
+        }
+        for check in self.checks {
+            check(&printed, sections);
+        }
+    }
+}
+
+impl Printed<'_> {
+    fn said(&self) -> String {
+        format!("{}{}", self.output, self.errors)
+    }
+
+    #[track_caller]
+    fn has(&self, text: &str, words: &[String], sections: &Sections) {
+        for word in words {
             assert!(
-                said.contains(word),
-                "{name}: no {word:?} in: {said}\n{noise}"
+                text.contains(word),
+                "{}: no {word:?} in: {text}\n{}",
+                self.name,
+                sections.noise
             );
-        }
-        if self.leaves_nothing {
-            assert_eq!(text(&format!("left {name}")), "", "{name}");
-        }
-        for check in self.documents {
-            let document = serde_json::from_str(text(name));
-            check(&document.unwrap_or_else(|error| panic!("{name}: {error}: {said}")));
         }
     }
 }

@@ -1,9 +1,14 @@
 //! Namespaces that no process lives in, and those whose services the kernel's own file miscounts.
 
 use serde_json::Value;
-use xtask::{kernel::Line, lab::LabSpec, scenario};
+use xtask::{
+    kernel::Line,
+    lab::LabSpec,
+    scenario::{self, Sections},
+};
 
-use super::{ROOT, TRY, code, mitigation, namespace, number, page, places::FIELD};
+use super::{ROOT, mitigation, namespace, number, places::FIELD};
+use crate::steps::Steps;
 
 /// The file that Docker Swarm has of its ingress namespace.
 const SWARM: &str = "/run/docker/netns/ingress_sbox";
@@ -27,27 +32,58 @@ unshare -m --propagation private sh -c '
     exec sleep 1000' &
 until [ -s /tmp/number ]; do sleep 0.1; done
 echo == held; cat /tmp/number
-there() { nsenter --net=$swarm cat /proc/sys/net/ipv4/vs/run_estimation; }
+"#;
+
+/// Takes commands from the page in /tmp/page, as a shell reads them.
+const COMMANDS: &str = r#"
+export SEE="$(field fewer_entries command)"
+export OFF="$(field run_estimation command | sed 's/\\"/"/g')" ON="$(field run_estimation undo | sed 's/\\"/"/g')"
 "#;
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_namespace_without_a_process_is_named_counted_and_entered_by_the_file_it_is_mounted_on() {
-    let script = format!(
-        "swarm={SWARM}; destinations={DESTINATIONS}
-        {TRY}{FIELD}{MADE}
-        try json 'ipvs-latency check --max 1us --json | tee /tmp/page'
-        try see \"$(field fewer_entries command)\"
-        try off \"$(field run_estimation command | sed 's/\\\\\"/\"/g')\"; echo == switched; there
-        try on \"$(field run_estimation undo | sed 's/\\\\\"/\"/g')\"; echo == restored; there
-        try apply 'ipvs-latency hotfix apply --run-estimation off --yes --runs 4 --trial --netns {SWARM}'
-        try named 'timeout -s INT 3 ipvs-latency watch --json --netns ingress_sbox'
-        echo == after; there"
-    );
-    let sections = scenario::run(LabSpec::deterministic(), &script).unwrap();
-    let inode = number(&sections, "inode");
-    let page = page(&sections, "json");
-    let swarm = namespace(&page, inode);
+    let mut steps = Steps::on(LabSpec::deterministic());
+    let switch = format!("nsenter --net={SWARM} cat /proc/sys/net/ipv4/vs/run_estimation");
+    steps.shell(format!(
+        "swarm={SWARM}; destinations={DESTINATIONS}\n{FIELD}{MADE}"
+    ));
+    steps
+        .step(
+            "json",
+            "ipvs-latency check --max 1us --json | tee /tmp/page",
+        )
+        .page(are_told);
+    steps.shell(COMMANDS);
+    steps.step("see", "sh -c \"$SEE\"").shows(&["FWM  256 rr"]);
+    steps.step("off", "sh -c \"$OFF\"").exits(0);
+    steps.step("switched", &switch).prints("0");
+    steps.step("on", "sh -c \"$ON\"").exits(0);
+    steps.step("restored", &switch).prints("1");
+    steps
+        .step(
+            "apply",
+            format!("ipvs-latency hotfix apply --run-estimation off --yes --runs 4 --trial --netns {SWARM}"),
+        )
+        .exits(0)
+        .output(|verdict, _| assert!(verdict.to_lowercase().contains("improved"), "{verdict}"));
+    steps
+        .step(
+            "named",
+            "timeout -s INT 3 ipvs-latency watch --json --netns ingress_sbox",
+        )
+        .output(|named, sections| {
+            let has = |netns: u64| named.contains(&format!("\"netns\":{netns}"));
+            assert!(has(number(sections, "inode")) && !has(ROOT), "{named}");
+        });
+    // The trial put it back.
+    steps.step("after", &switch).prints("1");
+    steps.run();
+}
+
+/// Checks what is told of both namespaces, and by which file the commands enter the first.
+fn are_told(page: &Value, sections: &Sections) {
+    let swarm = namespace(page, number(sections, "inode"));
     for (field, value) in [
         ("who", Value::from("ingress_sbox (docker)")),
         ("door", SWARM.into()),
@@ -57,12 +93,9 @@ fn a_namespace_without_a_process_is_named_counted_and_entered_by_the_file_it_is_
     ] {
         assert_eq!(swarm[field], value, "{field} of {swarm}");
     }
-    let held = namespace(&page, number(&sections, "held"));
-    assert_eq!(
-        (&held["who"], &held["services"]),
-        (&"held".into(), &1.into()),
-        "{held}"
-    );
+    let held = namespace(page, number(sections, "held"));
+    assert_eq!(held["who"], "held", "{held}");
+    assert_eq!(held["services"], 1, "{held}");
     let door = held["door"].as_str().unwrap();
     assert!(
         door.starts_with("/proc/") && door.ends_with("/root/tmp/held"),
@@ -72,24 +105,10 @@ fn a_namespace_without_a_process_is_named_counted_and_entered_by_the_file_it_is_
     let enters = format!("nsenter --net={SWARM} ");
     for name in ["run_estimation", "fewer_entries"] {
         for field in ["command", "undo"] {
-            let command = mitigation(&page, name)[field].as_str().unwrap();
+            let command = mitigation(page, name)[field].as_str().unwrap();
             assert!(command.contains(&enters), "{field} of {name}: {command}");
         }
     }
-    let seen = sections.text("see").unwrap();
-    assert!(seen.contains("FWM  256 rr"), "{seen}");
-    let said = |name: &str| sections.text(&format!("{name} err")).unwrap().to_owned();
-    for (name, switch, value) in [("off", "switched", 0), ("on", "restored", 1)] {
-        assert_eq!(code(&sections, name), 0, "{name}: {}", said(name));
-        assert_eq!(number(&sections, switch), value);
-    }
-    let verdict = sections.text("apply").unwrap();
-    assert_eq!(code(&sections, "apply"), 0, "{verdict}\n{}", said("apply"));
-    assert!(verdict.to_lowercase().contains("improved"), "{verdict}");
-    assert_eq!(number(&sections, "after"), 1, "the trial put it back");
-    let named = sections.text("named").unwrap();
-    assert!(named.contains(&format!("\"netns\":{inode}")), "{named}");
-    assert!(!named.contains(&format!("\"netns\":{ROOT}")), "{named}");
 }
 
 /// Counts services and destinations of a namespace as `ipvsadm` lists them.
@@ -128,24 +147,24 @@ fn counted(kernel: Line, checks: &[(&str, &str)]) {
     if !scenario::available(kernel) {
         return;
     }
-    let tries: Vec<String> = checks
-        .iter()
-        .map(|(name, command)| format!("try {name} '{command}'\n"))
-        .collect();
-    let script = format!("{TRY}{COUNT}fill 300\n{}", tries.concat());
-    let sections = scenario::run(two_busy(kernel), &script).unwrap();
-    for (name, _) in checks {
-        let page = page(&sections, name);
-        let root = page["root_netns"].as_u64().unwrap();
-        for (place, netns) in [("root", root), ("lab1", number(&sections, "inode"))] {
-            let told = namespace(&page, netns);
-            for field in ["services", "destinations"] {
-                let listed = number(&sections, &format!("{place} {field}"));
-                assert_eq!(told[field], listed, "{name}: {field} of {told}");
-            }
+    let mut steps = Steps::on(two_busy(kernel));
+    steps.shell(format!("{COUNT}fill 300"));
+    for (name, command) in checks {
+        steps.step(name, command).page(are_as_listed);
+    }
+    let sections = steps.run();
+    assert_eq!(number(&sections, "lab1 services"), 302, "all were made");
+}
+
+fn are_as_listed(page: &Value, sections: &Sections) {
+    let root = page["root_netns"].as_u64().unwrap();
+    for (place, netns) in [("root", root), ("lab1", number(sections, "inode"))] {
+        let told = namespace(page, netns);
+        for field in ["services", "destinations"] {
+            let listed = number(sections, &format!("{place} {field}"));
+            assert_eq!(told[field], listed, "{field} of {told}");
         }
     }
-    assert_eq!(number(&sections, "lab1 services"), 302, "all were made");
 }
 
 #[test]
@@ -170,33 +189,27 @@ fn kernel_6_12_services_of_two_busy_namespaces_are_counted_without_a_list() {
 fn who_has_no_privilege_is_told_no_miscount_no_owner_and_no_command_that_cannot_work() {
     let user =
         "setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all --bounding-set=-all";
-    let script = format!(
-        "{TRY}{COUNT}fill 300
-        try json '{user} ipvs-latency check --json'
-        try text '{user} ipvs-latency check'"
-    );
-    let sections = scenario::run(two_busy(Line::V6_1), &script).unwrap();
-    let page = page(&sections, "json");
-    assert_eq!(code(&sections, "json"), 2, "{page}");
-    let root = namespace(&page, ROOT);
-    // The file that everybody may read has fewer than there are.
-    assert_eq!(
-        (&root["services"], &root["destinations"]),
-        (&Value::Null, &Value::Null),
-        "{root}"
-    );
-    assert_eq!(root["who"], "host", "{root}");
-    // The other one has a name that everybody may see, and may not be entered.
-    let other = namespace(&page, number(&sections, "inode"));
-    assert_eq!(
-        (&other["who"], &other["services"]),
-        (&"lab1".into(), &Value::Null),
-        "{other}"
-    );
-    let missing = page["missing"].to_string();
-    assert!(missing.contains("CAP_NET_ADMIN"), "{missing}");
-    for name in ["json", "text"] {
-        let told = sections.text(name).unwrap();
-        assert!(!told.contains("nsenter"), "{told}");
-    }
+    let mut steps = Steps::on(two_busy(Line::V6_1));
+    steps.shell(format!("{COUNT}fill 300"));
+    steps
+        .step("json", format!("{user} ipvs-latency check --json"))
+        .exits(2)
+        .says_not(&["nsenter"])
+        .page(|page, sections| {
+            let root = namespace(page, ROOT);
+            // The file that everybody may read has fewer than there are.
+            assert_eq!(root["services"], Value::Null, "{root}");
+            assert_eq!(root["destinations"], Value::Null, "{root}");
+            assert_eq!(root["who"], "host", "{root}");
+            // The other one has a name that everybody may see, and may not be entered.
+            let other = namespace(page, number(sections, "inode"));
+            assert_eq!(other["who"], "lab1", "{other}");
+            assert_eq!(other["services"], Value::Null, "{other}");
+            let missing = page["missing"].to_string();
+            assert!(missing.contains("CAP_NET_ADMIN"), "{missing}");
+        });
+    steps
+        .step("text", format!("{user} ipvs-latency check"))
+        .says_not(&["nsenter"]);
+    steps.run();
 }

@@ -12,7 +12,8 @@ use xtask::{
     scenario::{self, Sections},
 };
 
-use super::{ROOT, TRY, code, mitigation, namespace, number, page};
+use super::{ROOT, mitigation, namespace, number};
+use crate::steps::Steps;
 
 /// The kernel of the guests has 250 of them in a second (`CONFIG_HZ`).
 const TICK_NS: u64 = 4_000_000;
@@ -36,22 +37,34 @@ echo == inode nobody; echo $inode
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn every_namespace_is_told_as_it_is_and_the_next_run_within_a_tick() {
-    let spec = LabSpec {
+    let mut steps = Steps::on(LabSpec {
         services: 10_000,
         destinations: 2,
         netns: 3,
         ..LabSpec::deterministic()
-    };
-    let script = format!(
-        "{TRY}{NAMESPACES}truth_begin
-        try json 'ipvs-latency check --json'
-        sleep 3; echo == truth; truth_runs
-        try text 'ipvs-latency check'"
-    );
-    let sections = scenario::run(spec, &script).unwrap();
-    let page = page(&sections, "json");
+    });
+    steps.shell(format!("{NAMESPACES}truth_begin"));
+    steps
+        .step("json", "ipvs-latency check --json")
+        .exits(0)
+        .page(|page, _| is_of_a_busy_node(page))
+        .page(every_namespace_is_told)
+        .page(|page, sections| next_runs_came(page, &sections.truth("truth").unwrap()));
+    steps.shell("sleep 3; echo == truth; truth_runs");
+    steps
+        .step("text", "ipvs-latency check")
+        .exits(0)
+        .output(|text, _| {
+            let first = text.lines().next().unwrap();
+            let end = " every 2.0 s on CPU 0, netns root (30,001 estimators)";
+            assert!(first.ends_with(end), "{first}");
+        })
+        .shows(&["sysctl -w net.ipv4.vs.run_estimation=0"]);
+    steps.run();
+}
+
+fn is_of_a_busy_node(page: &Value) {
     assert_eq!(page["verdict"], "ok", "{page}");
-    assert_eq!((code(&sections, "json"), code(&sections, "text")), (0, 0));
     assert_eq!(page["root_netns"], ROOT);
     assert_eq!(page["kernel"]["estimator"], "timer");
     assert_eq!(page["kernel"]["possible_cpus"], 1);
@@ -68,9 +81,26 @@ fn every_namespace_is_told_as_it_is_and_the_next_run_within_a_tick() {
         missing[0].contains("services of 1 network namespace "),
         "{missing:?}"
     );
-    let inode = |name: &str| number(&sections, &format!("inode {name}"));
+    let open: Vec<&str> = page["mitigations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["name"].as_str())
+        .collect();
+    assert_eq!(
+        open,
+        ["run_estimation", "hotfix", "fewer_entries", "newer_kernel"]
+    );
+    assert_eq!(
+        mitigation(page, "run_estimation")["command"],
+        "sysctl -w net.ipv4.vs.run_estimation=0"
+    );
+}
+
+fn every_namespace_is_told(page: &Value, sections: &Sections) {
+    let inode = |name: &str| number(sections, &format!("inode {name}"));
     let expect = |netns: u64, expected: Value| {
-        let found = namespace(&page, netns);
+        let found = namespace(page, netns);
         for (field, value) in expected.as_object().unwrap() {
             assert_eq!(&found[field], value, "{field} of {found}");
         }
@@ -95,9 +125,6 @@ fn every_namespace_is_told_as_it_is_and_the_next_run_within_a_tick() {
     expect(inode("lab3"), told(Some("lab3"), Some(1), Some(1), 3));
     expect(inode("nobody"), told(None, None, None, 2));
     assert_eq!(page["namespaces"].as_array().unwrap().len(), 5);
-
-    next_runs_came(&page, &sections.truth("truth").unwrap());
-    open_to_a_busy_node(&page, &sections);
 }
 
 /// For each namespace, a run of its own began within a tick of the time and on the CPU that were told: for the root
@@ -135,60 +162,31 @@ fn next_runs_came(page: &Value, truth: &[Run]) {
     );
 }
 
-fn open_to_a_busy_node(page: &Value, sections: &Sections) {
-    let open: Vec<&str> = page["mitigations"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|one| one["name"].as_str())
-        .collect();
-    assert_eq!(
-        open,
-        ["run_estimation", "hotfix", "fewer_entries", "newer_kernel"]
-    );
-    assert_eq!(
-        mitigation(page, "run_estimation")["command"],
-        "sysctl -w net.ipv4.vs.run_estimation=0"
-    );
-    let text = sections.text("text").unwrap();
-    let first = text.lines().next().unwrap();
-    assert!(
-        first.ends_with(" every 2.0 s on CPU 0, netns root (30,001 estimators)"),
-        "{first}"
-    );
-    assert!(
-        text.contains("sysctl -w net.ipv4.vs.run_estimation=0"),
-        "{text}"
-    );
-}
-
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn an_idle_node_is_told_that_nothing_needs_doing() {
-    let script = format!(
-        "{TRY}try json 'ipvs-latency check --json'
-        try text 'ipvs-latency check'"
-    );
-    let sections = scenario::run(LabSpec::deterministic(), &script).unwrap();
-    let page = page(&sections, "json");
-    assert_eq!(
-        (page["verdict"].as_str(), code(&sections, "json")),
-        (Some("ok"), 0)
-    );
-    let root = namespace(&page, ROOT);
-    assert_eq!(root["estimators"], 1);
-    assert_eq!(
-        (&root["services"], &root["destinations"]),
-        (&json!(0), &json!(0))
-    );
-    assert_eq!(root["state"], "ACTIVE");
-    assert_eq!(page["mitigations"], json!([]));
-    let text = sections.text("text").unwrap();
-    assert!(
-        text.starts_with("OK ") && text.contains(" on CPU 0, netns root (1 estimator)\n"),
-        "{text}"
-    );
-    assert!(text.contains("Nothing needs doing"), "{text}");
+    let mut steps = Steps::on(LabSpec::deterministic());
+    steps
+        .step("json", "ipvs-latency check --json")
+        .exits(0)
+        .page(|page, _| {
+            assert_eq!(page["verdict"], "ok", "{page}");
+            let root = namespace(page, ROOT);
+            for field in ["services", "destinations"] {
+                assert_eq!(root[field], 0, "{root}");
+            }
+            assert_eq!(root["estimators"], 1, "{root}");
+            assert_eq!(root["state"], "ACTIVE", "{root}");
+            assert_eq!(page["mitigations"], json!([]));
+        });
+    steps
+        .step("text", "ipvs-latency check")
+        .begins("OK ")
+        .shows(&[
+            " on CPU 0, netns root (1 estimator)\n",
+            "Nothing needs doing",
+        ]);
+    steps.run();
 }
 
 /// Builds a module of `xtask/tests/fixtures` for the lab's kernel.
@@ -229,62 +227,62 @@ fn a_dead_timer_is_a_problem_and_reloading_ip_vs_is_named_as_the_way_back() {
     let Some((_folder, stop_timer)) = module("stop_timer") else {
         return;
     };
-    let spec = LabSpec {
+    let mut steps = Steps::on(LabSpec {
         services: 10,
         destinations: 2,
         netns: 1,
         copies: vec![stop_timer],
         ..LabSpec::deterministic()
-    };
-    let script = format!(
-        "{TRY}insmod /root/stop_timer.ko 2> /dev/null; truth_begin
-        try json 'ipvs-latency check --json'
-        try judged 'ipvs-latency check --max 1s'
-        echo == truth; truth_runs; truth_end
-        echo == inode; stat -Lc %i /run/netns/lab1
-        ipvs-latency check | sed -n 's/^ *\\(ipvsadm -Sn.*\\)/\\1/p' > /tmp/reload
-        try unsaved \"$(sed 's|RULES|/nowhere/RULES|g' /tmp/reload)\"
-        echo == kept; ipvsadm -Sn | wc -l
-        try saved \"$(sed 's|RULES|/tmp/RULES|g' /tmp/reload)\"
-        echo == back; ipvsadm -Sn | wc -l
-        try again 'ipvs-latency check --json'"
-    );
-    let sections = scenario::run(spec, &script).unwrap();
-    let dead = page(&sections, "json");
-    assert_eq!(dead["verdict"], "problem", "{dead}");
-    assert_eq!((code(&sections, "json"), code(&sections, "judged")), (1, 1));
-    let root = namespace(&dead, ROOT);
-    assert_eq!(root["state"], "DEAD");
-    assert_eq!(root["estimators"], 31);
-    assert_eq!(
-        (&root["next_run_in_ns"], &root["next_cpu"]),
-        (&Value::Null, &Value::Null)
-    );
-    assert_eq!(
-        namespace(&dead, number(&sections, "inode"))["state"],
-        "ACTIVE"
-    );
-    let first = sections.text("judged").unwrap().lines().next().unwrap();
-    assert_eq!(
-        first,
-        "DEAD estimator in netns root (31 estimators): its statistics are frozen"
-    );
-    // No run of the long list was there to be seen.
-    let longest = sections
-        .truth("truth")
-        .unwrap()
-        .iter()
-        .map(|run| run.lasted_ns)
-        .max();
-    assert!(longest.unwrap() < 5_000, "{longest:?}");
-    mitigation(&dead, "reload_ip_vs");
+    });
+    steps.shell("insmod /root/stop_timer.ko 2> /dev/null; truth_begin");
+    steps
+        .step("json", "ipvs-latency check --json")
+        .exits(1)
+        .page(|page, sections| {
+            assert_eq!(page["verdict"], "problem", "{page}");
+            let root = namespace(page, ROOT);
+            assert_eq!(root["state"], "DEAD", "{root}");
+            assert_eq!(root["estimators"], 31, "{root}");
+            for field in ["next_run_in_ns", "next_cpu"] {
+                assert_eq!(root[field], Value::Null, "{root}");
+            }
+            let lab1 = namespace(page, number(sections, "inode"));
+            assert_eq!(lab1["state"], "ACTIVE", "{lab1}");
+            mitigation(page, "reload_ip_vs");
+            // No run of the long list was there to be seen.
+            let runs = sections.truth("truth").unwrap();
+            let longest = runs.iter().map(|run| run.lasted_ns).max();
+            assert!(longest.unwrap() < 5_000, "{longest:?}");
+        });
+    steps
+        .step("judged", "ipvs-latency check --max 1s")
+        .exits(1)
+        .begins("DEAD estimator in netns root (31 estimators): its statistics are frozen\n");
+    steps.shell("echo == truth; truth_runs; truth_end");
+    steps.shell("echo == inode; stat -Lc %i /run/netns/lab1");
+    steps.shell(r"ipvs-latency check | sed -n 's/^ *\(ipvsadm -Sn.*\)/\1/p' > /tmp/reload");
     // The page's own command clears nothing that it could not save.
-    assert_ne!(code(&sections, "unsaved"), 0);
-    assert_eq!(number(&sections, "kept"), 30);
-    // It brought the timer back, and the rules.
-    assert_eq!(code(&sections, "saved"), 0);
-    assert_eq!(number(&sections, "back"), 30);
-    let again = page(&sections, "again");
-    assert_eq!(namespace(&again, ROOT)["state"], "ACTIVE", "{again}");
-    assert_eq!(namespace(&again, ROOT)["estimators"], 31);
+    steps
+        .step(
+            "unsaved",
+            "sh -c \"$(sed 's|RULES|/nowhere/RULES|g' /tmp/reload)\"",
+        )
+        .fails();
+    steps.step("kept", "ipvsadm -Sn | wc -l").prints("30");
+    // It brings the timer back, and the rules.
+    steps
+        .step(
+            "saved",
+            "sh -c \"$(sed 's|RULES|/tmp/RULES|g' /tmp/reload)\"",
+        )
+        .exits(0);
+    steps.step("back", "ipvsadm -Sn | wc -l").prints("30");
+    steps
+        .step("again", "ipvs-latency check --json")
+        .page(|page, _| {
+            let root = namespace(page, ROOT);
+            assert_eq!(root["state"], "ACTIVE", "{page}");
+            assert_eq!(root["estimators"], 31, "{page}");
+        });
+    steps.run();
 }

@@ -8,24 +8,33 @@ use serde_json::Value;
 use xtask::hotfix_modules;
 use xtask::kernel::Line;
 use xtask::lab::{LabSpec, build};
-use xtask::scenario;
 
-use super::{FOLDER, LEFT, with_modules};
+use super::{FOLDER, with_modules};
+use crate::steps::Steps;
 
-/// How each is made as `/tmp/bad`, and a word of the sentence.
-const BAD: [(&str, &str); 11] = [
-    ("true", "cannot be opened"),
-    ("mkdir /tmp/bad", "a directory"),
-    ("touch /tmp/bad", "is empty"),
-    ("truncate -s 1G /tmp/bad", "1073741824 bytes"),
-    ("truncate -s 1M /tmp/bad", "not an ELF file"),
-    ("mkfifo /tmp/bad", "a pipe"),
-    ("ln -s /dev/zero /tmp/bad", "a device"),
-    ("head -c 100000 /dev/urandom > /tmp/bad", "not an ELF file"),
-    ("head -c 100000 $KO > /tmp/bad", "cut off or damaged"),
-    ("cp /bin/ls /tmp/bad", "relocatable"),
+/// What each is, how it is made as `/tmp/bad`, and a word of the sentence.
+const BAD: [(&str, &str, &str); 11] = [
+    ("nothing", "true", "cannot be opened"),
+    ("folder", "mkdir /tmp/bad", "a directory"),
+    ("empty", "touch /tmp/bad", "is empty"),
+    ("huge", "truncate -s 1G /tmp/bad", "1073741824 bytes"),
+    ("zeros", "truncate -s 1M /tmp/bad", "not an ELF file"),
+    ("pipe", "mkfifo /tmp/bad", "a pipe"),
+    ("device", "ln -s /dev/zero /tmp/bad", "a device"),
+    (
+        "random",
+        "head -c 100000 /dev/urandom > /tmp/bad",
+        "not an ELF file",
+    ),
+    (
+        "cut off",
+        "head -c 100000 $KO > /tmp/bad",
+        "cut off or damaged",
+    ),
+    ("program", "cp /bin/ls /tmp/bad", "relocatable"),
     // The machine's number is 62 in an ELF file for x86-64, and 183 for arm64.
     (
+        "arm64",
         r"cp $KO /tmp/bad; printf '\267' | dd of=/tmp/bad bs=1 seek=18 conv=notrunc status=none",
         "another architecture",
     ),
@@ -34,34 +43,33 @@ const BAD: [(&str, &str); 11] = [
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_file_that_is_no_module_is_refused_in_one_sentence_with_exit_code_2() {
-    let one = |(index, (make, _)): (usize, &(&str, &str))| {
-        format!(
-            "rm -rf /tmp/bad; {make}\n for command in inspect 'inspect --json' load; do timeout 60 ipvs-latency hotfix \
-             $command /tmp/bad >> /tmp/out 2>> /tmp/err; echo $? >> /tmp/code; done\n \
-             echo == code {index}; cat /tmp/code; echo == out {index}; cat /tmp/out; echo == err {index}; \
-             cat /tmp/err; rm /tmp/code /tmp/out /tmp/err\n"
-        )
-    };
-    let script: String = BAD.iter().enumerate().map(one).collect();
-    let script =
-        format!("{LEFT}KO={FOLDER}/est_skip.ko\n{script}echo == loaded; lsmod; left bad\n");
-    let sections = scenario::run(with_modules(LabSpec::default()), &script).unwrap();
-    for (index, (make, word)) in BAD.iter().enumerate() {
-        let section = |name: &str| sections.text(&format!("{name} {index}")).unwrap();
-        let said = section("err");
-        assert_eq!(section("code"), "2\n2\n2\n", "{make}: {said}");
-        assert_eq!(section("out"), "", "{make}");
-        assert_eq!(said.lines().count(), 3, "{make}: {said}");
-        for sentence in said.lines() {
-            assert!(
-                sentence.starts_with("error: /tmp/bad "),
-                "{make}: {sentence}"
-            );
-            assert!(sentence.contains(word), "{make}: no {word:?} in {sentence}");
+    let mut steps = Steps::on(with_modules(LabSpec::default()));
+    steps.shell(format!("KO={FOLDER}/est_skip.ko"));
+    for (what, make, word) in BAD {
+        steps.shell(format!("rm -rf /tmp/bad; {make}"));
+        for command in ["inspect", "inspect --json", "load"] {
+            let name = format!("{what}: {command}");
+            let told = name.clone();
+            steps
+                .step(
+                    &name,
+                    format!("timeout 60 ipvs-latency hotfix {command} /tmp/bad"),
+                )
+                .exits(2)
+                .prints("")
+                .errors(move |sentence| {
+                    let begins = sentence.starts_with("error: /tmp/bad ");
+                    let is_one = begins && sentence.lines().count() == 1;
+                    assert!(is_one, "{told}: {sentence}");
+                    assert!(sentence.contains(word), "{told}: no {word:?} in {sentence}");
+                });
         }
     }
-    assert!(!sections.text("loaded").unwrap().contains("est_"));
-    assert_eq!(sections.text("left bad").unwrap(), "");
+    steps
+        .step("loaded", "lsmod")
+        .says_not(&["est_"])
+        .leaves_nothing();
+    steps.run();
 }
 
 /// Runs `inspect` on this machine: it loads nothing.

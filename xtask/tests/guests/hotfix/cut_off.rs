@@ -2,11 +2,11 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use serde_json::Value;
 use xtask::lab::{KERNEL_PANIC, LabSpec};
 use xtask::scenario::{self, Sections};
 
-use super::{FOLDER, HOLD, LEFT, TRY, ended, with_modules};
+use super::{FOLDER, HOLD, LEFT, names, with_modules};
+use crate::steps::Steps;
 
 /// `killed NAME MOMENT COMMAND HOTFIX` runs a command, kills it by SIGKILL at that moment, which is a command that
 /// succeeds then, waits until nobody changes the node any more, for 15 s at most, and tells what is left.
@@ -109,8 +109,7 @@ fn kill_at(loads: &[Kill], unloads: &[Kill]) -> (Vec<Moment>, Vec<Moment>) {
         timeout: Duration::from_hours(1),
         ..LabSpec::deterministic()
     };
-    let mut script =
-        format!("{TRY}{LEFT}{HOLD}{KILLED}insmod {FOLDER}/hold_task.ko; truth_begin\n");
+    let mut script = format!("{LEFT}{HOLD}{KILLED}insmod {FOLDER}/hold_task.ko; truth_begin\n");
     for (number, kill) in loads.iter().enumerate() {
         let load = format!("load {FOLDER}/{}.ko", kill.hotfix);
         script += &kill.script(&format!("load{number}"), &load);
@@ -219,46 +218,45 @@ fn a_file_under_which_the_node_went_down_is_refused_on_the_next_boot_until_it_is
     );
     assert_eq!(outcome.code, KERNEL_PANIC, "{}", outcome.console);
 
-    let script = format!(
-        "{TRY}{LEFT}cp {FOLDER}/est_own_timer.ko /tmp/innocent.ko\n\
-         try inspect '{hotfix} inspect --json /tmp/innocent.ko'\n\
-         try refused '{hotfix} load /tmp/innocent.ko'; left refused\n\
-         try inforce '{hotfix} load {FOLDER}/est_skip.ko'; left inforce\n\
-         try other '{hotfix} load {FOLDER}/est_same_name.ko'\n\
-         try accepted '{hotfix} load {FOLDER}/est_skip.ko --accept crashed-here-before'\n\
-         {hotfix} unload est_skip > /dev/null; try forgiven '{hotfix} load {FOLDER}/est_skip.ko'\n"
-    );
-    let sections = scenario::run(spec, &script).unwrap();
-    assert_eq!(warnings(&sections, "inspect"), ["crashed-here-before"]);
-    let words = [
-        "went down under this very file",
-        "--accept crashed-here-before",
-    ];
-    ended(&sections, "refused", "2", &words);
-    ended(&sections, "refused", "2", &["est_own_timer.ko"]);
-    // Whether the command had ended by then, is chance.
-    let said = sections.text("refused err").unwrap();
-    let moments = [
-        "while it was being taken back",
-        "after its module was removed",
-    ];
-    assert!(moments.iter().any(|moment| said.contains(moment)), "{said}");
-    ended(&sections, "inforce", "2", &["while it was in force"]);
-    for name in ["refused", "inforce"] {
-        assert_eq!(
-            sections.text(&format!("left {name}")).unwrap(),
-            "",
-            "{name}"
-        );
-    }
-    for name in ["other", "accepted", "forgiven"] {
-        ended(&sections, name, "0", &["is in force"]);
-    }
-}
-
-fn warnings(sections: &Sections, section: &str) -> Vec<String> {
-    let document: Value = serde_json::from_str(sections.text(section).unwrap()).unwrap();
-    let warnings = document["warnings"].as_array().unwrap();
-    let names = warnings.iter().map(|one| one["name"].as_str().unwrap());
-    names.map(str::to_owned).collect()
+    let mut steps = Steps::on(spec);
+    steps.shell(format!("cp {FOLDER}/est_own_timer.ko /tmp/innocent.ko"));
+    steps
+        .step(
+            "inspect",
+            format!("{hotfix} inspect --json /tmp/innocent.ko"),
+        )
+        .document(|told| assert_eq!(names(told, "warnings"), ["crashed-here-before"]));
+    steps
+        .step("refused", format!("{hotfix} load /tmp/innocent.ko"))
+        .is_refused(&[
+            "went down under this very file",
+            "--accept crashed-here-before",
+            "est_own_timer.ko",
+        ])
+        .errors(|said| {
+            // Whether the command had ended by then, is chance.
+            let moments = [
+                "while it was being taken back",
+                "after its module was removed",
+            ];
+            assert!(moments.iter().any(|moment| said.contains(moment)), "{said}");
+        });
+    let load = format!("{hotfix} load {FOLDER}/est_skip.ko");
+    steps
+        .step("inforce", &load)
+        .is_refused(&["while it was in force"]);
+    steps
+        .step("other", format!("{hotfix} load {FOLDER}/est_same_name.ko"))
+        .exits(0)
+        .says(&["is in force"]);
+    steps
+        .step("accepted", format!("{load} --accept crashed-here-before"))
+        .exits(0)
+        .says(&["is in force"]);
+    steps.shell(format!("{hotfix} unload est_skip > /dev/null"));
+    steps
+        .step("forgiven", &load)
+        .exits(0)
+        .says(&["is in force"]);
+    steps.run();
 }

@@ -9,10 +9,11 @@ use xtask::hotfix_modules;
 use xtask::kernel::{self, Line};
 use xtask::lab::Copy;
 use xtask::lab::LabSpec;
-use xtask::scenario::{self, Sections};
+use xtask::scenario;
 
-use super::blockers::blocked;
-use super::{BLIND, FOLDER, LEFT, TRY, ended, inspect, refused, with_modules};
+use super::blockers::inspected;
+use super::{BLIND, FOLDER, with_modules};
+use crate::steps::{Step, Steps};
 
 /// What ends a signed module.
 const MARK: &[u8] = b"~Module signature appended~\n";
@@ -49,7 +50,7 @@ impl Signed {
         Self { folder, unknown }
     }
 
-    fn guest(&self, parameter: Option<&str>) -> LabSpec {
+    fn guest(&self, parameter: Option<&str>) -> Steps {
         let mut spec = with_modules(LabSpec {
             kernel_parameters: parameter.map(str::to_owned).into_iter().collect(),
             ..LabSpec::deterministic()
@@ -58,7 +59,7 @@ impl Signed {
             source: self.folder.path().to_owned(),
             destination: Some("/root/signed".into()),
         });
-        spec
+        Steps::on(spec)
     }
 }
 
@@ -103,34 +104,40 @@ fn sign(module: &Path, folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Loads each of the signed modules, and takes back what takes.
-const LOADS: &str = "\
-for one in garbage foreign crypto unknown; do
-    load $one /root/signed/$one.ko; ipvs-latency hotfix unload est_copy > /dev/null 2>&1
-done
-true
-";
+/// Loads one of the signed modules, and takes it back if it takes.
+fn load(steps: &mut Steps, name: &str, expect: impl FnOnce(&mut Step)) {
+    expect(steps.step(
+        name,
+        format!("ipvs-latency hotfix load /root/signed/{name}.ko"),
+    ));
+    steps.shell("ipvs-latency hotfix unload est_copy > /dev/null 2>&1 || true");
+}
 
 /// Those that no kernel takes, whether it insists on signatures or not.
-fn damaged_are_refused(sections: &Sections) {
-    let words = ["EBADMSG", "its signature is damaged"];
-    refused(sections, "garbage", &words);
-    let words = ["EKEYREJECTED", "its signature does not fit its content"];
-    refused(sections, "foreign", &words);
+fn damaged_are_refused(steps: &mut Steps) {
+    load(steps, "garbage", |step| {
+        step.is_refused(&["EBADMSG", "its signature is damaged"]);
+    });
+    load(steps, "foreign", |step| {
+        step.is_refused(&["EKEYREJECTED", "its signature does not fit its content"]);
+    });
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn a_kernel_that_takes_unsigned_modules_takes_none_whose_signature_is_damaged() {
     let signed = Signed::make();
-    let script = format!("{TRY}{LEFT}{BLIND}{LOADS}");
-    let sections = scenario::run(signed.guest(None), &script).unwrap();
-    damaged_are_refused(&sections);
-    let words = ["note signature-not-checked", "est_copy is in force"];
-    ended(&sections, "crypto", "0", &words);
+    let mut steps = signed.guest(None);
+    damaged_are_refused(&mut steps);
+    let is_loaded = |step: &mut Step| {
+        step.exits(0)
+            .says(&["note signature-not-checked", "est_copy is in force"]);
+    };
+    load(&mut steps, "crypto", is_loaded);
     if signed.unknown {
-        ended(&sections, "unknown", "0", &words);
+        load(&mut steps, "unknown", is_loaded);
     }
+    steps.run();
 }
 
 /// A kernel that is strict, and what it says of modules.
@@ -189,28 +196,32 @@ const LOCKED: Strict = Strict {
 fn an_unsigned_module_is_refused_by_a_kernel_that_is_locked_down_or_insists_on_signatures() {
     let signed = Signed::make();
     for one in [&ENFORCED, &LOCKED] {
-        let cases = [
-            ("unsigned", "$F/est_skip.ko"),
-            ("signed", "/root/signed/garbage.ko"),
-        ];
-        let script = format!(
-            "{TRY}{LEFT}{BLIND}{}export F={FOLDER}\nload beforehand $F/est_skip.ko\n\
-             say '{}' {}; load blind $F/est_skip.ko; unsay {}\n{LOADS}",
-            inspect(&cases),
-            one.off,
-            one.file,
-            one.file
-        );
-        let blockers: [&str; 1] = [one.blocker];
-        let expected: [(&str, &[&str]); 2] = [("unsigned", &blockers), ("signed", &[])];
-        let sections = blocked(signed.guest(Some(one.parameter)), &script, &expected);
-        let beforehand = format!("blocker {}: ", one.blocker);
-        refused(&sections, "beforehand", &[&beforehand]);
-        refused(&sections, "blind", one.unsigned);
-        damaged_are_refused(&sections);
-        refused(&sections, "crypto", one.crypto);
+        let mut steps = signed.guest(Some(one.parameter));
+        steps.shell(format!("{BLIND}export F={FOLDER}"));
+        is_strict(&mut steps, one);
+        damaged_are_refused(&mut steps);
+        load(&mut steps, "crypto", |step| {
+            step.is_refused(one.crypto);
+        });
         if signed.unknown {
-            refused(&sections, "unknown", one.unknown);
+            load(&mut steps, "unknown", |step| {
+                step.is_refused(one.unknown);
+            });
         }
+        steps.run();
     }
+}
+
+/// Whether one without a signature is refused beforehand, and by the kernel where the check is blind.
+fn is_strict(steps: &mut Steps, one: &Strict) {
+    let skip = "$F/est_skip.ko";
+    let load = format!("ipvs-latency hotfix load {skip}");
+    inspected(steps, "unsigned", skip, (&[one.blocker], &[])).exits(1);
+    inspected(steps, "signed", "/root/signed/garbage.ko", (&[], &[])).exits(0);
+    steps
+        .step("beforehand", &load)
+        .is_refused(&[&format!("blocker {}: ", one.blocker)]);
+    steps.shell(format!("say '{}' {}", one.off, one.file));
+    steps.step("blind", &load).is_refused(one.unsigned);
+    steps.shell(format!("unsay {}", one.file));
 }

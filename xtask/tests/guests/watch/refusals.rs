@@ -1,41 +1,29 @@
 //! What cannot be measured is refused in one sentence, with exit code 2.
 
-use xtask::{
-    kernel::Line,
-    lab::LabSpec,
-    scenario::{self, Sections},
-};
+use xtask::{kernel::Line, lab::LabSpec, scenario};
+
+use crate::steps::Steps;
 
 /// Runs each command of `cases` in the guest and checks its exit code, its silence on standard output and
 /// its one sentence.
-fn refused(spec: LabSpec, cases: &[(&str, &[&str])]) -> Sections {
-    let tries = cases.iter().enumerate().map(|(index, (command, _))| {
-        format!(
-            "try '{command}'; echo == code {index}; echo $code; echo == out {index}; cat /tmp/out
-            echo == err {index}; cat /tmp/err\n"
-        )
-    });
-    let script = "try() { sh -c \"$1\" > /tmp/out 2> /tmp/err; code=$?; }\n".to_owned()
-        + &tries.collect::<String>();
-    let sections = scenario::run(spec, &script).unwrap();
-    for (index, (command, words)) in cases.iter().enumerate() {
-        let section = |name: &str| sections.text(&format!("{name} {index}")).unwrap();
-        let sentence = section("err");
-        assert_eq!(section("code"), "2\n", "{command}: {sentence}");
-        assert_eq!(section("out"), "", "{command}");
-        for word in *words {
-            assert!(
-                sentence.contains(word),
-                "{command}: no {word:?} in {sentence}"
-            );
-        }
-        assert!(!sentence.contains("panicked"), "{command}: {sentence}");
-        // What clap says of arguments has its usage below.
-        if !sentence.contains("For more information") && !sentence.contains("Usage") {
-            assert_eq!(sentence.lines().count(), 1, "{command}: {sentence}");
-        }
+fn refused(spec: LabSpec, cases: &[(&str, &[&str])]) {
+    let mut steps = Steps::on(spec);
+    for (command, words) in cases {
+        steps
+            .step(command, command)
+            .exits(2)
+            .prints("")
+            .complains(words)
+            .says_not(&["panicked"])
+            .errors(is_a_sentence);
     }
-    sections
+    steps.run();
+}
+
+/// What clap says of arguments has its usage below.
+fn is_a_sentence(errors: &str) {
+    let is_of_clap = errors.contains("For more information") || errors.contains("Usage");
+    assert!(is_of_clap || errors.lines().count() == 1, "{errors}");
 }
 
 const WATCH: &str = "ipvs-latency watch --duration 1s";
@@ -43,7 +31,7 @@ const WATCH: &str = "ipvs-latency watch --duration 1s";
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn wrong_arguments_name_the_argument_and_the_accepted_form() {
-    let sections = refused(
+    refused(
         LabSpec::default(),
         &[
             ("ipvs-latency watch --duration 5", &["--duration", "30s"]),
@@ -101,7 +89,6 @@ fn wrong_arguments_name_the_argument_and_the_accepted_form() {
             ),
         ],
     );
-    drop(sections);
 }
 
 #[test]
@@ -117,19 +104,11 @@ fn a_locked_down_kernel_is_told_from_one_that_allows_probes() {
         lockdown("confidentiality"),
         &[(WATCH, words), (hidden, words)],
     );
-    let allowed = scenario::run(
-        lockdown("integrity"),
-        "echo == watch; ipvs-latency watch --json --duration 5s",
-    );
-    assert!(
-        allowed
-            .unwrap()
-            .watched("watch")
-            .unwrap()
-            .of("call")
-            .count()
-            >= 2
-    );
+    let mut steps = Steps::on(lockdown("integrity"));
+    steps
+        .step("allowed", "ipvs-latency watch --json --duration 5s")
+        .records(|watched| assert!(watched.of("call").count() >= 2, "{watched:?}"));
+    steps.run();
 }
 
 #[test]
