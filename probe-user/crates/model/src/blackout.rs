@@ -156,6 +156,17 @@ impl Batches {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_blackout_is_among_the_latest_for_no_longer_than_twice_their_time() {
+        for (now_ns, is_kept) in [(2 * LATEST_NS - 1, true), (2 * LATEST_NS, false)] {
+            let mut latest = LatestBlackouts::default();
+            latest.push(0, Blackout::default());
+            latest.settle(now_ns);
+            assert_eq!(latest.longest().is_some(), is_kept, "{now_ns}");
+        }
+    }
+
     use crate::WallTime;
 
     fn call(cpu: u32, start_ns: u64, duration_ns: u64) -> Call {

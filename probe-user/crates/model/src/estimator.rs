@@ -376,3 +376,20 @@ fn skimmed(run: &Event) -> Option<u32> {
 pub fn is_too_short(duration_ns: u64, estimators: u32) -> bool {
     estimators >= SKIM_MIN_ESTIMATORS && duration_ns < u64::from(estimators) * VISIT_MIN_NS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_too_short_for_a_list_that_takes_longer_to_visit() {
+        let visit_ns = u64::from(SKIM_MIN_ESTIMATORS) * VISIT_MIN_NS;
+        for (duration_ns, estimators, is_short) in [
+            (visit_ns - 1, SKIM_MIN_ESTIMATORS, true),
+            (visit_ns, SKIM_MIN_ESTIMATORS, false),
+            (0, SKIM_MIN_ESTIMATORS - 1, false),
+        ] {
+            assert_eq!(is_too_short(duration_ns, estimators), is_short);
+        }
+    }
+}

@@ -180,3 +180,21 @@ impl fmt::Display for Topic {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blackout_is_of_many_runs_where_the_longest_is_less_than_half_of_it() {
+        for (calls, longest_ns, is_of_many) in [(2, 49, true), (2, 50, false), (1, 49, false)] {
+            let blackout = Blackout {
+                duration_ns: 100,
+                calls,
+                longest_ns,
+                ..Blackout::default()
+            };
+            assert_eq!(blackout.is_of_many(), is_of_many, "{calls} {longest_ns}");
+        }
+    }
+}

@@ -180,6 +180,16 @@ impl Summary {
 mod tests {
     use super::*;
 
+    #[test]
+    fn of_two_runs_as_long_the_first_is_the_longest_and_what_has_no_record_is_counted_apart() {
+        let mut tally = Tally::new(Histogram::fine());
+        tally.add_call(WallTime(1), 5);
+        tally.add_call(WallTime(2), 5);
+        assert_eq!(tally.longest.unwrap().at, WallTime(1));
+        tally.add_unrecorded(2, 3);
+        assert_eq!((tally.calls(), tally.unrecorded()), (4, (2, 3)));
+    }
+
     fn tally_of(calls: u64) -> Tally {
         let mut tally = Tally::new(Histogram::fine());
         for call in 0..calls {

@@ -28,3 +28,22 @@ pub fn dead_estimators(timers: &[Timer]) -> BTreeSet<u32> {
     let dead = timers.iter().filter(|timer| timer.state == State::Dead);
     dead.map(|timer| timer.netns).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_are_dead_whose_timer_says_so() {
+        let states = [State::Dead, State::Active, State::Dead, State::Slowed];
+        let timers = (7..).zip(states).map(|(netns, state)| Timer {
+            netns,
+            state,
+            run_estimation: Some(1),
+            next_run_in_ns: None,
+            function: 0,
+        });
+        let timers: Vec<Timer> = timers.collect();
+        assert_eq!(dead_estimators(&timers), [7, 9].into());
+    }
+}

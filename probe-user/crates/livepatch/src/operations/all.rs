@@ -344,16 +344,18 @@ mod tests {
             (said, none.unwrap())
         };
         let node = MadeNode::new();
-        for (name, object) in [("a", "ip_vs"), ("b", "nf_nat")] {
+        for (name, object) in [("a", "ip_vs"), ("b", "nf_nat"), ("c", "vmlinux")] {
             node.world().enable(name, object);
         }
+        node.note("c", b"ours", "this", Phase::InForce);
         let (said, _) = unloaded(&node);
         assert!(said[0].starts_with("0 a is gone"), "{said:?}");
         assert!(
             said[1].starts_with("b: it replaces no function"),
             "{said:?}"
         );
-        assert_eq!(said.len(), 2);
+        assert!(said[2].starts_with("0 c is gone"), "{said:?}");
+        assert_eq!(said.len(), 3);
         let (said, why) = unloaded(&node);
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(why.starts_with("no livepatch is loaded"));

@@ -212,6 +212,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_uninstalled_and_loaded_still_is_told() {
+        let node = MadeNode::new();
+        let told = || still_loaded(node.root(), "good");
+        node.put_in_force("other", "ip_vs");
+        assert_eq!(told(), None);
+        node.put_in_force("good", "ip_vs");
+        let expected =
+            "It is loaded still (in force): `ipvs-latency hotfix unload good` takes it back.";
+        assert_eq!(told().unwrap(), expected);
+        node.world().remove("sys/kernel/livepatch");
+        fs::create_dir_all(node.root().join("sys/kernel")).unwrap();
+        assert_eq!(told(), None, "this kernel has no livepatching");
+        node.write("sys/kernel/livepatch", "no folder");
+        let told = told().unwrap();
+        assert!(
+            told.starts_with("Whether it is still loaded is unknown: "),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn the_way_back_is_a_command_only_where_it_installs_the_same_file_here() {
         let node = MadeNode::new();
         let store = Store::of(&node.state_dir());

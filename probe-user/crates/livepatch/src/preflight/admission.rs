@@ -215,3 +215,22 @@ pub fn accepted(findings: &Findings, accepted: &[String]) -> anyhow::Result<()> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made_node::MadeNode;
+
+    #[test]
+    fn what_may_not_be_loaded_any_more_is_refused_at_a_second_look() {
+        let node = MadeNode::new();
+        let mut admitted = Admitted::of(node.module("made", 500));
+        admitted.look_again(&node.site()).unwrap();
+        node.put_in_force("other", "ip_vs");
+        node.write("sys/kernel/livepatch/other/transition", "1");
+        let error = admitted.look_again(&node.site()).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains("made.ko is not loaded: "), "{error}");
+        assert!(error.contains("transition"), "{error}");
+    }
+}

@@ -78,6 +78,7 @@ mod tests {
             node.write(&format!("sys/module/{name}/taint"), "OEK\n");
         }
         let file = node.module("one_", 500);
+        std::fs::copy(&file, node.root().join("root/kept")).unwrap();
         let path = |name: &str| node.root().join(name).into_os_string();
         let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
         for (typed, name) in [
@@ -94,6 +95,9 @@ mod tests {
             (path("root/livepatch-two-.ko"), "livepatch_two_"),
             ("livepatch-two-.ko".into(), "livepatch_two_"),
             ("two-".into(), "two_"),
+            (path("root/kept"), "one_"),
+            // There is a file of that name in the working directory of tests.
+            ("Cargo.toml".into(), "Cargo.toml"),
         ] {
             let meant = meant(&typed, node.root()).unwrap();
             assert_eq!(meant, Name::from(name), "{}", typed.display());

@@ -235,6 +235,49 @@ fn offsets(root: &Path) -> (Option<u32>, Option<i64>) {
 mod tests {
     use super::*;
     use crate::made_node::MadeNode;
+    use livepatch_image::{Replaced, samples::sample};
+
+    /// Returns the types of a kernel (`Documentation/bpf/btf.rst`), with the fields that are looked for.
+    fn types() -> Vec<u8> {
+        const STRUCT: u32 = 4 << 24;
+        let names = "\0klp_patch\0replace\0netns_ipvs\0est_timer\0sysctl_run_estimation\0";
+        let name = |name: &str| u32::try_from(names.find(&format!("\0{name}\0")).unwrap() + 1);
+        let name = |one: &str| name(one).unwrap();
+        let mut words = vec![name("klp_patch"), STRUCT | 1, 32];
+        words.extend([name("replace"), 1, 24 * 8]);
+        words.extend([name("netns_ipvs"), STRUCT | 2, 128, name("est_timer"), 1]);
+        words.extend([40 * 8, name("sysctl_run_estimation"), 1, 100 * 8]);
+        let length = u32::try_from(4 * words.len()).unwrap();
+        let head = [24, 0, length, length, u32::try_from(names.len()).unwrap()];
+        let words = head.iter().chain(&words);
+        let words = words.flat_map(|word| word.to_ne_bytes());
+        let magic = 0xeb9f_u16.to_ne_bytes().into_iter().chain([1, 0]);
+        magic.chain(words).chain(names.bytes()).collect()
+    }
+
+    #[test]
+    fn what_a_node_lacks_and_hides_and_where_its_fields_lie_is_read() {
+        let node = MadeNode::new();
+        let mut module = sample();
+        let one = module.replaces[0].clone();
+        let of = |object: &str| Replaced {
+            object: object.into(),
+            ..one.clone()
+        };
+        module.replaces = ["vmlinux", "nf_nat", "ip_vs", "nf_nat"].map(of).into();
+        let read = || Node::read(&node.site(), &module, &Digest::of(b""));
+        let seen = read();
+        assert_eq!(seen.absent_objects, ["nf_nat"]);
+        assert_eq!(seen.addresses_hidden, None);
+        let offsets = |node: &Node| (node.replace_offset, node.run_estimation_from_timer);
+        assert_eq!(offsets(&seen), (None, None));
+        node.write("sys/kernel/btf/vmlinux", types());
+        assert_eq!(offsets(&read()), (Some(24), Some(60)));
+        for (value, is_hidden) in [("2\n", true), ("1\n", false)] {
+            node.write("proc/sys/kernel/kptr_restrict", value);
+            assert_eq!(read().addresses_hidden, Some(is_hidden));
+        }
+    }
 
     #[test]
     fn a_name_that_no_path_of_sysfs_leads_to_is_not_taken() {

@@ -84,6 +84,8 @@ mod tests {
             (4_031, 64),
             (5_000, 512),
             (75_000, 4_096),
+            (200_000_000, 1 << 24),
+            (2_000_000_000, 1 << 24),
         ] {
             let mut module = sample();
             module.period_jiffies = Some(jiffies);
@@ -99,6 +101,8 @@ mod tests {
     fn lengths_are_shown_to_a_tenth() {
         for (nanoseconds, text) in [
             (2_000_000_000, "2 s"),
+            (1_000_000_000, "1 s"),
+            (999_900_001, "1000 ms"),
             (316_384_000_000, "316.4 s"),
             (5_000_000, "5 ms"),
             (4_500_000, "4.5 ms"),

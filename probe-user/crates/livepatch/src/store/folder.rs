@@ -391,3 +391,60 @@ fn refuse(objection: Option<Objection>) -> io::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let place = tempfile::tempdir().unwrap();
+        let mode = Mode::S_IRWXU;
+        let folder = Folder::make(place.path(), Path::new("/in"), mode).unwrap();
+        folder.put("file", Mode::S_IRUSR, b"x").unwrap();
+        folder.make_in("inner", mode).unwrap();
+        folder.link("link", Path::new("inner")).unwrap();
+        (place, folder)
+    }
+
+    fn is_inherited(opened: impl AsFd) -> bool {
+        let flags = fcntl(opened, FcntlArg::F_GETFD).unwrap();
+        !FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC)
+    }
+
+    #[test]
+    fn what_is_opened_is_no_link_is_not_waited_for_and_is_not_handed_on() {
+        let (place, folder) = folder();
+        for not_a_folder in ["file", "link"] {
+            assert!(folder.folder(not_a_folder).is_err(), "{not_a_folder}");
+        }
+        assert!(folder.folder("gone").unwrap().is_none());
+        assert!(folder.file("gone").unwrap().is_none());
+        for not_a_file in ["inner", "link"] {
+            assert!(folder.file(not_a_file).is_err(), "{not_a_file}");
+        }
+        let file = folder.file("file").unwrap().unwrap();
+        let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL).unwrap());
+        assert!(flags.contains(OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK));
+        let inner = folder.folder("inner").unwrap().unwrap();
+        let (_, new) = folder.new_file(Mode::S_IRUSR).unwrap();
+        assert!(!is_inherited(file) && !is_inherited(new));
+        let again = Folder::open(place.path(), Path::new("/in"));
+        let again = again.unwrap().unwrap();
+        assert!(!is_inherited(again.opened) && !is_inherited(inner.opened));
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_stays_and_is_told() {
+        let (_place, folder) = folder();
+        folder.link("link", Path::new("inner")).unwrap();
+        for (name, is_link) in [("link", true), ("file", false)] {
+            assert!(folder.link(name, Path::new("elsewhere")).is_err());
+            let target = folder.target(name).unwrap();
+            assert_eq!(target, is_link.then(|| "inner".into()), "{name}");
+        }
+    }
+}

@@ -397,6 +397,12 @@ mod tests {
         assert!(told(error).contains("cannot be written"));
         let error = store.read(&place).unwrap_err();
         assert!(told(error).contains("cannot be read"));
+        // No folder can be removed by this name.
+        let error = store.remove(&super::Place {
+            release: ".".into(),
+            ..place.clone()
+        });
+        assert!(told(error.unwrap_err()).contains("cannot be removed"));
         let error = store.remove(&place).unwrap_err();
         assert!(told(error).contains("cannot be removed"));
         fs::remove_dir(&file).unwrap();

@@ -362,6 +362,72 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_load_that_was_not_asked_for_and_cannot_be_taken_from_the_journal_is_said() {
+        let node = MadeNode::new();
+        node.note("made", b"made", "this", Phase::Loading);
+        let entry = Journal::read(&node.state_dir()).unwrap().entries()[0].clone();
+        let unasked = Unasked::note(&node.state_dir(), entry, &Boot::read(node.root()));
+        let change = change(&node, "made");
+        change.unasked.set(Some(unasked.unwrap()));
+        node.write("var/lib/state/journal.json", "{");
+        change.end(&Outcome::Refused("the kernel was not asked".into()));
+        let said = node.world().said();
+        assert!(said.contains("is damaged"), "{said}");
+        assert!(
+            said.ends_with("; what it says of made is out of date"),
+            "{said}"
+        );
+    }
+
+    /// Returns the entry of `made`, noted so far for a module of this loading.
+    fn noted_for(node: &MadeNode, phase: Phase, loading: Option<u64>) -> Entry {
+        node.note("made", b"made", "this", phase);
+        let mut journal = Journal::read(&node.state_dir()).unwrap();
+        let mut entry = journal.entries()[0].clone();
+        entry.module.loading = loading;
+        journal.note(entry.clone()).unwrap();
+        entry
+    }
+
+    #[test]
+    fn the_end_of_a_load_notes_when_it_was_and_which_loading_of_the_module_it_is() {
+        let node = MadeNode::new();
+        node.put_in_force("made", "ip_vs");
+        let name = "made".into();
+        let own = module::look(node.root(), &name).unwrap();
+        let own = own.map(Loading::number);
+        for (phase, loading) in [(Phase::Loading, own), (Phase::Unloading, None)] {
+            noted_for(&node, phase, None);
+            settle(&node.site(), &name);
+            let entry = Journal::read(&node.state_dir()).unwrap().entries()[0].clone();
+            assert_eq!(entry.phase, Phase::InForce, "{phase:?}");
+            assert_eq!(entry.module.loading, loading, "{phase:?}");
+            assert!(entry.since_s > 10_000, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_way_back_is_noted_for_what_is_loaded_and_not_for_a_module_of_somebody_else() {
+        let is_way_back_noted = |given: fn(&MadeNode), phase, loading: fn(u64) -> u64| {
+            let node = MadeNode::new();
+            node.put_in_force("made", "ip_vs");
+            let found = module::look(node.root(), &"made".into()).unwrap();
+            let entry = noted_for(&node, phase, Some(loading(found.unwrap().number())));
+            given(&node);
+            note_way_back(&node.site(), &"made".into());
+            let then = Journal::read(&node.state_dir()).unwrap().entries()[0].clone();
+            assert!(then == entry || then.phase == Phase::Unloading, "{then:?}");
+            then != entry
+        };
+        let noted = is_way_back_noted;
+        assert!(noted(|_| {}, Phase::InForce, |own| own));
+        assert!(!noted(|_| {}, Phase::InForce, |own| own + 1), "another");
+        assert!(!noted(|_| {}, Phase::Gone, |own| own), "it is gone");
+        let hide = |node: &MadeNode| node.world().remove("sys/module");
+        assert!(noted(hide, Phase::InForce, |own| own), "it is not seen");
+    }
+
     fn phases(node: &MadeNode) -> Vec<Phase> {
         let journal = Journal::read(&node.state_dir()).unwrap();
         journal.entries().iter().map(|entry| entry.phase).collect()

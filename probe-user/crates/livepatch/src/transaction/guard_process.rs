@@ -126,7 +126,17 @@ fn try_once(drive: &mut Drive) -> anyhow::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        env,
+        path::Path,
+        process::{Command, Stdio},
+    };
+
     use super::*;
+    use crate::{
+        made_node::{self, MadeNode},
+        transaction::guard,
+    };
 
     /// A pipe that gives these, one a read.
     struct Pipe(Vec<io::Result<&'static [u8]>>);
@@ -152,5 +162,53 @@ mod tests {
         assert_eq!(read(vec![interrupted(), Ok(b"")]), (false, 0));
         let broken = Err(io::ErrorKind::Other.into());
         assert_eq!(read(vec![broken, Ok(b".")]), (false, 1), "not dismissed");
+    }
+
+    /// Has a process stand guard over `made` of that node until it is dismissed, or those who could do so are gone. Returns
+    /// what it said and whether the livepatch is in force afterwards.
+    fn guarded(node: &MadeNode, is_dismissed: bool) -> (String, bool) {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", STANDS_GUARD, "--nocapture"])
+            .env(NODE, node.root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(node.root().join("lock")).unwrap())
+            .spawn()
+            .unwrap();
+        if is_dismissed {
+            let pipe = child.stdin.as_mut().unwrap();
+            pipe.write_all(&[guard::DISMISSED]).unwrap();
+        }
+        let ended = child.wait_with_output().unwrap();
+        assert!(ended.status.success());
+        let said = String::from_utf8(ended.stdout).unwrap();
+        (said, node.world().livepatch("made").is_some())
+    }
+
+    const NODE: &str = "IPVS_LATENCY_TEST_GUARD";
+    const STANDS_GUARD: &str = "transaction::guard_process::tests::a_guard_takes_back_what_nobody_finishes_unless_it_is_dismissed";
+
+    /// In a process of its own, whose standard streams the guard takes.
+    #[test]
+    fn a_guard_takes_back_what_nobody_finishes_unless_it_is_dismissed() {
+        if let Some(root) = env::var_os(NODE) {
+            let root = Path::new(&root);
+            let guarded = Guarded {
+                name: Some("made".into()),
+                switches: Vec::new(),
+            };
+            watch(&guarded, &made_node::site(root, &root.join("state"))).unwrap();
+            return;
+        }
+        let node = MadeNode::new();
+        node.put_in_force("made", "ip_vs");
+        for is_dismissed in [true, false] {
+            let (said, is_in_force) = guarded(&node, is_dismissed);
+            assert_eq!(said.matches(char::from(READY)).count(), 1, "{said}");
+            assert_eq!(is_in_force, is_dismissed, "{said}");
+        }
+        assert!(!node.world().is_loaded("made"));
+        let lock = std::fs::read_to_string(node.root().join("lock")).unwrap();
+        assert_eq!(lock, "", "nothing was written to the lock");
     }
 }

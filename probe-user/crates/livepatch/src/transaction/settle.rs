@@ -147,7 +147,7 @@ pub fn is_its(root: &Path, entry: &Entry, loading: Loading) -> io::Result<bool> 
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
     use crate::{made_node::MadeNode, transaction::journal::Mark};
@@ -240,6 +240,19 @@ mod tests {
         drop(lock);
         fs::remove_file(node.root().join("proc/sys/kernel/random/boot_id")).unwrap();
         assert_eq!(look_at(&node), before, "no boot");
+    }
+
+    #[test]
+    fn who_may_not_change_the_folder_of_state_is_told_nothing_of_the_journal() {
+        let node = MadeNode::new();
+        node.note("gone", b"gone", "this", Phase::InForce);
+        let open = node.state_dir().join("hotfixes");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(look_at(&node), [("gone".to_owned(), Phase::InForce)]);
+        assert_eq!(node.world().said(), "");
+        fs::remove_dir(&open).unwrap();
+        assert_eq!(look_at(&node), [("gone".to_owned(), Phase::Gone)]);
     }
 
     #[test]

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_load_arrives_turns_back_or_is_stuck() {
         use {Next::*, Seen::*};
-        let tables: [&[Look]; 8] = [
+        let tables: [&[Look]; 9] = [
             &[
                 (0, Gone, true, false, Wait),
                 (1, Moving, false, false, Wait),
@@ -185,6 +185,11 @@ mod tests {
                 (40, Gone, true, false, Stuck),
             ],
             &[(1, Gone, false, false, BackAgain)],
+            // A signal that comes once the kernel has begun does not wait for its answer.
+            &[
+                (0, Moving, true, false, Wait),
+                (1, Moving, true, true, TurnBack),
+            ],
             // A signal that comes before the kernel has begun waits for that.
             &[
                 (0, Gone, true, true, Wait),

@@ -289,3 +289,39 @@ impl Drive {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made_node::MadeNode;
+
+    #[test]
+    fn the_guard_waits_as_long_as_a_node_is_up_and_heeds_no_signal() {
+        let node = MadeNode::new();
+        node.stop();
+        let guards = Drive::unattended(&node.site(), "made");
+        assert!(guards.timeout >= Duration::from_hours(24) * 3_650);
+        assert!(!guards.is_stopped());
+        let ours = Drive::new(&node.site(), "made", BETWEEN_LOOKS).unwrap();
+        assert_eq!((ours.timeout, ours.is_stopped()), (BETWEEN_LOOKS, true));
+    }
+
+    #[test]
+    fn what_the_kernel_wrote_is_told_or_that_it_wrote_nothing_or_that_it_cannot_be_read() {
+        let told = |before: fn(&MadeNode), meanwhile: fn(&MadeNode)| {
+            let node = MadeNode::new();
+            before(&node);
+            let mut drive = Drive::unattended(&node.site(), "made");
+            meanwhile(&node);
+            drive.say_log();
+            node.world().said()
+        };
+        let writes = |node: &MadeNode| node.world().log_line("one line");
+        let hides = |node: &MadeNode| node.world().hide_log();
+        assert_eq!(told(|_| {}, writes), "kernel: one line");
+        let nothing = "kernel: (it wrote nothing to its log)";
+        assert_eq!(told(writes, |_| {}), nothing);
+        let hidden = "kernel: (/dev/kmsg cannot be read: permission denied)";
+        assert_eq!(told(hides, writes), hidden);
+    }
+}

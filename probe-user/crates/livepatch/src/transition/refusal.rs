@@ -222,6 +222,11 @@ mod tests {
                 ],
                 "post handler",
             ),
+            (
+                Errno::EINVAL,
+                &[],
+                "compare what `ipvs-latency hotfix inspect` says it replaces",
+            ),
             (Errno::EBUSY, &[], "transition"),
             (Errno::EEXIST, &[], "loaded already"),
             (

@@ -188,7 +188,42 @@ fn traffic_moved(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::made_phase;
     use model::WallTime;
+
+    #[test]
+    fn traffic_that_moved_is_told_by_the_second_whichever_way_it_moved() {
+        let side = |traffic| {
+            let mut side = made_phase::side(&[]);
+            side.report.observed_ns = 10_000_000_000;
+            side.traffic.insert(7, traffic);
+            side
+        };
+        for (before, after, told) in [
+            (1_000, 2_000, None),
+            (2_000, 1_000, None),
+            (
+                1_000,
+                2_010,
+                Some("100 connections and packets a second before, 201 after"),
+            ),
+            (
+                2_010,
+                1_000,
+                Some("201 connections and packets a second before, 100 after"),
+            ),
+            (10, 90, None),
+            (
+                100,
+                10,
+                Some("10 connections and packets a second before, 1 after"),
+            ),
+        ] {
+            let moved = traffic_moved(&side(before), &side(after), 7);
+            let expected = told.map(|told| format!("Traffic moved meanwhile: {told}."));
+            assert_eq!(moved, expected, "{before} {after}");
+        }
+    }
 
     #[test]
     fn runs_of_other_namespaces_are_nothing_to_compare_with() {

@@ -1,6 +1,6 @@
 //! Trials on made nodes, a sentence a row: every verdict, every way to end early, and what becomes of the node.
 
-use std::{path::PathBuf, time::Duration};
+use std::{cell::RefCell, path::PathBuf, rc::Rc, time::Duration};
 
 use nix::errno::Errno;
 
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     made_node::{Answer, MadeNode, Under, World, own_netns},
     step::StepKind,
+    transaction::journal::{Journal, Phase},
 };
 use host::netns::NetnsName;
 
@@ -114,6 +115,9 @@ fn assert_sound(node: &MadeNode, record: &TrialRecord, row: &str) {
                 && world.is_loaded("made")),
         "{row}"
     );
+    let outcome = &record.outcome;
+    let is_bad = matches!(outcome.judged.verdict, Aborted | Refused) || outcome.host == NeedsPerson;
+    assert_eq!(world.said().contains("kernel: "), is_bad, "{row}");
     assert_eq!(record.name, "made");
     assert!(record.livepatch.is_some());
 }
@@ -268,6 +272,48 @@ fn a_trial_measures_once_more_after_it_was_rolled_back() {
 
 /// Before the change is made, a phase of six runs takes so long.
 const BEFORE: Duration = Duration::from_millis(12_500);
+
+#[test]
+fn what_breaks_under_a_change_is_said_before_it_is_made() {
+    let node = node();
+    node.world().enable("other", "ip_vs");
+    apply(&node, &PLAN).unwrap();
+    let said = node.world().said();
+    assert!(said.contains("Breaks: The kernel is tainted"), "{said}");
+    assert!(
+        said.contains(
+            "takes the place of other livepatches, which do not come back with it: other."
+        ),
+        "{said}"
+    );
+    let node = self::node();
+    node.world().add_estimator(own_netns(), 30_000);
+    switch_off(&node, &PLAN).unwrap();
+    let said = node.world().said();
+    assert!(
+        said.contains("Breaks: In these namespaces, the counters"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_journal_says_how_far_a_trial_is_while_it_lasts() {
+    let node = node();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let look = || {
+        let seen = seen.clone();
+        move |world: &World| {
+            let journal = Journal::read(&world.path("var/lib/state")).unwrap();
+            seen.borrow_mut().push(journal.entries()[0].phase);
+        }
+    };
+    node.world().after_call(StepKind::Insert, look());
+    node.world().later(BEFORE + 6 * SECOND, look());
+    node.world().after_call(StepKind::Disable, look());
+    apply(&node, &TRIAL).unwrap();
+    let expected = [Phase::Loading, Phase::InForce, Phase::Unloading];
+    assert_eq!(*seen.borrow(), expected);
+}
 
 /// Something that happens at a time, and what a trial says of it that was under way.
 type Event = (&'static str, fn(&World), &'static str);

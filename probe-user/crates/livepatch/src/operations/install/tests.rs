@@ -102,6 +102,35 @@ fn a_hotfix_is_kept_with_the_units_until_the_last_one_is_uninstalled() {
     assert!(error.contains("no hotfix two_ is installed"), "{error}");
 }
 
+#[test]
+fn a_person_is_told_what_is_installed_and_what_loads_it() {
+    let (node, without_systemd) = (MadeNode::new(), MadeNode::new());
+    let told = |node: &MadeNode| {
+        let before = node.world().reported();
+        try_install(node, &node.module("good", 500), &[]).unwrap();
+        let told = node.world().reported();
+        let lines = told.strip_prefix(&before).unwrap().trim_start().lines();
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let assert_told = |lines: &[String], words: &[&str]| {
+        assert_eq!(lines.len(), words.len(), "{lines:?}");
+        for (line, words) in lines.iter().zip(words) {
+            assert!(line.contains(words), "no {words:?} in {line:?}");
+        }
+    };
+    let at_boot =
+        "/ipvs-latency-hotfix.service loads it at every boot of that kernel, by /usr/sbin/tool";
+    let at_shutdown = "notes every shutdown, so that it is not taken for a crash.";
+    let now = "or now with `ipvs-latency hotfix load --all`.";
+    let first = "good is installed, for Linux 6.1.0-56-amd64: ";
+    assert_told(&told(&node), &[first, at_boot, at_shutdown, now, "Undo: "]);
+    let again = "good was installed already, from the same file, for Linux 6.1.0-56-amd64: ";
+    assert_told(&told(&node), &[again, at_boot, at_shutdown, now]);
+    without_systemd.world().remove("run/systemd");
+    let nothing = "Nothing loads it at boot, for this host has no systemd: have `/usr/sbin/tool";
+    assert_told(&told(&without_systemd), &[first, nothing, now, "Undo: "]);
+}
+
 /// An earlier version left them readable.
 #[test]
 fn install_and_uninstall_close_the_whole_folder_of_state_to_others() {
@@ -261,4 +290,60 @@ fn what_cannot_be_written_leaves_nothing_behind() {
     assert!(error.contains("cannot be written"), "{error}");
     fs::remove_dir_all(node.root().join(taken)).unwrap();
     try_install(&node, &file, &[]).unwrap();
+}
+
+#[test]
+fn units_that_cannot_be_written_are_removed_unless_another_hotfix_needs_them() {
+    for is_needed in [true, false] {
+        let node = MadeNode::new();
+        let link = format!("etc/systemd/system/multi-user.target.wants/{LOAD}");
+        if is_needed {
+            try_install(&node, &node.module("one_", 500), &[]).unwrap();
+            node.world().remove(&link);
+        }
+        // What is in the way of the link keeps the unit from being removed, too, where that is tried.
+        node.write(&format!("{link}/in/the/way"), "");
+        let ended = try_install(&node, &node.module("two_", 500), &[]);
+        assert_eq!(ended.ok(), (!is_needed).then_some(Settled::Half));
+        assert_eq!(installed(&node).len(), usize::from(is_needed));
+    }
+}
+
+#[test]
+fn what_could_not_be_removed_is_installed_whole_or_half() {
+    let left = |kind: &str| {
+        let node = MadeNode::new();
+        try_install(&node, &node.module("good", 500), &[]).unwrap();
+        let file = format!("var/lib/state/hotfixes/{RELEASE}/good.{kind}");
+        node.world().remove(&file);
+        node.write(&format!("{file}/in/the/way"), "");
+        let ended = uninstall(&node, "good").map_err(|error| format!("{error:#}"));
+        (ended, node.world().said())
+    };
+    let (ended, said) = left("json");
+    let refused = ended.unwrap_err();
+    assert!(
+        refused.starts_with("good is not uninstalled: "),
+        "{refused}"
+    );
+    assert!(!said.contains("half uninstalled"), "{said}");
+    let (ended, said) = left("ko");
+    assert_eq!(ended, Ok(Settled::Half));
+    assert!(said.contains("error: good is half uninstalled: "), "{said}");
+}
+
+#[test]
+fn who_uninstalls_the_last_one_is_told_what_systemd_has_to_forget() {
+    let node = MadeNode::new();
+    for name in ["one_", "two_"] {
+        try_install(&node, &node.module(name, 500), &[]).unwrap();
+    }
+    let reload = "note: run `systemctl daemon-reload` and `systemctl start ";
+    assert_eq!(node.world().said().matches(reload).count(), 2);
+    let forget = format!("note: run `systemctl stop {LOAD} {SHUT_DOWN}`");
+    for (name, is_last) in [("one_", false), ("two_", true)] {
+        assert_eq!(uninstall(&node, name).unwrap(), Settled::Whole);
+        let said = node.world().said();
+        assert_eq!(said.contains(&forget), is_last, "{name}: {said}");
+    }
 }

@@ -5,6 +5,7 @@ use crate::{
     made_node::{Answer, Under, World},
     step::StepKind,
 };
+use livepatch_image::{Module, samples::sample};
 
 /// A load: what is so, how it ends, words of what is said, and what is there afterwards.
 type Row = (&'static str, fn(&World), Ended, &'static str, There);
@@ -21,6 +22,8 @@ fn run(rows: &[Row]) {
         assert!(text.contains(words), "{says}: no {words:?} in {text}");
         assert_eq!(There::on(&node), *there, "{says}: {text}");
         assert!(took <= TIMEOUT + MORE, "{says}: it took {took:?}: {text}");
+        let stays = matches!(ended, Ended::Done | Ended::HalfDone);
+        assert_eq!(report.undo.is_some(), stays, "{says}: {text}");
         assert_sound(&node, &report, says);
     }
 }
@@ -572,6 +575,44 @@ fn the_tasks_that_keep_a_transition_are_named_while_it_lasts_and_at_its_end() {
 }
 
 #[test]
+fn a_load_of_what_is_enabled_from_the_very_file_asks_the_kernel_for_nothing() {
+    let node = node();
+    loaded(&node);
+    let calls = node.world().calls();
+    let report = load(&node);
+    assert_eq!(Ended::of(&report), Ended::Done, "{}", report.text());
+    let words = "made is enabled already, from this very file";
+    assert!(report.text().contains(words), "{}", report.text());
+    assert_eq!(node.world().calls(), calls);
+}
+
+#[test]
+fn timers_have_to_be_seen_for_a_load_that_replaces_the_estimator_alone() {
+    let node = node();
+    node.world().kill(8);
+    let mut module = sample();
+    let dead = |module: &Module| load::dead_before(module, &node.site());
+    assert_eq!(dead(&module).unwrap(), [8].into());
+    node.world().hide_timers();
+    assert!(dead(&module).is_err());
+    module.replaces.clear();
+    assert_eq!(dead(&module).unwrap(), [].into());
+}
+
+#[test]
+fn what_keeps_a_transition_is_named_once_the_kernel_has_tried_twice() {
+    for (takes_ms, is_named) in [(2_550, false), (2_650, true)] {
+        let node = node();
+        let takes = Duration::from_millis(takes_ms);
+        node.world().transitions_take(Some(takes), Some(SECOND));
+        load(&node);
+        let said = node.world().said();
+        let names = said.contains("made: in transition, kept by no task");
+        assert_eq!(names, is_named, "{takes_ms} ms: {said}");
+    }
+}
+
+#[test]
 fn a_livepatch_whose_place_it_takes_is_gone_and_does_not_come_back_with_it() {
     let replaced = |made: fn(&World)| {
         let node = node();
@@ -588,6 +629,7 @@ fn a_livepatch_whose_place_it_takes_is_gone_and_does_not_come_back_with_it() {
     assert_eq!(Ended::of(&report), Ended::HalfDone);
     let lost = "The hotfix had taken the place of other livepatches, which are in force no more: load them again (other)";
     assert!(report.text().contains(lost), "{}", report.text());
+    assert!(report.undo.is_none(), "nothing is left to take back");
     // It was turned back before it took the place.
     let (report, node) = replaced(|world| world.transitions_take(None, Some(SECOND)));
     assert_eq!(Ended::of(&report), Ended::RolledBack, "{}", report.text());

@@ -103,6 +103,13 @@ fn an_unload_that_the_kernel_carries_out() {
             There::Nothing,
         ),
         (
+            "the kernel does not mark its module as a livepatch",
+            |world| world.write("sys/module/made/taint", "OE\n"),
+            Ended::Done,
+            "made is gone",
+            There::Nothing,
+        ),
+        (
             "the journal cannot be read",
             |world| world.write("var/lib/state/journal.json", "{"),
             Ended::Done,

@@ -35,3 +35,26 @@ impl CrashHistory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{made_node::MadeNode, transaction::journal::Phase};
+
+    #[test]
+    fn without_a_journal_or_a_boot_it_is_unknown_what_became_of_the_node() {
+        let node = MadeNode::new();
+        node.note("made", b"made", "before", Phase::InForce);
+        let past = |file: &[u8]| CrashHistory::read(&node.site(), &Digest::of(file));
+        assert!(matches!(past(b"made"), CrashHistory::WentDown(_)));
+        assert_eq!(past(b"another"), CrashHistory::Good);
+        node.world().remove("proc/sys/kernel/random/boot_id");
+        let CrashHistory::Unknown(why) = past(b"made") else {
+            panic!("which boot this is cannot be read");
+        };
+        assert!(why.contains("random/boot_id"), "{why}");
+        assert_eq!(past(b"another"), CrashHistory::Good);
+        node.write("var/lib/state/journal.json", "{");
+        assert!(matches!(past(b"another"), CrashHistory::Unknown(_)));
+    }
+}

@@ -46,8 +46,35 @@ fn links_lead_where_they_would_lead_the_host_and_the_path_without_them_is_told()
     };
     assert_eq!(failed("/round"), Some(Errno::ELOOP as i32));
     assert_eq!(failed("/gone/../bin"), Some(Errno::ENOENT as i32));
-    fs::write(root.path().join("file"), "").unwrap();
+    let file = root.path().join("file");
+    fs::write(&file, "").unwrap();
     assert_eq!(failed("/file/in"), Some(Errno::ENOTDIR as i32));
+    let error = walk(&file, Path::new("/")).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::ENOTDIR as i32));
+}
+
+#[test]
+fn so_many_links_are_followed_as_the_kernel_follows_and_no_more() {
+    let root = host();
+    symlink("usr", root.path().join("1")).unwrap();
+    for link in 2..=MOST_LINKS + 1 {
+        symlink((link - 1).to_string(), root.path().join(link.to_string())).unwrap();
+    }
+    let walk = |links: u32| walk(root.path(), Path::new(&links.to_string()));
+    assert_eq!(walk(MOST_LINKS).unwrap().path, Path::new("/usr"));
+    let error = walk(MOST_LINKS + 1).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::ELOOP as i32));
+}
+
+#[test]
+fn what_belongs_to_another_user_is_objected_to_unless_that_is_root() {
+    let own = Uid::effective().as_raw();
+    let mut stat = fstat(fs::File::open("/").unwrap()).unwrap();
+    for (owner, is_theirs) in [(0, false), (own, false), (own + 1, true)] {
+        stat.st_uid = owner;
+        let expected = is_theirs.then(|| Objection::Owner(Uid::from_raw(owner), "/".into()));
+        assert_eq!(theirs(&stat, || "/".into()), expected);
+    }
 }
 
 #[test]

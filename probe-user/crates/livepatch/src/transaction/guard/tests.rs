@@ -53,13 +53,16 @@ fn a_guard_that_is_lost_is_replaced_and_the_next_waits_for_the_same_calls() {
     let said = folder.path().join("said");
     let guard = stand_in(&said);
     assert!(matches!(guard.look(false), Looked::There));
+    assert!(!guard.is_lost());
     let first = guard.pid();
     // A call into the kernel that began under the first guard.
     let call = guard.lifeline().unwrap();
     kill_guard(&guard);
+    assert!(guard.is_lost());
     let Looked::Replaced(told) = guard.look(false) else {
         panic!("it was not replaced");
     };
+    assert!(!guard.is_lost());
     let second = guard.pid();
     assert_ne!(first, second);
     for words in [
@@ -138,7 +141,43 @@ fn where_no_guard_can_be_posted_that_is_said_until_one_can() {
         assert!(why.contains("no other can be started"), "{why}");
     }
     guard.0.borrow_mut().orders.program.path = program;
+    // Nothing has elapsed since a time to come, however slow this computer is.
+    guard.0.borrow_mut().tried = Instant::now() + 60 * BETWEEN_TRIES;
+    assert!(
+        matches!(guard.look(false), Looked::Missing(_)),
+        "it was tried just now"
+    );
+    let before = Instant::now().checked_sub(BETWEEN_TRIES).unwrap();
+    guard.0.borrow_mut().tried = before;
+    assert!(matches!(guard.look(false), Looked::Replaced(_)));
+    kill_guard(&guard);
     assert!(matches!(guard.look(true), Looked::Replaced(_)));
     assert!(matches!(guard.look(false), Looked::There));
     assert_eq!(guard.dismiss(), None);
+}
+
+#[test]
+fn a_guard_is_told_what_to_take_back_and_a_person_what_to_do_without_it() {
+    let name = Name::from("-made");
+    let hotfix = Guarded::Hotfix(&name);
+    assert_eq!(hotfix.args(), ["--", "-made"]);
+    let own = made_node::own_netns();
+    let find = |found| Switch::of("/proc/self/ns/net".as_ref(), own, found).unwrap();
+    let switches = [find(1), find(0)];
+    let guarded = Guarded::Switches(&switches);
+    let args = guarded.args();
+    assert_eq!(args.len(), switches.len());
+    for (arg, switch) in args.iter().zip(&switches) {
+        let from = arg.to_str().unwrap().strip_prefix("--switch=").unwrap();
+        let expected = SwitchedFrom {
+            netns: own,
+            namespace: switch.held_as(),
+            value: switch.found,
+        };
+        assert_eq!(from.parse(), Ok(expected));
+    }
+    assert_eq!(
+        guarded.by_hand(),
+        format!("set net.ipv4.vs.run_estimation to 1 in netns {own}, to 0 in netns {own}")
+    );
 }

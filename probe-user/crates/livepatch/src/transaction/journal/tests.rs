@@ -188,6 +188,57 @@ fn what_no_program_of_ours_wrote_is_damage_and_never_a_panic() {
 }
 
 #[test]
+fn what_is_at_its_limit_is_read_and_what_is_beyond_is_damage() {
+    use serde_json::json;
+    let ids = |length| json!("a".repeat(length));
+    let many = |most: usize| {
+        let contents = (0..most).map(usize::to_le_bytes);
+        let entries: Vec<Entry> = contents.map(|one| entry(&one, Phase::Gone)).collect();
+        json!(entries)
+    };
+    for (key, at, beyond) in [
+        ("since_s", json!(LAST_S), json!(LAST_S + 1)),
+        ("boot_id", ids(LONGEST_BOOT_ID), ids(LONGEST_BOOT_ID + 1)),
+        ("entries", many(MOST), many(MOST + 1)),
+    ] {
+        assert!(made(key, &at).is_ok(), "{key}");
+        assert!(made(key, &beyond).is_err(), "{key}");
+    }
+    let most = usize::try_from(MOST_BYTES).unwrap();
+    let read = |length| {
+        let mut bytes = br#"{"schema": 1, "entries": []}"#.to_vec();
+        bytes.resize(length, b' ');
+        entries(Path::new("/journal"), &bytes)
+    };
+    assert_eq!(read(most).unwrap(), []);
+    let error = read(most + 1).unwrap_err().to_string();
+    assert!(error.contains("more than 1048576 bytes"), "{error}");
+}
+
+#[test]
+fn what_is_loaded_under_a_name_is_of_this_boot_and_not_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = Journal::read(folder.path()).unwrap();
+    for (name, boot_id, phase) in [
+        ("est_skip", "one", Phase::Left),
+        ("est_skip", "one", Phase::InForce),
+        ("est_skip", "one", Phase::Gone),
+        ("est_skip", "two", Phase::InForce),
+        ("another", "one", Phase::InForce),
+        ("another", "two", Phase::Gone),
+    ] {
+        let entry = Entry {
+            name: name.into(),
+            boot_id: boot_id.into(),
+            ..entry(format!("{name} {boot_id} {phase:?}").as_bytes(), phase)
+        };
+        journal.note(entry).unwrap();
+    }
+    let loaded = journal.loaded_as("est_skip", &boot("one", 0, &[]));
+    assert_eq!(loaded, journal.entries()[..2]);
+}
+
+#[test]
 fn numbers_at_their_limits_are_told_without_a_panic() {
     let mut late = entry(b"a", Phase::Gone);
     for since_s in [0, LAST_S, LAST_S + 1, u64::MAX] {

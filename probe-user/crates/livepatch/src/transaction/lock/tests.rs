@@ -67,6 +67,9 @@ fn a_lock_that_was_removed_or_replaced_is_lost() {
     let lock = take(&state).unwrap();
     let place = lock.place(&state).unwrap();
     assert!(!place.is_lost());
+    drop(lock);
+    drop(take(&state).unwrap());
+    assert!(!place.is_lost(), "taken again");
     fs::rename(&state, folder.path().join("away")).unwrap();
     assert!(place.is_lost(), "removed");
     drop(take(&state).unwrap());

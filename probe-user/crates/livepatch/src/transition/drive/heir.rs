@@ -108,7 +108,7 @@ impl Drive {
 mod tests {
     use super::*;
     use crate::{
-        made_node,
+        made_node::{self, MadeNode},
         transaction::guard::tests::{cannot_be_replaced, kill_guard, stand_in},
     };
 
@@ -158,6 +158,28 @@ mod tests {
         let mut drive = Drive::unattended(&made_node::site(folder.path(), folder.path()), "x");
         let error = drive.guarded_by(&guard).unwrap_err().to_string();
         assert!(error.contains("no other can be started"), "{error}");
+    }
+
+    #[test]
+    fn that_no_guard_can_be_posted_is_said_once_and_that_a_change_is_over_is_no_promise() {
+        let node = MadeNode::new();
+        let guard = stand_in(&node.root().join("said"));
+        let mut drive = Drive::unattended(&node.site(), "x");
+        drive.guarded_by(&guard).unwrap();
+        drive.pause().unwrap();
+        assert_eq!(node.world().said(), "");
+        kill_guard(&guard);
+        cannot_be_replaced(&guard);
+        for _ in 0..3 {
+            drive.pause().unwrap();
+        }
+        let said = node.world().said();
+        assert_eq!(said.matches("warning: ").count(), 1, "{said}");
+        assert!(said.contains("no other can be started"), "{said}");
+        assert_eq!(guard.dismiss(), None);
+        drive.pause().unwrap();
+        assert_eq!(node.world().said(), said);
+        assert_eq!(drive.heir(), Err("the change was over before".into()));
     }
 
     #[test]

@@ -132,6 +132,7 @@ fn what_the_kernel_complains_of_is_told_from_what_it_tells() {
         "",
         "general protection fault ip:401000",
         "a driver says: BUG: unable to handle it",
+        "BUG: spinlock x_y on CPU#0, a/12",
     ] {
         assert!(!is_complaint(line), "{line}");
     }

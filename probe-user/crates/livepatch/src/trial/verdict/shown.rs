@@ -39,3 +39,28 @@ pub fn effect(min_effect_percent: f64) -> String {
     // 7 % as a share and back are 7.000000000000001 %.
     format!("{} %", (1e3 * min_effect_percent).round() / 1e3)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_rounded_where_that_says_nothing_untrue() {
+        for (change, told) in [
+            (-100.0, "-99.99 %"),
+            (-99.95, "-99.95 %"),
+            (-99.9, "-99.9 %"),
+            (0.0, "+0.0 %"),
+            (12.34, "+12.3 %"),
+        ] {
+            assert_eq!(percent(change), told);
+        }
+        for (ratio, told) in [(0.012_34, "0.0123 times"), (0.1, "0.10 times")] {
+            assert_eq!(times(ratio), told);
+        }
+        for (p, told) in [(0.000_099, "< 0.0001"), (0.0001, "0.0001"), (0.5, "0.5000")] {
+            assert_eq!(chance(p), told);
+        }
+        assert_eq!(effect(100.0 * 0.07), "7 %");
+    }
+}

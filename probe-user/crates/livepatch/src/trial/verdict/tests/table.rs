@@ -307,6 +307,15 @@ fn rare_runs_that_are_longer_or_not_seen_at_all_are_not_improved() {
     rare.after = phase(&[40_000.0], 300_000_000_000);
     let parts = ["of 1 run the longest took 40.0 ms", "--max-wait"];
     assert_says(&judged(&[rare.clone()]), Verdict::Inconclusive, &parts);
+    // As much longer as they are rarer: they stall as long as before.
+    rare.after = phase(&[2.0 * BEFORE[0]], 2 * PERIOD_NS);
+    let judgement = judged(&[rare.clone()]);
+    assert_says(&judgement, Verdict::Inconclusive, &[]);
+    assert!(
+        !judgement.why.contains("the longest took"),
+        "{}",
+        judgement.why
+    );
     rare.after = phase(&[], 300_000_000_000);
     rare.after.length_ns = 290_000_000_000;
     let judgement = judged(&[rare]);
