@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -113,6 +113,8 @@ fn sample() -> Vec<String> {
         .flat_map(|name| ["--package".to_owned(), (*name).to_owned()])
         .collect();
     options.extend(["--shard".to_owned(), format!("0/{ONE_OF}")]);
+    // By default a shard is one slice of the list, and so of one crate.
+    options.extend(["--sharding".to_owned(), "round-robin".to_owned()]);
     options
 }
 
@@ -120,6 +122,7 @@ fn sample() -> Vec<String> {
 fn test(name: &str, options: &[String]) -> Result<Tally> {
     let results = checkout::folder()?.join("target/mutants").join(name);
     fs::create_dir_all(&results).with_context(|| format!("cannot make {}", results.display()))?;
+    remember_unviable(&results)?;
     let status = Command::new("cargo")
         .args([
             "mutants",
@@ -145,23 +148,42 @@ fn test(name: &str, options: &[String]) -> Result<Tally> {
         matches!(status.code(), Some(0 | 2 | 3)),
         "cargo mutants ended with {status}"
     );
-    tally(&results.join("mutants.out"))
+    tally(&results)
+}
+
+/// Where cargo-mutants writes what became of its last run.
+const LAST_RUN: &str = "mutants.out";
+
+/// What did not compile in earlier runs: cargo-mutants has these among those that were caught before.
+const UNVIABLE: &str = "unviable.txt";
+
+fn remember_unviable(results: &Path) -> Result<()> {
+    let mut all: BTreeSet<String> = lines(&results.join(UNVIABLE))?.into_iter().collect();
+    all.extend(lines(&results.join(LAST_RUN).join(UNVIABLE))?);
+    let text = Vec::from_iter(all).join("\n");
+    let path = results.join(UNVIABLE);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Returns the lines of a file; none where it is not there.
+fn lines(path: &Path) -> Result<Vec<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => bail!("{} cannot be read: {error}", path.display()),
+    }
 }
 
 fn tally(results: &Path) -> Result<Tally> {
-    let lines = |file: &str| -> Result<Vec<String>> {
-        let path: PathBuf = results.join(file);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => bail!("{} cannot be read: {error}", path.display()),
-        }
-    };
+    let last_run = results.join(LAST_RUN);
+    let unviable: BTreeSet<String> = lines(&results.join(UNVIABLE))?.into_iter().collect();
     let mut tally = Tally::default();
     for file in ["caught.txt", "timeout.txt", "previously_caught.txt"] {
-        tally.noticed += lines(file)?.len();
+        let noticed = lines(&last_run.join(file))?;
+        let noticed = noticed.iter().filter(|line| !unviable.contains(*line));
+        tally.noticed += noticed.count();
     }
-    tally.survivors = lines("missed.txt")?
+    tally.survivors = lines(&last_run.join("missed.txt"))?
         .iter()
         .map(|line| without_place(line))
         .collect();
@@ -198,9 +220,18 @@ mod tests {
     #[test]
     fn what_is_noticed_is_counted_and_a_survivor_keeps_its_name_when_lines_move() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |file: &str, text: &str| fs::write(folder.path().join(file), text).unwrap();
+        fs::create_dir(folder.path().join(LAST_RUN)).unwrap();
+        let write = |file: &str, text: &str| {
+            fs::write(folder.path().join(LAST_RUN).join(file), text).unwrap();
+        };
+        write("unviable.txt", "a.rs:7:8: z\n");
+        remember_unviable(folder.path()).unwrap();
+        write("unviable.txt", "");
         write("caught.txt", "a.rs:1:2: replace f -> bool with true\n");
-        write("previously_caught.txt", "a.rs:3:4: x\na.rs:5:6: y\n");
+        write(
+            "previously_caught.txt",
+            "a.rs:3:4: x\na.rs:5:6: y\na.rs:7:8: z\n",
+        );
         write("missed.txt", "a/b.rs:71:9: replace g -> a::B with None\n");
         let found = tally(folder.path()).unwrap();
         assert_eq!((found.noticed, found.percent()), (3, 75));
