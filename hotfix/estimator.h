@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the fixtures have in common: the estimator of Linux 5.16 to 6.1, written anew from include/net/ip_vs.h, and
+ * What the fixtures have in common: the estimator of Linux 4.15 to 6.1, written anew from include/net/ip_vs.h, and
  * the livepatch around a replacement of it. Nothing here needs more than kernel headers.
  */
 #ifndef HOTFIX_ESTIMATOR_H
@@ -13,6 +13,7 @@
 #include <linux/spinlock.h>
 #include <linux/timer.h>
 #include <linux/u64_stats_sync.h>
+#include <linux/version.h>
 #include <net/ip_vs.h>
 
 MODULE_LICENSE("GPL");
@@ -24,6 +25,20 @@ static inline struct netns_ipvs *ipvs_of(struct timer_list *t)
 {
 	return container_of(t, struct netns_ipvs, est_timer);
 }
+
+/* The switch of Linux 5.16 and later. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 16, 0)
+static inline int sysctl_run_estimation(struct netns_ipvs *ipvs)
+{
+	return 1;
+}
+#endif
+
+/* A counter is a plain number, or an u64_stats_t (Linux 6.2, and stable kernels from December 2022 on). */
+#define read_counter(counter)							\
+	_Generic((counter),							\
+		 u64: (counter),						\
+		 default: u64_stats_read((const u64_stats_t *)&(counter)))
 
 /* Adds up the counters of all CPUs. No structure of its own: the kernel's build would fill it with zeros first. */
 static inline void sum_cpus(struct ip_vs_kstats *sum, struct ip_vs_cpu_stats __percpu *stats)
@@ -38,11 +53,11 @@ static inline void sum_cpus(struct ip_vs_kstats *sum, struct ip_vs_cpu_stats __p
 
 		do {
 			seq = u64_stats_fetch_begin(&own->syncp);
-			conns = u64_stats_read(&own->cnt.conns);
-			inpkts = u64_stats_read(&own->cnt.inpkts);
-			outpkts = u64_stats_read(&own->cnt.outpkts);
-			inbytes = u64_stats_read(&own->cnt.inbytes);
-			outbytes = u64_stats_read(&own->cnt.outbytes);
+			conns = read_counter(own->cnt.conns);
+			inpkts = read_counter(own->cnt.inpkts);
+			outpkts = read_counter(own->cnt.outpkts);
+			inbytes = read_counter(own->cnt.inbytes);
+			outbytes = read_counter(own->cnt.outbytes);
 		} while (u64_stats_fetch_retry(&own->syncp, seq));
 		sum->conns = first ? conns : sum->conns + conns;
 		sum->inpkts = first ? inpkts : sum->inpkts + inpkts;

@@ -1,5 +1,5 @@
 //! The contract between the eBPF programs and user space: the records that cross over, the slots of
-//! the in-kernel histogram and the structure offsets that user space reads from BTF.
+//! the in-kernel histogram and the structure offsets that user space finds.
 //!
 //! Everything here is plain data and arithmetic, compiled into both sides and tested on the host.
 
@@ -8,6 +8,7 @@
 pub mod event;
 pub mod histogram;
 pub mod offsets;
+pub mod peek;
 pub mod snapshot;
 pub mod softirq;
 

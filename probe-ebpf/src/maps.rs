@@ -7,27 +7,12 @@ use aya_ebpf::{
 };
 use probe_ebpf::{
     EVENTS_BYTES, MAX_IN_FLIGHT, OPERATIONS_BYTES, Offsets, SNAPSHOTS_BYTES, SoftirqTime,
-    USUAL_ESTIMATORS, histogram, offsets::ABSENT,
+    USUAL_ESTIMATORS, histogram, peek::PEEK_BYTES,
 };
 
 /// Where the kernel's fields lie; set by user space before loading.
 #[unsafe(no_mangle)]
-pub static OFFSETS: Global<Offsets> = Global::new(Offsets {
-    task_nsproxy: ABSENT,
-    nsproxy_net: ABSENT,
-    net_list: ABSENT,
-    net_inum: ABSENT,
-    net_ipvs: ABSENT,
-    ipvs_net: ABSENT,
-    ipvs_gen: ABSENT,
-    ipvs_est_list: ABSENT,
-    ipvs_est_timer: ABSENT,
-    ipvs_run_estimation: ABSENT,
-    timer_pprev: ABSENT,
-    timer_expires: ABSENT,
-    timer_function: ABSENT,
-    timer_flags: ABSENT,
-});
+pub static OFFSETS: Global<Offsets> = Global::new(Offsets::ABSENT);
 
 /// The one offset that a run needs, on its own so that the run's path loads nothing else.
 #[unsafe(no_mangle)]
@@ -108,3 +93,7 @@ pub static SNAPSHOTS: RingBuf = RingBuf::with_byte_size(SNAPSHOTS_BYTES, 0);
 /// What each CPU has spent in the softirq of timers.
 #[map]
 pub static SOFTIRQ: PerCpuArray<SoftirqTime> = PerCpuArray::with_max_entries(1, 0);
+
+/// What `peek` has read.
+#[map]
+pub static PEEK: Array<[u8; PEEK_BYTES]> = Array::with_max_entries(1, 0);

@@ -1,5 +1,5 @@
-//! Where the fields lie in the running kernel's structures. User space reads this from BTF and sets
-//! it before the programs are loaded: Rust emits no relocations of its own.
+//! Where the fields lie in the running kernel's structures. User space reads this from BTF, or finds it in memory, and
+//! sets it before the programs are loaded: Rust emits no relocations of its own.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -25,13 +25,14 @@ pub struct Offsets {
     pub net_ipvs: u32,
     /// `netns_ipvs.net`, back to the namespace.
     pub ipvs_net: u32,
-    /// `netns_ipvs.gen`, the number of this one since `ip_vs` was loaded.
+    /// `netns_ipvs.gen`, the number of this one since `ip_vs` was loaded; [`ABSENT`] where it could not be found.
     pub ipvs_gen: u32,
     /// `netns_ipvs.est_list`, head of the list of estimators.
     pub ipvs_est_list: u32,
     /// `netns_ipvs.est_timer`, the timer that runs `estimation_timer`.
     pub ipvs_est_timer: u32,
-    /// `netns_ipvs.sysctl_run_estimation`; [`ABSENT`] before Linux 5.16.
+    /// `netns_ipvs.sysctl_run_estimation`; [`ABSENT`] before Linux 5.16, and where it could
+    /// not be found.
     pub ipvs_run_estimation: u32,
     /// `timer_list.entry.pprev`, null while the timer is not queued.
     pub timer_pprev: u32,
@@ -41,6 +42,26 @@ pub struct Offsets {
     pub timer_function: u32,
     /// `timer_list.flags`, whose low 18 bits are the CPU and whose high 10 are the bucket.
     pub timer_flags: u32,
+}
+
+impl Offsets {
+    /// No field's place is known.
+    pub const ABSENT: Self = Self {
+        task_nsproxy: ABSENT,
+        nsproxy_net: ABSENT,
+        net_list: ABSENT,
+        net_inum: ABSENT,
+        net_ipvs: ABSENT,
+        ipvs_net: ABSENT,
+        ipvs_gen: ABSENT,
+        ipvs_est_list: ABSENT,
+        ipvs_est_timer: ABSENT,
+        ipvs_run_estimation: ABSENT,
+        timer_pprev: ABSENT,
+        timer_expires: ABSENT,
+        timer_function: ABSENT,
+        timer_flags: ABSENT,
+    };
 }
 
 /// The bits of `timer_list.flags` that hold the CPU (`TIMER_CPUMASK`, `include/linux/timer.h`).

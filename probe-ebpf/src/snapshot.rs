@@ -86,6 +86,13 @@ pub const PAGE_RECORDS: u64 =
 /// Steps of one page, about 100 ns each. They limit how long a page keeps tasks of its CPU waiting.
 pub const PAGE_STEPS: u64 = 1 << 18;
 
+/// Steps of one page where the kernel has no `bpf_loop` (Linux before 5.17). More of them cost the verifier time at each
+/// start, fewer cost system calls at each snapshot.
+pub const BOUNDED_STEPS: u64 = 192;
+
+/// Steps that such a page takes beyond those asked for, where it cannot end: at links that belong to no namespace.
+pub const BOUNDED_SPARE_STEPS: u64 = 64;
+
 /// What a snapshot is asked to do, as its program's first argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]

@@ -265,6 +265,7 @@ fn page(host: HostFacts, kind: Option<Kind>, mut found: Found, obstacle: Option<
 fn kind(root: &Path, missing: &[Refusal]) -> Option<Kind> {
     let told = missing.iter().find_map(|refusal| match refusal {
         Refusal::Threads(_) => Some(Kind::Kthread),
+        Refusal::Vendor(_) => Some(Kind::Vendor),
         Refusal::NoIpvs(_) => Some(Kind::Absent),
         _ => None,
     });

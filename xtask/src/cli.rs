@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::kernel::Line;
+use crate::kernel::{Line, OwnKernel};
 use crate::lab::{Copy, Cpus, LabSpec};
 
 /// Everything a contributor runs: set-up, the lab, kernel headers.
@@ -32,17 +32,19 @@ pub enum Command {
     /// Print the folder of kernel headers that matches the kernel `lab` boots.
     Headers(HeadersArgs),
     /// Build the hotfixes of `hotfix/` for the kernel `lab` boots, and print their folder.
-    Hotfixes,
+    Hotfixes(HeadersArgs),
     /// Measure in the lab what the probes cost the estimator, beside what other tools cost it.
     Bench(BenchArgs),
     /// Watch a kernel with 30,001 estimators, on a terminal until `q`; sets up what is missing first.
-    Demo,
+    Demo(KernelArgs),
     /// Run the tests: all that CI runs, or a tier.
     Test(TestArgs),
     /// Fuzz the readers of foreign bytes: all of them, or those that are named.
     Fuzz(FuzzArgs),
     /// Change the code in ways that unit tests should notice, and tell what none does.
     Mutants,
+    /// Boot each line of kernels, and print what the tool measures on it as a table.
+    Kernels,
     /// Check form, lints and licences.
     Lint,
     /// Build the binary as users get it, and print where it is.
@@ -52,7 +54,7 @@ pub enum Command {
 /// Arguments of `cargo xtask setup`.
 #[derive(Debug, Args)]
 pub struct SetupArgs {
-    /// Kernel line to fetch (5.10, 6.1, 6.12, newest); repeat for more.
+    /// Kernel line to fetch (as `lab` takes it); repeat for more.
     #[arg(long = "kernel", value_name = "LINE", default_value = "6.1")]
     pub kernels: Vec<Line>,
     /// Look for newer packages even where the cached ones are less than a day old.
@@ -60,20 +62,44 @@ pub struct SetupArgs {
     pub refresh: bool,
 }
 
-/// Arguments of `cargo xtask headers`.
+/// Arguments of `cargo xtask headers` and `hotfixes`.
 #[derive(Debug, Args)]
 pub struct HeadersArgs {
-    /// Kernel line (5.10, 6.1, 6.12, newest).
+    /// Kernel line (as `lab` takes it).
     #[arg(long, value_name = "LINE", default_value = "6.1")]
     pub kernel: Line,
+}
+
+/// Which kernel a guest boots.
+#[derive(Debug, Clone, Args)]
+pub struct KernelArgs {
+    /// Kernel line of Debian: MAJOR.MINOR or newest, with -rt or -cloud behind it for that flavour [default: 6.1].
+    #[arg(long, value_name = "LINE", conflicts_with = "kernel_image")]
+    pub kernel: Option<Line>,
+    /// Kernel of your own to boot: its image.
+    #[arg(long, value_name = "FILE", requires = "modules")]
+    pub kernel_image: Option<PathBuf>,
+    /// Modules of that kernel: lib/modules/RELEASE, with modules.dep in it, or a folder that holds it.
+    #[arg(long, value_name = "DIR", requires = "kernel_image")]
+    pub modules: Option<PathBuf>,
+}
+
+impl KernelArgs {
+    /// Returns the kernel of one's own that was named.
+    #[must_use]
+    pub fn own(&self) -> Option<OwnKernel> {
+        let image = self.kernel_image.clone();
+        let both = image.zip(self.modules.clone());
+        both.map(|(image, modules)| OwnKernel { image, modules })
+    }
 }
 
 /// Arguments of `cargo xtask lab`.
 #[derive(Debug, Clone, Args)]
 pub struct LabArgs {
-    /// Kernel line (5.10, 6.1, 6.12, newest).
-    #[arg(long, value_name = "LINE", default_value = "6.1")]
-    pub kernel: Line,
+    /// Which kernel to boot.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
     /// CPUs online, and how many are possible if that is more [default: 2].
     #[arg(long, value_name = "ONLINE[,POSSIBLE]")]
     pub cpus: Option<Cpus>,
@@ -147,7 +173,8 @@ impl From<LabArgs> for LabSpec {
             Self::default()
         };
         Self {
-            kernel: args.kernel,
+            own_kernel: args.kernel.own(),
+            kernel: args.kernel.kernel.unwrap_or(usual.kernel),
             cpus: args.cpus.unwrap_or(usual.cpus),
             memory: args.memory,
             services: args.services,

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Command, LabArgs},
+    cli::{Cli, Command, KernelArgs, LabArgs},
     emulator::Emulator,
     kernel::Line,
     lab,
@@ -17,8 +17,7 @@ use crate::{
 };
 
 /// The guest that both forms are shown in.
-const LAB: &str =
-    "cargo-xtask lab --kernel 6.1 --cpus 2 --services 10000 --destinations 2 --netns 3";
+const LAB: &str = "cargo-xtask lab --cpus 2 --services 10000 --destinations 2 --netns 3";
 
 /// What is shown, and how the lab is asked for it.
 struct Show {
@@ -43,14 +42,16 @@ const LINES: Show = Show {
 ///
 /// # Errors
 /// When this machine cannot be set up.
-pub fn run() -> Result<ExitCode, setup::Error> {
-    setup::ensure(&[
+pub fn run(kernel: KernelArgs) -> Result<ExitCode, setup::Error> {
+    let mut needs = vec![
         Need::EbpfToolchain,
         Need::Linker,
         Need::Qemu(Emulator::RealTime),
         Need::Userland,
-        Need::Kernel(Line::V6_1),
-    ])?;
+    ];
+    let line = kernel.kernel.unwrap_or(Line::V6_1);
+    needs.extend(kernel.own().is_none().then_some(Need::Kernel(line)));
+    setup::ensure(&needs)?;
     let show = if stdin().is_terminal() && stdout().is_terminal() {
         SCREEN
     } else {
@@ -59,6 +60,7 @@ pub fn run() -> Result<ExitCode, setup::Error> {
     let mut args = show.lab()?;
     eprintln!("{}\n({})", show.announcement, show.command_line());
     let command = std::mem::take(&mut args.command);
+    args.kernel = kernel;
     Ok(lab::run(&args.into(), command))
 }
 

@@ -1,13 +1,14 @@
 //! Debian's own kernels, by line: found, fetched, unpacked and kept by exact version.
 
 pub mod headers;
+mod line;
+mod own;
 mod release;
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result as AnyResult, anyhow, ensure};
@@ -18,6 +19,8 @@ use crate::programs::command_path;
 use release::Release;
 
 pub use headers::fetch as headers;
+pub use line::Line;
+pub use own::OwnKernel;
 
 /// How long a line's release is believed to be the newest.
 const DAY: Duration = Duration::from_hours(24);
@@ -35,81 +38,11 @@ const LEAVE_OUT: &[&str] = &[
     "*/kernel/drivers/net/ethernet",
 ];
 
-/// A line of kernels that the lab can boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Line {
-    /// Debian 11's; its archive is closing down.
-    V5_10,
-    /// Debian 12's.
-    V6_1,
-    /// Debian 13's, also offered for Debian 12.
-    V6_12,
-    /// The highest version that Debian offers in binary form.
-    Newest,
-}
-
-impl Line {
-    /// Every line, oldest first.
-    pub const ALL: [Self; 4] = [Self::V5_10, Self::V6_1, Self::V6_12, Self::Newest];
-
-    /// Name on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::V5_10 => "5.10",
-            Self::V6_1 => "6.1",
-            Self::V6_12 => "6.12",
-            Self::Newest => "newest",
-        }
-    }
-
-    /// Where to look: the highest release of the first group that has any.
-    fn suites(self) -> &'static [&'static [&'static str]] {
-        match self {
-            Self::V5_10 => &[&["bullseye-security", "bullseye"]],
-            Self::V6_1 => &[&["bookworm-security", "bookworm"]],
-            Self::V6_12 => &[&["bookworm-security"], &["trixie-security", "trixie"]],
-            Self::Newest => &[&["trixie-backports", "sid", "trixie"]],
-        }
-    }
-
-    fn contains(self, release: &Release) -> bool {
-        match self {
-            Self::V5_10 => release.is_of(5, 10),
-            Self::V6_1 => release.is_of(6, 1),
-            Self::V6_12 => release.is_of(6, 12),
-            Self::Newest => true,
-        }
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Line {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|line| line.name() == text)
-            .ok_or_else(|| {
-                format!(
-                    "{text:?} is no kernel line: choose {}",
-                    Self::ALL.map(Self::name).join(", ")
-                )
-            })
-    }
-}
-
 /// A kernel at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
-    /// The line it was asked for by.
-    pub line: Line,
+    /// The line it was asked for by; `None` for a kernel of one's own.
+    pub line: Option<Line>,
     /// What `uname -r` says in it.
     pub release: String,
     /// The bootable image.
@@ -263,7 +196,7 @@ fn at(line: Line, release: &str) -> AnyResult<Option<Kernel>> {
     };
     let ours = cache::is_there(&image)? && cache::is_there(&modules)?;
     Ok(ours.then(|| Kernel {
-        line,
+        line: Some(line),
         release: release.to_owned(),
         image,
         modules,
@@ -297,8 +230,7 @@ fn resolve(lock: &cache::Lock, line: Line) -> Result<(Suite, Found), Error> {
             let newest = suite
                 .names("linux-image-")?
                 .iter()
-                .filter_map(|name| Release::of_image(name))
-                .filter(|release| line.contains(release))
+                .filter_map(|name| line.release(name))
                 .max();
             match newest {
                 Some(release) if best.as_ref().is_none_or(|(highest, _)| release > *highest) => {
@@ -353,21 +285,4 @@ fn unpack_release(lock: &cache::Lock, suite: &Suite, found: &Found) -> AnyResult
         "the package of {release} holds no kernel image"
     );
     lock.publish(&root, &folder()?.join(release))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_named_as_on_the_command_line() {
-        for line in Line::ALL {
-            assert_eq!(line.name().parse(), Ok(line));
-        }
-        let error = "6.2".parse::<Line>().expect_err("no such line");
-        assert_eq!(
-            error,
-            "\"6.2\" is no kernel line: choose 5.10, 6.1, 6.12, newest"
-        );
-    }
 }

@@ -33,7 +33,7 @@ use anyhow::{Result, ensure};
 
 pub use parts::{Copy, Cpus};
 
-use crate::kernel::Line;
+use crate::kernel::{Line, OwnKernel};
 
 /// Exit code: the time limit was reached.
 pub const TIME_LIMIT: u8 = 124;
@@ -47,6 +47,8 @@ pub const KERNEL_PANIC: u8 = 126;
 pub struct LabSpec {
     /// Which kernel.
     pub kernel: Line,
+    /// Booted in place of a kernel of the line.
+    pub own_kernel: Option<OwnKernel>,
     /// How many CPUs.
     pub cpus: Cpus,
     /// Memory in MiB.
@@ -79,6 +81,7 @@ impl Default for LabSpec {
     fn default() -> Self {
         Self {
             kernel: Line::V6_1,
+            own_kernel: None,
             cpus: Cpus {
                 online: 2,
                 possible: 2,

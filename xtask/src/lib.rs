@@ -11,6 +11,7 @@ pub mod ground_truth;
 pub mod guest;
 pub mod hotfix_modules;
 pub mod kernel;
+pub mod kernels;
 pub mod lab;
 pub mod lint;
 pub mod mutants;

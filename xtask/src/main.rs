@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use xtask::cli::{Cli, Command, LabArgs};
 use xtask::setup::Need;
-use xtask::{bench, demo, fuzz, hotfix_modules, kernel, lab, lint, mutants, setup, test};
+use xtask::{bench, demo, fuzz, hotfix_modules, kernel, kernels, lab, lint, mutants, setup, test};
 
 /// What building the product needs.
 const BUILDING: [Need; 2] = [Need::EbpfToolchain, Need::Linker];
@@ -31,7 +31,7 @@ fn run(command: Command) -> Result<ExitCode, setup::Error> {
         Command::Setup(args) => setup::run(args.refresh, &args.kernels)?,
         Command::Lab(args) => return Ok(lab(args)),
         Command::Bench(args) => return Ok(bench::command(args)),
-        Command::Demo => return demo::run(),
+        Command::Demo(kernel) => return demo::run(kernel),
         Command::Test(args) => {
             return Ok(if test::run(&args)? {
                 ExitCode::SUCCESS
@@ -69,6 +69,10 @@ fn run(command: Command) -> Result<ExitCode, setup::Error> {
                 ExitCode::FAILURE
             });
         }
+        Command::Kernels => {
+            setup::ensure(&BUILDING)?;
+            return Ok(kernels::command());
+        }
         Command::Lint => {
             setup::ensure(&[Need::EbpfToolchain, Need::EbpfLints, Need::Linker])?;
             for skip in lint::run()? {
@@ -81,9 +85,9 @@ fn run(command: Command) -> Result<ExitCode, setup::Error> {
                 println!("{}", binary.display());
             }
         }
-        Command::Hotfixes => {
-            setup::ensure(&[Need::Headers(kernel::Line::V6_1)])?;
-            println!("{}", hotfix_modules::folder(kernel::Line::V6_1)?.display());
+        Command::Hotfixes(args) => {
+            setup::ensure(&[Need::Headers(args.kernel)])?;
+            println!("{}", hotfix_modules::folder(args.kernel)?.display());
         }
         Command::Headers(args) => {
             setup::ensure(&[Need::Headers(args.kernel)])?;

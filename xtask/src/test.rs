@@ -124,7 +124,7 @@ fn fetch_for_guests() -> Result<(), setup::Error> {
         Need::Kernel(Line::V6_1),
         Need::Headers(Line::V6_1),
     ])?;
-    for line in Line::ALL {
+    for line in Line::TESTED {
         match kernel::fetch(&line) {
             Ok(_) => {}
             Err(kernel::Error::Failed(error)) => return Err(error.into()),

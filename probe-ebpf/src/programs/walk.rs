@@ -10,6 +10,11 @@
 //! records and runs it again. Between two pages nothing keeps the namespaces from going away, so a page begins with
 //! a check that the namespace at which the one before ended is the same, and still in the circle. New namespaces
 //! join at the end of the kernel's list, so that none that was there from the first page to the last is left out.
+//!
+//! | program | kernel | a page |
+//! |---|---|---|
+//! | `snapshot` | 5.17 on, which has `bpf_loop` | up to [`PAGE_STEPS`](probe_ebpf::snapshot::PAGE_STEPS) steps |
+//! | `snapshot_bounded` | 5.10 to 5.16 | [`BOUNDED_STEPS`] steps: the verifier follows the loop to its end |
 
 mod pages;
 
@@ -27,7 +32,9 @@ use aya_ebpf::{
 use probe_ebpf::{
     Offsets, Snapshot, SnapshotKind,
     offsets::{ABSENT, TIMER_CPU_MASK, TIMER_LEVEL_SHIFT},
-    snapshot::{Argument, LENGTH_UNKNOWN, NO_SWITCH, Outcome, WalkLists},
+    snapshot::{
+        Argument, BOUNDED_SPARE_STEPS, BOUNDED_STEPS, LENGTH_UNKNOWN, NO_SWITCH, Outcome, WalkLists,
+    },
 };
 
 use self::pages::resumed;
@@ -90,12 +97,27 @@ static WALK: Array<Walk> = Array::with_max_entries(1, 0);
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "raw_tp")]
 extern "C" fn snapshot(ctx: *mut c_void) -> i32 {
-    page(&RawTracePointContext::new(ctx))
+    page(&RawTracePointContext::new(ctx), || {
+        // SAFETY: `step` is a callback of the form that the helper asks for.
+        unsafe { bpf_loop(MAX_STEPS, step as *mut c_void, null_mut(), 0) };
+    })
 }
 
-/// Takes a page. Returns an [`Outcome`].
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "raw_tp")]
+extern "C" fn snapshot_bounded(ctx: *mut c_void) -> i32 {
+    page(&RawTracePointContext::new(ctx), || {
+        for _ in 0..BOUNDED_STEPS + BOUNDED_SPARE_STEPS {
+            if bounded_step() != 0 {
+                break;
+            }
+        }
+    })
+}
+
+/// Takes a page, whose steps `take_steps` takes. Returns an [`Outcome`].
 #[inline(always)]
-fn page(ctx: &RawTracePointContext) -> i32 {
+fn page(ctx: &RawTracePointContext, take_steps: impl FnOnce()) -> i32 {
     let offsets = OFFSETS.load();
     // SAFETY: no precondition.
     let task = unsafe { bpf_get_current_task() };
@@ -118,8 +140,7 @@ fn page(ctx: &RawTracePointContext) -> i32 {
     walk.outcome = Outcome::CutShort as u32;
     walk.records = ctx.arg(Argument::PageRecords as usize);
     walk.steps = ctx.arg(Argument::PageSteps as usize);
-    // SAFETY: `step` is a callback of the form that the helper asks for.
-    unsafe { bpf_loop(MAX_STEPS, step as *mut c_void, null_mut(), 0) };
+    take_steps();
     if walk.outcome == Outcome::Whole as u32 {
         end(root(walk), walk.unfollowed)
     } else {
@@ -167,8 +188,21 @@ fn root(walk: &Walk) -> u32 {
     }
 }
 
-/// One entry of a list, or one namespace. Returns 1 to end the loop.
+/// The callback of `bpf_loop`, which has to be static.
 unsafe extern "C" fn step(_index: u64, _context: *mut c_void) -> i64 {
+    take_step()
+}
+
+/// A global function: the verifier looks at it once, and not in every round of the loop (Linux 5.6 on).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn bounded_step() -> i64 {
+    take_step()
+}
+
+/// Takes one step: an entry of a list, or a namespace. Returns 1 to end the loop.
+#[inline(always)]
+fn take_step() -> i64 {
     let Some(walk) = WALK.get_ptr_mut(0) else {
         return 1;
     };
@@ -221,7 +255,7 @@ fn visit(walk: &mut Walk, at: u64, offsets: &Offsets) -> i64 {
     walk.at = at;
     walk.netns = netns;
     walk.ipvs = ipvs;
-    walk.generation = read_or_zero(ipvs, offsets.ipvs_gen);
+    walk.generation = generation(ipvs, offsets);
     walk.length = LENGTH_UNKNOWN;
     if walk.lists == WalkLists::Nothing as u64 {
         return report(walk, offsets, None);
@@ -248,6 +282,15 @@ fn visit(walk: &mut Walk, at: u64, offsets: &Offsets) -> i64 {
     }
     walk.length = 0;
     0
+}
+
+/// Returns which `struct netns_ipvs` since `ip_vs` was loaded this is, or 0 where the field's place is not known.
+#[inline(always)]
+fn generation(ipvs: u64, offsets: &Offsets) -> u32 {
+    if offsets.ipvs_gen == ABSENT {
+        return 0;
+    }
+    read_or_zero(ipvs, offsets.ipvs_gen)
 }
 
 #[inline(always)]

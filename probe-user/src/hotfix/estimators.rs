@@ -32,8 +32,8 @@ impl Estimators for Monitored {
     }
 
     fn softirq(&self) -> anyhow::Result<Box<dyn SoftirqTime>> {
-        let ready = prerequisites::examine(&self.0)?;
-        Ok(Box::new(Softirq(SoftirqProbe::start(&ready)?)))
+        prerequisites::examine(&self.0)?;
+        Ok(Box::new(Softirq(SoftirqProbe::start()?)))
     }
 }
 

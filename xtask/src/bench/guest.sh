@@ -6,6 +6,8 @@
 #   event TRACE-LINE      what the kernel saw of the attaching, in the order of time
 #   run BEGIN LASTED CPU  a run of the estimator, from truth.sh
 #
+# OTHER_WAYS names what else is attached: how our program measures on kernels that lack something.
+#
 # Nothing here asks whether something is attached: the kernel notes it, and whoever reads this works it out.
 
 . /root/truth.sh
@@ -86,6 +88,13 @@ bpftrace_hist_end() { stop '@us:'; }
 watch() { start ipvs-latency watch --json; }
 watch_end() { stop '"type":"call"'; }
 
+# What this program leaves out as if the kernel did not have it.
+without() { export IPVS_LATENCY_WITHOUT=$1; watch; unset IPVS_LATENCY_WITHOUT; }
+watch_without_loop() { without bpf_loop; }
+watch_without_loop_end() { watch_end; }
+watch_without_module_btf() { without module_btf; }
+watch_without_module_btf_end() { watch_end; }
+
 function_graph() {
     echo estimation_timer > $tracing/set_graph_function
     echo function_graph > $tracing/current_tracer
@@ -100,6 +109,6 @@ set -e
 echo "kernel $(uname -r)"
 truth_begin
 events_begin
-for what in nothing empty_pair tracefs_events bpftrace_hist watch function_graph; do
+for what in nothing empty_pair tracefs_events bpftrace_hist watch $OTHER_WAYS function_graph; do
     measure $what
 done

@@ -13,6 +13,8 @@ impl What {
             Self::TracefsEvents => "tracefs kprobe events",
             Self::BpftraceHist => "bpftrace, hist() of kprobe and kretprobe",
             Self::Watch => "ipvs-latency watch",
+            Self::WatchWithoutLoop => "the same, without bpf_loop",
+            Self::WatchWithoutModuleBtf => "the same, without BTF of ip_vs",
             Self::FunctionGraph => "function_graph",
         }
     }
@@ -45,8 +47,11 @@ fn costs(bench: &Bench) -> Vec<Vec<String>> {
             .map(|row| row.attached.label().into())
             .into_iter()
             .collect();
-        for row in &rows {
-            line.extend([grouped(row.run_instructions), added(row)]);
+        for size in bench.sizes() {
+            // Not everything is attached at every number of estimators.
+            let row = rows.iter().find(|row| row.estimators == size);
+            let cells = row.map(|row| [grouped(row.run_instructions), added(row)]);
+            line.extend(cells.unwrap_or_default());
         }
         if let Some(row) = rows.last() {
             let dearer = row.first_instructions.cast_signed() - row.run_instructions.cast_signed();
@@ -69,14 +74,18 @@ fn spreads(bench: &Bench) -> Vec<Vec<String>> {
         .collect();
     let line = |rows: Vec<&Row>| {
         let label = rows.first().map(|row| row.attached.label().to_owned());
-        let spread = |row: &&Row| {
-            format!(
-                "{}..{}",
-                grouped(row.min_instructions),
-                grouped(row.max_instructions)
-            )
+        let spread = |size| {
+            let row = rows.iter().find(|row| row.estimators == size);
+            row.map(|row| {
+                let (shortest, longest) = (row.min_instructions, row.max_instructions);
+                format!("{}..{}", grouped(shortest), grouped(longest))
+            })
         };
-        label.into_iter().chain(rows.iter().map(spread)).collect()
+        let spreads = bench.sizes().into_iter().map(spread);
+        label
+            .into_iter()
+            .chain(spreads.map(Option::unwrap_or_default))
+            .collect()
     };
     std::iter::once(head)
         .chain(by_what(bench).into_iter().map(line))

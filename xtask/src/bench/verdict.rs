@@ -29,6 +29,10 @@ pub fn verdict(bench: &Bench) -> Vec<String> {
                 .chain(start(bpftrace, ours))
                 .map(at),
         );
+        if Some(size) == bench.sizes().into_iter().max() {
+            let others = OTHER_WAYS.map(|other| like(ours, row(other)));
+            broken.extend(others.into_iter().flatten().map(at));
+        }
         dearer.extend(first(empty, ours).map(at));
     }
     if dearer.len() > 1 {
@@ -53,6 +57,32 @@ fn added(empty: &Row, bpftrace: &Row, ours: &Row) -> Option<String> {
         format!(
             "ours adds {added} instructions, no fewer than bpftrace's {}",
             bpftrace.added_instructions
+        )
+    })
+}
+
+/// What our program does on kernels that lack something, which costs a run nothing more.
+const OTHER_WAYS: [What; 2] = [What::WatchWithoutLoop, What::WatchWithoutModuleBtf];
+
+fn like(ours: &Row, other: Option<&Row>) -> Option<String> {
+    let Some(other) = other else {
+        return Some("not every way was measured".into());
+    };
+    let (one, another) = (ours.run_instructions, other.run_instructions);
+    if one.abs_diff(another) > REPEATS_WITHIN {
+        return Some(format!(
+            "a run takes {another} instructions under {:?}, and {one} under ours",
+            other.attached
+        ));
+    }
+    let (one, another) = (
+        ours.start_to_attached_instructions?,
+        other.start_to_attached_instructions?,
+    );
+    (5 * another > 6 * one).then(|| {
+        format!(
+            "{:?} is attached after {another} instructions, over 1.2 times ours, {one}",
+            other.attached
         )
     })
 }
@@ -106,6 +136,8 @@ mod tests {
                 (What::EmptyPair, 824, Some(15_000_000)),
                 (What::BpftraceHist, 2_543, Some(570_000_000)),
                 (What::Watch, 1_398, Some(110_000_000)),
+                (What::WatchWithoutLoop, 1_398, Some(120_000_000)),
+                (What::WatchWithoutModuleBtf, 1_398, Some(130_000_000)),
             ] {
                 let run = nothing + added;
                 let mut row = Row {
@@ -222,6 +254,27 @@ mod tests {
             ours(|row| row.start_to_attached_instructions = None).len(),
             3
         );
+    }
+
+    #[test]
+    fn other_ways_cost_a_run_no_more_and_start_in_a_fifth_more() {
+        let others = |change: fn(&mut Row)| {
+            verdict(&bench(move |row| {
+                if row.attached == What::WatchWithoutLoop {
+                    change(row);
+                }
+            }))
+        };
+        assert_eq!(others(|row| row.run_instructions += 40), [""; 0]);
+        assert_eq!(others(|row| row.run_instructions += 41).len(), 1);
+        let slow = others(|row| row.start_to_attached_instructions = Some(132_000_000));
+        assert_eq!(slow, [""; 0]);
+        let slower = others(|row| row.start_to_attached_instructions = Some(132_000_001));
+        assert_eq!(slower.len(), 1);
+        let mut half = bench(|_| ());
+        half.rows
+            .retain(|row| row.attached != What::WatchWithoutModuleBtf);
+        assert_eq!(verdict(&half).len(), 1);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 #
 # A hist trigger notes when the timer's callback is entered, a second one the time until it is left, and
 # hands both to a synthetic event that a tracing instance of its own records.
+#
+# A kernel without hist triggers (Debian's 5.10) records the tracepoints themselves, whose text has microseconds.
 
 tracing=/sys/kernel/tracing
 truth=$tracing/instances/truth
@@ -12,9 +14,23 @@ truth_begin() {
     mkdir $truth
     truth_timers=${2:-2048}
     echo ${1:-4096} > $truth/buffer_size_kb
+    [ -e $tracing/synthetic_events ] || { truth_begin_plain; return; }
     echo 'estimator_run u64 begin; u64 lasted' > $tracing/synthetic_events
     truth_arm
     echo 1 > $truth/events/synthetic/estimator_run/enable
+}
+
+truth_begin_plain() {
+    echo mono > $truth/trace_clock
+    truth_address
+    echo "function == $address" > $truth/events/timer/timer_expire_entry/filter
+    for event in entry exit; do
+        echo 1 > $truth/events/timer/timer_expire_$event/enable
+    done
+}
+
+truth_address() {
+    address=$(awk '$3 == "estimation_timer" && $4 == "[ip_vs]" { print "0x" $1 }' /proc/kallsyms)
 }
 
 # After ip_vs was unloaded and loaded again, before the first timer can fire two seconds later: the function
@@ -22,7 +38,7 @@ truth_begin() {
 truth_follow() { truth_disarm; truth_arm; }
 
 truth_arm() {
-    address=$(awk '$3 == "estimation_timer" && $4 == "[ip_vs]" { print "0x" $1 }' /proc/kallsyms)
+    truth_address
     echo "hist:keys=timer:ts0=common_timestamp:size=$truth_timers:clock=mono if function == $address" \
         > $tracing/events/timer/timer_expire_entry/trigger
     echo 'hist:keys=timer:begin=$ts0,lasted=common_timestamp-$ts0:onmatch(timer.timer_expire_entry).trace(estimator_run,$begin,$lasted)'":size=$truth_timers:clock=mono" \
@@ -43,11 +59,26 @@ truth_clear() { echo > $truth/trace; }
 
 # One line a run: begin in ns of CLOCK_MONOTONIC, duration in ns, CPU.
 truth_runs() {
+    [ -e $tracing/synthetic_events ] || { truth_runs_plain; return; }
     awk '/ estimator_run: / {
         cpu = $0; sub(/^[^[]*\[0*/, "", cpu); sub(/\].*/, "", cpu)
         begin = $0; sub(/.*begin=/, "", begin); sub(/ .*/, "", begin)
         lasted = $0; sub(/.*lasted=/, "", lasted); sub(/ .*/, "", lasted)
         print begin, lasted, (cpu == "" ? 0 : cpu)
+    }' $truth/trace
+}
+
+# The exit tracepoint names the timer, not its function. A duration is rounded up.
+truth_runs_plain() {
+    awk '/ timer_expire_(entry|exit): / {
+        cpu = $0; sub(/^[^[]*\[0*/, "", cpu); sub(/\].*/, "", cpu)
+        timer = $0; sub(/.*timer=/, "", timer); sub(/ .*/, "", timer)
+        at = $0; sub(/: timer_expire_.*/, "", at); sub(/.* /, "", at); sub(/\./, "", at)
+        if (/ timer_expire_entry: /) { entered[cpu] = at; entered_timer[cpu] = timer }
+        else if (cpu in entered && entered_timer[cpu] == timer) {
+            printf "%s000 %s000 %s\n", entered[cpu], at - entered[cpu] + 1, (cpu == "" ? 0 : cpu)
+            delete entered[cpu]
+        }
     }' $truth/trace
 }
 

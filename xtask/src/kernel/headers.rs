@@ -50,7 +50,10 @@ fn of(kernel: &Kernel) -> Result<PathBuf, Error> {
     if cache::is_there(&folder)? {
         return Ok(folder);
     }
-    let found = read_note(kernel.line).filter(|found| found.release == release);
+    let found = kernel
+        .line
+        .and_then(read_note)
+        .filter(|found| found.release == release);
     let found =
         found.with_context(|| format!("the cache does not say where {release} came from"))?;
     unpack_headers(&lock, &found, &root)?;

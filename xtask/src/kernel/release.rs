@@ -2,6 +2,35 @@
 
 use std::fmt;
 
+/// How Debian configures a kernel of that version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    /// `linux-image-VERSION-amd64`.
+    Plain,
+    /// With `PREEMPT_RT`: `linux-image-VERSION-rt-amd64`.
+    Rt,
+    /// For virtual machines of clouds: `linux-image-VERSION-cloud-amd64`.
+    Cloud,
+}
+
+impl Flavour {
+    /// Returns what follows the version in a package's name.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => "-amd64",
+            Self::Rt => "-rt-amd64",
+            Self::Cloud => "-cloud-amd64",
+        }
+    }
+
+    /// Returns what follows the version on the command line.
+    #[must_use]
+    pub fn tail(self) -> &'static str {
+        self.suffix().strip_suffix("-amd64").unwrap_or_default()
+    }
+}
+
 /// A release of a Debian kernel for amd64 machines, as `uname -r` says it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
@@ -11,11 +40,11 @@ pub struct Release {
 }
 
 impl Release {
-    /// Reads the release off an image package's name; `None` for every other flavour (cloud, rt, debug,
-    /// unsigned) and for packages that only depend on the newest image.
-    pub fn of_image(package: &str) -> Option<Self> {
+    /// Reads the release off an image package's name; `None` for every other flavour, for what is not to be booted
+    /// (debug, unsigned) and for packages that only depend on the newest image.
+    pub fn of_image(package: &str, flavour: Flavour) -> Option<Self> {
         let text = package.strip_prefix("linux-image-")?;
-        let version = text.strip_suffix("-amd64")?;
+        let version = text.strip_suffix(flavour.suffix())?;
         let mut numbers = Vec::new();
         for part in version.split(['.', '-', '+']) {
             let digits = part.trim_start_matches("deb").trim_start_matches("bpo");
@@ -55,7 +84,8 @@ mod tests {
             ("linux-image-6.12.90+deb13.1-amd64", "6.12.90+deb13.1-amd64"),
             ("linux-image-6.9.7+bpo-amd64", "6.9.7+bpo-amd64"),
         ] {
-            let found = Release::of_image(package).map(|release| release.to_string());
+            let found =
+                Release::of_image(package, Flavour::Plain).map(|release| release.to_string());
             assert_eq!(found.as_deref(), Some(release), "{package}");
         }
         for package in [
@@ -69,7 +99,11 @@ mod tests {
             "linux-image-7.4~rc3-amd64",
             "linux-image-6.1.0-56-arm64",
         ] {
-            assert_eq!(Release::of_image(package), None, "{package}");
+            assert_eq!(
+                Release::of_image(package, Flavour::Plain),
+                None,
+                "{package}"
+            );
         }
     }
 
@@ -86,7 +120,7 @@ mod tests {
         ];
         let releases: Vec<_> = ordered
             .iter()
-            .filter_map(|name| Release::of_image(name))
+            .filter_map(|name| Release::of_image(name, Flavour::Plain))
             .collect();
         assert_eq!(releases.len(), ordered.len());
         assert!(releases.is_sorted());

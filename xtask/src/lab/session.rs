@@ -44,11 +44,12 @@ impl Session {
     /// Fetches and builds what the guest needs.
     pub fn prepare(spec: &LabSpec, command: Vec<String>, host: &mut dyn Listener) -> Result<Self> {
         spec.check()?;
-        let mut needs = vec![
-            Need::Qemu(Emulator::of(spec.deterministic)),
-            Need::Userland,
-            Need::Kernel(spec.kernel),
-        ];
+        let mut needs = vec![Need::Qemu(Emulator::of(spec.deterministic)), Need::Userland];
+        needs.extend(
+            spec.own_kernel
+                .is_none()
+                .then_some(Need::Kernel(spec.kernel)),
+        );
         needs.extend(spec.bpftrace.then_some(Need::Bpftrace));
         needs.extend(spec.systemd.then_some(Need::Systemd));
         setup::ensure(&needs)?;
@@ -69,7 +70,10 @@ impl Session {
             disk::provide(image)?;
         }
         Ok(Self {
-            kernel: kernel::fetch(&spec.kernel)?,
+            kernel: match &spec.own_kernel {
+                Some(own) => own.kernel()?,
+                None => kernel::fetch(&spec.kernel)?,
+            },
             spec: spec.clone(),
             command,
             files,

@@ -28,7 +28,6 @@ mod trial;
 
 use serde_json::Value;
 use xtask::hotfix_modules;
-use xtask::kernel::Line;
 use xtask::lab::Copy;
 use xtask::lab::LabSpec;
 use xtask::scenario::Sections;
@@ -36,9 +35,9 @@ use xtask::scenario::Sections;
 /// Where the modules are in the guest.
 pub(crate) const FOLDER: &str = "/root/hotfixes";
 
-/// A guest that has the modules.
+/// A guest that has the modules of its kernel.
 pub(crate) fn with_modules(spec: LabSpec) -> LabSpec {
-    let source = hotfix_modules::folder(Line::V6_1).unwrap();
+    let source = hotfix_modules::folder(spec.kernel).unwrap();
     let destination = Some(FOLDER.into());
     let mut spec = spec;
     spec.copies.push(Copy {

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod container;
 mod hotfix;
+mod kernels;
 mod lab;
 mod steps;
 mod systemd;

@@ -4,7 +4,7 @@ use core::ptr::read_volatile;
 
 use probe_ebpf::Offsets;
 
-use super::{super::kernel_memory::read, Walk};
+use super::{super::kernel_memory::read, Walk, generation};
 use crate::maps::ESTIMATORS;
 
 /// `list_head.prev`
@@ -26,7 +26,7 @@ pub fn resumed(walk: &mut Walk, offsets: &Offsets) -> bool {
     // Another namespace at this address has another generation; one that was unlinked has no `prev` (`list_del_rcu`).
     let is_same = read::<u64>(net, offsets.net_ipvs) == Some(walk.ipvs)
         && read::<u64>(walk.ipvs, offsets.ipvs_net) == Some(net)
-        && read::<u32>(walk.ipvs, offsets.ipvs_gen) == Some(walk.generation)
+        && generation(walk.ipvs, offsets) == walk.generation
         && read::<u32>(net, offsets.net_inum) == Some(walk.netns);
     let is_linked =
         read::<u64>(walk.at, PREV).and_then(|prev| read::<u64>(prev, 0)) == Some(walk.at);

@@ -22,6 +22,7 @@ const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 const KIND_VAR: u32 = 14;
 const KIND_DATASEC: u32 = 15;
@@ -43,28 +44,54 @@ pub enum BtfError {
 }
 
 /// Byte offsets of the fields of some structures, by structure and field name.
-#[derive(Debug, Default)]
-pub struct Fields(HashMap<(String, String), u32>);
+#[derive(Debug, Default, Clone)]
+pub struct Fields {
+    offsets: HashMap<(String, String), u32>,
+    sizes: HashMap<String, u32>,
+}
 
 impl Fields {
     /// The offset of `field` in `structure`, in bytes; `None` if there is no such field, or if it is a
     /// bit field.
     #[must_use]
     pub fn offset(&self, structure: &str, field: &str) -> Option<u32> {
-        self.0
+        self.offsets
             .get(&(structure.to_owned(), field.to_owned()))
             .copied()
+    }
+
+    /// The size of `structure` in bytes; `None` if it was not found.
+    #[must_use]
+    pub fn size(&self, structure: &str) -> Option<u32> {
+        self.sizes.get(structure).copied()
+    }
+
+    /// Returns made ones: structure, field and offset; structure and size.
+    #[cfg(test)]
+    #[must_use]
+    pub fn made(offsets: &[(&str, &str, u32)], sizes: &[(&str, u32)]) -> Self {
+        let offsets = offsets.iter().map(|(structure, field, at)| {
+            let name = ((*structure).to_owned(), (*field).to_owned());
+            (name, *at)
+        });
+        let sizes = sizes.iter();
+        Self {
+            offsets: offsets.collect(),
+            sizes: sizes
+                .map(|(name, size)| ((*name).to_owned(), *size))
+                .collect(),
+        }
     }
 
     /// Whether the structure was found at all.
     #[must_use]
     pub fn has(&self, structure: &str) -> bool {
-        self.0.keys().any(|(name, _)| name == structure)
+        self.sizes.contains_key(structure)
     }
 }
 
-/// The fields of the structures named in `wanted`, from the kernel's BTF and, where there is one, the
-/// split BTF of a module. Of two structures of one name, the kernel's is taken before the module's.
+/// Returns the fields of the structures named in `wanted`, from the kernel's BTF and, where there is one, the split BTF
+/// of a module. Of two structures of one name, the kernel's is taken before the module's.
 ///
 /// # Errors
 ///
@@ -75,12 +102,30 @@ pub fn fields(kernel: &[u8], module: Option<&[u8]>, wanted: &[&str]) -> Result<F
     collect(&kernel, &|offset| kernel.string(offset), wanted, &mut found)?;
     if let Some(module) = module {
         let module = Section::parse(module)?;
-        let base = kernel.strings.len();
-        let string = |offset: usize| match offset.checked_sub(base) {
-            Some(own) => module.string(own),
-            None => kernel.string(offset),
-        };
+        let string = |offset| module.string_after(&kernel, offset);
         collect(&module, &string, wanted, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Returns those functions of `wanted` that a module has, by its split BTF.
+///
+/// # Errors
+///
+/// When the module's or the kernel's is not BTF.
+pub fn functions<'a>(
+    kernel: &[u8],
+    module: &[u8],
+    wanted: &[&'a str],
+) -> Result<Vec<&'a str>, BtfError> {
+    let (kernel, module) = (Section::parse(kernel)?, Section::parse(module)?);
+    let mut found = Vec::new();
+    for one in module.types() {
+        let one = one?;
+        if one.kind == KIND_FUNC {
+            let name = module.string_after(&kernel, one.name);
+            found.extend(named(name, wanted));
+        }
     }
     Ok(found)
 }
@@ -109,6 +154,18 @@ impl<'a> Section<'a> {
         })
     }
 
+    fn types(&self) -> Types<'a> {
+        Types { rest: self.types }
+    }
+
+    /// Returns the string at `offset` of a module's BTF, whose strings continue where the kernel's end.
+    fn string_after(&self, kernel: &Self, offset: usize) -> &'a [u8] {
+        match offset.checked_sub(kernel.strings.len()) {
+            Some(own) => self.string(own),
+            None => kernel.string(offset),
+        }
+    }
+
     /// Returns the string at `offset`, without its closing zero; empty if there is none, or if it is longer than a name
     /// of C: a file whose strings do not end would be read as often as it has types.
     fn string(&self, offset: usize) -> &'a [u8] {
@@ -119,6 +176,59 @@ impl<'a> Section<'a> {
     }
 }
 
+/// A type.
+struct Type<'a> {
+    /// Where its name begins among the strings.
+    name: usize,
+    kind: u32,
+    /// With it, a member's offset shares its word with a bit field's width.
+    flag: bool,
+    /// In bytes, of a structure.
+    size: usize,
+    /// What follows the header: the members of a structure.
+    body: &'a [u8],
+}
+
+/// Steps over types.
+struct Types<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Types<'a> {
+    fn step(&mut self) -> Result<Type<'a>, BtfError> {
+        let info = u32::try_from(number(self.rest, 4)?).map_err(|_| BtfError::Truncated)?;
+        let (kind, count) = (info >> 24 & 0x1f, (info & 0xffff) as usize);
+        let length = TYPE_HEADER + trailer(kind, count)?;
+        let one = Type {
+            name: number(self.rest, 0)?,
+            kind,
+            flag: info >> 31 != 0,
+            size: number(self.rest, 8)?,
+            body: self
+                .rest
+                .get(TYPE_HEADER..length)
+                .ok_or(BtfError::Truncated)?,
+        };
+        self.rest = &self.rest[length..];
+        Ok(one)
+    }
+}
+
+impl<'a> Iterator for Types<'a> {
+    type Item = Result<Type<'a>, BtfError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let one = self.step();
+        if one.is_err() {
+            self.rest = &[];
+        }
+        Some(one)
+    }
+}
+
 /// Goes over the types of `section` once and notes the fields of those that are wanted.
 fn collect<'a>(
     section: &Section<'a>,
@@ -126,36 +236,35 @@ fn collect<'a>(
     wanted: &[&str],
     found: &mut Fields,
 ) -> Result<(), BtfError> {
-    let mut rest = section.types;
-    while !rest.is_empty() {
-        let name = number(rest, 0)?;
-        let info = u32::try_from(number(rest, 4)?).map_err(|_| BtfError::Truncated)?;
-        let (kind, count) = (info >> 24 & 0x1f, (info & 0xffff) as usize);
-        let length = TYPE_HEADER + trailer(kind, count)?;
-        let body = rest.get(TYPE_HEADER..length).ok_or(BtfError::Truncated)?;
-        if kind == KIND_STRUCT {
-            let name = string(name);
-            if let Some(name) = wanted.iter().find(|wanted| wanted.as_bytes() == name) {
-                // With this bit, a member's offset shares its word with a bit field's width.
-                let bit_fields = info >> 31 != 0;
-                note_members(name, body, bit_fields, string, found)?;
-            }
+    for one in section.types() {
+        let one = one?;
+        if one.kind != KIND_STRUCT {
+            continue;
         }
-        rest = &rest[length..];
+        if let Some(name) = named(string(one.name), wanted) {
+            let size = u32::try_from(one.size).map_err(|_| BtfError::Truncated)?;
+            found.sizes.entry(name.to_owned()).or_insert(size);
+            note_members(name, &one, string, found)?;
+        }
     }
     Ok(())
 }
 
+/// Returns the one of `wanted` that is this name.
+fn named<'a>(name: &[u8], wanted: &[&'a str]) -> Option<&'a str> {
+    let mut wanted = wanted.iter().copied();
+    wanted.find(|wanted| wanted.as_bytes() == name)
+}
+
 fn note_members<'a>(
     structure: &str,
-    members: &[u8],
-    bit_fields: bool,
+    one: &Type<'_>,
     string: &dyn Fn(usize) -> &'a [u8],
     found: &mut Fields,
 ) -> Result<(), BtfError> {
-    for member in members.chunks_exact(MEMBER) {
+    for member in one.body.chunks_exact(MEMBER) {
         let place = number(member, 8)?;
-        let (bits, width) = if bit_fields {
+        let (bits, width) = if one.flag {
             (place & 0x00ff_ffff, place >> 24)
         } else {
             (place, 0)
@@ -166,7 +275,7 @@ fn note_members<'a>(
         if width == 0 && bits % 8 == 0 {
             let field = String::from_utf8_lossy(string(number(member, 0)?)).into_owned();
             found
-                .0
+                .offsets
                 .entry((structure.to_owned(), field))
                 .or_insert(bytes);
         }
@@ -183,7 +292,7 @@ fn trailer(kind: u32, count: usize) -> Result<usize, BtfError> {
         KIND_INT | KIND_VAR | KIND_DECL_TAG => 4,
         KIND_ARRAY => 12,
         // Pointers, forward declarations, typedefs, qualifiers, functions, floats and type tags.
-        2 | 7..=12 | 16 | 18 => 0,
+        2 | 7..=KIND_FUNC | 16 | 18 => 0,
         unknown => return Err(BtfError::Kind(unknown)),
     })
 }
@@ -238,7 +347,23 @@ mod tests {
         assert_eq!(fields.offset("net", "list"), Some(16));
         assert_eq!(fields.offset("netns_ipvs", "net"), Some(4));
         assert_eq!(fields.offset("net", "nothing"), None);
+        assert_eq!(fields.size("net"), Some(16));
+        assert_eq!(fields.size("nothing"), None);
         assert!(!fields.has("nothing"));
+    }
+
+    #[test]
+    fn the_functions_of_a_module_are_found_by_their_names_in_either_half() {
+        let kernel = blob(&[], b"\0estimation_timer\0");
+        let base = length(b"\0estimation_timer\0");
+        let function = |name| [name, KIND_FUNC << 24, 1];
+        let types = [function(1), function(base + 1), function(base)].concat();
+        let module = blob(&types, b"\0ip_vs_conn_new\0");
+        let wanted = ["ip_vs_conn_new", "estimation_timer", "estimation_work"];
+        let found = functions(&kernel, &module, &wanted).unwrap();
+        assert_eq!(found, ["estimation_timer", "ip_vs_conn_new"]);
+        let cut = &module[..module.len() - 1];
+        assert!(functions(&kernel, cut, &wanted).is_err());
     }
 
     #[test]
@@ -302,7 +427,7 @@ mod tests {
         let kernel = blob(&[1, STRUCT_OF_TWO, 16, 5, 0, 64, 10, 0, 128], &strings);
         let fields = fields(&kernel, None, &["net"]).unwrap();
         assert_eq!(fields.offset("net", "ipvs"), Some(8));
-        let longest = fields.0.keys().map(|(_, field)| field.len()).max();
+        let longest = fields.offsets.keys().map(|(_, field)| field.len()).max();
         assert_eq!(longest, Some("ipvs".len()));
     }
 

@@ -10,8 +10,6 @@ use serde::Serialize;
 
 use model::ESTIMATOR;
 
-use super::prerequisites;
-
 /// What estimates on this kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,10 +25,25 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The functions of `ip_vs` that tell the kinds apart.
+    #[must_use]
+    pub fn signs() -> [&'static str; 4] {
+        SIGNS.map(|(function, _)| function)
+    }
+
+    /// Returns the kind that these functions of `ip_vs` stand for; `None` where none of them tells.
+    pub fn of<'a>(functions: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let signs = functions.into_iter().filter_map(|function| {
+            let mut signs = SIGNS.iter();
+            signs.position(|(sign, _)| *sign == function)
+        });
+        signs.min().map(|sign| SIGNS[sign].1)
+    }
+
     /// The kind on this host; `None` where no function of `ip_vs` tells, or it cannot be seen.
     #[must_use]
     pub fn read(root: &Path) -> Option<Self> {
-        if !prerequisites::ip_vs(root).ok()? {
+        if !ip_vs(root).ok()? {
             return Some(Self::Absent);
         }
         let symbols = File::open(root.join("proc/kallsyms")).ok()?;
@@ -50,32 +63,39 @@ const SIGNS: [(&str, Kind); 4] = [
 
 /// Told by the functions there are, never by a version: vendors carry either into other versions.
 fn of_symbols(mut lines: impl BufRead) -> io::Result<Option<Kind>> {
-    let mut found: Option<usize> = None;
+    let mut found = Vec::new();
     let mut line = String::new();
     while lines.read_line(&mut line)? > 0 {
-        let sign = sign(&line);
-        found = match (found, sign) {
-            (Some(found), Some(sign)) => Some(found.min(sign)),
-            (found, sign) => found.or(sign),
-        };
+        found.extend(sign(&line));
         line.clear();
     }
-    Ok(found.map(|sign| SIGNS[sign].1))
+    Ok(Kind::of(found))
 }
 
-/// Which of [`SIGNS`] a line of `/proc/kallsyms` is. Not one in a livepatch, whose functions may have the names of
-/// those that they replace.
-fn sign(line: &str) -> Option<usize> {
+/// Returns which of [`SIGNS`] a line of `/proc/kallsyms` is. Not one in a livepatch, whose functions may have the names
+/// of those that they replace.
+fn sign(line: &str) -> Option<&'static str> {
     let mut words = line.split_ascii_whitespace().skip(2);
     let name = words.next()?;
     // A compiler's clone goes on with a point, as in `.isra.0`.
     let name = name.split('.').next()?;
-    let sign = SIGNS.iter().position(|(function, _)| *function == name)?;
+    let (sign, _) = SIGNS.iter().find(|(function, _)| *function == name)?;
     // No module at all: ip_vs is part of the kernel itself.
     words
         .next()
         .is_none_or(|module| module == "[ip_vs]")
         .then_some(sign)
+}
+
+/// Returns whether the module is loaded, or part of the kernel with parameters.
+///
+/// # Errors
+///
+/// When it cannot be seen: without `/sys/module`, which every kernel has, no module is seen.
+pub fn ip_vs(root: &Path) -> io::Result<bool> {
+    let modules = root.join("sys/module");
+    fs::metadata(&modules)?;
+    modules.join("ip_vs").try_exists()
 }
 
 /// `net.ipv4.vs.run_estimation` of this process's own network namespace; `None` where the kernel has none.

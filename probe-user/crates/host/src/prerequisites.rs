@@ -10,8 +10,10 @@ use probe_ebpf::Offsets;
 use thiserror::Error;
 
 use super::{
-    btf::{self, BtfError},
-    offsets::{self, Estimator, MissingField},
+    btf::{self, BtfError, Fields},
+    estimation::{self, Kind},
+    offsets::{self, MissingField},
+    withheld,
 };
 
 /// Why this host cannot be measured.
@@ -38,12 +40,6 @@ pub enum Refusal {
          its structures keep their fields: boot one built with CONFIG_DEBUG_INFO_BTF=y"
     )]
     NoBtf(String),
-    #[error(
-        "this kernel ({0}) carries no BTF for ip_vs (/sys/kernel/btf/ip_vs cannot be read), and kernels \
-         without it, 5.10 among them, are not supported yet: boot one from 5.17 to 6.1 built with \
-         CONFIG_DEBUG_INFO_BTF_MODULES=y"
-    )]
-    NoModuleBtf(String),
     #[error("{file} cannot be used ({error}): report the kernel's release, {release}")]
     BadBtf {
         file: &'static str,
@@ -63,6 +59,11 @@ pub enum Refusal {
          their CPU time with `top -H`"
     )]
     Threads(String),
+    #[error(
+        "this kernel ({0}) estimates in a work item of its vendor (estimation_work) instead of the timer \
+         estimation_timer, which this program does not measure: look at the CPU time of the kworker threads with `top -H`"
+    )]
+    Vendor(String),
     #[error(
         "the kernel is locked down (/sys/kernel/security/lockdown says confidentiality), which forbids \
          probes: boot with lockdown=integrity or less to measure this host"
@@ -85,11 +86,20 @@ pub enum Refusal {
     KprobesOff,
 }
 
+/// What is known of where the kernel keeps what the programs read.
+#[derive(Debug)]
+pub enum Layout {
+    /// All of it, from BTF.
+    Known(Offsets),
+    /// What the kernel's own BTF tells: that of `ip_vs` is missing (Linux 5.10), and the rest has to be found in memory.
+    OfTheKernel(Fields),
+}
+
 /// A host that can be measured.
 #[derive(Debug)]
 pub struct Ready {
     /// Where the kernel keeps what the programs read.
-    pub offsets: Offsets,
+    pub layout: Layout,
     /// The module that `estimation_timer` is in; `None` where `ip_vs` is part of the kernel itself.
     pub module: Option<&'static str>,
     /// Where the host's file system is.
@@ -105,10 +115,10 @@ impl Refusal {
             Self::NoIpvs(_) => "the module ip_vs is not loaded, no estimator is there",
             Self::Unseen(_) => "whether the module ip_vs is loaded cannot be seen",
             Self::NoBtf(_) => "this kernel carries no BTF",
-            Self::NoModuleBtf(_) => "this kernel carries no BTF for ip_vs",
             Self::BadBtf { .. } => "the kernel's BTF cannot be used",
             Self::Field { .. } => "this kernel's structures are not known",
             Self::Threads(_) => "kernel threads estimate here, which are not measured yet",
+            Self::Vendor(_) => "a vendor's work item estimates here, which is not measured",
             Self::Lockdown => "the kernel is locked down, which forbids probes",
             Self::NoKprobes(_) => "this kernel has no kprobes",
             Self::NoSysfs(_) => "sysfs is not mounted at /sys in this container",
@@ -171,8 +181,8 @@ fn look(root: &Path) -> (Option<Ready>, Vec<Refusal>) {
     let release = release(root);
     let mut missing = Vec::new();
     missing.extend(privilege(&read("proc/self/status").unwrap_or_default()).err());
-    let ready = match ip_vs(root) {
-        Ok(true) => structures(root, &release),
+    let ready = match estimation::ip_vs(root) {
+        Ok(true) => layout(root, &release),
         Ok(false) => Err(Refusal::NoIpvs(release.clone())),
         Err(error) => Err(Refusal::Unseen(error)),
     };
@@ -191,17 +201,6 @@ fn look(root: &Path) -> (Option<Ready>, Vec<Refusal>) {
         missing.push(Refusal::KprobesOff);
     }
     (ready, missing)
-}
-
-/// Returns whether the module is loaded, or part of the kernel with parameters.
-///
-/// # Errors
-///
-/// When it cannot be seen: without `/sys/module`, which every kernel has, no module is seen.
-pub fn ip_vs(root: &Path) -> io::Result<bool> {
-    let modules = root.join("sys/module");
-    fs::metadata(&modules)?;
-    modules.join("ip_vs").try_exists()
 }
 
 /// The first Linux whose own `ip_vs` estimates in kernel threads (`net/netfilter/ipvs/ip_vs_est.c`).
@@ -257,37 +256,68 @@ fn privilege(status: &str) -> Result<(), Refusal> {
     }
 }
 
-fn structures(root: &Path, release: &str) -> Result<Ready, Refusal> {
+/// Returns the structures whose fields are sought in BTF.
+fn structures(has_module_btf: bool) -> Vec<&'static str> {
+    let mut names = offsets::STRUCTURES.to_vec();
+    if !has_module_btf {
+        names.extend(offsets::derived::STRUCTURES);
+        names.extend(offsets::module_symbols::STRUCTURES);
+    }
+    names
+}
+
+fn layout(root: &Path, release: &str) -> Result<Ready, Refusal> {
     let read = |file: &str| fs::read(root.join(file));
     let kernel = read("sys/kernel/btf/vmlinux").map_err(|_| Refusal::NoBtf(release.to_owned()))?;
     let module = read("sys/kernel/btf/ip_vs").ok();
+    let module = module.filter(|_| !withheld::is("module_btf"));
     let file = if module.is_some() {
         "/sys/kernel/btf/ip_vs"
     } else {
         "/sys/kernel/btf/vmlinux"
     };
-    let fields = btf::fields(&kernel, module.as_deref(), offsets::STRUCTURES).map_err(|error| {
-        Refusal::BadBtf {
+    let fields = btf::fields(&kernel, module.as_deref(), &structures(module.is_some())).map_err(
+        |error| Refusal::BadBtf {
             file,
             error,
             release: release.to_owned(),
-        }
-    })?;
-    if module.is_none() && !fields.has("netns_ipvs") {
-        return Err(Refusal::NoModuleBtf(release.to_owned()));
-    }
-    if offsets::estimator(&fields) == Estimator::Threads {
-        return Err(Refusal::Threads(release.to_owned()));
-    }
-    let offsets = offsets::offsets(&fields).map_err(|field| Refusal::Field {
-        field,
-        release: release.to_owned(),
-    })?;
+        },
+    )?;
+    let is_module = root.join("sys/module/ip_vs/sections").exists() || module.is_some();
+    let layout = if module.is_none() && !fields.has("netns_ipvs") {
+        Layout::OfTheKernel(fields)
+    } else {
+        let kind = match &module {
+            Some(module) => {
+                let found = btf::functions(&kernel, module, &Kind::signs());
+                Kind::of(found.unwrap_or_default())
+            }
+            None => Kind::read(root),
+        };
+        measurable(kind, release)?;
+        Layout::Known(offsets::offsets(&fields).map_err(|field| Refusal::Field {
+            field,
+            release: release.to_owned(),
+        })?)
+    };
     Ok(Ready {
-        offsets,
-        module: module.is_some().then_some("ip_vs"),
+        layout,
+        module: is_module.then_some("ip_vs"),
         root: root.to_owned(),
     })
+}
+
+/// Returns whether what estimates here can be measured. What no function tells is looked for by its fields.
+///
+/// # Errors
+///
+/// When it cannot.
+pub fn measurable(kind: Option<Kind>, release: &str) -> Result<(), Refusal> {
+    match kind {
+        Some(Kind::Kthread) => Err(Refusal::Threads(release.to_owned())),
+        Some(Kind::Vendor) => Err(Refusal::Vendor(release.to_owned())),
+        Some(Kind::Timer | Kind::Absent) | None => Ok(()),
+    }
 }
 
 /// Judges the text of `/sys/kernel/security/lockdown`, where the level in force stands in brackets.
@@ -327,13 +357,13 @@ mod tests {
     #[test]
     fn without_sysfs_it_is_not_known_whether_ip_vs_is_loaded() {
         let root = tempfile::tempdir().unwrap();
-        assert!(ip_vs(root.path()).is_err());
+        assert!(estimation::ip_vs(root.path()).is_err());
         let missing = survey(root.path()).unwrap_err();
         assert!(matches!(&missing[..], [Refusal::Unseen(_)]), "{missing:?}");
         fs::create_dir_all(root.path().join("sys/module")).unwrap();
-        assert!(!ip_vs(root.path()).unwrap());
+        assert!(!estimation::ip_vs(root.path()).unwrap());
         fs::create_dir_all(root.path().join("sys/module/ip_vs")).unwrap();
-        assert!(ip_vs(root.path()).unwrap());
+        assert!(estimation::ip_vs(root.path()).unwrap());
     }
 
     #[test]

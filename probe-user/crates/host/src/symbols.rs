@@ -4,6 +4,7 @@
 //! a name is refused.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, BufRead, BufReader},
     path::Path,
@@ -17,6 +18,25 @@ use std::{
 pub fn address(root: &Path, module: &str, function: &str) -> io::Result<Option<u64>> {
     let file = File::open(root.join("proc/kallsyms"))?;
     find(BufReader::new(file), module, function)
+}
+
+/// Returns the addresses of those functions of `module` that are there and not hidden.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn addresses(
+    root: &Path,
+    module: &str,
+    functions: &[&str],
+) -> io::Result<HashMap<String, u64>> {
+    let mut found = HashMap::new();
+    for function in functions {
+        if let Some(address) = address(root, module, function)? {
+            found.insert((*function).to_owned(), address);
+        }
+    }
+    Ok(found)
 }
 
 fn find(lines: impl BufRead, module: &str, function: &str) -> io::Result<Option<u64>> {

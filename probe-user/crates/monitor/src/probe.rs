@@ -5,11 +5,13 @@
 //! | `est_enter`, `est_return` | `estimation_timer` |
 //! | `start_enter`, `start_return` | `ip_vs_start_estimator` |
 //! | `stop_enter`, `stop_return` | `ip_vs_stop_estimator` |
-//! | `snapshot` | nothing: run by us, in our own context |
+//! | `snapshot` or `snapshot_bounded` | nothing: run by us, in our own context |
+//! | `peek` | nothing: run by us, where BTF does not tell what lies where |
 //! | `softirq_entry`, `softirq_exit` | the tracepoints of these names, for the time of a trial |
 
 mod attach;
 mod glance;
+mod layout;
 mod load;
 mod records;
 mod room;
@@ -32,7 +34,7 @@ use self::{
     room::Room,
     snapshots::{Snapshots, is_whole},
 };
-use host::prerequisites::Ready;
+use host::prerequisites::{Ready, Refusal};
 
 /// Why the probes could not be put in place or read.
 #[derive(Debug, Error)]
@@ -58,10 +60,12 @@ pub enum ProbeError {
     )]
     Unreadable,
     #[error(
-        "this kernel has no bpf_loop, which came with Linux 5.17, and without it is not supported yet: \
-         boot one from 5.17 to 6.1"
+        "this kernel carries no BTF of ip_vs, and where ip_vs keeps its fields cannot be found in its memory ({0}): \
+         report the output of `uname -a`"
     )]
-    TooOld,
+    Layout(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }
 
 /// The probes in place. Dropping it takes them away.
@@ -175,13 +179,14 @@ impl Probe {
 /// Loads the programs with room for all namespaces that there are, and as many again.
 fn with_room(ready: &Ready, diagnostics: bool) -> Result<(Ebpf, Snapshots), ProbeError> {
     let usual = Room::usual();
-    let mut ebpf = load::programs(&ready.offsets, diagnostics, usual)?;
-    let mut snapshots = Snapshots::of(&mut ebpf)?;
+    let offsets = layout::offsets(ready)?;
+    let mut ebpf = load::programs(&offsets, diagnostics, usual)?;
+    let mut snapshots = Snapshots::load(&mut ebpf)?;
     let there = snapshots.take(&mut ebpf, WalkLists::Nothing)?.len();
     let wanted = Room::wanted(there);
     if wanted != usual {
-        ebpf = load::programs(&ready.offsets, diagnostics, wanted)?;
-        snapshots = Snapshots::of(&mut ebpf)?;
+        ebpf = load::programs(&offsets, diagnostics, wanted)?;
+        snapshots = Snapshots::load(&mut ebpf)?;
     }
     Ok((ebpf, snapshots))
 }

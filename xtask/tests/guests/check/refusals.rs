@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use xtask::{kernel::Line, lab::LabSpec, scenario};
 
-use super::{ROOT, mitigation, namespace};
+use super::{ROOT, namespace};
 use crate::steps::Steps;
 
 /// The root namespace of a page: its number is not the same on every kernel.
@@ -75,24 +75,6 @@ fn facts_are_told(
         .shows(words);
     steps.shell("echo == release; uname -r");
     steps.run();
-}
-
-#[test]
-#[ignore = "boots a kernel; run by cargo xtask test"]
-fn kernel_5_10_has_the_timer_and_it_cannot_be_measured_yet() {
-    let check = |page: &Value| {
-        assert_eq!(page["kernel"]["estimator"], "timer");
-        let root = root(page);
-        assert_eq!(root["state"], Value::Null, "{root}");
-        assert_eq!(root["run_estimation"], Value::Null, "{root}");
-        mitigation(page, "newer_kernel");
-        let open = page["mitigations"].as_array().unwrap();
-        assert!(
-            open.iter().all(|one| one["name"] != "run_estimation"),
-            "there is no such switch: {page}"
-        );
-    };
-    facts_are_told(Line::V5_10, "", check, &["/sys/kernel/btf/ip_vs"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What cannot be measured is refused in one sentence, with exit code 2.
 
-use xtask::{kernel::Line, lab::LabSpec, scenario};
+use xtask::lab::LabSpec;
 
 use crate::steps::Steps;
 
@@ -109,35 +109,4 @@ fn a_locked_down_kernel_is_told_from_one_that_allows_probes() {
         .step("allowed", "ipvs-latency watch --json --duration 5s")
         .records(|watched| assert!(watched.of("call").count() >= 2, "{watched:?}"));
     steps.run();
-}
-
-#[test]
-#[ignore = "boots a kernel; run by cargo xtask test"]
-fn kernel_5_10_is_refused_for_its_missing_module_btf() {
-    other_kernel(Line::V5_10, &["/sys/kernel/btf/ip_vs", "not supported yet"]);
-}
-
-#[test]
-#[ignore = "boots a kernel; run by cargo xtask test"]
-fn kernel_6_12_is_refused_for_its_kernel_threads() {
-    other_kernel(Line::V6_12, &["kernel threads", "not supported yet"]);
-}
-
-#[test]
-#[ignore = "boots a kernel; run by cargo xtask test"]
-fn the_newest_kernel_is_refused_for_its_kernel_threads() {
-    other_kernel(Line::Newest, &["kernel threads", "not supported yet"]);
-}
-
-fn other_kernel(kernel: Line, words: &[&str]) {
-    if !scenario::available(kernel) {
-        return;
-    }
-    let spec = LabSpec {
-        kernel,
-        services: 10,
-        destinations: 2,
-        ..LabSpec::default()
-    };
-    refused(spec, &[(WATCH, words)]);
 }

@@ -3,7 +3,7 @@
 use probe_ebpf::{Snapshot, snapshot::WalkLists};
 
 use super::{
-    ProbeError, load,
+    ProbeError, layout, load,
     snapshots::{Snapshots, is_whole},
 };
 use host::prerequisites::Ready;
@@ -15,8 +15,8 @@ use host::prerequisites::Ready;
 /// When the kernel does not take the program or run it, or the kernel's list of namespaces changes faster than it can
 /// be read.
 pub fn glance(ready: &Ready) -> Result<Vec<Snapshot>, ProbeError> {
-    let mut ebpf = load::only(&ready.offsets, &[load::SNAPSHOT])?;
-    let records = Snapshots::of(&mut ebpf)?.take(&mut ebpf, WalkLists::Nothing)?;
+    let mut ebpf = load::only(&layout::offsets(ready)?, &[])?;
+    let records = Snapshots::load(&mut ebpf)?.take(&mut ebpf, WalkLists::Nothing)?;
     if is_whole(&records) {
         Ok(records)
     } else {

@@ -14,10 +14,13 @@ use super::{ProbeError, room::Room};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/estimator"));
 
-/// The program that takes snapshots.
-pub const SNAPSHOT: &str = "snapshot";
+/// Numbers of helpers (`include/uapi/linux/bpf.h`).
+mod helper {
+    pub const PROBE_READ: u32 = 4;
+    pub const PROBE_READ_KERNEL: u32 = 113;
+}
 
-/// Loads the maps and the programs that follow the estimators, with `offsets` set and so much room.
+/// Loads the maps and the probes that follow the estimators, with `offsets` set and so much room.
 pub fn programs(offsets: &Offsets, diagnostics: bool, room: Room) -> Result<Ebpf, ProbeError> {
     let mut ebpf = maps(offsets, diagnostics, room)?;
     for (name, program) in ebpf.programs_mut() {
@@ -26,24 +29,23 @@ pub fn programs(offsets: &Offsets, diagnostics: bool, room: Room) -> Result<Ebpf
             loaded.map_err(|error| not_loaded(name, &error))?;
         }
     }
-    tracepoints(&mut ebpf, &[SNAPSHOT])?;
     Ok(ebpf)
 }
 
 /// Loads the maps, and of the programs these raw tracepoints alone.
 pub fn only(offsets: &Offsets, names: &[&str]) -> Result<Ebpf, ProbeError> {
     let mut ebpf = maps(offsets, false, Room::NONE)?;
-    tracepoints(&mut ebpf, names)?;
+    for name in names {
+        tracepoint(&mut ebpf, name)?;
+    }
     Ok(ebpf)
 }
 
-fn tracepoints(ebpf: &mut Ebpf, names: &[&str]) -> Result<(), ProbeError> {
-    for name in names {
-        let tracepoint: &mut RawTracePoint = program(ebpf, name)?;
-        let loaded = tracepoint.load();
-        loaded.map_err(|error| not_loaded(name, &error))?;
-    }
-    Ok(())
+/// Loads one raw tracepoint.
+pub fn tracepoint(ebpf: &mut Ebpf, name: &str) -> Result<(), ProbeError> {
+    let tracepoint: &mut RawTracePoint = program(ebpf, name)?;
+    let loaded = tracepoint.load();
+    loaded.map_err(|error| not_loaded(name, &error))
 }
 
 fn maps(offsets: &Offsets, diagnostics: bool, room: Room) -> Result<Ebpf, ProbeError> {
@@ -74,30 +76,44 @@ fn loader() -> Result<EbpfLoader<'static>, ProbeError> {
     Ok(loader)
 }
 
-/// What the verifier's refusal of a program means.
+/// What the kernel's refusal of a program means.
 fn not_loaded(name: &str, error: &ProgramError) -> ProbeError {
     let log = match error {
         ProgramError::LoadError { verifier_log, .. } => verifier_log.to_string(),
         _ => String::new(),
     };
-    judged(&log)
-        .unwrap_or_else(|| ProbeError::Load("program", format!("{name}: {}", root_cause(error))))
+    if lacks(&log, helper::PROBE_READ_KERNEL) || lacks(&log, helper::PROBE_READ) {
+        return ProbeError::Unreadable;
+    }
+    let cause = root_cause(error);
+    ProbeError::Load(
+        "program",
+        match verdict(&log) {
+            Some(verdict) => format!("{name}: {cause}; the verifier's reason is {verdict:?}"),
+            None => format!("{name}: {cause}"),
+        },
+    )
 }
 
-/// The refusals that the verifier's log tells: helpers that it does not know are not offered by a kernel
-/// that is too old, or too locked down.
-fn judged(log: &str) -> Option<ProbeError> {
-    let unknown = |helper| {
-        log.lines()
-            .any(|line| line.contains("unknown func") && line.contains(helper))
-    };
-    if unknown("bpf_probe_read_kernel#") || unknown("bpf_probe_read#") {
-        Some(ProbeError::Unreadable)
-    } else if unknown("bpf_loop#") {
-        Some(ProbeError::TooOld)
-    } else {
-        None
-    }
+/// Returns whether the verifier refused a helper. It writes `unknown func NAME#NUMBER` of one that it does not offer
+/// to this program, as when the kernel is locked down, and `invalid func unknown#NUMBER` of one that this kernel does
+/// not have (`check_helper_call`, `kernel/bpf/verifier.c` of Linux 5.10 and 6.1).
+fn lacks(log: &str, helper: u32) -> bool {
+    let number = format!("#{helper}");
+    log.lines().any(|line| {
+        let is_refusal = line.starts_with("unknown func ") || line.starts_with("invalid func ");
+        is_refusal && line.trim_end().ends_with(&number)
+    })
+}
+
+/// Returns the line of the verifier's log that says why: the last, but for its statistics.
+fn verdict(log: &str) -> Option<&str> {
+    const STATISTICS: [&str; 3] = ["processed ", "verification time", "stack depth"];
+    let mut lines = log.lines().map(str::trim).rev();
+    lines.find(|line| {
+        let is_statistics = STATISTICS.iter().any(|start| line.starts_with(start));
+        !line.is_empty() && !is_statistics
+    })
 }
 
 /// The map called `name`, as the type that it is.
@@ -144,12 +160,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_helper_is_told_as_what_it_means() {
+    fn a_helper_that_the_kernel_does_not_offer_is_found_in_the_words_of_each_kernel() {
+        // Linux 6.1, locked down; and of a helper that a kernel does not have, Linux 5.15 and 5.10.
         let lockdown =
             "0: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\n";
-        assert!(matches!(judged(lockdown), Some(ProbeError::Unreadable)));
-        let old = "12: (85) call unknown#181\nunknown func bpf_loop#181\n";
-        assert!(matches!(judged(old), Some(ProbeError::TooOld)));
-        assert!(judged("R1 invalid mem access 'inv'").is_none());
+        assert!(lacks(lockdown, helper::PROBE_READ_KERNEL));
+        for old in [
+            "12: (85) call unknown#113\ninvalid func unknown#113\n",
+            "invalid func unknown#113\nprocessed 13 insns (limit 1000000) max_states_per_insn 0\n",
+        ] {
+            assert!(lacks(old, helper::PROBE_READ_KERNEL), "{old}");
+            assert!(!lacks(old, helper::PROBE_READ), "{old}");
+        }
+        let offered = "12: (85) call bpf_probe_read_kernel#113\nR1 invalid mem access 'inv'";
+        assert!(!lacks(offered, helper::PROBE_READ_KERNEL));
+    }
+
+    #[test]
+    fn the_verifiers_reason_is_its_last_line_but_for_statistics() {
+        let log = "3: (79) r1 = *(u64 *)(r1 +0)\nR1 invalid mem access 'scalar'\n\
+                   processed 4 insns (limit 1000000) max_states_per_insn 0\n\n";
+        assert_eq!(verdict(log), Some("R1 invalid mem access 'scalar'"));
+        assert_eq!(verdict("\n"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Snapshots: taken by the program of this name, page by page.
+//! Snapshots: taken by the program of this name, or by the one for kernels without `bpf_loop`, page by page.
 
 use aya::{
     Ebpf,
@@ -6,10 +6,11 @@ use aya::{
 };
 use probe_ebpf::{
     Snapshot, SnapshotKind,
-    snapshot::{Argument, Outcome, PAGE_RECORDS, PAGE_STEPS, WalkLists},
+    snapshot::{Argument, BOUNDED_STEPS, Outcome, PAGE_RECORDS, PAGE_STEPS, WalkLists},
 };
 
 use super::{ProbeError, load, records::Records};
+use host::withheld;
 
 /// How often a snapshot begins again because the namespace at which a page ended was gone. The time between two
 /// pages is that of one system call.
@@ -21,6 +22,47 @@ const MAX_PAGES: u32 = 1 << 17;
 /// Makes pages smaller, for tests: `RECORDS,STEPS`.
 const PAGE: &str = "IPVS_LATENCY_PAGE";
 
+/// The program that takes the snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// With `bpf_loop`.
+    Whole,
+    /// With a loop that the verifier follows to its end.
+    Bounded,
+}
+
+impl Kind {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Whole => "snapshot",
+            Self::Bounded => "snapshot_bounded",
+        }
+    }
+
+    fn page(self) -> Page {
+        let steps = match self {
+            Self::Whole => PAGE_STEPS,
+            Self::Bounded => BOUNDED_STEPS,
+        };
+        Page {
+            records: PAGE_RECORDS,
+            steps,
+        }
+    }
+
+    /// Loads the one that this kernel takes.
+    ///
+    /// The kernels without `bpf_loop` refuse the first in different words: those before 5.13 do not know a callback, and
+    /// the others do not know the helper. What else is wrong shows in the second too.
+    fn load(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        let whole = Self::Whole;
+        if !withheld::is("bpf_loop") && load::tracepoint(ebpf, whole.program()).is_ok() {
+            return Ok(whole);
+        }
+        load::tracepoint(ebpf, Self::Bounded.program()).map(|()| Self::Bounded)
+    }
+}
+
 /// How much one page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Page {
@@ -29,18 +71,12 @@ struct Page {
 }
 
 impl Page {
-    const WHOLE: Self = Self {
-        records: PAGE_RECORDS,
-        steps: PAGE_STEPS,
-    };
-
-    /// Reads `RECORDS,STEPS`, each at least 1 and no more than the usual.
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads `RECORDS,STEPS`, each at least 1 and no more than of this page.
+    fn smaller(self, text: &str) -> Option<Self> {
         let (records, steps) = text.split_once(',')?;
-        let usual = Self::WHOLE;
         Some(Self {
-            records: records.parse::<u64>().ok()?.clamp(1, usual.records),
-            steps: steps.parse::<u64>().ok()?.clamp(1, usual.steps),
+            records: records.parse::<u64>().ok()?.clamp(1, self.records),
+            steps: steps.parse::<u64>().ok()?.clamp(1, self.steps),
         })
     }
 }
@@ -48,25 +84,27 @@ impl Page {
 /// What takes snapshots.
 pub struct Snapshots {
     ring: Records<Snapshot>,
+    kind: Kind,
     page: Page,
 }
 
 impl Snapshots {
-    /// Takes the maps of the programs' object.
-    pub fn of(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+    /// Loads the program, and takes its map.
+    pub fn load(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        let kind = Kind::load(ebpf)?;
         let smaller = std::env::var(PAGE).ok();
+        let smaller = smaller.and_then(|text| kind.page().smaller(&text));
         Ok(Self {
             ring: Records::take(ebpf, "SNAPSHOTS")?,
-            page: smaller
-                .and_then(|text| Page::parse(&text))
-                .unwrap_or(Page::WHOLE),
+            kind,
+            page: smaller.unwrap_or(kind.page()),
         })
     }
 
     /// Looks at every namespace's estimator. A snapshot that is whole ends with the record of the end, and one
     /// that was cut short has none.
     pub fn take(&mut self, ebpf: &mut Ebpf, lists: WalkLists) -> Result<Vec<Snapshot>, ProbeError> {
-        let program: &mut RawTracePoint = load::program(ebpf, load::SNAPSHOT)?;
+        let program: &mut RawTracePoint = load::program(ebpf, self.kind.program())?;
         let mut records = Vec::new();
         for _ in 0..BEGINNINGS {
             records.clear();
@@ -118,16 +156,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_never_empty_nor_larger_than_the_ring_buffer() {
+    fn a_page_is_never_empty_nor_larger_than_the_ring_buffer_or_than_the_verifier_takes() {
         let page = |records, steps| Some(Page { records, steps });
-        assert_eq!(Page::parse("8,64"), page(8, 64));
-        assert_eq!(Page::parse("0,0"), page(1, 1));
+        let whole = Kind::Whole.page();
+        assert_eq!(whole.smaller("8,64"), page(8, 64));
+        assert_eq!(whole.smaller("0,0"), page(1, 1));
+        let many = "4000000000,4000000000";
+        assert_eq!(whole.smaller(many), page(PAGE_RECORDS, PAGE_STEPS));
         assert_eq!(
-            Page::parse("4000000000,4000000000"),
-            page(PAGE_RECORDS, PAGE_STEPS)
+            Kind::Bounded.page().smaller(many),
+            page(PAGE_RECORDS, BOUNDED_STEPS)
         );
         for text in ["", "8", "8,", "-1,5", "a,b"] {
-            assert_eq!(Page::parse(text), None, "{text:?}");
+            assert_eq!(whole.smaller(text), None, "{text:?}");
         }
     }
 }

@@ -5,10 +5,9 @@ use aya::{
     maps::{MapData, PerCpuArray},
     programs::RawTracePoint,
 };
-use probe_ebpf::SoftirqTime;
+use probe_ebpf::{Offsets, SoftirqTime};
 
 use super::{ProbeError, load};
-use host::prerequisites::Ready;
 
 const PROGRAMS: [&str; 2] = ["softirq_exit", "softirq_entry"];
 
@@ -33,8 +32,8 @@ impl SoftirqProbe {
     /// # Errors
     ///
     /// When the kernel refuses a program or a tracepoint.
-    pub fn start(ready: &Ready) -> Result<Self, ProbeError> {
-        let mut ebpf = load::only(&ready.offsets, &PROGRAMS)?;
+    pub fn start() -> Result<Self, ProbeError> {
+        let mut ebpf = load::only(&Offsets::ABSENT, &PROGRAMS)?;
         let times = load::map(&mut ebpf, "SOFTIRQ")?;
         for name in PROGRAMS {
             let program: &mut RawTracePoint = load::program(&mut ebpf, name)?;

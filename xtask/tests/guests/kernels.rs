@@ -1,0 +1,178 @@
+//! The tool on each line of kernels that the lab boots, against the kernel's own tracepoints.
+
+use serde_json::Value;
+use xtask::{
+    kernel::Line,
+    lab::LabSpec,
+    scenario::{self, number},
+};
+
+use crate::{
+    hotfix::{FOLDER, with_modules},
+    steps::Steps,
+};
+
+/// A guest of that line with a busy namespace and three idle ones; `None` where the line is not to be had.
+fn guest(kernel: Line) -> Option<LabSpec> {
+    scenario::available(kernel).then(|| LabSpec {
+        kernel,
+        services: 1_000,
+        destinations: 2,
+        netns: 3,
+        ..LabSpec::default()
+    })
+}
+
+/// Where a timer estimates: `check` tells the state of all, and `watch` sees every run. `has_switch`: whether the kernel has
+/// `run_estimation`.
+fn timers_are_measured(kernel: Line, has_switch: bool) {
+    let Some(spec) = guest(kernel) else {
+        return;
+    };
+    let mut steps = Steps::on(spec);
+    steps.shell("truth_begin");
+    steps
+        .step("check", "ipvs-latency check --max 60s --json")
+        .exits(0)
+        .document(move |page| {
+            assert_eq!(page["kernel"]["estimator"], "timer", "{page}");
+            let open = page["mitigations"].as_array().unwrap();
+            let offers = |name: &str| open.iter().any(|one| one["name"] == name);
+            assert!(offers("newer_kernel"), "{page}");
+            assert_eq!(offers("run_estimation"), has_switch, "{page}");
+            assert_eq!(page["missing"], Value::Array(Vec::new()), "{page}");
+            let namespaces = page["namespaces"].as_array().unwrap().iter();
+            let told = namespaces.map(|one| (number(one, "estimators").unwrap(), &one["state"]));
+            let told: Vec<_> = told.collect();
+            let active = Value::from("ACTIVE");
+            let expected = [3_001, 1, 1, 1].map(|estimators| (estimators, &active));
+            assert_eq!(told, expected, "{page}");
+        });
+    steps.shell("echo == watch; ipvs-latency watch --json --duration 13s");
+    steps.shell("echo == truth; truth_runs");
+    let sections = steps.run();
+    let watched = sections.watched("watch").unwrap();
+    let pairs = watched.matched(&sections.truth("truth").unwrap()).unwrap();
+    assert!(pairs.len() >= 20, "only {} runs of 4 timers", pairs.len());
+    let long = pairs.iter().filter(|(call, _)| call["estimators"] == 3_001);
+    assert!(long.count() >= 5, "{pairs:?}");
+    let summary = watched.only("summary").unwrap();
+    for field in ["lost", "missed"] {
+        assert_eq!(summary[field], 0, "{summary}");
+    }
+}
+
+/// Where kernel threads estimate, `watch` says so.
+fn threads_are_told(kernel: Line) {
+    let Some(spec) = guest(kernel) else {
+        return;
+    };
+    let mut steps = Steps::on(spec);
+    steps
+        .step("check", "ipvs-latency check --json")
+        .exits(2)
+        .document(|page| {
+            assert_eq!(page["kernel"]["estimator"], "kthread", "{page}");
+        });
+    steps
+        .step("watch", "ipvs-latency watch")
+        .is_refused(&["kernel threads", "not supported yet"]);
+    steps.run();
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn kernel_5_10_is_measured_without_bpf_loop_and_module_btf() {
+    timers_are_measured(Line::V5_10, false);
+}
+
+/// A guest of Linux 5.10 with its hotfixes in `$F`; `None` where it is not to be had.
+fn with_hotfixes_of_5_10() -> Option<Steps> {
+    let mut steps = Steps::on(with_modules(guest(Line::V5_10)?));
+    steps.shell(format!("F={FOLDER}; export F"));
+    Some(steps)
+}
+
+/// Before Linux 6.1 sysfs does not say whether an object is patched.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn a_hotfix_of_kernel_5_10_is_loaded_and_unloaded_with_proof() {
+    let Some(mut steps) = with_hotfixes_of_5_10() else {
+        return;
+    };
+    steps
+        .step("inspect", "ipvs-latency hotfix inspect $F/est_skip.ko")
+        .exits(0);
+    steps
+        .step("load", "ipvs-latency hotfix load --json $F/est_skip.ko")
+        .exits(0)
+        .outcome("done");
+    steps
+        .step("status", "ipvs-latency hotfix status --json")
+        .document(|status| {
+            let livepatch = &status["livepatches"][0];
+            assert_eq!(livepatch["state"], "in force", "{status}");
+            assert_eq!(livepatch["objects"][0]["patched"], Value::Null, "{status}");
+        });
+    steps
+        .step("unload", "ipvs-latency hotfix unload est_skip")
+        .exits(0)
+        .leaves_nothing();
+    steps.run();
+}
+
+#[test]
+#[ignore = "takes minutes; run by cargo xtask test --soak"]
+fn soak_a_hotfix_of_kernel_5_10_is_tried_and_one_that_leaves_the_estimator_dead_is_told() {
+    let Some(mut steps) = with_hotfixes_of_5_10() else {
+        return;
+    };
+    steps
+        .step(
+            "trial",
+            "ipvs-latency hotfix apply $F/est_skip.ko --trial --yes --json",
+        )
+        .exits(0)
+        .document(|trial| {
+            assert_eq!(trial["verdict"], "improved", "{trial}");
+            assert_eq!(trial["outcome"], "rolled_back", "{trial}");
+        })
+        .leaves_nothing();
+    steps
+        .step(
+            "dead",
+            "ipvs-latency hotfix load --accept no-rearm $F/est_no_rearm.ko",
+        )
+        .exits(3)
+        .complains(&["DEAD"]);
+    steps
+        .step("gone", "ipvs-latency hotfix unload est_no_rearm")
+        .exits(3)
+        .complains(&["DEAD"])
+        .leaves_nothing();
+    steps.run();
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn kernel_6_1_rt_is_measured() {
+    timers_are_measured(Line::V6_1_RT, true);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn kernel_6_1_cloud_is_measured() {
+    timers_are_measured(Line::V6_1_CLOUD, true);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn kernel_6_12_is_told_for_its_threads() {
+    threads_are_told(Line::V6_12);
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn the_newest_kernel_is_told_for_its_threads() {
+    threads_are_told(Line::NEWEST);
+}
