@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the fixtures have in common: the estimator of Linux 4.15 to 6.1, written anew from include/net/ip_vs.h, and
+ * What the fixtures have in common: the estimator of Linux 4.15 to 6.1, rewritten from include/net/ip_vs.h, and
  * the livepatch around a replacement of it. Nothing here needs more than kernel headers.
  */
 #ifndef HOTFIX_ESTIMATOR_H

@@ -90,7 +90,7 @@ pub const PAGE_STEPS: u64 = 1 << 18;
 /// start, fewer cost system calls at each snapshot.
 pub const BOUNDED_STEPS: u64 = 192;
 
-/// Steps that such a page takes beyond those asked for, where it cannot end: at links that belong to no namespace.
+/// Extra steps of such a page: it cannot end at a link that belongs to no namespace.
 pub const BOUNDED_SPARE_STEPS: u64 = 64;
 
 /// What a snapshot is asked to do, as its program's first argument.

@@ -7,6 +7,7 @@ mod page;
 mod replaced;
 mod survey;
 mod text;
+mod threads;
 
 use std::{
     io::{self, Write as _},
@@ -22,7 +23,7 @@ use self::{
     message::Evidence,
     mitigations::Node,
     nagios::Thresholds,
-    page::{Kernel, Livepatches, Measured, Namespace, Page, SCHEMA, Verdict},
+    page::{Kernel, Livepatches, Measured, Namespace, Page, SCHEMA, SeenThreads, Verdict},
     replaced::Replaced,
     survey::Survey,
 };
@@ -43,7 +44,7 @@ use host::{
     time,
 };
 use model::{Span, WallTime, Worst};
-use monitor::{Measurement, Observed, Time};
+use monitor::{Measurement, Observed, ProbeError, Time};
 
 /// Looks at the host and tells.
 ///
@@ -138,6 +139,9 @@ impl Obstacle {
     }
 
     fn refused(error: &anyhow::Error) -> Self {
+        if let Some(ProbeError::Refused(refusal)) = error.downcast_ref() {
+            return Self::missing(std::slice::from_ref(refusal));
+        }
         Self {
             brief: "the kernel refused to be measured".into(),
             sentences: vec![format!("{error:#}")],
@@ -152,6 +156,7 @@ struct Found {
     root_netns: Option<u32>,
     namespaces: Vec<Namespace>,
     measured: Option<Measured>,
+    threads: Option<SeenThreads>,
     worst: Option<Worst>,
     /// A signal ended the measurement early.
     is_cut_short: bool,
@@ -183,16 +188,24 @@ impl HostFacts {
 fn look(root: &Path, time: Time, max_ns: u64) -> anyhow::Result<Page> {
     let mut host = HostFacts::read(root);
     let survey = prerequisites::survey(root);
-    let kind = match &survey {
+    let mut kind = match &survey {
         Ok(_) => Some(Kind::Timer),
-        Err(missing) => kind(root, missing),
+        Err(missing) => kind_of(root, missing),
     };
-    let tried = survey
-        .map_err(|missing| Obstacle::missing(&missing))
-        .and_then(|ready| {
-            let found = measure(&ready, &mut host.owners, time, max_ns);
-            found.map_err(|error| Obstacle::refused(&error))
-        });
+    let refused = |error: anyhow::Error| {
+        // Without BTF of ip_vs, what estimates is known once its functions are read from memory.
+        if let Some(ProbeError::Refused(refusal)) = error.downcast_ref() {
+            kind = kind_of(root, std::slice::from_ref(refusal));
+        }
+        Obstacle::refused(&error)
+    };
+    let tried = match survey {
+        Ok(ready) => measure(&ready, &mut host.owners, time, max_ns).map_err(refused),
+        Err(missing) if by_threads(&missing) => {
+            observe(root, &mut host.owners, time).map_err(refused)
+        }
+        Err(missing) => Err(Obstacle::missing(&missing)),
+    };
     Ok(match tried {
         Ok(found) => page(host, kind, found, None),
         Err(obstacle) => {
@@ -214,6 +227,7 @@ fn page(host: HostFacts, kind: Option<Kind>, mut found: Found, obstacle: Option<
     let evidence = Evidence {
         namespaces: &found.namespaces,
         measured: found.measured.as_ref(),
+        threads: found.threads.as_ref(),
         worst: found.worst.as_ref(),
         obstacle: obstacle.as_ref().map(|obstacle| obstacle.brief.as_str()),
         root_netns: found.root_netns,
@@ -251,6 +265,7 @@ fn page(host: HostFacts, kind: Option<Kind>, mut found: Found, obstacle: Option<
             WorstStall::of(&worst, named)
         }),
         measured: found.measured,
+        threads: found.threads,
         namespaces: found.namespaces,
         missing: missing(obstacle, host.owners.told_hidden(), doubts),
         livepatch: Livepatches {
@@ -261,8 +276,23 @@ fn page(host: HostFacts, kind: Option<Kind>, mut found: Found, obstacle: Option<
     }
 }
 
+/// Returns whether kernel threads estimate, and nothing is missing to look at them: that takes no probe.
+fn by_threads(missing: &[Refusal]) -> bool {
+    let is_of_threads = |one: &Refusal| matches!(one, Refusal::Threads(_));
+    let is_of_probes = |one: &Refusal| {
+        matches!(
+            one,
+            Refusal::NoKprobes(_) | Refusal::NoSysfs(_) | Refusal::KprobesOff
+        )
+    };
+    missing.iter().any(is_of_threads)
+        && missing
+            .iter()
+            .all(|one| is_of_threads(one) || is_of_probes(one))
+}
+
 /// What is missing says what estimates; where it does not, the kernel's functions do.
-fn kind(root: &Path, missing: &[Refusal]) -> Option<Kind> {
+fn kind_of(root: &Path, missing: &[Refusal]) -> Option<Kind> {
     let told = missing.iter().find_map(|refusal| match refusal {
         Refusal::Threads(_) => Some(Kind::Kthread),
         Refusal::Vendor(_) => Some(Kind::Vendor),
@@ -303,9 +333,36 @@ fn measure(
         now_ns: observed.overview.now_ns,
         root_netns,
         measured: Some(survey::measured(&observed, &namespaces, max_ns)),
+        threads: None,
         namespaces,
         worst: observed.overview.worst(Span::All, max_ns),
         is_cut_short: !is_whole,
+    })
+}
+
+/// Looks at kernel threads that estimate.
+fn observe(root: &Path, owners: &mut NetnsOwners, time: Time) -> anyhow::Result<Found> {
+    let asked_to_end = asked_to_end()?;
+    let seen = monitor::threads::observe(root, time.least, &asked_to_end)?;
+    let root_netns = root_netns(root);
+    if let Some(netns) = root_netns {
+        owners.set_root_netns(netns);
+    }
+    let survey = Survey {
+        root,
+        owners,
+        root_netns,
+    };
+    let now_ns = time::monotonic_ns()?;
+    Ok(Found {
+        at: WallTime(now_ns.saturating_add(time::wall_offset_ns()?)),
+        now_ns,
+        root_netns,
+        namespaces: survey.by_threads(&seen.namespaces),
+        measured: None,
+        threads: Some(threads::told(root, &seen, owners)),
+        worst: None,
+        is_cut_short: !seen.is_whole,
     })
 }
 
@@ -333,6 +390,7 @@ fn unmeasured(root: &Path, owners: &NetnsOwners, kind: Option<Kind>) -> anyhow::
         root_netns,
         namespaces,
         measured: None,
+        threads: None,
         worst: None,
         is_cut_short: false,
     })

@@ -73,10 +73,10 @@ pub struct HeadersArgs {
 /// Which kernel a guest boots.
 #[derive(Debug, Clone, Args)]
 pub struct KernelArgs {
-    /// Kernel line of Debian: MAJOR.MINOR or newest, with -rt or -cloud behind it for that flavour [default: 6.1].
+    /// Kernel line of Debian: MAJOR.MINOR or newest, followed by -rt or -cloud for that flavour [default: 6.1].
     #[arg(long, value_name = "LINE", conflicts_with = "kernel_image")]
     pub kernel: Option<Line>,
-    /// Kernel of your own to boot: its image.
+    /// Image of your own kernel.
     #[arg(long, value_name = "FILE", requires = "modules")]
     pub kernel_image: Option<PathBuf>,
     /// Modules of that kernel: lib/modules/RELEASE, with modules.dep in it, or a folder that holds it.

@@ -4,7 +4,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -17,12 +17,13 @@ use crate::{
 const SCRIPT: &str = "has_timer() { grep -q ' estimation_timer.*ip_vs' /proc/kallsyms; }
     if has_timer; then truth_begin; fi
     echo == check; ipvs-latency check --max 60s --json 2> /dev/null
-    echo == watch; ipvs-latency watch --json --duration 9s 2> /dev/null
+    echo == watch; ipvs-latency watch --json --duration 9s 2> /dev/null; code=$?
+    echo == code; echo $code
     echo == truth; if has_timer; then truth_runs; fi";
 
 const HEAD: &str = "| kernel | distribution | what estimates | `check` | `watch` | not there |\n|---|---|---|---|---|---|\n";
 
-/// Prints the table. A line that is not to be had has a row that says why; the exit code is 1 if a guest failed.
+/// Prints the table. A line that is not available has a row that says why; the exit code is 1 if a guest failed.
 #[must_use]
 pub fn command() -> ExitCode {
     print!("{HEAD}");
@@ -96,13 +97,16 @@ fn checked(page: &Value) -> String {
 
 /// Returns how many runs `watch` saw, of those that the tracepoints saw.
 fn watched(sections: &Sections) -> Result<String> {
-    if sections.text("watch")?.trim().is_empty() {
-        return Ok("refuses".into());
+    match sections.text("code")?.trim() {
+        "0" => {}
+        "2" => return Ok("cannot measure".into()),
+        code => bail!("watch ended with {code}: {}", sections.noise),
     }
     let watched = sections.watched("watch")?;
     let summary = watched.only("summary")?;
     let truth = sections.truth("truth")?;
     let matched = watched.matched(&truth)?.len();
+    ensure!(matched > 0, "watch saw no run: {summary}");
     let (lost, missed) = (number(summary, "lost")?, number(summary, "missed")?);
     Ok(format!(
         "every run, {matched} of {matched}; lost {lost}, missed {missed}"

@@ -1,4 +1,4 @@
-//! Kernel memory for user space, where no BTF tells what lies where. Run by `BPF_PROG_TEST_RUN`, never attached.
+//! Reads kernel memory for user space. Run by `BPF_PROG_TEST_RUN`, never attached.
 
 use core::ffi::c_void;
 

@@ -1,7 +1,7 @@
 //! The verdict, and the line of at most 80 characters that says it: what a monitoring system shows.
 
 use super::{
-    page::{Measured, Namespace, Verdict},
+    page::{Measured, Namespace, SeenThreads, Verdict},
     replaced::Replaced,
 };
 use crate::{
@@ -19,6 +19,8 @@ pub struct Evidence<'a> {
     pub measured: Option<&'a Measured>,
     /// The worst stall, where a run was seen.
     pub worst: Option<&'a Worst>,
+    /// The kernel threads that estimate, where they do and could be read.
+    pub threads: Option<&'a SeenThreads>,
     /// Why nothing could be measured, in a few words.
     pub obstacle: Option<&'a str>,
     /// Inode number of the root namespace.
@@ -33,6 +35,10 @@ impl Evidence<'_> {
     /// Returns the verdict, and the line that says it.
     #[must_use]
     pub fn judge(&self) -> (Verdict, String) {
+        if let Some(threads) = self.threads {
+            let cut_short = self.cut_short();
+            return cut_short.unwrap_or_else(|| (Verdict::Ok, of_threads(threads)));
+        }
         let Some(measured) = self.measured else {
             return unknown(self.obstacle.unwrap_or("it cannot be measured"), None);
         };
@@ -176,6 +182,21 @@ impl Evidence<'_> {
 
 fn over(namespace: &Namespace) -> Option<String> {
     namespace.estimators.map(headline::estimators)
+}
+
+fn of_threads(threads: &SeenThreads) -> String {
+    let counted = |count: u64, word: &str| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{} {word}{plural}", grouped(count))
+    };
+    let running = threads.threads.iter().filter(|one| one.tid.is_some());
+    let estimators: u64 = running.clone().map(|one| u64::from(one.estimators)).sum();
+    let begin = "OK estimation does not block softirqs here";
+    let parts = [
+        format!(": {}", counted(running.count() as u64, "kernel thread")),
+        format!(", {}", counted(estimators, "estimator")),
+    ];
+    fitted(begin, parts.into_iter())
 }
 
 fn unknown(what: &str, more: Option<&str>) -> (Verdict, String) {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use super::page::{Blackout, Measured, Namespace, Run};
 use host::{
     estimation::{self, Kind},
+    estimator_threads::Estimation,
     netns,
     netns_owners::{Named, NetnsOwners},
     services::{self, Counted},
@@ -36,6 +37,30 @@ impl Survey<'_> {
                 .then(|| estimation::run_estimation(self.root))
                 .flatten(),
             ..self.described(netns, None)
+        });
+        let mut namespaces: Vec<Namespace> = namespaces.collect();
+        worst_first(&mut namespaces);
+        namespaces
+    }
+
+    /// Returns the namespaces in which kernel threads estimate.
+    pub fn by_threads(&self, seen: &[Estimation]) -> Vec<Namespace> {
+        let namespaces = seen.iter().map(|one| {
+            let described = self.described(one.netns, None);
+            let counted = described.services.zip(described.destinations);
+            let in_threads = one.threads.iter().map(|thread| thread.estimators).sum();
+            Namespace {
+                state: Some(State::Kthread),
+                run_estimation: Some(one.run_estimation),
+                // One for the total. Before a thread has them, they wait in a list of their own.
+                estimators: counted.map_or(
+                    (one.chain_max > 0).then_some(in_threads),
+                    |(services, destinations)| {
+                        Some(services.saturating_add(destinations).saturating_add(1))
+                    },
+                ),
+                ..described
+            }
         });
         let mut namespaces: Vec<Namespace> = namespaces.collect();
         worst_first(&mut namespaces);

@@ -1,6 +1,8 @@
 //! The page for people: the message first, then the facts, the namespaces, and what can be done.
 
+mod columns;
 mod table;
+mod threads;
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +39,9 @@ pub fn write(out: &mut impl Write, page: &Page) -> io::Result<()> {
         writeln!(out)?;
         table::write(out, &page.namespaces, page.root_netns)?;
     }
+    if let Some(threads) = &page.threads {
+        threads::write(out, &threads.threads, page.root_netns)?;
+    }
     dead(out, page)?;
     missing(out, &page.missing)?;
     mitigations(out, page)
@@ -50,6 +55,9 @@ fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
     }
     if let Some(measured) = &page.measured {
         fact(out, "measured", &runs(measured))?;
+    }
+    if let Some(threads) = &page.threads {
+        fact(out, "threads", &threads::sum(threads))?;
     }
     for line in statistics(&page.namespaces) {
         fact(out, "statistics", &line)?;
@@ -110,9 +118,7 @@ fn paragraph(out: &mut impl Write, begin: &str, indent: &str, text: &str) -> io:
 fn kernel(kernel: &Kernel) -> String {
     let estimator = match kernel.estimator {
         Some(Kind::Timer) => "the timer estimation_timer estimates, in softirq context",
-        Some(Kind::Kthread) => {
-            "kernel threads (ipvs-e:*) estimate: softirqs are not stalled by it, and nothing needs doing"
-        }
+        Some(Kind::Kthread) => "kernel threads (ipvs-e:*) estimate, and do not block softirqs",
         Some(Kind::Vendor) => "a delayed work of this vendor's own estimates (estimation_work)",
         Some(Kind::Absent) => "ip_vs is not loaded, so that nothing estimates",
         None => "what estimates cannot be told",
@@ -251,6 +257,12 @@ fn mitigation(out: &mut impl Write, open: &Mitigation) -> io::Result<()> {
 }
 
 fn nothing_to_do(out: &mut impl Write, page: &Page) -> io::Result<()> {
+    if page.threads.is_some() && page.verdict == Verdict::Ok {
+        return writeln!(
+            out,
+            "\nNothing needs doing: no packet waits for an estimator on this kernel."
+        );
+    }
     let (Some(measured), Some(Kind::Timer)) = (&page.measured, page.kernel.estimator) else {
         return Ok(());
     };

@@ -6,7 +6,8 @@ use super::{Bench, Row, What};
 
 impl What {
     /// What a table calls it.
-    fn label(self) -> &'static str {
+    #[must_use]
+    pub fn label(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
             Self::EmptyPair => "an empty BPF kprobe and kretprobe",

@@ -61,7 +61,7 @@ fn added(empty: &Row, bpftrace: &Row, ours: &Row) -> Option<String> {
     })
 }
 
-/// What our program does on kernels that lack something, which costs a run nothing more.
+/// How our program measures on kernels that lack a feature. A run costs no more there.
 const OTHER_WAYS: [What; 2] = [What::WatchWithoutLoop, What::WatchWithoutModuleBtf];
 
 fn like(ours: &Row, other: Option<&Row>) -> Option<String> {
@@ -71,18 +71,18 @@ fn like(ours: &Row, other: Option<&Row>) -> Option<String> {
     let (one, another) = (ours.run_instructions, other.run_instructions);
     if one.abs_diff(another) > REPEATS_WITHIN {
         return Some(format!(
-            "a run takes {another} instructions under {:?}, and {one} under ours",
-            other.attached
+            "a run takes {another} instructions under {}, and {one} under ours",
+            other.attached.label()
         ));
     }
-    let (one, another) = (
-        ours.start_to_attached_instructions?,
-        other.start_to_attached_instructions?,
-    );
+    let one = ours.start_to_attached_instructions?;
+    let Some(another) = other.start_to_attached_instructions else {
+        return Some(format!("no start was seen of {}", other.attached.label()));
+    };
     (5 * another > 6 * one).then(|| {
         format!(
-            "{:?} is attached after {another} instructions, over 1.2 times ours, {one}",
-            other.attached
+            "{} is attached after {another} instructions, over 1.2 times ours, {one}",
+            other.attached.label()
         )
     })
 }
@@ -271,6 +271,8 @@ mod tests {
         assert_eq!(slow, [""; 0]);
         let slower = others(|row| row.start_to_attached_instructions = Some(132_000_001));
         assert_eq!(slower.len(), 1);
+        let unseen = others(|row| row.start_to_attached_instructions = None);
+        assert_eq!(unseen.len(), 1);
         let mut half = bench(|_| ());
         half.rows
             .retain(|row| row.attached != What::WatchWithoutModuleBtf);

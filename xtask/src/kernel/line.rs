@@ -108,7 +108,7 @@ impl FromStr for Line {
     fn from_str(text: &str) -> Result<Self, String> {
         parse(text).ok_or_else(|| {
             format!(
-                "{text:?} is no kernel line: write MAJOR.MINOR or newest, and -rt or -cloud behind it, as in {}",
+                "{text:?} is no kernel line: write MAJOR.MINOR or newest, followed by -rt or -cloud for that flavour, as in {}",
                 Self::TESTED.map(|line| line.to_string()).join(", ")
             )
         })

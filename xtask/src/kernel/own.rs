@@ -1,4 +1,4 @@
-//! A kernel that its user has at hand: a vendor's package unpacked, or a tree that was built.
+//! A kernel from outside Debian: an unpacked vendor's package, or a built tree.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::Kernel;
 
-/// Where a kernel of one's own is.
+/// Paths of a user's own kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnKernel {
     /// The bootable image, as `vmlinuz-RELEASE` or `arch/x86/boot/bzImage`.

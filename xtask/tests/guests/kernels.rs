@@ -12,7 +12,7 @@ use crate::{
     steps::Steps,
 };
 
-/// A guest of that line with a busy namespace and three idle ones; `None` where the line is not to be had.
+/// A guest of that line with a busy namespace and three idle ones; `None` where the line is not available.
 fn guest(kernel: Line) -> Option<LabSpec> {
     scenario::available(kernel).then(|| LabSpec {
         kernel,
@@ -62,21 +62,54 @@ fn timers_are_measured(kernel: Line, has_switch: bool) {
     }
 }
 
-/// Where kernel threads estimate, `watch` says so.
-fn threads_are_told(kernel: Line) {
+/// Where kernel threads estimate, `check` reports them as the kernel's own log and `/proc` show them, and `watch` says that
+/// it does not measure them.
+fn threads_are_reported(kernel: Line) {
     let Some(spec) = guest(kernel) else {
         return;
     };
     let mut steps = Steps::on(spec);
     steps
         .step("check", "ipvs-latency check --json")
-        .exits(2)
-        .document(|page| {
+        .exits(0)
+        .document_beside(|page, sections| {
             assert_eq!(page["kernel"]["estimator"], "kthread", "{page}");
+            assert_eq!(page["missing"], Value::Array(Vec::new()), "{page}");
+            let namespaces = page["namespaces"].as_array().unwrap().iter();
+            let told: Vec<_> = namespaces
+                .map(|one| (number(one, "estimators").unwrap(), &one["state"]))
+                .collect();
+            let state = Value::from("KTHREAD");
+            let expected = [3_001, 1, 1, 1].map(|estimators| (estimators, &state));
+            assert_eq!(told, expected, "{page}");
+            let threads = page["threads"]["threads"].as_array().unwrap();
+            let names: Vec<_> = threads
+                .iter()
+                .map(|one| format!("{} {}", one["tid"], one["name"].as_str().unwrap()))
+                .collect();
+            let mut expected: Vec<_> = sections.text("tasks").unwrap().lines().collect();
+            expected.sort_unstable();
+            assert_eq!(names, expected, "{page}");
+            let estimators = threads.iter().map(|one| number(one, "estimators").unwrap());
+            assert_eq!(estimators.sum::<u64>(), 3_001, "{page}");
+            let most = sections.text("most").unwrap().trim().parse::<u64>();
+            assert_eq!(
+                number(&threads[0], "estimators_max").unwrap(),
+                most.unwrap()
+            );
         });
+    steps.shell("echo == tasks; ps -e | awk '/ipvs-e/ { print $1, $NF }'");
+    steps.shell(
+        "echo == most; dmesg | sed -n 's/.*ests per chain, \\([0-9]*\\) per kthread.*/\\1/p'",
+    );
     steps
         .step("watch", "ipvs-latency watch")
         .is_refused(&["kernel threads", "not supported yet"]);
+    steps.shell("echo 0 > /proc/sys/net/ipv4/vs/run_estimation; sleep 1");
+    steps
+        .step("stopped", "ipvs-latency check")
+        .exits(0)
+        .shows(&["the kernel has stopped them", "run_estimation is 0 there"]);
     steps.run();
 }
 
@@ -86,7 +119,7 @@ fn kernel_5_10_is_measured_without_bpf_loop_and_module_btf() {
     timers_are_measured(Line::V5_10, false);
 }
 
-/// A guest of Linux 5.10 with its hotfixes in `$F`; `None` where it is not to be had.
+/// A guest of Linux 5.10 with its hotfixes in `$F`; `None` where it is not available.
 fn with_hotfixes_of_5_10() -> Option<Steps> {
     let mut steps = Steps::on(with_modules(guest(Line::V5_10)?));
     steps.shell(format!("F={FOLDER}; export F"));
@@ -123,7 +156,7 @@ fn a_hotfix_of_kernel_5_10_is_loaded_and_unloaded_with_proof() {
 
 #[test]
 #[ignore = "takes minutes; run by cargo xtask test --soak"]
-fn soak_a_hotfix_of_kernel_5_10_is_tried_and_one_that_leaves_the_estimator_dead_is_told() {
+fn soak_a_hotfix_of_kernel_5_10_is_tried_and_one_that_leaves_the_estimator_dead_is_reported() {
     let Some(mut steps) = with_hotfixes_of_5_10() else {
         return;
     };
@@ -167,12 +200,12 @@ fn kernel_6_1_cloud_is_measured() {
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
-fn kernel_6_12_is_told_for_its_threads() {
-    threads_are_told(Line::V6_12);
+fn kernel_6_12_reports_its_threads() {
+    threads_are_reported(Line::V6_12);
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
-fn the_newest_kernel_is_told_for_its_threads() {
-    threads_are_told(Line::NEWEST);
+fn the_newest_kernel_reports_its_threads() {
+    threads_are_reported(Line::NEWEST);
 }

@@ -9,10 +9,19 @@ pub trait KernelMemory {
 /// The lowest address of the kernel's half (`Documentation/x86/x86_64/mm.rst` of Linux 6.1).
 const KERNEL_HALF: u64 = 0xff00_0000_0000_0000;
 
+/// So far below the end of memory nothing that is read begins: no address of a field overflows.
+const LAST: u64 = u64::MAX - (1 << 24);
+
+/// Returns whether a word can be an address of the kernel.
+#[must_use]
+pub fn is_address(word: u64) -> bool {
+    (KERNEL_HALF..LAST).contains(&word)
+}
+
 /// Returns whether a word can be an aligned pointer of the kernel.
 #[must_use]
 pub fn is_pointer(word: u64) -> bool {
-    word >= KERNEL_HALF && word.is_multiple_of(8) && word < u64::MAX - 0xffff
+    is_address(word) && word.is_multiple_of(8)
 }
 
 /// Returns the word at an address.

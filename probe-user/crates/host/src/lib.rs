@@ -6,6 +6,7 @@ pub mod btf;
 mod cgroup;
 pub mod cpus;
 pub mod estimation;
+pub mod estimator_threads;
 #[cfg(any(test, fuzzing, feature = "testing"))]
 pub mod fuzzed;
 pub mod hostname;
@@ -20,6 +21,7 @@ pub mod prerequisites;
 pub mod services;
 pub mod steering;
 pub mod symbols;
+pub mod task_facts;
 pub mod tasks;
 pub mod time;
 pub mod typed;

@@ -66,7 +66,11 @@ pub fn of_the_kernel(fields: &Fields) -> Result<Offsets, MissingField> {
     })
 }
 
-fn at(fields: &Fields, structure: &'static str, field: &'static str) -> Result<u32, MissingField> {
+pub(crate) fn at(
+    fields: &Fields,
+    structure: &'static str,
+    field: &'static str,
+) -> Result<u32, MissingField> {
     let offset = fields.offset(structure, field);
     offset.ok_or(MissingField { structure, field })
 }

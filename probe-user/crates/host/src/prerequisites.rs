@@ -46,6 +46,8 @@ pub enum Refusal {
         error: BtfError,
         release: String,
     },
+    #[error("cannot read {MODULE_BTF}: {0}")]
+    UnreadableBtf(io::Error),
     #[error(
         "this kernel ({release}) has no field {field}: report its release, it is not supported yet"
     )]
@@ -60,8 +62,8 @@ pub enum Refusal {
     )]
     Threads(String),
     #[error(
-        "this kernel ({0}) estimates in a work item of its vendor (estimation_work) instead of the timer \
-         estimation_timer, which this program does not measure: look at the CPU time of the kworker threads with `top -H`"
+        "this kernel ({0}) estimates in its vendor's work item estimation_work, which this program does not measure: look \
+         at the CPU time of the kworker threads with `top -H`"
     )]
     Vendor(String),
     #[error(
@@ -116,6 +118,7 @@ impl Refusal {
             Self::Unseen(_) => "whether the module ip_vs is loaded cannot be seen",
             Self::NoBtf(_) => "this kernel carries no BTF",
             Self::BadBtf { .. } => "the kernel's BTF cannot be used",
+            Self::UnreadableBtf(_) => "the BTF of ip_vs cannot be read",
             Self::Field { .. } => "this kernel's structures are not known",
             Self::Threads(_) => "kernel threads estimate here, which are not measured yet",
             Self::Vendor(_) => "a vendor's work item estimates here, which is not measured",
@@ -267,39 +270,41 @@ fn structures(has_module_btf: bool) -> Vec<&'static str> {
 }
 
 fn layout(root: &Path, release: &str) -> Result<Ready, Refusal> {
-    let read = |file: &str| fs::read(root.join(file));
-    let kernel = read("sys/kernel/btf/vmlinux").map_err(|_| Refusal::NoBtf(release.to_owned()))?;
-    let module = read("sys/kernel/btf/ip_vs").ok();
-    let module = module.filter(|_| !withheld::is("module_btf"));
+    let kernel = fs::read(root.join("sys/kernel/btf/vmlinux"));
+    let kernel = kernel.map_err(|_| Refusal::NoBtf(release.to_owned()))?;
+    let module = module_btf(root)?;
     let file = if module.is_some() {
-        "/sys/kernel/btf/ip_vs"
+        MODULE_BTF
     } else {
         "/sys/kernel/btf/vmlinux"
     };
-    let fields = btf::fields(&kernel, module.as_deref(), &structures(module.is_some())).map_err(
-        |error| Refusal::BadBtf {
-            file,
-            error,
-            release: release.to_owned(),
-        },
-    )?;
-    let is_module = root.join("sys/module/ip_vs/sections").exists() || module.is_some();
+    let bad = |error| Refusal::BadBtf {
+        file,
+        error,
+        release: release.to_owned(),
+    };
+    let no_field = |field| Refusal::Field {
+        field,
+        release: release.to_owned(),
+    };
+    let structures = structures(module.is_some());
+    let fields = btf::fields(&kernel, module.as_deref(), &structures).map_err(bad)?;
     let layout = if module.is_none() && !fields.has("netns_ipvs") {
+        // What estimates is known once the module's functions are read from memory.
+        offsets::of_the_kernel(&fields).map_err(no_field)?;
         Layout::OfTheKernel(fields)
     } else {
-        let kind = match &module {
-            Some(module) => {
-                let found = btf::functions(&kernel, module, &Kind::signs());
-                Kind::of(found.unwrap_or_default())
-            }
-            None => Kind::read(root),
-        };
-        measurable(kind, release)?;
-        Layout::Known(offsets::offsets(&fields).map_err(|field| Refusal::Field {
-            field,
-            release: release.to_owned(),
-        })?)
+        let functions = module.as_ref().map(|module| {
+            let found = btf::functions(&kernel, module, &Kind::signs());
+            found.map_err(bad)
+        });
+        let kind = Kind::of(functions.transpose()?.unwrap_or_default());
+        // BTF leaves out a function that the compiler changed.
+        measurable(kind.or_else(|| Kind::read(root)), release)?;
+        Layout::Known(offsets::offsets(&fields).map_err(no_field)?)
     };
+    // Part of the kernel itself, it has parameters and no state.
+    let is_module = root.join("sys/module/ip_vs/initstate").exists() || module.is_some();
     Ok(Ready {
         layout,
         module: is_module.then_some("ip_vs"),
@@ -307,7 +312,21 @@ fn layout(root: &Path, release: &str) -> Result<Ready, Refusal> {
     })
 }
 
-/// Returns whether what estimates here can be measured. What no function tells is looked for by its fields.
+const MODULE_BTF: &str = "/sys/kernel/btf/ip_vs";
+
+/// Returns the BTF of `ip_vs`; `None` where it has none.
+fn module_btf(root: &Path) -> Result<Option<Vec<u8>>, Refusal> {
+    if withheld::is("module_btf") {
+        return Ok(None);
+    }
+    match fs::read(root.join(&MODULE_BTF[1..])) {
+        Ok(module) => Ok(Some(module)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Refusal::UnreadableBtf(error)),
+    }
+}
+
+/// Checks that this program can measure what estimates. If no function shows it, the structures' fields decide.
 ///
 /// # Errors
 ///

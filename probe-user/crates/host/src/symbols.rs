@@ -20,7 +20,7 @@ pub fn address(root: &Path, module: &str, function: &str) -> io::Result<Option<u
     find(BufReader::new(file), module, function)
 }
 
-/// Returns the addresses of those functions of `module` that are there and not hidden.
+/// Returns the addresses of those functions of `module` that are there; 0 where the kernel hides it.
 ///
 /// # Errors
 ///
@@ -30,29 +30,36 @@ pub fn addresses(
     module: &str,
     functions: &[&str],
 ) -> io::Result<HashMap<String, u64>> {
-    let mut found = HashMap::new();
-    for function in functions {
-        if let Some(address) = address(root, module, function)? {
-            found.insert((*function).to_owned(), address);
-        }
-    }
-    Ok(found)
+    let file = File::open(root.join("proc/kallsyms"))?;
+    all(BufReader::new(file), module, functions)
 }
 
 fn find(lines: impl BufRead, module: &str, function: &str) -> io::Result<Option<u64>> {
+    let found = all(lines, module, &[function])?;
+    Ok(found.get(function).copied().filter(|address| *address != 0))
+}
+
+fn all(lines: impl BufRead, module: &str, functions: &[&str]) -> io::Result<HashMap<String, u64>> {
     let module = format!("[{module}]");
+    let mut found = HashMap::new();
     // A module may name its functions in bytes that are no text.
     for line in lines.split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
         let mut words = line.split_ascii_whitespace();
         let (address, _kind, name) = (words.next(), words.next(), words.next());
-        if name == Some(function) && words.next() == Some(module.as_str()) {
+        let name = name.filter(|name| functions.contains(name));
+        if let Some(name) = name
+            && words.next() == Some(module.as_str())
+        {
             let address = address.and_then(|hex| u64::from_str_radix(hex, 16).ok());
-            return Ok(address.filter(|address| *address != 0));
+            found.entry(name.to_owned()).or_insert(address.unwrap_or(0));
+            if found.len() == functions.len() {
+                break;
+            }
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -81,6 +88,20 @@ ffffffffc09f1500 T ip_vs_start_estimator\t[ip_vs]
         .concat();
         let found = find(lines.as_slice(), "ip_vs", "estimation_timer").unwrap();
         assert_eq!(found, Some(0xffff_ffff_c09f_1230));
+    }
+
+    #[test]
+    fn several_are_found_in_one_reading_and_a_hidden_one_is_there_without_its_address() {
+        let functions = ["ip_vs_start_estimator", "estimation_timer", "nothing"];
+        let found = all(KALLSYMS.as_bytes(), "ip_vs", &functions).unwrap();
+        let expected = [
+            ("estimation_timer".to_owned(), 0xffff_ffff_c09f_1230),
+            ("ip_vs_start_estimator".to_owned(), 0xffff_ffff_c09f_1500),
+        ];
+        assert_eq!(found, expected.into());
+        let hidden = "0000000000000000 t estimation_timer\t[ip_vs]\n";
+        let found = all(hidden.as_bytes(), "ip_vs", &functions).unwrap();
+        assert_eq!(found, [("estimation_timer".to_owned(), 0)].into());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What this program leaves out as if the kernel did not have it, so that tests run on any kernel what older ones need.
+//! Kernel features that this program ignores on request, so that tests run the code for older kernels on any kernel.
 
 /// Names the variable: `bpf_loop`, `module_btf`, or both with a comma between them.
 const WITHOUT: &str = "IPVS_LATENCY_WITHOUT";

@@ -4,9 +4,10 @@ mod measurement;
 mod probe;
 mod sample;
 mod surroundings;
+pub mod threads;
 pub mod timers;
 mod watcher;
 
 pub use measurement::{LEAST, Longest, MOST, Measurement, Observed, Time, ahead};
-pub use probe::SoftirqProbe;
+pub use probe::{ProbeError, SoftirqProbe};
 pub use watcher::{TICK, Watcher};

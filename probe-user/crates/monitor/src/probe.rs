@@ -6,13 +6,14 @@
 //! | `start_enter`, `start_return` | `ip_vs_start_estimator` |
 //! | `stop_enter`, `stop_return` | `ip_vs_stop_estimator` |
 //! | `snapshot` or `snapshot_bounded` | nothing: run by us, in our own context |
-//! | `peek` | nothing: run by us, where BTF does not tell what lies where |
+//! | `peek` | nothing: run by us, where `ip_vs` has no BTF, or kernel threads estimate |
 //! | `softirq_entry`, `softirq_exit` | the tracepoints of these names, for the time of a trial |
 
 mod attach;
 mod glance;
 mod layout;
 mod load;
+mod peek;
 mod records;
 mod room;
 mod snapshots;
@@ -28,7 +29,7 @@ use aya_log::EbpfLogger;
 use probe_ebpf::{Event, Snapshot, SnapshotKind, histogram, snapshot::WalkLists};
 use thiserror::Error;
 
-pub use self::{glance::glance, softirq::SoftirqProbe};
+pub use self::{glance::glance, peek::Peek, softirq::SoftirqProbe};
 use self::{
     records::{RawEstimator, Records},
     room::Room,
@@ -60,10 +61,15 @@ pub enum ProbeError {
     )]
     Unreadable,
     #[error(
-        "this kernel carries no BTF of ip_vs, and where ip_vs keeps its fields cannot be found in its memory ({0}): \
-         report the output of `uname -a`"
+        "this kernel has no BTF for ip_vs, and the search of its memory for the fields of ip_vs failed ({0}): report the \
+         output of `uname -a`"
     )]
     Layout(String),
+    #[error(
+        "this kernel has no BTF for ip_vs, and hides the address of estimation_timer, with which its fields are found: give \
+         this process the capability CAP_SYSLOG"
+    )]
+    HiddenAddress,
     #[error(transparent)]
     Refused(#[from] Refusal),
 }

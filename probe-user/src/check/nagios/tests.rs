@@ -47,6 +47,7 @@ fn page(verdict: Verdict, worst_ns: Option<u64>, state: State) -> Page {
         root_netns: None,
         worst: None,
         measured,
+        threads: None,
         namespaces: vec![Namespace {
             state: Some(state),
             ..Namespace::default()

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::columns;
 use crate::{check::page::Namespace, headline};
 use model::durations::readable;
 
@@ -24,7 +25,7 @@ const TITLES: [&str; 10] = [
     "CPU",
 ];
 
-/// Columns of words, which go to the left. Numbers go to the right.
+/// Columns of words.
 const WORDS: usize = 3;
 
 type Row = [String; TITLES.len()];
@@ -42,14 +43,7 @@ pub fn write(
     let (shown, rest) = namespaces.split_at(namespaces.len().min(MAX_ROWS));
     let mut rows = vec![TITLES.map(str::to_owned)];
     rows.extend(shown.iter().map(|namespace| row(namespace, root_netns)));
-    let width = |column: usize| {
-        let widths = rows.iter().map(|row| row[column].chars().count());
-        widths.max().unwrap_or(0)
-    };
-    let widths: [usize; TITLES.len()] = std::array::from_fn(width);
-    for row in &rows {
-        writeln!(out, "{}", aligned(row, widths))?;
-    }
+    columns::write(out, &rows, WORDS)?;
     if !rest.is_empty() {
         writeln!(
             out,
@@ -108,16 +102,4 @@ fn sum(rest: &[Namespace]) -> String {
             if longest == 1 { "" } else { "s" }
         )
     })
-}
-
-fn aligned(row: &Row, widths: [usize; TITLES.len()]) -> String {
-    let cells = row.iter().zip(widths).enumerate();
-    let cells = cells.map(|(column, (cell, width))| {
-        if column < WORDS {
-            format!("{cell:<width$}")
-        } else {
-            format!("{cell:>width$}")
-        }
-    });
-    cells.collect::<Vec<_>>().join("  ")
 }

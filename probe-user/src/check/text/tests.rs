@@ -130,6 +130,7 @@ fn page(namespaces: Vec<Namespace>, measured: Option<Measured>, kind: Option<Kin
         worst: measured.as_ref().and_then(worst),
         mitigations: node.mitigations(),
         measured,
+        threads: None,
         namespaces,
         missing: Vec::new(),
         livepatch: Livepatches {

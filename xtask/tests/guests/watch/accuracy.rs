@@ -91,6 +91,7 @@ fn without_bpf_loop_and_without_module_btf_the_same_is_reported() {
         let _ = writeln!(
             script,
             "export IPVS_LATENCY_WITHOUT={without}
+            echo == {name} way; ipvs-latency -v check 2>&1 > /dev/null
             echo == {name}; ipvs-latency watch --json --duration 22s"
         );
     }
@@ -99,7 +100,12 @@ fn without_bpf_loop_and_without_module_btf_the_same_is_reported() {
     let truth = sections.truth("truth").unwrap();
     let mut added = BTreeSet::new();
     let mut first = None;
-    for (name, _) in ways {
+    for (name, without) in ways {
+        let way = sections.text(&format!("{name} way")).unwrap();
+        let bounded = way.contains("snapshots come in bounded pages");
+        assert_eq!(bounded, without.contains("bpf_loop"), "{way}");
+        let searched = way.contains("the fields of ip_vs were found in memory");
+        assert_eq!(searched, without.contains("module_btf"), "{way}");
         let watched = sections.watched(name).unwrap();
         let pairs = watched.matched(&truth).unwrap();
         let summary = watched.only("summary").unwrap();

@@ -1,12 +1,12 @@
 //! The functions of a loaded module, from the table that the kernel keeps of it.
 //!
-//! `/proc/kallsyms` has them too, behind a hundred thousand lines that cost more to make than all else at start-up.
+//! `/proc/kallsyms` has them too, but the kernel takes longer to print it than all else at start-up takes.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, fs, io, path::Path};
 
 use crate::{
     btf::Fields,
-    kernel_memory::{KernelMemory, number, pointer, word},
+    kernel_memory::{KernelMemory, is_address, number, pointer, word},
     symbols,
 };
 
@@ -21,19 +21,24 @@ const VALUE: usize = 8;
 const MAX_ENTRIES: u32 = 1 << 16;
 const MAX_STRINGS: u32 = 1 << 20;
 
-/// Returns the addresses of those of `names` that the module has.
+/// Returns the addresses of those of `names` that the module has; 0 where the kernel hides it.
 ///
-/// Reads the module's own table, or `/proc/kallsyms` where its address is hidden in `/sys/module`. `None` where neither
-/// can be read.
+/// Reads the module's own table, or `/proc/kallsyms` where sysfs hides the table's address.
+///
+/// # Errors
+///
+/// When neither can be read.
 pub fn addresses(
     root: &Path,
     module: &str,
     names: &[&str],
     fields: &Fields,
     memory: &mut dyn KernelMemory,
-) -> Option<HashMap<String, u64>> {
-    let own = table(root, module, fields, memory).map(|table| named(&table, names));
-    own.or_else(|| symbols::addresses(root, module, names).ok())
+) -> io::Result<HashMap<String, u64>> {
+    match table(root, module, fields, memory) {
+        Some(table) => Ok(named(&table, names)),
+        None => symbols::addresses(root, module, names),
+    }
 }
 
 /// A module's symbols: entries, and the strings that hold their names.
@@ -51,11 +56,13 @@ fn table(
     let section = format!("sys/module/{module}/sections/.gnu.linkonce.this_module");
     let text = fs::read_to_string(root.join(section)).ok()?;
     let module = u64::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()?;
+    let module = Some(module).filter(|module| is_address(*module))?;
     let at = |structure, field| fields.offset(structure, field).map(u64::from);
     let kallsyms = pointer(memory, module + at("module", "kallsyms")?)?;
     let entries = pointer(memory, kallsyms + at("mod_kallsyms", "symtab")?)?;
     let count = number(memory, kallsyms + at("mod_kallsyms", "num_symtab")?)?;
     let strings = word(memory, kallsyms + at("mod_kallsyms", "strtab")?)?;
+    let strings = Some(strings).filter(|strings| is_address(*strings))?;
     if count > MAX_ENTRIES {
         return None;
     }
@@ -156,7 +163,7 @@ mod tests {
         (memory, root)
     }
 
-    fn found(memory: &mut MadeMemory, root: &Path) -> Option<HashMap<String, u64>> {
+    fn found(memory: &mut MadeMemory, root: &Path) -> io::Result<HashMap<String, u64>> {
         let names = ["estimation_timer", "estimation_work"];
         addresses(root, "ip_vs", &names, &fields(), memory)
     }
@@ -201,6 +208,6 @@ mod tests {
         }
         fs::remove_file(root.path().join("proc/kallsyms")).unwrap();
         memory.remove(ENTRIES);
-        assert_eq!(found(&mut memory, root.path()), None);
+        assert!(found(&mut memory, root.path()).is_err());
     }
 }

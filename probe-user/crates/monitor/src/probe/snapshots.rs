@@ -24,14 +24,14 @@ const PAGE: &str = "IPVS_LATENCY_PAGE";
 
 /// The program that takes the snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Walk {
     /// With `bpf_loop`.
     Whole,
     /// With a loop that the verifier follows to its end.
     Bounded,
 }
 
-impl Kind {
+impl Walk {
     fn program(self) -> &'static str {
         match self {
             Self::Whole => "snapshot",
@@ -50,16 +50,21 @@ impl Kind {
         }
     }
 
-    /// Loads the one that this kernel takes.
+    /// Loads the program that this kernel accepts.
     ///
     /// The kernels without `bpf_loop` refuse the first in different words: those before 5.13 do not know a callback, and
-    /// the others do not know the helper. What else is wrong shows in the second too.
+    /// the others do not know the helper. Any other fault appears with the second program too.
     fn load(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
-        let whole = Self::Whole;
-        if !withheld::is("bpf_loop") && load::tracepoint(ebpf, whole.program()).is_ok() {
-            return Ok(whole);
+        let (whole, bounded) = (Self::Whole, Self::Bounded);
+        if withheld::is("bpf_loop") {
+            log::debug!("bpf_loop is left out: snapshots come in bounded pages");
+        } else {
+            match load::tracepoint(ebpf, whole.program()) {
+                Ok(()) => return Ok(whole),
+                Err(error) => log::debug!("snapshots come in bounded pages: {error}"),
+            }
         }
-        load::tracepoint(ebpf, Self::Bounded.program()).map(|()| Self::Bounded)
+        load::tracepoint(ebpf, bounded.program()).map(|()| bounded)
     }
 }
 
@@ -84,27 +89,27 @@ impl Page {
 /// What takes snapshots.
 pub struct Snapshots {
     ring: Records<Snapshot>,
-    kind: Kind,
+    walk: Walk,
     page: Page,
 }
 
 impl Snapshots {
     /// Loads the program, and takes its map.
     pub fn load(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
-        let kind = Kind::load(ebpf)?;
+        let walk = Walk::load(ebpf)?;
         let smaller = std::env::var(PAGE).ok();
-        let smaller = smaller.and_then(|text| kind.page().smaller(&text));
+        let smaller = smaller.and_then(|text| walk.page().smaller(&text));
         Ok(Self {
             ring: Records::take(ebpf, "SNAPSHOTS")?,
-            kind,
-            page: smaller.unwrap_or(kind.page()),
+            walk,
+            page: smaller.unwrap_or(walk.page()),
         })
     }
 
     /// Looks at every namespace's estimator. A snapshot that is whole ends with the record of the end, and one
     /// that was cut short has none.
     pub fn take(&mut self, ebpf: &mut Ebpf, lists: WalkLists) -> Result<Vec<Snapshot>, ProbeError> {
-        let program: &mut RawTracePoint = load::program(ebpf, self.kind.program())?;
+        let program: &mut RawTracePoint = load::program(ebpf, self.walk.program())?;
         let mut records = Vec::new();
         for _ in 0..BEGINNINGS {
             records.clear();
@@ -158,13 +163,13 @@ mod tests {
     #[test]
     fn a_page_is_never_empty_nor_larger_than_the_ring_buffer_or_than_the_verifier_takes() {
         let page = |records, steps| Some(Page { records, steps });
-        let whole = Kind::Whole.page();
+        let whole = Walk::Whole.page();
         assert_eq!(whole.smaller("8,64"), page(8, 64));
         assert_eq!(whole.smaller("0,0"), page(1, 1));
         let many = "4000000000,4000000000";
         assert_eq!(whole.smaller(many), page(PAGE_RECORDS, PAGE_STEPS));
         assert_eq!(
-            Kind::Bounded.page().smaller(many),
+            Walk::Bounded.page().smaller(many),
             page(PAGE_RECORDS, BOUNDED_STEPS)
         );
         for text in ["", "8", "8,", "-1,5", "a,b"] {

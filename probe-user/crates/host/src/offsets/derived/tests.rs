@@ -19,6 +19,7 @@ const EST_LIST: u32 = 1928;
 const EST_TIMER: u32 = 1952;
 const SWITCH: u32 = 1880;
 const TABLE: u32 = 1704;
+const TOTAL: u32 = 96;
 
 fn fields() -> Fields {
     Fields::made(
@@ -75,15 +76,21 @@ fn namespace(memory: &mut MadeMemory, number: u64, following: u64) {
     memory.write_word(ipvs + u64::from(IPVS_NET), net);
     let timer = ipvs + u64::from(EST_TIMER);
     memory.write_word(timer + u64::from(TIMER_FUNCTION), ESTIMATION_TIMER);
-    let head = ipvs + u64::from(EST_LIST);
     memory.add(entry, vec![0; 16]);
-    for (address, word) in [
-        (head, entry),
-        (head + 8, entry),
-        (entry, head),
-        (entry + 8, head),
+    list(memory, number, EST_LIST);
+}
+
+/// Makes a list of two, whose head is at this offset: a service, and the total, which lies in the structure.
+fn list(memory: &mut MadeMemory, number: u64, at: u32) {
+    let head = ipvs(number) + u64::from(at);
+    let (service, total) = (ENTRIES + number * APART, ipvs(number) + u64::from(TOTAL));
+    for (address, next, previous) in [
+        (head, service, total),
+        (service, total, head),
+        (total, head, service),
     ] {
-        memory.write_word(address, word);
+        memory.write_word(address, next);
+        memory.write_word(address + 8, previous);
     }
 }
 
@@ -118,7 +125,8 @@ fn every_field_is_found_by_what_it_holds() {
         assert_eq!(offsets.ipvs_net, IPVS_NET);
         assert_eq!(offsets.ipvs_est_timer, EST_TIMER);
         assert_eq!(offsets.ipvs_est_list, EST_LIST);
-        assert_eq!(offsets.ipvs_gen, 0);
+        let known = if namespaces > 1 { 0 } else { ABSENT };
+        assert_eq!(offsets.ipvs_gen, known, "one number proves nothing");
         assert_eq!(offsets.ipvs_run_estimation, SWITCH);
         assert_eq!((offsets.net_ipvs, offsets.net_inum), (NET_IPVS, 144));
         assert_eq!(offsets.timer_pprev, 8);
@@ -133,9 +141,9 @@ fn a_kernel_without_the_switch_has_none() {
     assert_eq!(found(&mut memory).unwrap().ipvs_run_estimation, ABSENT);
     // A switch whose value lies elsewhere is none of this namespace.
     switches(&mut memory, 0, &["amemthresh", "run_estimation"]);
-    let table = SWITCHES + 64 + 8;
-    memory.write_word(table, ipvs(1));
-    assert_eq!(found(&mut memory).unwrap().ipvs_run_estimation, ABSENT);
+    memory.write_word(SWITCHES + 64 + 8, ipvs(1));
+    let switch = Err(Underivable::NotFound("sysctl_run_estimation"));
+    assert_eq!(found(&mut memory), switch);
 }
 
 #[test]
@@ -150,51 +158,98 @@ fn a_word_that_looks_right_in_one_namespace_alone_is_not_taken() {
 }
 
 #[test]
-fn the_nearest_list_before_the_timer_is_taken_behind_any_lock() {
+fn two_words_that_look_right_in_every_namespace_are_no_answer() {
+    for namespaces in [1, 3] {
+        let mut memory = kernel(namespaces);
+        for number in 0..namespaces {
+            memory.write_word(ipvs(number) + 64, net(number));
+        }
+        assert_eq!(found(&mut memory), Err(Underivable::NotFound("net")));
+        let mut memory = kernel(namespaces);
+        for number in 0..namespaces {
+            memory.write_word(ipvs(number) + 128, ESTIMATION_TIMER);
+        }
+        assert_eq!(found(&mut memory), Err(Underivable::NotFound("est_timer")));
+    }
+}
+
+#[test]
+fn a_timer_whose_function_a_hotfix_changed_is_found_by_those_of_other_namespaces() {
+    let mut memory = kernel(3);
+    let function = |number| ipvs(number) + u64::from(EST_TIMER + TIMER_FUNCTION);
+    memory.write_word(function(1), ESTIMATION_TIMER + 0x8000);
+    assert_eq!(found(&mut memory).unwrap().ipvs_est_timer, EST_TIMER);
+    for number in [0, 2] {
+        memory.write_word(function(number), ESTIMATION_TIMER + 0x8000);
+    }
+    assert_eq!(found(&mut memory), Err(Underivable::NotFound("est_timer")));
+}
+
+#[test]
+fn an_address_that_is_none_finds_nothing() {
+    for estimation_timer in [0, 1, u64::MAX] {
+        let anchors = Anchors {
+            net: net(0),
+            estimation_timer,
+        };
+        let found = derived(&fields(), anchors, &mut kernel(2));
+        assert_eq!(found, Err(Underivable::NotFound("est_timer")));
+    }
+}
+
+#[test]
+fn the_nearest_list_before_the_timer_that_ends_with_the_total_is_taken_behind_any_lock() {
     let mut memory = kernel(2);
     // A spinlock with its debugging between list and timer: the list's head is farther away.
     for number in 0..2 {
-        let (old, new) = (ipvs(number) + u64::from(EST_LIST), ipvs(number) + 1872);
-        let entry = ENTRIES + number * APART;
-        for (address, word) in [
-            (old, 0),
-            (old + 8, 0),
-            (new, entry),
-            (new + 8, entry),
-            (entry, new),
-            (entry + 8, new),
-        ] {
-            memory.write_word(address, word);
-        }
+        let old = ipvs(number) + u64::from(EST_LIST);
+        memory.write_word(old, 0);
+        memory.write_word(old + 8, 0);
+        list(&mut memory, number, 1872);
     }
     assert_eq!(found(&mut memory).unwrap().ipvs_est_list, 1872);
-    // An empty list is none: `est_list` has the namespace's total at least.
+    // A list nearer to the timer that is empty, and one that ends elsewhere.
     for number in 0..2 {
-        let nearer = ipvs(number) + 1928;
-        memory.write_word(nearer, nearer);
-        memory.write_word(nearer + 8, nearer);
+        let (empty, other) = (ipvs(number) + 1928, ipvs(number) + 1904);
+        memory.write_word(empty, empty);
+        memory.write_word(empty + 8, empty);
+        let entry = 0xffff_8880_6000_0000 + number * APART;
+        memory.add(entry, vec![0; 16]);
+        for (address, word) in [(other, entry), (entry, other)] {
+            memory.write_word(address, word);
+            memory.write_word(address + 8, word);
+        }
     }
     assert_eq!(found(&mut memory).unwrap().ipvs_est_list, 1872);
 }
 
 #[test]
-fn generations_that_are_alike_or_no_numbers_are_not_known() {
-    let mut memory = kernel(2);
-    memory.write(ipvs(1), &0u32.to_ne_bytes());
-    assert_eq!(found(&mut memory).unwrap().ipvs_gen, ABSENT);
-    let mut memory = kernel(2);
-    memory.write_word(ipvs(1), net(1));
-    memory.write(ipvs(1), &u32::MAX.to_ne_bytes());
-    assert_eq!(found(&mut memory).unwrap().ipvs_gen, ABSENT);
+fn generations_that_do_not_rise_are_not_known() {
+    for (numbers, is_known) in [
+        (&[5, 6, 9][..], true),
+        // The circle was entered in its middle.
+        (&[6, 9, 5], true),
+        (&[9, 6, 5], false),
+        (&[5, 5, 6], false),
+        (&[5, 1 << 30, 6], false),
+    ] {
+        let mut memory = kernel(3);
+        for (number, generation) in (0..).zip(numbers) {
+            memory.write(ipvs(number), &i32::to_ne_bytes(*generation));
+        }
+        let expected = if is_known { 0 } else { ABSENT };
+        assert_eq!(
+            found(&mut memory).unwrap().ipvs_gen,
+            expected,
+            "{numbers:?}"
+        );
+    }
 }
 
 #[test]
 fn what_is_not_found_is_said_and_never_guessed() {
     let mut memory = kernel(2);
-    memory.write_word(
-        ipvs(1) + u64::from(EST_TIMER + TIMER_FUNCTION),
-        ESTIMATION_TIMER + 16,
-    );
+    memory.write_word(ipvs(1) + u64::from(EST_TIMER + TIMER_FUNCTION), 16);
     assert_eq!(found(&mut memory), Err(Underivable::NotFound("est_timer")));
     let mut memory = kernel(1);
     memory.write_word(ipvs(0) + u64::from(EST_LIST), 0);
@@ -208,12 +263,15 @@ fn what_is_not_found_is_said_and_never_guessed() {
 
 #[test]
 fn memory_that_cannot_be_read_at_any_moment_gives_the_right_offsets_or_none() {
-    for readings in 0..200 {
+    for readings in 0..300 {
         let mut memory = kernel(3);
+        switches(&mut memory, 2, &["amemthresh", "run_estimation"]);
         memory.readings_left = Some(readings);
         if let Ok(offsets) = found(&mut memory) {
             assert_eq!(offsets.ipvs_est_timer, EST_TIMER, "after {readings}");
             assert_eq!(offsets.ipvs_est_list, EST_LIST, "after {readings}");
+            let switch = [SWITCH, ABSENT].contains(&offsets.ipvs_run_estimation);
+            assert!(switch, "after {readings}");
         }
     }
 }

@@ -1,0 +1,200 @@
+//! Kernel threads that estimate (Linux 6.2 on): what `ip_vs` keeps of them, read from the kernel's memory.
+//!
+//! No probe is needed for that, and none is put on `ip_vs_chain_estimation`, which each namespace's first thread times once
+//! to find how long a chain may be: a probe there would make the chains shorter for good.
+
+use thiserror::Error;
+
+use crate::{
+    btf::Fields,
+    kernel_memory::{KernelMemory, number, pointer},
+    offsets::{self, MissingField},
+};
+
+/// The structures whose fields are read.
+pub const STRUCTURES: &[&str] = &[
+    "task_struct",
+    "nsproxy",
+    "net",
+    "ns_common",
+    "netns_ipvs",
+    "ip_vs_est_kt_data",
+];
+
+/// No node has more network namespaces, and no namespace more threads: a list that goes on is not one.
+const MAX_NAMESPACES: usize = 1 << 17;
+const MAX_THREADS: u32 = 1 << 14;
+
+/// How often the look begins again: a namespace may go away under it.
+const TRIES: u32 = 5;
+
+/// Byte offsets of the fields that are read (`include/net/ip_vs.h` of Linux 6.2 to 7.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// `task_struct.nsproxy`
+    pub task_nsproxy: u32,
+    /// `nsproxy.net_ns`
+    pub nsproxy_net: u32,
+    task_pid: u32,
+    net_list: u32,
+    net_inum: u32,
+    net_ipvs: u32,
+    ipvs_net: u32,
+    ipvs_run_estimation: u32,
+    ipvs_stopped: u32,
+    ipvs_calibrating: u32,
+    ipvs_chain_max: u32,
+    ipvs_thread_count: u32,
+    ipvs_threads: u32,
+    thread_id: u32,
+    thread_task: u32,
+    thread_estimators: u32,
+    thread_most: u32,
+}
+
+impl Layout {
+    /// Returns where this kernel keeps them.
+    ///
+    /// # Errors
+    ///
+    /// With the first field that is not there.
+    pub fn of(fields: &Fields) -> Result<Self, MissingField> {
+        let at = |structure, field| offsets::at(fields, structure, field);
+        let ipvs = |field| at("netns_ipvs", field);
+        let thread = |field| at("ip_vs_est_kt_data", field);
+        Ok(Self {
+            task_nsproxy: at("task_struct", "nsproxy")?,
+            nsproxy_net: at("nsproxy", "net_ns")?,
+            task_pid: at("task_struct", "pid")?,
+            net_list: at("net", "list")?,
+            net_inum: at("net", "ns")? + at("ns_common", "inum")?,
+            net_ipvs: at("net", "ipvs")?,
+            ipvs_net: ipvs("net")?,
+            ipvs_run_estimation: ipvs("sysctl_run_estimation")?,
+            ipvs_stopped: ipvs("est_stopped")?,
+            ipvs_calibrating: ipvs("est_calc_phase")?,
+            ipvs_chain_max: ipvs("est_chain_max")?,
+            ipvs_thread_count: ipvs("est_kt_count")?,
+            ipvs_threads: ipvs("est_kt_arr")?,
+            thread_id: thread("id")?,
+            thread_task: thread("task")?,
+            thread_estimators: thread("est_count")?,
+            thread_most: thread("est_max_count")?,
+        })
+    }
+}
+
+/// What estimates in one network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimation {
+    /// Inode number of the network namespace.
+    pub netns: u32,
+    /// `net.ipv4.vs.run_estimation`.
+    pub run_estimation: i32,
+    /// The kernel has stopped the threads: `run_estimation` is 0, or `est_cpulist` is empty.
+    pub is_stopped: bool,
+    /// The first thread is finding how long a chain may be.
+    pub is_calibrating: bool,
+    /// How long a chain may be, as the first thread found it; 0 before that.
+    pub chain_max: u32,
+    /// The threads, in the order of their numbers.
+    pub threads: Vec<Thread>,
+}
+
+/// One kernel thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thread {
+    /// Its number among those of its namespace.
+    pub id: u32,
+    /// Its thread id, in the numbering of the first process id namespace; `None` while it has no task.
+    pub tid: Option<u32>,
+    /// How many estimators it has.
+    pub estimators: u32,
+    /// How many it may have.
+    pub most: u32,
+}
+
+/// Why the threads could not be read.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The list of namespaces changed each time it was read, or it is none.
+    #[error("the kernel's list of network namespaces changed at each of {TRIES} readings")]
+    Changing,
+}
+
+/// Reads what estimates in every namespace that is linked with the one at `net`.
+///
+/// # Errors
+///
+/// When the list of namespaces does not hold still.
+pub fn read(
+    layout: &Layout,
+    net: u64,
+    memory: &mut dyn KernelMemory,
+) -> Result<Vec<Estimation>, Unreadable> {
+    for _ in 0..TRIES {
+        if let Some(found) = once(layout, net, memory) {
+            return Ok(found);
+        }
+    }
+    Err(Unreadable::Changing)
+}
+
+/// `None` where the circle does not close.
+fn once(layout: &Layout, first: u64, memory: &mut dyn KernelMemory) -> Option<Vec<Estimation>> {
+    let list = u64::from(layout.net_list);
+    let mut found = Vec::new();
+    let mut one = first;
+    for _ in 0..MAX_NAMESPACES {
+        // The circle's head belongs to no namespace, and what follows it does not point back.
+        found.extend(namespace(layout, one, memory));
+        one = pointer(memory, one + list)?.wrapping_sub(list);
+        if one == first {
+            return Some(found);
+        }
+    }
+    None
+}
+
+fn namespace(layout: &Layout, net: u64, memory: &mut dyn KernelMemory) -> Option<Estimation> {
+    let ipvs = pointer(memory, net + u64::from(layout.net_ipvs))?;
+    if pointer(memory, ipvs + u64::from(layout.ipvs_net)) != Some(net) {
+        return None;
+    }
+    let netns = number(memory, net + u64::from(layout.net_inum))?;
+    let mut field = |offset: u32| number(memory, ipvs + u64::from(offset));
+    let mut found = Estimation {
+        netns,
+        run_estimation: field(layout.ipvs_run_estimation)?.cast_signed(),
+        is_stopped: field(layout.ipvs_stopped)? != 0,
+        is_calibrating: field(layout.ipvs_calibrating)? != 0,
+        chain_max: field(layout.ipvs_chain_max)?,
+        threads: Vec::new(),
+    };
+    let count = field(layout.ipvs_thread_count)?.min(MAX_THREADS);
+    if count > 0 {
+        // The kernel moves the array when it grows.
+        let array = pointer(memory, ipvs + u64::from(layout.ipvs_threads))?;
+        let threads = (0..count).filter_map(|place| {
+            let data = pointer(memory, array + u64::from(place) * 8)?;
+            thread(layout, data, memory)
+        });
+        found.threads = threads.collect();
+    }
+    Some(found)
+}
+
+fn thread(layout: &Layout, data: u64, memory: &mut dyn KernelMemory) -> Option<Thread> {
+    let task = pointer(memory, data + u64::from(layout.thread_task));
+    let tid = task.and_then(|task| number(memory, task + u64::from(layout.task_pid)));
+    let mut field = |offset: u32| number(memory, data + u64::from(offset));
+    Some(Thread {
+        id: field(layout.thread_id)?,
+        tid,
+        estimators: field(layout.thread_estimators)?,
+        most: field(layout.thread_most)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;
