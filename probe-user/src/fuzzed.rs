@@ -16,7 +16,7 @@ use std::{
 use nix::errno::Errno;
 use tempfile::TempDir;
 
-use host::{boot, btf, fuzzed as kernel, netns_owners::NetnsOwners};
+use host::{boot, btf, estimation::Kind, fuzzed as kernel, netns_owners::NetnsOwners};
 use livepatch::fuzzed as hotfix;
 
 /// A reader by the name of its fuzz target, of its folder of seeds, and of its function here.
@@ -73,6 +73,8 @@ pub fn btf(bytes: &[u8]) {
         if let Ok(fields) = btf::fields(kernel, module, &wanted) {
             black_box((fields.offset("net", "ipvs"), fields.has("klp_patch")));
         }
+        let module = module.unwrap_or_default();
+        let _ = black_box(btf::functions(kernel, module, &Kind::signs()));
     }
 }
 

@@ -21,7 +21,7 @@ pub const STRUCTURES: &[&str] = &[
     "ip_vs_est_kt_data",
 ];
 
-/// No node has more network namespaces, and no namespace more threads: a list that goes on is not one.
+/// No node has more network namespaces, or more threads that estimate: a list that goes on is not one.
 const MAX_NAMESPACES: usize = 1 << 17;
 const MAX_THREADS: u32 = 1 << 14;
 
@@ -140,14 +140,18 @@ pub fn read(
     Err(Unreadable::Changing)
 }
 
-/// `None` where the circle does not close.
+/// `None` where the circle does not close, or has more threads than there can be.
 fn once(layout: &Layout, first: u64, memory: &mut dyn KernelMemory) -> Option<Vec<Estimation>> {
     let list = u64::from(layout.net_list);
     let mut found = Vec::new();
     let mut one = first;
+    let mut threads_left = MAX_THREADS;
     for _ in 0..MAX_NAMESPACES {
         // The circle's head belongs to no namespace, and what follows it does not point back.
-        found.extend(namespace(layout, one, memory));
+        if let Some((namespace, count)) = namespace(layout, one, memory) {
+            threads_left = threads_left.checked_sub(count)?;
+            found.push(with_threads(layout, namespace, count, memory));
+        }
         one = pointer(memory, one + list)?.wrapping_sub(list);
         if one == first {
             return Some(found);
@@ -156,14 +160,22 @@ fn once(layout: &Layout, first: u64, memory: &mut dyn KernelMemory) -> Option<Ve
     None
 }
 
-fn namespace(layout: &Layout, net: u64, memory: &mut dyn KernelMemory) -> Option<Estimation> {
+/// A namespace whose threads are still to be read.
+struct Unread {
+    found: Estimation,
+    /// The address of the array of threads, if there is one.
+    array: Option<u64>,
+}
+
+/// Returns the namespace at `net`, and how many threads it has.
+fn namespace(layout: &Layout, net: u64, memory: &mut dyn KernelMemory) -> Option<(Unread, u32)> {
     let ipvs = pointer(memory, net + u64::from(layout.net_ipvs))?;
     if pointer(memory, ipvs + u64::from(layout.ipvs_net)) != Some(net) {
         return None;
     }
     let netns = number(memory, net + u64::from(layout.net_inum))?;
     let mut field = |offset: u32| number(memory, ipvs + u64::from(offset));
-    let mut found = Estimation {
+    let found = Estimation {
         netns,
         run_estimation: field(layout.ipvs_run_estimation)?.cast_signed(),
         is_stopped: field(layout.ipvs_stopped)? != 0,
@@ -171,17 +183,28 @@ fn namespace(layout: &Layout, net: u64, memory: &mut dyn KernelMemory) -> Option
         chain_max: field(layout.ipvs_chain_max)?,
         threads: Vec::new(),
     };
-    let count = field(layout.ipvs_thread_count)?.min(MAX_THREADS);
-    if count > 0 {
-        // The kernel moves the array when it grows.
-        let array = pointer(memory, ipvs + u64::from(layout.ipvs_threads))?;
-        let threads = (0..count).filter_map(|place| {
-            let data = pointer(memory, array + u64::from(place) * 8)?;
-            thread(layout, data, memory)
-        });
-        found.threads = threads.collect();
+    let count = field(layout.ipvs_thread_count)?;
+    let array = pointer(memory, ipvs + u64::from(layout.ipvs_threads));
+    Some((Unread { found, array }, count))
+}
+
+fn with_threads(
+    layout: &Layout,
+    namespace: Unread,
+    count: u32,
+    memory: &mut dyn KernelMemory,
+) -> Estimation {
+    let Unread { mut found, array } = namespace;
+    let Some(array) = array else {
+        return found;
+    };
+    // A slot may be free. The kernel moves the array when it grows.
+    for place in 0..u64::from(count) {
+        let data = pointer(memory, array + place * 8);
+        let thread = data.and_then(|data| thread(layout, data, memory));
+        found.threads.extend(thread);
     }
-    Some(found)
+    found
 }
 
 fn thread(layout: &Layout, data: u64, memory: &mut dyn KernelMemory) -> Option<Thread> {
