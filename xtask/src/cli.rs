@@ -85,6 +85,12 @@ pub struct KernelArgs {
 }
 
 impl KernelArgs {
+    /// Returns whether any was named.
+    #[must_use]
+    pub fn is_chosen(&self) -> bool {
+        self.kernel.is_some() || self.kernel_image.is_some()
+    }
+
     /// Returns the kernel of one's own that was named.
     #[must_use]
     pub fn own(&self) -> Option<OwnKernel> {
@@ -136,14 +142,17 @@ pub struct LabArgs {
 }
 
 /// Arguments of `cargo xtask test`.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TestArgs {
     /// Only what needs no guest.
-    #[arg(long, conflicts_with = "soak")]
+    #[arg(long, conflicts_with_all = ["soak", "kernel", "kernel_image"])]
     pub fast: bool,
     /// Only what takes long: run once before an issue is closed.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["kernel", "kernel_image"])]
     pub soak: bool,
+    /// Only a kernel: check and watch on it, against the kernel's own tracepoints.
+    #[command(flatten)]
+    pub kernel: KernelArgs,
 }
 
 /// Arguments of `cargo xtask fuzz`.

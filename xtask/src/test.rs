@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     checkout,
-    cli::{FuzzArgs, TestArgs},
+    cli::{FuzzArgs, KernelArgs, TestArgs},
     emulator::Emulator,
     fuzz,
     kernel::{self, Line},
@@ -35,6 +35,9 @@ struct Count {
 /// When the tests cannot be run at all.
 pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
     setup::ensure(&[Need::EbpfToolchain, Need::EbpfLints, Need::Linker])?;
+    if args.kernel.is_chosen() {
+        return on_kernel(&args.kernel);
+    }
     let skips = Skips::new()?;
     let mut unlinted = Vec::new();
     let mut count = Count::default();
@@ -61,7 +64,7 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
         fetch_for_guests()?;
         count += cargo_test(
             &["--package", "xtask", "--test", "guests"],
-            &["--ignored", "--skip", "soak"],
+            &["--ignored", "--skip", "soak", "--skip", "chosen_kernel"],
             &[],
             &skips,
         )?;
@@ -110,6 +113,32 @@ fn soak(count: &mut Count, skips: &Skips) -> Result<Vec<String>> {
     count.passed += fuzzed.passed;
     count.failed += u32::try_from(fuzzed.failed.len()).unwrap_or(u32::MAX);
     Ok(fuzzed.skipped.into_iter().chain(mutants.skipped).collect())
+}
+
+/// Runs `check` and `watch` on a kernel that was chosen. Returns whether all is as it should be.
+fn on_kernel(kernel: &KernelArgs) -> Result<bool, setup::Error> {
+    let skips = Skips::new()?;
+    let mut chosen = Vec::new();
+    chosen.extend(kernel.kernel.map(|line| (scenario::LINE, line.to_string())));
+    if let Some(own) = kernel.own() {
+        chosen.push((scenario::IMAGE, absolute(&own.image)?));
+        chosen.push((scenario::MODULES, absolute(&own.modules)?));
+    }
+    let chosen: Vec<(&str, &str)> = chosen
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let guests = ["--package", "xtask", "--test", "guests"];
+    let count = cargo_test(&guests, &["--ignored", "chosen_kernel"], &chosen, &skips)?;
+    Ok(count.failed == 0 && count.passed > 0)
+}
+
+/// Tests run in the folder of their package.
+fn absolute(path: &Path) -> Result<String> {
+    let cannot_open = || format!("cannot open {}", path.display());
+    let path = path.canonicalize().with_context(cannot_open)?;
+    let text = path.to_str().map(str::to_owned);
+    text.with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 /// Everything that guests need. A kernel line that is not to be had here is left to the tests that need

@@ -14,21 +14,21 @@ use crate::{
 
 /// A guest of that line with a busy namespace and three idle ones; `None` where the line is not available.
 fn guest(kernel: Line) -> Option<LabSpec> {
-    scenario::available(kernel).then(|| LabSpec {
-        kernel,
+    scenario::available(kernel).then(|| LabSpec { kernel, ..filled() })
+}
+
+fn filled() -> LabSpec {
+    LabSpec {
         services: 1_000,
         destinations: 2,
         netns: 3,
         ..LabSpec::default()
-    })
+    }
 }
 
 /// Where a timer estimates: `check` tells the state of all, and `watch` sees every run. `has_switch`: whether the kernel has
 /// `run_estimation`.
-fn timers_are_measured(kernel: Line, has_switch: bool) {
-    let Some(spec) = guest(kernel) else {
-        return;
-    };
+fn timers_are_measured(spec: LabSpec, has_switch: bool) {
     let mut steps = Steps::on(spec);
     steps.shell("truth_begin");
     steps
@@ -64,10 +64,7 @@ fn timers_are_measured(kernel: Line, has_switch: bool) {
 
 /// Where kernel threads estimate, `check` reports them as the kernel's own log and `/proc` show them, and `watch` says that
 /// it does not measure them.
-fn threads_are_reported(kernel: Line) {
-    let Some(spec) = guest(kernel) else {
-        return;
-    };
+fn threads_are_reported(spec: LabSpec) {
     let mut steps = Steps::on(spec);
     steps
         .step("check", "ipvs-latency check --json")
@@ -116,7 +113,9 @@ fn threads_are_reported(kernel: Line) {
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn kernel_5_10_is_measured_without_bpf_loop_and_module_btf() {
-    timers_are_measured(Line::V5_10, false);
+    if let Some(spec) = guest(Line::V5_10) {
+        timers_are_measured(spec, false);
+    }
 }
 
 /// A guest of Linux 5.10 with its hotfixes in `$F`; `None` where it is not available.
@@ -189,23 +188,51 @@ fn soak_a_hotfix_of_kernel_5_10_is_tried_and_one_that_leaves_the_estimator_dead_
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn kernel_6_1_rt_is_measured() {
-    timers_are_measured(Line::V6_1_RT, true);
+    if let Some(spec) = guest(Line::V6_1_RT) {
+        timers_are_measured(spec, true);
+    }
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn kernel_6_1_cloud_is_measured() {
-    timers_are_measured(Line::V6_1_CLOUD, true);
+    if let Some(spec) = guest(Line::V6_1_CLOUD) {
+        timers_are_measured(spec, true);
+    }
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn kernel_6_12_reports_its_threads() {
-    threads_are_reported(Line::V6_12);
+    if let Some(spec) = guest(Line::V6_12) {
+        threads_are_reported(spec);
+    }
 }
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn the_newest_kernel_reports_its_threads() {
-    threads_are_reported(Line::NEWEST);
+    if let Some(spec) = guest(Line::NEWEST) {
+        threads_are_reported(spec);
+    }
+}
+
+/// Run by `cargo xtask test --kernel` and `--kernel-image` alone.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test --kernel LINE"]
+fn chosen_kernel_is_measured_or_its_threads_are_reported() {
+    let spec = LabSpec {
+        own_kernel: scenario::chosen_kernel(),
+        kernel: scenario::chosen_line().unwrap(),
+        ..filled()
+    };
+    let look = "grep -c ' estimation_timer.*ip_vs' /proc/kallsyms
+        echo == switch; ls /proc/sys/net/ipv4/vs | grep -c run_estimation; true";
+    let sections = scenario::run(spec.clone(), &format!("echo == timer; {look}")).unwrap();
+    let is_there = |name: &str| sections.text(name).unwrap().trim() != "0";
+    if is_there("timer") {
+        timers_are_measured(spec, is_there("switch"));
+    } else {
+        threads_are_reported(spec);
+    }
 }
