@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use xtask::{
-    kernel::Line,
+    kernel::{self, Line},
     lab::LabSpec,
     scenario::{self, number},
 };
@@ -118,9 +118,18 @@ fn kernel_5_10_is_measured_without_bpf_loop_and_module_btf() {
     }
 }
 
-/// A guest of Linux 5.10 with its hotfixes in `$F`; `None` where it is not available.
+/// A guest of Linux 5.10 with its hotfixes in `$F`; `None` where it, or its headers, are not available.
 fn with_hotfixes_of_5_10() -> Option<Steps> {
-    let mut steps = Steps::on(with_modules(guest(Line::V5_10)?));
+    let spec = guest(Line::V5_10)?;
+    match kernel::headers(&spec.kernel) {
+        Ok(_) => {}
+        Err(kernel::Error::Failed(error)) => panic!("{error:#}"),
+        Err(unavailable) => {
+            scenario::skip(&unavailable.to_string());
+            return None;
+        }
+    }
+    let mut steps = Steps::on(with_modules(spec));
     steps.shell(format!("F={FOLDER}; export F"));
     Some(steps)
 }
