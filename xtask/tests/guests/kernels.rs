@@ -101,7 +101,7 @@ fn threads_are_reported(spec: LabSpec) {
     );
     steps
         .step("watch", "ipvs-latency watch")
-        .is_refused(&["kernel threads", "not supported yet"]);
+        .is_refused(&["kernel threads", "run that"]);
     steps.shell("echo 0 > /proc/sys/net/ipv4/vs/run_estimation; sleep 1");
     steps
         .step("stopped", "ipvs-latency check")

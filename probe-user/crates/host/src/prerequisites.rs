@@ -56,9 +56,8 @@ pub enum Refusal {
         release: String,
     },
     #[error(
-        "this kernel ({0}) estimates in kernel threads (ipvs-e:*) instead of the timer estimation_timer, \
-         so nothing stalls softirqs here, and measuring the threads is not supported yet: look at \
-         their CPU time with `top -H`"
+        "this kernel ({0}) estimates in kernel threads (ipvs-e:*), which do not block softirqs, and only `ipvs-latency check` \
+         supports them yet: run that"
     )]
     Threads(String),
     #[error(
@@ -120,7 +119,7 @@ impl Refusal {
             Self::BadBtf { .. } => "the kernel's BTF cannot be used",
             Self::UnreadableBtf(_) => "the BTF of ip_vs cannot be read",
             Self::Field { .. } => "this kernel's structures are not known",
-            Self::Threads(_) => "kernel threads estimate here, which are not measured yet",
+            Self::Threads(_) => "kernel threads estimate here, which check alone reports",
             Self::Vendor(_) => "a vendor's work item estimates here, which is not measured",
             Self::Lockdown => "the kernel is locked down, which forbids probes",
             Self::NoKprobes(_) => "this kernel has no kprobes",
@@ -212,8 +211,8 @@ const FIRST_WITH_THREADS: (u32, u32) = (6, 2);
 /// Says what to do where `ip_vs` is not loaded, by the kernel's release: only then no symbol tells.
 fn without_ip_vs(release: &str) -> &'static str {
     if version(release) >= Some(FIRST_WITH_THREADS) {
-        "nothing needs doing, and once it is loaded, Linux 6.2 and later estimate in kernel threads, which do not stall \
-         softirqs and which this program does not measure yet"
+        "nothing needs doing, and once it is loaded, Linux 6.2 and later estimate in kernel threads, which do not block \
+         softirqs and which `ipvs-latency check` reports"
     } else {
         "run this on a node whose kube-proxy is in ipvs mode, or load it with `modprobe ip_vs`"
     }
