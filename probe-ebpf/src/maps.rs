@@ -62,7 +62,7 @@ pub struct Running {
 #[map]
 pub static RUNNING: PerCpuArray<Running> = PerCpuArray::with_max_entries(1, 0);
 
-/// Counts of runs by [`histogram::slot`].
+/// Counts of the runs that have no record, by [`histogram::slot`].
 #[map]
 pub static HISTOGRAM: PerCpuArray<u64> = PerCpuArray::with_max_entries(histogram::SLOTS, 0);
 

@@ -42,7 +42,7 @@ const DESTINATIONS: u32 = 2;
 const SCRIPT: &str = include_str!("bench/guest.sh");
 
 /// Something attached to the estimator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// Nothing: the baseline.

@@ -72,12 +72,8 @@ fn est_return(ctx: RetProbeContext) -> u32 {
     // SAFETY: as above.
     unsafe { (*running).start_ns = 0 };
     let duration_ns = now_ns - run.start_ns;
-    if let Some(count) = HISTOGRAM.get_ptr_mut(slot(duration_ns)) {
-        // SAFETY: `count` points at this CPU's own value.
-        unsafe { *count += 1 };
-    }
     let Some(mut record) = EVENTS.reserve::<Event>(0) else {
-        lose(run.ipvs);
+        lose(run.ipvs, duration_ns);
         debug!(
             &ctx,
             "ring buffer full: a run of {} ns has no record", duration_ns
@@ -100,9 +96,13 @@ fn est_return(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// Counts a run that has no record.
+/// Counts a run that has no record, and its duration.
 #[inline(never)]
-fn lose(ipvs: u64) -> u32 {
+fn lose(ipvs: u64, duration_ns: u64) -> u32 {
+    if let Some(count) = HISTOGRAM.get_ptr_mut(slot(duration_ns)) {
+        // SAFETY: `count` points at this CPU's own value.
+        unsafe { *count += 1 };
+    }
     match ESTIMATORS.get_ptr_mut(ipvs) {
         Some(estimator) => {
             // SAFETY: `estimator` points into the map. Only this namespace's own timer writes `lost`.

@@ -1,5 +1,6 @@
 //! The numbers for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::{Bench, Row, What};
@@ -93,19 +94,13 @@ fn spreads(bench: &Bench) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The rows of each thing together, in the order of the numbers of estimators.
+/// The rows of each thing together.
 fn by_what(bench: &Bench) -> Vec<Vec<&Row>> {
-    let mut groups: Vec<Vec<&Row>> = Vec::new();
+    let mut groups: BTreeMap<What, Vec<&Row>> = BTreeMap::new();
     for row in &bench.rows {
-        match groups
-            .iter_mut()
-            .find(|group| group.iter().any(|other| other.attached == row.attached))
-        {
-            Some(group) => group.push(row),
-            None => groups.push(vec![row]),
-        }
+        groups.entry(row.attached).or_default().push(row);
     }
-    groups
+    groups.into_values().collect()
 }
 
 /// A number of estimators in words.

@@ -38,17 +38,16 @@ impl Histogram {
         }
     }
 
-    /// Of the counts that the probes keep in the kernel, each slot's at its lower bound.
-    #[must_use]
-    pub fn from_slots(counts: &[u64]) -> Self {
-        let mut histogram = three_digits();
-        for (slot, count) in (0..).zip(counts) {
+    /// Adds the counts that the probes keep in the kernel, each slot's at its lower bound.
+    pub fn add_slots(&mut self, counts: &[u64]) {
+        let taken = (0..).zip(counts).filter(|(_, count)| **count > 0);
+        for (slot, count) in taken {
             let lowest_ns = probe_ebpf::histogram::lower_bound_ns(slot);
-            let count = u32::try_from(*count).unwrap_or(u32::MAX);
-            histogram.saturating_record_n(lowest_ns, count);
-        }
-        Self {
-            counts: Counts::Fine(Box::new(histogram)),
+            let times = u32::try_from(*count).unwrap_or(u32::MAX);
+            match &mut self.counts {
+                Counts::Fine(counts) => counts.saturating_record_n(lowest_ns, times),
+                Counts::Compact(counts) => counts.record_many(lowest_ns, times),
+            }
         }
     }
 
@@ -103,6 +102,22 @@ mod tests {
                 kept_ns.abs_diff(duration_ns) * 1000 <= duration_ns,
                 "{duration_ns} kept as {kept_ns}"
             );
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_counted_is_added_to_what_was_recorded() {
+        let mut slots = [0; probe_ebpf::histogram::SLOTS as usize];
+        let slot = |duration_ns| probe_ebpf::histogram::slot(duration_ns) as usize;
+        slots[slot(1_000)] = 2;
+        slots[slot(1_000_000)] = 3;
+        for mut histogram in [Histogram::fine(), Histogram::coarse()] {
+            histogram.record(1_000_000_000);
+            histogram.add_slots(&slots);
+            let counts: Vec<u64> = histogram.counts().map(|(_, count)| count).collect();
+            assert_eq!(counts, [2, 3, 1]);
+            let longest = histogram.quantile_ns(1.0);
+            assert!(longest.abs_diff(1_000_000_000) < 20_000_000, "{longest}");
         }
     }
 

@@ -163,7 +163,7 @@ impl Probe {
         }
     }
 
-    /// The in-kernel histogram: runs by slot, all CPUs together. For when records were lost; each read
+    /// Returns the in-kernel histogram: the runs that have no record, by slot, all CPUs together. Each read
     /// keeps probes off this CPU for a moment, so that a run could be missed over it.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use host::{
     time,
 };
 use model::durations::readable;
-use model::{Clock, Histogram, Options, Output, Overview, Report, Session, Topic};
+use model::{Clock, Options, Output, Overview, Report, Session, Topic};
 
 /// How often the ring buffer is read and the estimators are looked at.
 pub const TICK: Duration = Duration::from_secs(1);
@@ -328,8 +328,8 @@ impl Watcher {
             && self.counted_alike
             && let Attachment::Attached { probe, .. } = &self.attachment
         {
-            // The kernel counted those too that have no record.
-            summary.histogram = Histogram::from_slots(&probe.histogram()?);
+            // The kernel counted those that have no record.
+            summary.histogram.add_slots(&probe.histogram()?);
         }
         Ok(summary)
     }

@@ -19,16 +19,21 @@ pub struct Compact {
 impl Compact {
     /// Counts one duration. A counter that is full stays so.
     pub fn record(&mut self, duration_ns: u64) {
+        self.record_many(duration_ns, 1);
+    }
+
+    /// Counts a duration so many times.
+    pub fn record_many(&mut self, duration_ns: u64, times: u32) {
         loop {
             let slot = slot(duration_ns) >> self.joined;
             match self.slots.binary_search_by_key(&slot, |(slot, _)| *slot) {
                 Ok(place) => {
                     let count = &mut self.slots[place].1;
-                    *count = count.saturating_add(1);
+                    *count = count.saturating_add(times);
                     return;
                 }
                 Err(place) if self.slots.len() < SLOTS => {
-                    self.slots.insert(place, (slot, 1));
+                    self.slots.insert(place, (slot, times));
                     return;
                 }
                 Err(_) => self.join(),
