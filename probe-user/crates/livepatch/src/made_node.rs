@@ -17,6 +17,8 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     rc::Rc,
+    thread::sleep,
+    time::Duration,
 };
 
 use nix::sys::stat::{Mode, umask};
@@ -24,7 +26,10 @@ use nix::sys::stat::{Mode, umask};
 use crate::{
     ports::Ports,
     site::Site,
-    transaction::journal::{Entry, Journal, Mark, Phase},
+    transaction::{
+        journal::{Entry, Journal, Mark, Phase},
+        lock::Lock,
+    },
 };
 use livepatch_image::{Digest, samples::sample_file};
 
@@ -53,6 +58,21 @@ pub fn own_netns() -> u32 {
 #[must_use]
 pub fn site(root: &Path, state_dir: &Path) -> Site {
     Site::new(root, state_dir, World::ports(&World::new(root)))
+}
+
+/// Takes a lock that this process let go of just before: a process that another test is just starting has what is open
+/// here for a moment, its locks too.
+#[must_use]
+pub fn take_lock_again(site: &Site) -> Lock {
+    let tries = (0..1_000).map(|_| {
+        let lock = Lock::take(site);
+        if lock.is_err() {
+            sleep(Duration::from_millis(1));
+        }
+        lock
+    });
+    let lock = tries.into_iter().find(Result::is_ok);
+    lock.expect("it is free soon").unwrap()
 }
 
 impl Default for MadeNode {

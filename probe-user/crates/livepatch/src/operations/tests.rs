@@ -15,11 +15,10 @@ use super::{
     unload,
 };
 use crate::{
-    made_node::MadeNode,
+    made_node::{MadeNode, take_lock_again},
     transaction::{
         guard_process,
         journal::{Journal, Phase},
-        lock::Lock,
         outcome::Outcome,
         report::Report,
         settle,
@@ -166,7 +165,7 @@ fn assert_sound(node: &MadeNode, report: &Report, row: &str) {
     if let Ok(said) = guard {
         assert_eq!(said, "dismissed\n", "{told}");
     }
-    drop(Lock::take(&node.site()).unwrap());
+    drop(take_lock_again(&node.site()));
     let expected = match there {
         There::Enabled => Phase::InForce,
         There::Module => Phase::Left,

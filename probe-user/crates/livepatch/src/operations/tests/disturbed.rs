@@ -96,7 +96,7 @@ fn an_unload_goes_on_without_a_lock_that_cannot_be_had_and_a_load_does_not_begin
 fn one_command_at_a_time_changes_a_node() {
     let node = node();
     loaded(&node);
-    let held = Lock::take(&node.site()).unwrap();
+    let held = take_lock_again(&node.site());
     for report in [load(&node), unload(&node)] {
         // A load of what is enabled has nothing to do.
         if Ended::of(&report) != Ended::Done {

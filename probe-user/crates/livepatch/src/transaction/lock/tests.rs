@@ -26,17 +26,8 @@ fn soon(is_so: impl Fn() -> bool) -> bool {
     })
 }
 
-/// Takes a lock that this process let go of just before.
 fn take_again(folder: &Path) -> Lock {
-    let tries = (0..1_000).map(|_| {
-        let lock = take(folder);
-        if lock.is_err() {
-            sleep(Duration::from_millis(1));
-        }
-        lock
-    });
-    let lock = tries.into_iter().find(Result::is_ok);
-    lock.expect("it is free soon").unwrap()
+    made_node::take_lock_again(&made_node::site(Path::new("/"), folder))
 }
 
 #[test]
