@@ -28,6 +28,7 @@ mod trial;
 
 use serde_json::Value;
 use xtask::hotfix_modules;
+use xtask::kernel::Line;
 use xtask::lab::Copy;
 use xtask::lab::LabSpec;
 use xtask::scenario::Sections;
@@ -35,9 +36,14 @@ use xtask::scenario::Sections;
 /// Where the modules are in the guest.
 pub(crate) const FOLDER: &str = "/root/hotfixes";
 
-/// A guest that has the modules of its kernel.
+/// A guest that has the modules for Linux 6.1.
 pub(crate) fn with_modules(spec: LabSpec) -> LabSpec {
-    let source = hotfix_modules::folder(spec.kernel).unwrap();
+    with_modules_for(Line::V6_1, spec)
+}
+
+/// A guest that has the modules for that kernel.
+pub(crate) fn with_modules_for(kernel: Line, spec: LabSpec) -> LabSpec {
+    let source = hotfix_modules::folder(kernel).unwrap();
     let destination = Some(FOLDER.into());
     let mut spec = spec;
     spec.copies.push(Copy {

@@ -8,7 +8,7 @@ use xtask::{
 };
 
 use crate::{
-    hotfix::{FOLDER, with_modules},
+    hotfix::{FOLDER, with_modules_for},
     steps::Steps,
 };
 
@@ -129,7 +129,7 @@ fn with_hotfixes_of_5_10() -> Option<Steps> {
             return None;
         }
     }
-    let mut steps = Steps::on(with_modules(spec));
+    let mut steps = Steps::on(with_modules_for(spec.kernel, spec));
     steps.shell(format!("F={FOLDER}; export F"));
     Some(steps)
 }
