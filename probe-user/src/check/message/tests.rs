@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    check::page::{Blackout, Run},
+    check::page::{Blackout, Run, Thread},
     headline::{DEFAULT_MAX_NS, WIDTH},
 };
 use host::netns_owners::Named;
@@ -333,4 +333,49 @@ fn no_message_is_longer_than_80_characters() {
     }
     let long = "x".repeat(200);
     assert_eq!(unknown(&long, None).1.chars().count(), WIDTH);
+}
+
+#[test]
+fn kernel_threads_are_no_problem_unless_the_look_was_cut_short() {
+    let thread = |tid, estimators| Thread {
+        netns: ROOT,
+        named: Named::default(),
+        tid,
+        name: None,
+        estimators,
+        estimators_max: 9_600,
+        share: None,
+        nice: None,
+        cpus: None,
+        isolated_cpus: Vec::new(),
+        last_cpu: None,
+    };
+    let threads = SeenThreads {
+        observed_ns: 2_600_000_000,
+        calibrating: 0,
+        stopped: 0,
+        // One that has no task estimates nothing.
+        threads: vec![
+            thread(Some(1), 9_600),
+            thread(Some(2), 401),
+            thread(None, 7),
+        ],
+    };
+    let evidence = Evidence {
+        namespaces: &[],
+        measured: None,
+        worst: None,
+        threads: Some(&threads),
+        obstacle: None,
+        root_netns: Some(ROOT),
+        replaced: &Replaced::ByNone,
+        is_cut_short: false,
+    };
+    let line = "OK estimation does not block softirqs here: 2 kernel threads, 10,001 estimators";
+    assert_eq!(evidence.judge(), (Verdict::Ok, line.into()));
+    let cut_short = Evidence {
+        is_cut_short: true,
+        ..evidence
+    };
+    assert_eq!(cut_short.judge().0, Verdict::Unknown);
 }

@@ -29,15 +29,11 @@ pub fn sum(threads: &SeenThreads) -> String {
         (count > 0).then(|| format!("in {count} namespace{plural} {what}"))
     };
     let running = threads.threads.iter().filter(|one| one.tid.is_some());
-    let count = running.clone().count();
-    let plural = if count == 1 { "" } else { "s" };
-    let mut parts = vec![format!("{count} run{}", if count == 1 { "s" } else { "" })];
+    let mut parts = vec![format!("{} running", running.clone().count())];
     let shares: Vec<f64> = running.filter_map(|one| one.share).collect();
     if !shares.is_empty() {
         let percent = shares.iter().sum::<f64>() * 100.0;
-        parts.push(format!(
-            "the thread{plural} took {percent:.2} % of the time of a CPU"
-        ));
+        parts.push(format!("together {percent:.2} % of the time of a CPU"));
     }
     let calibrating = "the first thread measures how long a chain may be";
     parts.extend(counted(threads.calibrating, calibrating));
@@ -78,4 +74,72 @@ fn row(thread: &Thread, root_netns: Option<u32>) -> [String; TITLES.len()] {
         known(thread.nice.map(|nice| nice.to_string())),
         known(thread.last_cpu.map(|cpu| cpu.to_string())),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use host::netns_owners::Named;
+
+    fn thread(tid: Option<u32>, share: Option<f64>) -> Thread {
+        Thread {
+            netns: 7,
+            named: Named::default(),
+            tid,
+            name: tid.map(|_| "ipvs-e:0:0".into()),
+            estimators: 30_001,
+            estimators_max: 324_000,
+            share,
+            nice: Some(0),
+            cpus: None,
+            isolated_cpus: Vec::new(),
+            last_cpu: Some(1),
+        }
+    }
+
+    fn seen(threads: Vec<Thread>, stopped: u32) -> SeenThreads {
+        SeenThreads {
+            observed_ns: 2_600_000_000,
+            calibrating: 0,
+            stopped,
+            threads,
+        }
+    }
+
+    #[test]
+    fn the_sum_tells_running_threads_their_share_and_those_that_the_kernel_stopped() {
+        let running = vec![thread(Some(1), Some(0.01)), thread(Some(2), Some(0.005))];
+        let text = sum(&seen(running, 0));
+        assert_eq!(text, "2 running; together 1.50 % of the time of a CPU");
+        let text = sum(&seen(vec![thread(None, None)], 1));
+        let stopped = "0 running; in 1 namespace the kernel has stopped them: run_estimation is 0, or est_cpulist is empty";
+        assert_eq!(text, stopped);
+        assert_eq!(sum(&seen(Vec::new(), 0)), "0 running");
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_thread() {
+        let mut out = Vec::new();
+        let threads = [thread(Some(131), Some(0.0149)), thread(None, None)];
+        write(&mut out, &threads, Some(7)).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let rows: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let running = [
+            "ipvs-e:0:0",
+            "7",
+            "(root)",
+            "131",
+            "30001",
+            "324000",
+            "1.49",
+            "%",
+            "0",
+            "1",
+        ];
+        assert_eq!(rows[2], running);
+        assert_eq!(rows[3][..4], ["stopped", "7", "(root)", "-"]);
+    }
 }
