@@ -118,6 +118,15 @@ impl Reader {
     }
 
     fn read(&mut self) -> anyhow::Result<Vec<Estimation>> {
+        let found = self.search();
+        // A program that could not be run is no memory that holds nothing.
+        match self.peek.trouble() {
+            Some(error) => Err(error.into()),
+            None => found,
+        }
+    }
+
+    fn search(&mut self) -> anyhow::Result<Vec<Estimation>> {
         let task = self.peek.task();
         let nsproxy = task.and_then(|task| {
             let at = task + u64::from(self.layout.task_nsproxy);
