@@ -36,8 +36,12 @@ impl Evidence<'_> {
     #[must_use]
     pub fn judge(&self) -> (Verdict, String) {
         if let Some(threads) = self.threads {
-            let cut_short = self.cut_short();
-            return cut_short.unwrap_or_else(|| (Verdict::Ok, of_threads(threads)));
+            let abandoned = || {
+                let what = "estimators without a kernel thread";
+                (threads.abandoned > 0).then(|| unknown(what, Some("their statistics are frozen")))
+            };
+            let doubt = self.cut_short().or_else(abandoned);
+            return doubt.unwrap_or_else(|| (Verdict::Ok, of_threads(threads)));
         }
         let Some(measured) = self.measured else {
             return unknown(self.obstacle.unwrap_or("it cannot be measured"), None);

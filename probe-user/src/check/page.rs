@@ -156,6 +156,8 @@ pub struct SeenThreads {
     pub calibrating: u32,
     /// Network namespaces whose threads the kernel stopped: `run_estimation` is 0, or `est_cpulist` is empty.
     pub stopped: u32,
+    /// Network namespaces with estimators that have no thread, for no reason that the kernel gives.
+    pub abandoned: u32,
     /// The threads, those with most estimators first.
     pub threads: Vec<Thread>,
 }

@@ -46,8 +46,15 @@ pub fn told(root: &Path, seen: &observed::Threads, owners: &NetnsOwners) -> Seen
         observed_ns: seen.observed_ns,
         calibrating: count(|one| one.is_calibrating),
         stopped: count(|one| one.is_stopped),
+        abandoned: count(is_abandoned),
         threads,
     }
+}
+
+fn is_abandoned(one: &Estimation) -> bool {
+    let mut threads = one.threads.iter();
+    let lacks_task = threads.any(|thread| thread.estimators > 0 && thread.tid.is_none());
+    lacks_task && !one.is_stopped && !one.is_calibrating
 }
 
 #[allow(
@@ -115,16 +122,18 @@ mod tests {
                     false,
                     vec![thread(0, Some(130), 5), thread(1, Some(131), 9_600)],
                 ),
-                estimation(2, true, vec![thread(0, None, 0)]),
+                estimation(2, true, vec![thread(0, None, 9)]),
+                estimation(3, false, vec![thread(0, None, 0)]),
+                estimation(4, false, vec![thread(0, None, 1)]),
             ],
             tasks: HashMap::from([(131, task)]),
         };
         let told = told(root.path(), &seen, &NetnsOwners::default());
-        assert_eq!((told.calibrating, told.stopped), (0, 1));
+        assert_eq!((told.calibrating, told.stopped, told.abandoned), (0, 1, 1));
         let tids: Vec<_> = told.threads.iter().map(|one| one.tid).collect();
-        assert_eq!(tids, [Some(131), Some(130)]);
+        assert_eq!(tids, [Some(131), None, Some(130), None]);
         assert_eq!(told.threads[0].share, Some(0.005));
         assert_eq!(told.threads[0].isolated_cpus, [3]);
-        assert_eq!(told.threads[1].share, None);
+        assert_eq!(told.threads[2].share, None);
     }
 }

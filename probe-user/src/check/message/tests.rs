@@ -354,6 +354,7 @@ fn kernel_threads_are_no_problem_unless_the_look_was_cut_short() {
         observed_ns: 2_600_000_000,
         calibrating: 0,
         stopped: 0,
+        abandoned: 0,
         // One that has no task estimates nothing.
         threads: vec![
             thread(Some(1), 9_600),
@@ -378,4 +379,14 @@ fn kernel_threads_are_no_problem_unless_the_look_was_cut_short() {
         ..evidence
     };
     assert_eq!(cut_short.judge().0, Verdict::Unknown);
+    let abandoned = SeenThreads {
+        abandoned: 1,
+        ..threads.clone()
+    };
+    let abandoned = Evidence {
+        threads: Some(&abandoned),
+        ..evidence
+    };
+    let line = "unknown: estimators without a kernel thread, their statistics are frozen";
+    assert_eq!(abandoned.judge(), (Verdict::Unknown, line.into()));
 }

@@ -39,6 +39,8 @@ pub fn sum(threads: &SeenThreads) -> String {
     parts.extend(counted(threads.calibrating, calibrating));
     let stopped = "the kernel has stopped them: run_estimation is 0, or est_cpulist is empty";
     parts.extend(counted(threads.stopped, stopped));
+    let abandoned = "estimators have no thread, and their statistics are not updated";
+    parts.extend(counted(threads.abandoned, abandoned));
     parts.join("; ")
 }
 
@@ -102,6 +104,7 @@ mod tests {
             observed_ns: 2_600_000_000,
             calibrating: 0,
             stopped,
+            abandoned: 0,
             threads,
         }
     }
