@@ -10,13 +10,15 @@ use std::{
     },
     path::Path,
     rc::Rc,
-    thread::sleep,
     time::Duration,
 };
 
 use nix::{
     errno::Errno,
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, waitid},
+    },
     unistd::Pid,
 };
 
@@ -144,14 +146,14 @@ impl World {
         }
     }
 
-    /// Kills every guard that this node's commands posted, and waits until they are dead.
+    /// Kills every guard that this node's commands posted, and waits until they are dead. A process that dies loses its
+    /// command line before its parent can see its end, so its end is what this waits for, and leaves for the engine to see.
     pub fn kill_guard(&self) {
         let said = self.root.join("guard.said");
-        for pid in guards(&said) {
-            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-        }
-        while !guards(&said).is_empty() {
-            sleep(Duration::from_millis(1));
+        for pid in guards(&said).into_iter().map(Pid::from_raw) {
+            kill(pid, Signal::SIGKILL).unwrap();
+            let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            waitid(Id::Pid(pid), ended).unwrap();
         }
     }
 
