@@ -11,6 +11,7 @@ pub mod offsets;
 pub mod peek;
 pub mod snapshot;
 pub mod softirq;
+pub mod threads;
 
 pub use event::{Event, EventKind};
 pub use offsets::Offsets;

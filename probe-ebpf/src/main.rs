@@ -21,6 +21,7 @@
 mod programs {
     pub mod kernel_memory;
     pub mod lifetime;
+    pub mod memory;
     pub mod peek;
     pub mod run;
     pub mod softirq;

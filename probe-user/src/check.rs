@@ -7,7 +7,6 @@ mod page;
 mod replaced;
 mod survey;
 mod text;
-mod threads;
 
 use std::{
     io::{self, Write as _},
@@ -23,13 +22,15 @@ use self::{
     message::Evidence,
     mitigations::Node,
     nagios::Thresholds,
-    page::{Kernel, Livepatches, Measured, Namespace, Page, SCHEMA, SeenThreads, Verdict},
+    page::{Kernel, Livepatches, Measured, Namespace, Page, SCHEMA, Verdict},
     replaced::Replaced,
     survey::Survey,
 };
 use crate::{
     cli::{CheckArgs, CheckFormat},
-    headline, output,
+    headline,
+    kernel_threads::{self, SeenThreads},
+    output,
     record::{Source, WorstStall},
     signals,
 };
@@ -360,7 +361,7 @@ fn observe(root: &Path, owners: &mut NetnsOwners, time: Time) -> anyhow::Result<
         root_netns,
         namespaces: survey.by_threads(&seen.namespaces),
         measured: None,
-        threads: Some(threads::told(root, &seen, owners)),
+        threads: Some(kernel_threads::told(root, &seen, owners)),
         worst: None,
         is_cut_short: !seen.is_whole,
     })

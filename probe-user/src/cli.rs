@@ -4,6 +4,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::headline::DEFAULT_MAX_NS;
 use host::netns::NetnsName;
 use livepatch::{step::StepKind, transaction::switch::SwitchedFrom};
 
@@ -363,6 +364,24 @@ pub struct WatchArgs {
     /// or pid:N.
     #[arg(long, value_name = "NETNS")]
     pub netns: Vec<NetnsName>,
+}
+
+impl WatchArgs {
+    /// Returns what `--slow` says, in nanoseconds.
+    #[must_use]
+    pub fn slow_ns(&self) -> Option<u64> {
+        self.slow.map(nanoseconds)
+    }
+
+    /// Returns what `--max` says or leaves to the default, in nanoseconds.
+    #[must_use]
+    pub fn max_ns(&self) -> u64 {
+        self.max.map_or(DEFAULT_MAX_NS, nanoseconds)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A duration that is not nothing.

@@ -2,10 +2,12 @@
 
 mod check;
 mod cli;
+mod columns;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 mod headline;
 mod hotfix;
+mod kernel_threads;
 mod output;
 mod places;
 mod record;

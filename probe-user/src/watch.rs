@@ -10,12 +10,15 @@ mod json;
 mod marks;
 mod namespace_name;
 mod run;
+mod shown;
 mod signals;
 mod sink;
 mod stage;
 
 mod table;
 mod text;
+mod threads;
+mod timer;
 mod tui;
 
 pub use beginning::Beginning;

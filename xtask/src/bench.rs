@@ -9,6 +9,7 @@
 //! attachment.
 
 mod table;
+mod threads;
 mod transcript;
 mod verdict;
 
@@ -22,9 +23,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::BenchArgs;
 use crate::ground_truth;
+use crate::kernel::{self, Line};
 use crate::lab::Copy;
 use crate::lab::{LabSpec, build};
 use crate::setup::{self, Need};
+pub use threads::ChainRow;
 use transcript::{Attachment, Transcript};
 pub use verdict::verdict;
 
@@ -75,6 +78,10 @@ pub struct Bench {
     pub kernel: String,
     /// One for everything attached, at every number of estimators.
     pub rows: Vec<Row>,
+    /// Release of the kernel that the numbers of kernel threads were taken on; `None` where there is none.
+    pub threads_kernel: Option<String>,
+    /// One for everything attached where kernel threads estimate.
+    pub chains: Vec<ChainRow>,
 }
 
 /// What one thing costs at one number of estimators. A run is one call of `estimation_timer`, from the tracepoint
@@ -133,11 +140,11 @@ pub fn run() -> Result<Bench> {
         .map_err(|error| anyhow!(error.sentence()))?;
     let pair = build::empty_pair()?;
     let [small, middle, large] = SERVICES.map(|services| spec(services, &pair));
-    // The large guest takes as long as the two others one after the other.
-    let (smaller, large) = thread::scope(|scope| {
+    // The large guest takes as long as the others one after the other.
+    let (smaller, chains, large) = thread::scope(|scope| {
         let large = scope.spawn(|| measure(&large));
         let smaller = [&small, &middle].map(measure);
-        (smaller, large.join())
+        (smaller, measure_threads(&pair), large.join())
     });
     let large = large
         .map_err(|_| anyhow!("the guest with the most estimators was not measured to its end"))?;
@@ -146,7 +153,13 @@ pub fn run() -> Result<Bench> {
         kind: "bench",
         kernel: String::new(),
         rows: Vec::new(),
+        threads_kernel: None,
+        chains: Vec::new(),
     };
+    if let Some((kernel, rows)) = chains? {
+        bench.threads_kernel = Some(kernel);
+        bench.chains = rows;
+    }
     for part in smaller.into_iter().chain([large]) {
         let (kernel, rows) = part?;
         bench.kernel = kernel;
@@ -155,16 +168,49 @@ pub fn run() -> Result<Bench> {
     Ok(bench)
 }
 
-fn spec(services: u32, pair: &Path) -> LabSpec {
-    let pair = Copy {
+/// Measures on a kernel whose threads estimate; `None` where none is available.
+fn measure_threads(pair: &Path) -> Result<Option<(String, Vec<ChainRow>)>> {
+    let kernel = Line::V6_12;
+    match kernel::fetch(&kernel) {
+        Ok(_) => {}
+        Err(kernel::Error::Failed(error)) => return Err(error),
+        Err(unavailable) => {
+            eprintln!("skipped: kernel threads: {unavailable}");
+            return Ok(None);
+        }
+    }
+    let spec = LabSpec {
+        kernel,
+        services: MOST_SERVICES,
+        destinations: DESTINATIONS,
+        copies: vec![copy(pair)],
+        timeout: Duration::from_mins(20),
+        ..LabSpec::deterministic()
+    };
+    let outcome = spec.run(&["sh", "-c", threads::SCRIPT])?;
+    let complaints = String::from_utf8_lossy(&outcome.stderr);
+    ensure!(
+        outcome.code == 0,
+        "the script for kernel threads ended with exit code {}: {}",
+        outcome.code,
+        complaints.trim_end()
+    );
+    threads::rows(&String::from_utf8_lossy(&outcome.stdout)).map(Some)
+}
+
+fn copy(pair: &Path) -> Copy {
+    Copy {
         source: pair.to_owned(),
         destination: Some("/root/empty_pair".into()),
-    };
+    }
+}
+
+fn spec(services: u32, pair: &Path) -> LabSpec {
     LabSpec {
         services,
         destinations: DESTINATIONS,
         bpftrace: true,
-        copies: vec![ground_truth::script(), pair],
+        copies: vec![ground_truth::script(), copy(pair)],
         timeout: Duration::from_mins(20),
         ..LabSpec::deterministic()
     }

@@ -103,6 +103,9 @@ struct Paired<'a> {
     unseen: Vec<Run>,
 }
 
+/// A thread's runs are tens of milliseconds apart: what is nearer is the same run.
+const SAME_RUN_NS: u64 = 5_000_000;
+
 /// What `ipvs-latency watch --json` told.
 #[derive(Debug)]
 pub struct Watched {
@@ -199,6 +202,41 @@ impl Watched {
             "{missed} are told as missed, but these runs have no call: {unseen:?}"
         );
         Ok(missed)
+    }
+
+    /// Holds the runs over chains against those that the kernel traced (`truth_chains_begin`), in the time in which both were
+    /// recorded. Returns how many there were.
+    ///
+    /// # Errors
+    /// When one has no counterpart, or another duration.
+    pub fn chains(&self, truth: &[Run]) -> Result<usize> {
+        let told = self.of("chain_run");
+        let told = told.map(|run| Ok((number(run, "start_ns")?, number(run, "duration_ns")?)));
+        let told = told.collect::<Result<Vec<(u64, u64)>>>()?;
+        let traced: Vec<(u64, u64)> = truth
+            .iter()
+            .map(|run| (run.begin_ns, run.lasted_ns))
+            .collect();
+        let begin = [&told, &traced].map(|runs| runs.iter().min()).into_iter();
+        let end = [&told, &traced].map(|runs| runs.iter().max()).into_iter();
+        let bounds = begin.flatten().max().zip(end.flatten().min());
+        let (begin, end) = bounds.context("watch showed no run, or the kernel traced none")?;
+        // Either may have begun or ended amid a run.
+        let window = begin.0 + SAME_RUN_NS..end.0.saturating_sub(SAME_RUN_NS);
+        let within = |runs: &[(u64, u64)]| -> Vec<(u64, u64)> {
+            let runs = runs.iter().filter(|(start, _)| window.contains(start));
+            runs.copied().collect()
+        };
+        let (told, traced) = (within(&told), within(&traced));
+        let is_near = |one: u64, other: u64| one.abs_diff(other) < SAME_RUN_NS;
+        let mut pairs = told.iter().zip(&traced);
+        let are_same =
+            pairs.all(|(told, traced)| is_near(told.0, traced.0) && is_near(told.1, traced.1));
+        ensure!(
+            told.len() == traced.len() && are_same,
+            "shown {told:?}, traced {traced:?}"
+        );
+        Ok(told.len())
     }
 
     /// Each call with the run that it must be.

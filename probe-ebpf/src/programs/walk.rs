@@ -38,7 +38,10 @@ use probe_ebpf::{
 };
 
 use self::pages::resumed;
-use super::kernel_memory::{entry, read, read_or_zero};
+use super::{
+    kernel_memory::entry,
+    memory::{read, read_or_zero},
+};
 use crate::maps::{ESTIMATORS, Estimator, OFFSETS, OPERATIONS_LOST, SNAPSHOTS};
 
 /// A page ends after the steps that user space asks for, where the walk can be resumed. This bounds the steps where it

@@ -1,11 +1,12 @@
 //! The verdict, and the line of at most 80 characters that says it: what a monitoring system shows.
 
 use super::{
-    page::{Measured, Namespace, SeenThreads, Verdict},
+    page::{Measured, Namespace, Verdict},
     replaced::Replaced,
 };
 use crate::{
     headline::{self, fitted, seconds},
+    kernel_threads::SeenThreads,
     watch::{grouped, short_name},
 };
 use model::{NETNS_UNKNOWN, State, Worst};

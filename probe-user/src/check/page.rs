@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::record::{Source, WorstStall};
+use crate::{
+    kernel_threads::SeenThreads,
+    record::{Source, WorstStall},
+};
 use host::{estimation::Kind, livepatch::Livepatch, netns_owners::Named};
 use model::State;
 
@@ -145,49 +148,6 @@ pub struct Blackout {
     /// Who lives there, and the path that opens it.
     #[serde(flatten)]
     pub named: Named,
-}
-
-/// Kernel threads that estimate.
-#[derive(Debug, Clone, Serialize)]
-pub struct SeenThreads {
-    /// How long was looked, in nanoseconds.
-    pub observed_ns: u64,
-    /// Network namespaces whose first thread is finding how long a chain may be.
-    pub calibrating: u32,
-    /// Network namespaces whose threads the kernel stopped: `run_estimation` is 0, or `est_cpulist` is empty.
-    pub stopped: u32,
-    /// Network namespaces with estimators that have no thread, for no reason that the kernel gives.
-    pub abandoned: u32,
-    /// The threads, those with most estimators first.
-    pub threads: Vec<Thread>,
-}
-
-/// One kernel thread.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Thread {
-    /// Inode number of its network namespace.
-    pub netns: u32,
-    /// Who lives there, and the path that opens it.
-    #[serde(flatten)]
-    pub named: Named,
-    /// Its thread id; `None` while it has no task.
-    pub tid: Option<u32>,
-    /// Its name, as `ps` shows it.
-    pub name: Option<String>,
-    /// Estimators that it visits, each every 2 s.
-    pub estimators: u32,
-    /// How many it may have.
-    pub estimators_max: u32,
-    /// The share of a CPU that it took.
-    pub share: Option<f64>,
-    /// Its niceness.
-    pub nice: Option<i32>,
-    /// The CPUs that it may run on.
-    pub cpus: Option<Vec<u32>>,
-    /// Those of them that are isolated from the scheduler, or have no tick while they are busy.
-    pub isolated_cpus: Vec<u32>,
-    /// The CPU that it last ran on.
-    pub last_cpu: Option<u32>,
 }
 
 /// A network namespace.

@@ -1,6 +1,5 @@
 //! The page for people: the message first, then the facts, the namespaces, and what can be done.
 
-mod columns;
 mod table;
 mod threads;
 
@@ -15,6 +14,7 @@ use super::{
 };
 use crate::{
     headline::seconds,
+    kernel_threads,
     record::WorstStall,
     watch::{netns_name, netns_named},
     width,
@@ -58,6 +58,9 @@ fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
     }
     if let Some(threads) = &page.threads {
         fact(out, "threads", &threads::sum(threads))?;
+        for remark in kernel_threads::remarks(threads) {
+            fact(out, "", &remark)?;
+        }
     }
     for line in statistics(&page.namespaces) {
         fact(out, "statistics", &line)?;

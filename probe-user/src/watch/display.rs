@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{
     beginning::Beginning,
     sink::Sink,
-    tui::{Look, Request, Screen, WatchedNode},
+    tui::{Look, Request, SLOW_NS, TimerScreen, WatchedNode},
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
@@ -19,15 +19,12 @@ use monitor::Watcher;
 /// What is said where standard output is.
 pub const CANNOT_WRITE: &str = "standard output cannot be written";
 
-/// From this length on a call is in the screen's log, unless told otherwise: where funcgraph begins to call it slow.
-const SLOW_NS: u64 = 100_000;
-
 /// One of the forms.
 pub enum Display {
     /// Lines or records, as they come.
     Stream(Sink),
     /// A screen.
-    Screen(Box<Screen>),
+    Screen(Box<TimerScreen>),
 }
 
 /// Whether a screen is wanted, and there is a terminal for it.
@@ -55,11 +52,11 @@ impl Display {
             possible_cpus: beginning.possible_cpus,
             root_netns: beginning.root_netns,
         };
-        let slow_ns = super::run::slow_ns(args).unwrap_or(SLOW_NS);
+        let slow_ns = args.slow_ns().unwrap_or(SLOW_NS);
         let look = Look::from_environment(args.ascii, color);
-        let max_ns = super::run::max_ns(args);
-        let screen =
-            Screen::open(host, look, slow_ns, max_ns).context("the terminal cannot be used")?;
+        let max_ns = args.max_ns();
+        let screen = TimerScreen::open(host, look, slow_ns, max_ns)
+            .context("the terminal cannot be used")?;
         Ok(Self::Screen(Box::new(screen)))
     }
 

@@ -10,16 +10,17 @@ use serde::{Serialize, Serializer};
 
 use super::beginning::Beginning;
 use crate::record::{Source, WorstStall};
-use host::netns_owners::Named;
+use host::{estimation::Kind, netns_owners::Named};
 use model::{
-    NamespaceReport, Operation, Output, Report, State, Summary, Topic, WallTime, Worst, known_netns,
+    NamespaceReport, Notice, Operation, Output, Report, State, Summary, Topic, WallTime, Worst,
+    known_netns,
 };
 
 /// Who lives in each namespace that is known, and where it opens, by inode number.
 pub type Names = BTreeMap<u32, Named>;
 
 /// The version of these records' fields.
-const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 1;
 
 /// With more namespaces than this, a record is longer than a pipe can take at once (64 KiB, `pipe(7)`).
 const NAMESPACES_AT_ONCE: usize = 256;
@@ -36,6 +37,7 @@ enum Record<'a> {
         #[serde(flatten)]
         source: Source,
         kernel: &'a str,
+        estimator: Kind,
         root_netns: Option<u32>,
     },
     Call {
@@ -252,13 +254,17 @@ impl<'a> Record<'a> {
                 to: change.to,
                 why: &change.why,
             },
-            Output::Notice(notice) => Self::Notice {
-                schema: SCHEMA,
-                start_ns: notice.start_ns,
-                at: notice.at,
-                topic: notice.topic,
-                text: &notice.text,
-            },
+            Output::Notice(notice) => Self::of_notice(notice),
+        }
+    }
+
+    fn of_notice(notice: &'a Notice) -> Self {
+        Self::Notice {
+            schema: SCHEMA,
+            start_ns: notice.start_ns,
+            at: notice.at,
+            topic: notice.topic,
+            text: &notice.text,
         }
     }
 }
@@ -269,21 +275,28 @@ static UNNAMED: Named = Named {
     door: None,
 };
 
-fn named(names: &Names, netns: u32) -> &Named {
+/// Returns who lives in a namespace, as far as that is known.
+pub fn named(names: &Names, netns: u32) -> &Named {
     names.get(&netns).unwrap_or(&UNNAMED)
 }
 
-/// Writes that the probes are in place.
-pub fn start(out: &mut impl Write, start: &Beginning) -> io::Result<()> {
+/// Writes that the probes are in place, and on what.
+pub fn start(out: &mut impl Write, start: &Beginning, estimator: Kind) -> io::Result<()> {
     let record = Record::Start {
         schema: SCHEMA,
         start_ns: start.start_ns,
         at: start.at,
         source: Source::of(&start.hostname),
         kernel: &start.release,
+        estimator,
         root_netns: known_netns(start.root_netns),
     };
     line(out, &record)
+}
+
+/// Writes a notice.
+pub fn notice(out: &mut impl Write, notice: &Notice) -> io::Result<()> {
+    line(out, &Record::of_notice(notice))
 }
 
 /// Writes one thing that happened.
@@ -322,12 +335,14 @@ fn line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     out.write_all(&text)
 }
 
-fn displayed<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serializes a value as it is displayed.
+pub fn displayed<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 
+/// Serializes a value as it is displayed, if there is one.
 #[allow(clippy::ref_option, reason = "the form that serde calls it in")]
-fn displayed_if_known<S: Serializer>(
+pub fn displayed_if_known<S: Serializer>(
     value: &Option<impl Display>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

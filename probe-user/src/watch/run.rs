@@ -6,18 +6,19 @@ use anyhow::Context as _;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use super::{
-    beginning::Beginning,
-    display::{self, Display},
+    display,
+    shown::{Ended, Shown},
     signals::{Asked, Signals},
+    threads::WatchedThreads,
+    timer::WatchedTimer,
     tui::Request,
 };
 use crate::{
     cli::{ColorWhen, WatchArgs},
-    headline::DEFAULT_MAX_NS,
     output,
 };
 use host::time;
-use model::{Options, Output, Span, Topic};
+use model::Options;
 use monitor::{TICK, Watcher};
 
 /// How often a screen is drawn while no key is pressed: the countdown moves.
@@ -35,7 +36,7 @@ pub fn run(args: &WatchArgs, color: ColorWhen, root: &Path) -> anyhow::Result<Ex
     let options = Options {
         netns: wanted_namespaces(args, root)?,
         // The screen's timeline has every call, and its log those that are slow.
-        slow_ns: slow_ns(args).filter(|_| !display::wants_screen(args)),
+        slow_ns: args.slow_ns().filter(|_| !display::wants_screen(args)),
     };
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -44,20 +45,6 @@ pub fn run(args: &WatchArgs, color: ColorWhen, root: &Path) -> anyhow::Result<Ex
             output::forgiven(watch(args, color, root, options).await)?;
             Ok(ExitCode::SUCCESS)
         })
-}
-
-/// What `--slow` says, in nanoseconds.
-#[must_use]
-pub fn slow_ns(args: &WatchArgs) -> Option<u64> {
-    let slow = args.slow?;
-    Some(u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// What `--max` says or leaves to the default, in nanoseconds.
-#[must_use]
-pub fn max_ns(args: &WatchArgs) -> u64 {
-    let nanoseconds = |max: Duration| u64::try_from(max.as_nanos()).unwrap_or(u64::MAX);
-    args.max.map_or(DEFAULT_MAX_NS, nanoseconds)
 }
 
 /// The inode numbers of the namespaces that `--netns` names; `None`: all.
@@ -78,38 +65,32 @@ async fn watch(
     root: &Path,
     options: Options,
 ) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
-    let (mut watcher, outputs) = Watcher::start(root, options)?;
-    let beginning = Beginning::new(
-        root,
-        watcher.started_ns(),
-        &watcher.clock()?,
-        watcher.root_netns(),
-    );
-    let mut display = Display::open(args, color, &beginning)?;
-    display.name(&watcher);
-    display.outputs(&outputs)?;
-    if let Some(hidden) = watcher.owners().told_hidden() {
-        display.warn(&watcher, hidden)?;
+    let signals = Signals::new()?;
+    match Watcher::start(root, options.clone()) {
+        Ok(started) => {
+            let shown = WatchedTimer::open(args, color, root, started)?;
+            until_the_end(args, shown, signals).await
+        }
+        Err(error) if monitor::is_of_threads(&error) => {
+            let shown = WatchedThreads::open(args, color, root, options)?;
+            until_the_end(args, shown, signals).await
+        }
+        Err(error) => Err(error),
     }
-    display.ticked(&mut watcher)?;
-    let ended = until_the_end(args, &mut watcher, &mut display, &mut signals).await?;
-    end(watcher, display, ended, max_ns(args))
-}
-
-/// How a watch came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    /// The screen goes.
-    Away,
-    /// The last screen stays on the terminal.
-    KeepScreen,
 }
 
 async fn until_the_end(
     args: &WatchArgs,
-    watcher: &mut Watcher,
-    display: &mut Display,
+    mut shown: impl Shown,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
+    let ended = follow(args, &mut shown, &mut signals).await?;
+    shown.end(ended)
+}
+
+async fn follow(
+    args: &WatchArgs,
+    shown: &mut impl Shown,
     signals: &mut Signals,
 ) -> anyhow::Result<Ended> {
     // A time too far away for the clock is no end.
@@ -118,69 +99,28 @@ async fn until_the_end(
     let interval = args.interval.unwrap_or(JSON_INTERVAL);
     let mut next_interval = after(interval);
     let (mut ticks, mut frames) = (every(TICK), every(FRAME));
-    let has_screen = matches!(display, Display::Screen(_));
+    let has_screen = shown.has_screen();
     loop {
         tokio::select! {
-            _ = ticks.tick() => {
-                display.outputs(&watcher.tick()?)?;
-                display.ticked(watcher)?;
-            }
+            _ = ticks.tick() => shown.tick()?,
             _ = frames.tick(), if has_screen => {}
-            request = display.input() => match request? {
+            request = shown.input() => match request? {
                 Some(Request::Quit { keep: true }) => return Ok(Ended::KeepScreen),
                 Some(Request::Quit { keep: false }) => return Ok(Ended::Away),
-                Some(request) => answer(request, watcher, display)?,
+                Some(request) => shown.answer(request)?,
                 None => {}
             },
             asked = signals.next() => match asked {
                 Asked::End => return Ok(Ended::Away),
-                Asked::GoOn => display.resume()?,
+                Asked::GoOn => shown.resume()?,
             },
             () = at(end) => return Ok(Ended::KeepScreen),
         }
         if next_interval.is_some_and(|next| Instant::now() >= next) {
-            display.interval(watcher)?;
+            shown.interval()?;
             next_interval = after(interval);
         }
-        display.draw(time::monotonic_ns()?)?;
-    }
-}
-
-fn answer(request: Request, watcher: &mut Watcher, display: &mut Display) -> anyhow::Result<()> {
-    match request {
-        Request::Quit { .. } => {}
-        Request::Suspend => display.suspend()?,
-        Request::Reset => {
-            display.outputs(&watcher.reset()?)?;
-            display.ticked(watcher)?;
-        }
-        Request::Mark => {
-            let mark = watcher.notice(Topic::Mark, "marked".into())?;
-            display.outputs(&[mark])?;
-        }
-    }
-    Ok(())
-}
-
-fn end(mut watcher: Watcher, display: Display, ended: Ended, max_ns: u64) -> anyhow::Result<()> {
-    match display {
-        Display::Screen(screen) => screen
-            .close(ended == Ended::KeepScreen)
-            .context(display::CANNOT_WRITE),
-        Display::Stream(mut sink) => {
-            let mut last = watcher.tick()?;
-            last.extend(watcher.flush());
-            last.sort_by_key(Output::start_ns);
-            sink.outputs(&last).context(display::CANNOT_WRITE)?;
-            drop(last);
-            // One after the other: of many namespaces each is large.
-            let interval = watcher.interval()?;
-            sink.interval(&interval).context(display::CANNOT_WRITE)?;
-            drop(interval);
-            let worst = watcher.overview()?.worst(Span::All, max_ns);
-            let summary = watcher.summary()?;
-            sink.summary(&summary, worst).context(display::CANNOT_WRITE)
-        }
+        shown.draw(time::monotonic_ns()?)?;
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     text,
 };
 use crate::cli::{ColorWhen, WatchArgs};
-use host::netns_owners::NetnsOwners;
+use host::{estimation::Kind, netns_owners::NetnsOwners};
 use model::{Output, Report, State, Topic, Worst};
 
 /// The form that was asked for, and the stream.
@@ -27,11 +27,6 @@ enum Form {
 impl Sink {
     /// The form that `args` ask for.
     pub fn new(args: &WatchArgs, color: ColorWhen, root_netns: u32) -> Self {
-        let coloured = match color {
-            ColorWhen::Always => true,
-            ColorWhen::Never => false,
-            ColorWhen::Auto => io::stdout().is_terminal() && colours_welcome(),
-        };
         Self {
             form: if args.json {
                 Form::Json {
@@ -39,7 +34,7 @@ impl Sink {
                 }
             } else {
                 Form::Text(text::Lines {
-                    colour: Colour(coloured),
+                    colour: colour(color),
                     root_netns,
                 })
             },
@@ -51,7 +46,7 @@ impl Sink {
     /// Tells that the probes are in place.
     pub fn start(&mut self, start: &Beginning) -> io::Result<()> {
         match self.form {
-            Form::Json { .. } => json::start(&mut self.out, start)?,
+            Form::Json { .. } => json::start(&mut self.out, start, Kind::Timer)?,
             Form::Text(_) => text::header(&mut self.out)?,
         }
         self.out.flush()
@@ -112,6 +107,15 @@ impl Sink {
         }
         self.out.flush()
     }
+}
+
+/// Returns whether marks are coloured on standard output.
+pub fn colour(color: ColorWhen) -> Colour {
+    Colour(match color {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => io::stdout().is_terminal() && colours_welcome(),
+    })
 }
 
 /// `NO_COLOR` as <https://no-color.org> has it, and a terminal that knows colours.

@@ -14,19 +14,16 @@ use tokio::{
 
 use super::{
     beginning::Beginning,
-    tui::{Look, Request, Screen, WatchedNode},
+    tui::{Look, Request, SLOW_NS, TimerScreen, WatchedNode},
 };
 use crate::{cli::ColorWhen, headline::DEFAULT_MAX_NS};
 use host::{netns_owners::NetnsOwners, time};
 use model::{Course, Output, Overview};
 
-/// From this length on a call is in the screen's log, as in that of `watch`.
-const SLOW_NS: u64 = 100_000;
-
 /// The screen, and what drives it while somebody waits.
 pub struct Stage {
     runtime: Runtime,
-    screen: Screen,
+    screen: TimerScreen,
     /// The terminal cannot be used any more.
     is_gone: bool,
 }
@@ -57,7 +54,7 @@ impl Stage {
         let screen = {
             let _inside = runtime.enter();
             let look = Look::from_environment(false, color);
-            Screen::open(host, look, SLOW_NS, DEFAULT_MAX_NS)
+            TimerScreen::open(host, look, SLOW_NS, DEFAULT_MAX_NS)
                 .context("the terminal cannot be used")?
         };
         Ok(Self {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::namespace_name::netns_name;
+use crate::columns;
 use model::durations::readable;
 use model::{NamespaceReport, Report, Summary};
 
@@ -22,6 +23,9 @@ const TITLES: [&str; 11] = [
     "lost",
     "missed",
 ];
+
+/// Columns of words.
+const WORDS: usize = 2;
 
 /// One line, a cell to a title.
 type Row = [String; TITLES.len()];
@@ -44,11 +48,7 @@ pub fn draw(out: &mut impl Write, report: &Report, root_netns: u32) -> io::Resul
         String::new(),
         &report.all,
     ));
-    let widths = widths(&rows);
-    for row in &rows {
-        writeln!(out, "{}", aligned(row, widths))?;
-    }
-    Ok(())
+    columns::write(out, &rows, WORDS)
 }
 
 fn row(namespace: &NamespaceReport, root_netns: u32) -> Row {
@@ -110,25 +110,4 @@ fn sums(rest: &[NamespaceReport]) -> Row {
 
 fn known(number: Option<u32>) -> String {
     number.map_or("-".into(), |number| number.to_string())
-}
-
-fn widths(rows: &[Row]) -> [usize; TITLES.len()] {
-    std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
-}
-
-/// Words to the left, numbers to the right.
-fn aligned(row: &Row, widths: [usize; TITLES.len()]) -> String {
-    let words = 2;
-    let cells = row
-        .iter()
-        .zip(widths)
-        .enumerate()
-        .map(|(column, (cell, width))| {
-            if column < words {
-                format!("{cell:<width$}")
-            } else {
-                format!("{cell:>width$}")
-            }
-        });
-    cells.collect::<Vec<_>>().join("  ")
 }

@@ -12,7 +12,7 @@ use model::durations::readable;
 use model::{Call, LockWait, Notice, Operation, Output, Report, StateChange};
 
 /// Columns of a namespace: ten digits, and whether it is the root's.
-const NETNS_COLUMNS: usize = "4026531840 (root)".len();
+pub const NETNS_COLUMNS: usize = "4026531840 (root)".len();
 
 /// Writes lines for reading.
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +115,8 @@ impl Lines {
     }
 }
 
-fn notice(out: &mut impl Write, notice: &Notice) -> io::Result<()> {
+/// Writes a notice.
+pub fn notice(out: &mut impl Write, notice: &Notice) -> io::Result<()> {
     writeln!(
         out,
         "{:<DURATION_COLUMNS$} |  {}           {}",

@@ -9,14 +9,18 @@ mod layout;
 mod lines;
 mod look;
 mod terminal;
+mod threads;
+mod timer_face;
 mod view;
 
-use std::io;
+use std::{io, ops::Range};
 
 use ratatui::{buffer::Buffer, layout::Rect};
+use terminput::KeyEvent;
 
 pub use look::Look;
 pub use terminal::{BesideScreen, give_back_at_once};
+pub use threads::ThreadScreen;
 
 use self::{
     app::App,
@@ -54,18 +58,51 @@ pub enum Request {
     Suspend,
 }
 
+/// From this length on a run is in the screen's log, unless told otherwise: where funcgraph begins to call it slow.
+pub const SLOW_NS: u64 = 100_000;
+
+/// What a screen shows, and what keys do to it. It knows neither terminal nor clock.
+pub trait Face {
+    /// Does what a key asks for. Returns what the event loop is to do.
+    fn press(&mut self, key: KeyEvent) -> Option<Request>;
+
+    /// Takes a text that was pasted.
+    fn paste(&mut self, text: &str);
+
+    /// It is `now_ns`, in nanoseconds of `CLOCK_MONOTONIC`.
+    fn tick(&mut self, now_ns: u64);
+
+    /// Returns whether everything is to be drawn again, once.
+    fn take_redraw(&mut self) -> bool;
+
+    /// Draws everything.
+    fn draw(&mut self, buffer: &mut Buffer);
+
+    /// Returns the screen's area and the lines of it that change by themselves; `None` where all is to be drawn.
+    fn countdown(&self) -> Option<(Rect, Range<u16>)>;
+
+    /// Draws on those lines alone.
+    fn draw_countdown(&self, buffer: &mut Buffer);
+
+    /// Closes what was opened over the rest: the screen that is left shows the numbers.
+    fn uncover(&mut self);
+}
+
 /// So many keys that come at once are one drawing; a key that is held down is drawn now and then.
 const MOST_KEYS: usize = 1_000;
 
-/// The terminal, taken until this is dropped.
-pub struct Screen {
-    app: App,
+/// The terminal, taken until this is dropped, and what is shown on it.
+pub struct Screen<F> {
+    face: F,
     terminal: Terminal,
     /// More than the countdown may have changed since the last draw.
     is_stale: bool,
 }
 
-impl Screen {
+/// A screen on which the timer is watched.
+pub type TimerScreen = Screen<App>;
+
+impl TimerScreen {
     /// Takes the terminal. Calls of at least `slow_ns` nanoseconds are listed; all are on the timeline. A wait of over
     /// `max_ns` is a stall. To be called inside a tokio runtime with IO.
     ///
@@ -75,35 +112,42 @@ impl Screen {
     pub fn open(host: WatchedNode, look: Look, slow_ns: u64, max_ns: u64) -> io::Result<Self> {
         let mut app = App::new(host, look, slow_ns);
         app.max_ns = max_ns;
-        Ok(Self {
-            app,
-            terminal: Terminal::open()?,
-            is_stale: true,
-        })
+        Self::of(app)
     }
 
     /// Takes what happened.
     pub fn feed(&mut self, outputs: &[Output]) {
         self.is_stale |= !outputs.is_empty();
-        self.app.feed(outputs);
+        self.face.feed(outputs);
     }
 
     /// Takes the sums, once a second.
     pub fn show(&mut self, overview: Overview) {
         self.is_stale = true;
-        self.app.show(overview);
+        self.face.show(overview);
     }
 
     /// Takes what is being done meanwhile, and how far it is.
     pub fn set_course(&mut self, course: Course) {
         self.is_stale = true;
-        self.app.course = Some(course);
+        self.face.course = Some(course);
     }
 
     /// Takes who lives in which namespace.
     pub fn name(&mut self, owners: NetnsOwners) {
         self.is_stale = true;
-        self.app.name(owners);
+        self.face.name(owners);
+    }
+}
+
+impl<F: Face> Screen<F> {
+    /// Takes the terminal for a face.
+    fn of(face: F) -> io::Result<Self> {
+        Ok(Self {
+            face,
+            terminal: Terminal::open()?,
+            is_stale: true,
+        })
     }
 
     /// Draws what changed. `now_ns` is in nanoseconds of `CLOCK_MONOTONIC`.
@@ -112,30 +156,25 @@ impl Screen {
     ///
     /// When the terminal cannot be written to: it is gone.
     pub fn draw(&mut self, now_ns: u64) -> io::Result<()> {
-        self.app.tick(now_ns);
-        if self.app.take_redraw() {
+        self.face.tick(now_ns);
+        if self.face.take_redraw() {
             self.terminal.forget();
         }
         let stale = std::mem::take(&mut self.is_stale);
         if !stale && self.draw_countdown()? {
             return Ok(());
         }
-        let app = &mut self.app;
-        self.terminal.draw(|buffer| {
-            app.resize(buffer.area.width, buffer.area.height);
-            view::draw(buffer, app);
-        })
+        let face = &mut self.face;
+        self.terminal.draw(|buffer| face.draw(buffer))
     }
 
     /// Draws the lines that change by themselves; `false`: that will not do.
     fn draw_countdown(&mut self) -> io::Result<bool> {
-        let (columns, lines) = self.app.size;
-        let area = Rect::new(0, 0, columns, lines);
-        let Some(lines) = view::countdown_lines(area, &self.app) else {
+        let Some((area, lines)) = self.face.countdown() else {
             return Ok(false);
         };
-        let app = &self.app;
-        let view = |buffer: &mut Buffer| view::draw_countdown(buffer, app);
+        let face = &self.face;
+        let view = |buffer: &mut Buffer| face.draw_countdown(buffer);
         self.terminal.draw_part(area, lines, view)
     }
 
@@ -165,9 +204,9 @@ impl Screen {
 
     fn take(&mut self, input: Input) -> Option<Request> {
         match input {
-            Input::Key(key) => self.app.press(key),
+            Input::Key(key) => self.face.press(key),
             Input::Paste(text) => {
-                self.app.paste(&text);
+                self.face.paste(&text);
                 None
             }
             Input::Resized => None,
@@ -206,11 +245,9 @@ impl Screen {
         if !keep {
             return Ok(());
         }
-        let mut buffer = ratatui::buffer::Buffer::empty(area?);
-        self.app.help = false;
-        self.app.asks_reset = false;
-        self.app.prompt = None;
-        view::draw(&mut buffer, &self.app);
+        let mut buffer = Buffer::empty(area?);
+        self.face.uncover();
+        self.face.draw(&mut buffer);
         terminal::print(&buffer, &mut io::stdout().lock())
     }
 }

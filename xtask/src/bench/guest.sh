@@ -57,7 +57,7 @@ stop() {
 nothing() { mark attached; }
 nothing_end() { :; }
 
-empty_pair() { start /root/empty_pair; }
+empty_pair() { start /root/empty_pair estimation_timer; }
 empty_pair_end() { stop 'attached'; }
 
 tracefs_events() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Bench, Row, What};
+use super::{Bench, ChainRow, Row, What};
 
 impl What {
     /// What a table calls it.
@@ -33,6 +33,13 @@ pub fn table(bench: &Bench) -> String {
     text.push_str(&aligned(&costs(bench)));
     text.push_str("\nThe shortest and the longest of the ten runs.\n\n");
     text.push_str(&aligned(&spreads(bench)));
+    if let Some(kernel) = &bench.threads_kernel {
+        let _ = write!(
+            text,
+            "\nInstructions of one run over a chain, with what the thread does around it, on Linux {kernel}.\n\n"
+        );
+        text.push_str(&aligned(&chains(&bench.chains)));
+    }
     text
 }
 
@@ -66,6 +73,22 @@ fn costs(bench: &Bench) -> Vec<Vec<String>> {
         }
         lines.push(line);
     }
+    lines
+}
+
+fn chains(rows: &[ChainRow]) -> Vec<Vec<String>> {
+    let mut lines = vec![vec!["attached".to_owned(), "run".into(), "added".into()]];
+    lines.extend(rows.iter().map(|row| {
+        let added = match row.attached {
+            What::Nothing => String::new(),
+            _ => signed(row.added_instructions),
+        };
+        vec![
+            row.attached.label().into(),
+            grouped(row.run_instructions),
+            added,
+        ]
+    }));
     lines
 }
 
@@ -210,6 +233,15 @@ mod tests {
             kind: "bench",
             kernel: "6.1.0".into(),
             rows,
+            threads_kernel: Some("6.12.1".into()),
+            chains: [(What::Nothing, 0), (What::Watch, 1_686)]
+                .map(|(attached, added)| ChainRow {
+                    attached,
+                    chains: 21,
+                    run_instructions: 214_320 + added,
+                    added_instructions: added.cast_signed(),
+                })
+                .into(),
         });
         let tables: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
         let expected = [
@@ -221,6 +253,10 @@ mod tests {
             "|--------------------|-------------:|---------------------:|",
             "| nothing            | 1,737..1,773 | 3,871,741..3,871,777 |",
             "| ipvs-latency watch | 3,135..3,171 | 3,873,139..3,873,175 |",
+            "| attached           |     run |  added |",
+            "|--------------------|--------:|-------:|",
+            "| nothing            | 214,320 |        |",
+            "| ipvs-latency watch | 216,006 | +1,686 |",
         ];
         assert_eq!(tables, expected);
     }

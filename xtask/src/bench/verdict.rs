@@ -1,7 +1,7 @@
 //! What the numbers must be.
 
 use super::table::estimators;
-use super::{Bench, REPEATS_WITHIN, Row, What};
+use super::{Bench, REPEATS_WITHIN, Row, What, threads};
 
 /// Judges the numbers: a sentence for every promise that is broken, none when all hold.
 ///
@@ -39,6 +39,9 @@ pub fn verdict(bench: &Bench) -> Vec<String> {
         broken.append(&mut dearer);
     }
     broken.extend(constant(bench));
+    if bench.threads_kernel.is_some() {
+        broken.extend(threads::verdict(&bench.chains));
+    }
     if bench.sizes().is_empty() {
         broken.push("nothing was measured".into());
     }
@@ -164,6 +167,8 @@ mod tests {
             kind: "bench",
             kernel: "6.1.0".into(),
             rows,
+            threads_kernel: None,
+            chains: Vec::new(),
         }
     }
 

@@ -33,6 +33,20 @@ truth_address() {
     address=$(awk '$3 == "estimation_timer" && $4 == "[ip_vs]" { print "0x" $1 }' /proc/kallsyms)
 }
 
+# `truth_chains_begin`: as `truth_begin`, records every run of a kernel thread over a chain, with kprobe events. Only after the
+# threads have calibrated: the events would disturb that.
+truth_chains_begin() {
+    mkdir $truth
+    echo 4096 > $truth/buffer_size_kb
+    echo 'estimator_run u64 begin; u64 lasted' > $tracing/synthetic_events
+    echo 'p:truth/chain_in ip_vs:ip_vs_chain_estimation' >> $tracing/kprobe_events
+    echo 'r:truth/chain_out ip_vs:ip_vs_chain_estimation' >> $tracing/kprobe_events
+    echo 'hist:keys=common_pid:ts0=common_timestamp:clock=mono' > $tracing/events/truth/chain_in/trigger
+    echo 'hist:keys=common_pid:begin=$ts0,lasted=common_timestamp-$ts0:onmatch(truth.chain_in).trace(estimator_run,$begin,$lasted)'':clock=mono' \
+        > $tracing/events/truth/chain_out/trigger
+    echo 1 > $truth/events/synthetic/estimator_run/enable
+}
+
 # After ip_vs was unloaded and loaded again, before the first timer can fire two seconds later: the function
 # is at another address.
 truth_follow() { truth_disarm; truth_arm; }

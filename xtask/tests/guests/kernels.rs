@@ -62,8 +62,8 @@ fn timers_are_measured(spec: LabSpec, has_switch: bool) {
     }
 }
 
-/// Where kernel threads estimate, `check` reports them as the kernel's own log and `/proc` show them, and `watch` says that
-/// it does not measure them.
+/// Where kernel threads estimate, `check` reports them as the kernel's own log and `/proc` show them, and `watch` sees the
+/// runs that the kernel traces.
 fn threads_are_reported(spec: LabSpec) {
     let mut steps = Steps::on(spec);
     steps
@@ -99,15 +99,36 @@ fn threads_are_reported(spec: LabSpec) {
     steps.shell(
         "echo == most; dmesg | sed -n 's/.*ests per chain, \\([0-9]*\\) per kthread.*/\\1/p'",
     );
+    steps.shell("truth_chains_begin");
+    steps.shell("echo == watch; ipvs-latency watch --json --duration 9s");
+    steps.shell("echo == truth; truth_runs");
     steps
-        .step("watch", "ipvs-latency watch")
-        .is_refused(&["kernel threads", "run that"]);
+        .step("lines", "ipvs-latency watch --plain --duration 3s")
+        .exits(0)
+        .shows(&["but no softirq", "thread  0", "ipvs-e:0:0"]);
     steps.shell("echo 0 > /proc/sys/net/ipv4/vs/run_estimation; sleep 1");
     steps
         .step("stopped", "ipvs-latency check")
         .exits(0)
-        .shows(&["the kernel has stopped them", "run_estimation is 0 there"]);
-    steps.run();
+        .shows(&[
+            "the kernel has stopped the threads",
+            "run_estimation is 0 there",
+        ]);
+    let sections = steps.run();
+    let watched = sections.watched("watch").unwrap();
+    let seen = watched.chains(&sections.truth("truth").unwrap()).unwrap();
+    assert!(seen >= 2, "only {seen} runs, of one chain every 2 s");
+    let start = watched.only("start").unwrap();
+    assert_eq!(start["estimator"], "kthread", "{start}");
+    let summary = watched.only("summary").unwrap();
+    let threads = summary["threads"].as_array().unwrap();
+    let estimators = threads.iter().map(|one| number(one, "estimators").unwrap());
+    assert_eq!(estimators.sum::<u64>(), 3_001, "{summary}");
+    assert_eq!(
+        summary["namespaces"].as_array().unwrap().len(),
+        4,
+        "{summary}"
+    );
 }
 
 #[test]

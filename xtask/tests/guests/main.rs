@@ -9,5 +9,6 @@ mod lab;
 mod steps;
 mod systemd;
 mod terminal;
+mod threads;
 mod tui;
 mod watch;

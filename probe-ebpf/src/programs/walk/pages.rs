@@ -4,7 +4,7 @@ use core::ptr::read_volatile;
 
 use probe_ebpf::Offsets;
 
-use super::{super::kernel_memory::read, Walk, generation};
+use super::{super::memory::read, Walk, generation};
 use crate::maps::ESTIMATORS;
 
 /// `list_head.prev`

@@ -3,10 +3,13 @@
 //! No probe is needed for that, and none is put on `ip_vs_chain_estimation`, which each namespace's first thread times once
 //! to find how long a chain may be: a probe there would make the chains shorter for good.
 
+use std::{fs, io, path::Path};
+
+use probe_ebpf::{offsets::ABSENT, threads::ThreadOffsets};
 use thiserror::Error;
 
 use crate::{
-    btf::Fields,
+    btf::{self, Fields},
     kernel_memory::{KernelMemory, number, pointer},
     offsets::{self, MissingField},
 };
@@ -19,7 +22,20 @@ pub const STRUCTURES: &[&str] = &[
     "ns_common",
     "netns_ipvs",
     "ip_vs_est_kt_data",
+    "ip_vs_est_tick_data",
+    "kthread",
 ];
+
+/// Returns where the kernel under `root` keeps the fields of these structures, from BTF.
+///
+/// # Errors
+///
+/// When the kernel's BTF cannot be read, or is none.
+pub fn fields(root: &Path) -> io::Result<Fields> {
+    let kernel = fs::read(root.join("sys/kernel/btf/vmlinux"))?;
+    let module = fs::read(root.join("sys/kernel/btf/ip_vs")).ok();
+    btf::fields(&kernel, module.as_deref(), STRUCTURES).map_err(io::Error::other)
+}
 
 /// No node has more network namespaces, or more threads that estimate: a list that goes on is not one.
 const MAX_NAMESPACES: usize = 1 << 17;
@@ -40,6 +56,7 @@ pub struct Layout {
     net_inum: u32,
     net_ipvs: u32,
     ipvs_net: u32,
+    ipvs_gen: u32,
     ipvs_run_estimation: u32,
     ipvs_stopped: u32,
     ipvs_calibrating: u32,
@@ -50,6 +67,8 @@ pub struct Layout {
     thread_task: u32,
     thread_estimators: u32,
     thread_most: u32,
+    /// What `est_chain_max` is to be multiplied by.
+    chain_factor: u32,
 }
 
 impl Layout {
@@ -70,6 +89,7 @@ impl Layout {
             net_inum: at("net", "ns")? + at("ns_common", "inum")?,
             net_ipvs: at("net", "ipvs")?,
             ipvs_net: ipvs("net")?,
+            ipvs_gen: ipvs("gen")?,
             ipvs_run_estimation: ipvs("sysctl_run_estimation")?,
             ipvs_stopped: ipvs("est_stopped")?,
             ipvs_calibrating: ipvs("est_calc_phase")?,
@@ -80,8 +100,50 @@ impl Layout {
             thread_task: thread("task")?,
             thread_estimators: thread("est_count")?,
             thread_most: thread("est_max_count")?,
+            chain_factor: if has_one_chain(fields)? {
+                CHAIN_FACTOR
+            } else {
+                1
+            },
         })
     }
+}
+
+/// Size of a pointer, and so of a chain's head.
+const POINTER: u32 = 8;
+
+/// Chains of a tick, where readers of RCU cannot be preempted; elsewhere a tick has one chain, which may be so many times as
+/// long (`IPVS_EST_CHAIN_FACTOR`, `include/net/ip_vs.h` of Linux 6.2 to 7.3).
+pub const CHAIN_FACTOR: u32 = 48;
+
+fn has_one_chain(fields: &Fields) -> Result<bool, MissingField> {
+    let at = |field| offsets::at(fields, "ip_vs_est_tick_data", field);
+    Ok(at("present")? == at("chains")? + POINTER)
+}
+
+/// Returns where this kernel keeps what the probes on threads read.
+///
+/// # Errors
+///
+/// With the first field that is not there.
+pub fn probed(fields: &Fields) -> Result<ThreadOffsets, MissingField> {
+    let at = |structure, field| offsets::at(fields, structure, field);
+    let chains = at("ip_vs_est_tick_data", "chains")?;
+    let length = at("ip_vs_est_tick_data", "chain_len")?.wrapping_sub(chains);
+    // Of several chains, the probe sees but the address of one.
+    let has_one_chain = has_one_chain(fields)?;
+    Ok(ThreadOffsets {
+        net_inum: at("net", "ns")? + at("ns_common", "inum")?,
+        ipvs_net: at("netns_ipvs", "net")?,
+        ipvs_gen: at("netns_ipvs", "gen")?,
+        ipvs_calibrating: at("netns_ipvs", "est_calc_phase")?,
+        task_kthread: at("task_struct", "worker_private")?,
+        kthread_data: at("kthread", "data")?,
+        data_ipvs: at("ip_vs_est_kt_data", "ipvs")?,
+        data_id: at("ip_vs_est_kt_data", "id")?,
+        data_row: at("ip_vs_est_kt_data", "est_row")?,
+        chain_length: if has_one_chain { length } else { ABSENT },
+    })
 }
 
 /// What estimates in one network namespace.
@@ -89,16 +151,29 @@ impl Layout {
 pub struct Estimation {
     /// Inode number of the network namespace.
     pub netns: u32,
+    /// Which of the namespaces since `ip_vs` was loaded: an inode number is used again.
+    pub generation: u32,
     /// `net.ipv4.vs.run_estimation`.
     pub run_estimation: i32,
     /// The kernel has stopped the threads: `run_estimation` is 0, or `est_cpulist` is empty.
     pub is_stopped: bool,
     /// The first thread is finding how long a chain may be.
     pub is_calibrating: bool,
-    /// How long a chain may be, as the first thread found it; 0 before that.
+    /// How many estimators a chain may have, as the first thread found it and the kernel's log says; 0 before that.
     pub chain_max: u32,
     /// The threads, in the order of their numbers.
     pub threads: Vec<Thread>,
+}
+
+impl Estimation {
+    /// Returns whether the first thread has a task and no limit for its chains yet: it calibrates, or is about to
+    /// (`ip_vs_estimation_kthread`, `net/netfilter/ipvs/ip_vs_est.c` of Linux 6.2 to 7.3).
+    #[must_use]
+    pub fn calibrates_now(&self) -> bool {
+        let first = self.threads.iter().find(|thread| thread.id == 0);
+        let is_there = first.is_some_and(|thread| thread.tid.is_some());
+        is_there && (self.is_calibrating || self.chain_max == 0)
+    }
 }
 
 /// One kernel thread.
@@ -117,8 +192,10 @@ pub struct Thread {
 /// Why the threads could not be read.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Unreadable {
-    /// The list of namespaces changed each time it was read, or it is none.
-    #[error("the kernel's list of network namespaces changed at each of {TRIES} readings")]
+    /// The list of namespaces changed each time it was read, or it is none, or one of them could not be read.
+    #[error(
+        "cannot read the kernel's list of network namespaces: it changed during each of {TRIES} readings, or a part is not readable"
+    )]
     Changing,
 }
 
@@ -140,7 +217,7 @@ pub fn read(
     Err(Unreadable::Changing)
 }
 
-/// `None` where the circle does not close, or has more threads than there can be.
+/// `None` where the circle does not close, a namespace cannot be read, or there are more threads than there can be.
 fn once(layout: &Layout, first: u64, memory: &mut dyn KernelMemory) -> Option<Vec<Estimation>> {
     let list = u64::from(layout.net_list);
     let mut found = Vec::new();
@@ -148,7 +225,8 @@ fn once(layout: &Layout, first: u64, memory: &mut dyn KernelMemory) -> Option<Ve
     let mut threads_left = MAX_THREADS;
     for _ in 0..MAX_NAMESPACES {
         // The circle's head belongs to no namespace, and what follows it does not point back.
-        if let Some((namespace, count)) = namespace(layout, one, memory) {
+        if let Some(ipvs) = ipvs(layout, one, memory) {
+            let (namespace, count) = namespace(layout, one, ipvs, memory)?;
             threads_left = threads_left.checked_sub(count)?;
             found.push(with_threads(layout, namespace, count, memory));
         }
@@ -167,20 +245,29 @@ struct Unread {
     array: Option<u64>,
 }
 
-/// Returns the namespace at `net`, and how many threads it has.
-fn namespace(layout: &Layout, net: u64, memory: &mut dyn KernelMemory) -> Option<(Unread, u32)> {
+/// Returns the address of the `struct netns_ipvs` of the namespace at `net`, if there is a namespace and it has one.
+fn ipvs(layout: &Layout, net: u64, memory: &mut dyn KernelMemory) -> Option<u64> {
     let ipvs = pointer(memory, net + u64::from(layout.net_ipvs))?;
-    if pointer(memory, ipvs + u64::from(layout.ipvs_net)) != Some(net) {
-        return None;
-    }
+    let back = pointer(memory, ipvs + u64::from(layout.ipvs_net))?;
+    (back == net).then_some(ipvs)
+}
+
+/// Returns the namespace at `net`, and how many threads it has; `None` where one of its fields cannot be read.
+fn namespace(
+    layout: &Layout,
+    net: u64,
+    ipvs: u64,
+    memory: &mut dyn KernelMemory,
+) -> Option<(Unread, u32)> {
     let netns = number(memory, net + u64::from(layout.net_inum))?;
     let mut field = |offset: u32| number(memory, ipvs + u64::from(offset));
     let found = Estimation {
         netns,
+        generation: field(layout.ipvs_gen)?,
         run_estimation: field(layout.ipvs_run_estimation)?.cast_signed(),
         is_stopped: field(layout.ipvs_stopped)? != 0,
         is_calibrating: field(layout.ipvs_calibrating)? != 0,
-        chain_max: field(layout.ipvs_chain_max)?,
+        chain_max: field(layout.ipvs_chain_max)?.saturating_mul(layout.chain_factor),
         threads: Vec::new(),
     };
     let count = field(layout.ipvs_thread_count)?;

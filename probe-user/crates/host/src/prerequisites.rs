@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::{
     btf::{self, BtfError, Fields},
     estimation::{self, Kind},
+    estimator_threads,
     offsets::{self, MissingField},
     withheld,
 };
@@ -46,7 +47,7 @@ pub enum Refusal {
         error: BtfError,
         release: String,
     },
-    #[error("cannot read {MODULE_BTF}: {0}")]
+    #[error("cannot read the BTF of ip_vs (/sys/kernel/btf): {0}")]
     UnreadableBtf(io::Error),
     #[error(
         "this kernel ({release}) has no field {field}: report its release, it is not supported yet"
@@ -56,8 +57,8 @@ pub enum Refusal {
         release: String,
     },
     #[error(
-        "this kernel ({0}) estimates in kernel threads (ipvs-e:*), which do not block softirqs, and only `ipvs-latency check` \
-         supports them yet: run that"
+        "this kernel ({0}) estimates in kernel threads (ipvs-e:*), which do not block softirqs: there is no timer to measure; \
+         `ipvs-latency check` and `watch` show the threads"
     )]
     Threads(String),
     #[error(
@@ -107,6 +108,17 @@ pub struct Ready {
     pub root: PathBuf,
 }
 
+/// A host whose kernel threads can be measured.
+#[derive(Debug)]
+pub struct ThreadsReady {
+    /// Where the kernel keeps what the probes read, and what is read without them.
+    pub fields: Fields,
+    /// The module that the threads' functions are in; `None` where `ip_vs` is part of the kernel itself.
+    pub module: Option<&'static str>,
+    /// Where the host's file system is.
+    pub root: PathBuf,
+}
+
 impl Refusal {
     /// In a few words: at most 60 characters.
     #[must_use]
@@ -119,7 +131,7 @@ impl Refusal {
             Self::BadBtf { .. } => "the kernel's BTF cannot be used",
             Self::UnreadableBtf(_) => "the BTF of ip_vs cannot be read",
             Self::Field { .. } => "this kernel's structures are not known",
-            Self::Threads(_) => "kernel threads estimate here, which check alone reports",
+            Self::Threads(_) => "kernel threads estimate here, and no timer does",
             Self::Vendor(_) => "a vendor's work item estimates here, which is not measured",
             Self::Lockdown => "the kernel is locked down, which forbids probes",
             Self::NoKprobes(_) => "this kernel has no kprobes",
@@ -169,6 +181,33 @@ pub fn examine_to_look(root: &Path) -> Result<Ready, Refusal> {
         (None, Some(ready)) => Ok(ready),
         (None, None) => Err(Refusal::NoIpvs(release(root))),
     }
+}
+
+/// Looks at everything that is needed to measure kernel threads.
+///
+/// # Errors
+///
+/// With the first thing that is missing beside the timer.
+pub fn examine_threads(root: &Path) -> Result<ThreadsReady, Refusal> {
+    let (_, missing) = look(root);
+    let mut others = missing
+        .into_iter()
+        .filter(|one| !matches!(one, Refusal::Threads(_)));
+    if let Some(refusal) = others.next() {
+        return Err(refusal);
+    }
+    let fields = estimator_threads::fields(root);
+    Ok(ThreadsReady {
+        fields: fields.map_err(Refusal::UnreadableBtf)?,
+        module: is_module(root).then_some("ip_vs"),
+        root: root.to_owned(),
+    })
+}
+
+/// Part of the kernel itself, `ip_vs` has parameters and no state.
+fn is_module(root: &Path) -> bool {
+    let has = |file: &str| root.join(file).exists();
+    has("sys/module/ip_vs/initstate") || has(&MODULE_BTF[1..])
 }
 
 /// Returns whether kprobes are switched off, so that no probe sees anything.
@@ -302,11 +341,9 @@ fn layout(root: &Path, release: &str) -> Result<Ready, Refusal> {
         measurable(kind.or_else(|| Kind::read(root)), release)?;
         Layout::Known(offsets::offsets(&fields).map_err(no_field)?)
     };
-    // Part of the kernel itself, it has parameters and no state.
-    let is_module = root.join("sys/module/ip_vs/initstate").exists() || module.is_some();
     Ok(Ready {
         layout,
-        module: is_module.then_some("ip_vs"),
+        module: is_module(root).then_some("ip_vs"),
         root: root.to_owned(),
     })
 }

@@ -24,6 +24,7 @@ pub mod shell;
 mod state;
 pub mod statistics;
 mod tally;
+pub mod threads;
 mod timer;
 pub mod wheel;
 mod worst;

@@ -159,6 +159,8 @@ pub enum Topic {
     Length,
     /// There is more than we keep apart.
     Limit,
+    /// The probes were removed from kernel threads, which may calibrate, or attached again.
+    Calibration,
     /// A moment marked by the user.
     Mark,
 }
@@ -176,6 +178,7 @@ impl fmt::Display for Topic {
             Self::Access => "access",
             Self::Length => "length",
             Self::Limit => "limit",
+            Self::Calibration => "calibration",
             Self::Mark => "mark",
         })
     }

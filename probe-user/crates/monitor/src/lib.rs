@@ -1,13 +1,33 @@
 //! What measures the estimators: eBPF programs loaded, attached and read. The only crate that names aya.
 
+mod lookout;
 mod measurement;
 mod probe;
 mod sample;
 mod surroundings;
+mod thread_probe;
+mod thread_reader;
+mod thread_watcher;
 pub mod threads;
 pub mod timers;
 mod watcher;
 
+use host::prerequisites::Refusal;
+
 pub use measurement::{LEAST, Longest, MOST, Measurement, Observed, Time, ahead};
 pub use probe::{ProbeError, SoftirqProbe};
+pub use thread_watcher::ThreadWatcher;
 pub use watcher::{TICK, Watcher};
+
+/// Returns whether an error says that kernel threads estimate on this host, so that it takes a [`ThreadWatcher`].
+#[must_use]
+pub fn is_of_threads(error: &anyhow::Error) -> bool {
+    let refusal =
+        error
+            .downcast_ref::<Refusal>()
+            .or_else(|| match error.downcast_ref::<ProbeError>()? {
+                ProbeError::Refused(refusal) => Some(refusal),
+                _ => None,
+            });
+    matches!(refusal, Some(Refusal::Threads(_)))
+}

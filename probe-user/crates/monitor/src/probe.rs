@@ -9,12 +9,12 @@
 //! | `peek` | nothing: run by us, where `ip_vs` has no BTF, or kernel threads estimate |
 //! | `softirq_entry`, `softirq_exit` | the tracepoints of these names, for the time of a trial |
 
-mod attach;
+pub(crate) mod attach;
 mod glance;
 mod layout;
-mod load;
+pub(crate) mod load;
 mod peek;
-mod records;
+pub(crate) mod records;
 mod room;
 mod snapshots;
 mod softirq;
@@ -65,6 +65,10 @@ pub enum ProbeError {
          output of `uname -a`"
     )]
     Layout(String),
+    #[error(
+        "cannot measure kernel threads: this kernel has no field {0}; report the output of `uname -a`"
+    )]
+    Field(String),
     #[error(
         "this kernel has no BTF for ip_vs, and hides the address of estimation_timer, with which its fields are found: give \
          this process the capability CAP_SYSLOG"

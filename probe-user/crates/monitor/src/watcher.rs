@@ -13,14 +13,16 @@ use anyhow::bail;
 use probe_ebpf::{Snapshot, SnapshotKind, snapshot::WalkLists};
 
 use self::attachment::{Attachment, attach};
-use crate::{sample::Sample, surroundings::Surroundings};
+use crate::{
+    lookout::{Lookout, News},
+    sample::Sample,
+};
 use host::{
-    instances, module, netns,
+    module, netns,
     netns_owners::{NetnsOwners, sees_host},
     tasks::TaskNames,
     time,
 };
-use model::durations::readable;
 use model::{Clock, Options, Output, Overview, Report, Session, Topic};
 
 /// How often the ring buffer is read and the estimators are looked at.
@@ -33,21 +35,17 @@ const TICKS_BETWEEN_CHECKS: u64 = 10;
 /// Every so many ticks it is looked up who lives where.
 const TICKS_BETWEEN_NAMES: u64 = 30;
 
-/// A tick this late means that we were stopped, or got no CPU.
-const STOPPED_NS: u64 = 3_000_000_000;
-
 /// The probes and what they and the host have told.
 pub struct Watcher {
     root: PathBuf,
     attachment: Attachment,
     session: Session,
-    surroundings: Surroundings,
+    lookout: Lookout,
     owners: NetnsOwners,
     task_names: TaskNames,
     jiffy_ns: u64,
     root_netns: u32,
     started_ns: u64,
-    last_tick_ns: u64,
     /// Until when every run has been read, in nanoseconds of `CLOCK_MONOTONIC`.
     read_ns: u64,
     ticks: u64,
@@ -71,6 +69,7 @@ impl Watcher {
             all_there(wanted, &snapshot)?;
         }
         let counted_alike = options.netns.is_none();
+        let (lookout, news) = Lookout::start(root, started_ns);
         let mut watcher = Self {
             root: root.to_owned(),
             attachment: Attachment::Attached {
@@ -78,13 +77,12 @@ impl Watcher {
                 to,
             },
             session: Session::new(options, started_ns, time::clock(jiffy_ns)?),
-            surroundings: Surroundings::default(),
+            lookout,
             owners: NetnsOwners::read(root),
             task_names: TaskNames::default(),
             jiffy_ns,
             root_netns: root_netns(&snapshot, root),
             started_ns,
-            last_tick_ns: started_ns,
             read_ns: started_ns,
             ticks: 0,
             sample: Sample::default(),
@@ -93,8 +91,7 @@ impl Watcher {
         if watcher.root_netns != 0 {
             watcher.owners.set_root_netns(watcher.root_netns);
         }
-        watcher.surroundings = Surroundings::read(root, &watcher.surroundings);
-        let mut outputs = watcher.look_at_instances();
+        let mut outputs = watcher.told(started_ns, news);
         outputs.extend(watcher.session.take(&[], &snapshot, time::monotonic_ns()?));
         Ok((watcher, outputs))
     }
@@ -158,7 +155,7 @@ impl Watcher {
         match &self.attachment {
             Attachment::Attached { .. } => outputs.extend(self.read()?),
             Attachment::Waiting(refused) => {
-                self.read_ns = self.last_tick_ns;
+                self.read_ns = self.lookout.last_ns();
                 // To be refused costs as much as to be attached: not every second.
                 let again = match refused {
                     Some(refused) => refused.loading != loading || self.is_check(),
@@ -232,37 +229,18 @@ impl Watcher {
     /// What happened around the estimators since the last tick, and to us.
     fn look_around(&mut self) -> anyhow::Result<Vec<Output>> {
         let now_ns = time::monotonic_ns()?;
-        let late_ns = now_ns.saturating_sub(self.last_tick_ns);
-        self.last_tick_ns = now_ns;
-        let mut outputs = Vec::new();
-        if late_ns >= STOPPED_NS {
-            let text = format!(
-                "this ipvs-latency did not run for {}: it was stopped, or got no CPU",
-                readable(late_ns)
-            );
-            outputs.push(self.session.notice(now_ns, Topic::Stopped, text));
-        }
-        let now = Surroundings::read(&self.root, &self.surroundings);
-        outputs.extend(self.tell(now_ns, now));
+        let mut news = self.lookout.look(now_ns);
         if self.is_check() {
-            outputs.extend(self.look_at_instances());
+            news.extend(self.lookout.look_at_instances());
         }
-        Ok(outputs)
+        Ok(self.told(now_ns, news))
     }
 
-    fn look_at_instances(&mut self) -> Vec<Output> {
-        let mut now = self.surroundings.clone();
-        now.set_instances(&instances::others(&self.root));
-        self.tell(self.last_tick_ns, now)
-    }
-
-    fn tell(&mut self, now_ns: u64, now: Surroundings) -> Vec<Output> {
-        let news = now.news(&self.surroundings).into_iter();
-        let outputs = news
-            .map(|(topic, text)| self.session.notice(now_ns, topic, text))
-            .collect();
-        self.surroundings = now;
-        outputs
+    fn told(&self, now_ns: u64, news: Vec<News>) -> Vec<Output> {
+        let notices = news
+            .into_iter()
+            .map(|(topic, text)| self.session.notice(now_ns, topic, text));
+        notices.collect()
     }
 
     /// Returns whether the last look at the estimators had every network namespace.

@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
-    check::page::{Blackout, Run, Thread},
+    check::page::{Blackout, Run},
     headline::{DEFAULT_MAX_NS, WIDTH},
+    kernel_threads::Thread,
 };
 use host::netns_owners::Named;
 
@@ -339,6 +340,8 @@ fn no_message_is_longer_than_80_characters() {
 fn kernel_threads_are_no_problem_unless_the_look_was_cut_short() {
     let thread = |tid, estimators| Thread {
         netns: ROOT,
+        generation: 0,
+        number: 0,
         named: Named::default(),
         tid,
         name: None,
@@ -347,7 +350,7 @@ fn kernel_threads_are_no_problem_unless_the_look_was_cut_short() {
         share: None,
         nice: None,
         cpus: None,
-        isolated_cpus: Vec::new(),
+        isolated_cpus: None,
         last_cpu: None,
     };
     let threads = SeenThreads {

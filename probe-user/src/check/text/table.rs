@@ -2,8 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::columns;
-use crate::{check::page::Namespace, headline};
+use crate::{check::page::Namespace, columns, headline};
 use model::durations::readable;
 
 /// Rows that fit a screen.

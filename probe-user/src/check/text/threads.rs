@@ -2,8 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{columns, name};
-use crate::check::page::{SeenThreads, Thread};
+use super::name;
+use crate::{
+    columns,
+    kernel_threads::{SeenThreads, Thread},
+};
 
 /// Rows that fit a screen.
 const MAX_ROWS: usize = 20;
@@ -24,10 +27,6 @@ const WORDS: usize = 2;
 
 /// Returns what they come to.
 pub fn sum(threads: &SeenThreads) -> String {
-    let counted = |count: u32, what: &str| {
-        let plural = if count == 1 { "" } else { "s" };
-        (count > 0).then(|| format!("in {count} namespace{plural} {what}"))
-    };
     let running = threads.threads.iter().filter(|one| one.tid.is_some());
     let mut parts = vec![format!("{} running", running.clone().count())];
     let shares: Vec<f64> = running.filter_map(|one| one.share).collect();
@@ -35,12 +34,6 @@ pub fn sum(threads: &SeenThreads) -> String {
         let percent = shares.iter().sum::<f64>() * 100.0;
         parts.push(format!("together {percent:.2} % of the time of a CPU"));
     }
-    let calibrating = "the first thread measures how long a chain may be";
-    parts.extend(counted(threads.calibrating, calibrating));
-    let stopped = "the kernel has stopped them: run_estimation is 0, or est_cpulist is empty";
-    parts.extend(counted(threads.stopped, stopped));
-    let abandoned = "estimators have no thread, and their statistics are not updated";
-    parts.extend(counted(threads.abandoned, abandoned));
     parts.join("; ")
 }
 
@@ -67,7 +60,7 @@ pub fn write(out: &mut impl Write, threads: &[Thread], root_netns: Option<u32>) 
 fn row(thread: &Thread, root_netns: Option<u32>) -> [String; TITLES.len()] {
     let known = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     [
-        thread.name.clone().unwrap_or_else(|| "stopped".into()),
+        thread.shown(),
         name(Some(thread.netns), root_netns),
         known(thread.tid.map(|tid| tid.to_string())),
         thread.estimators.to_string(),
@@ -86,6 +79,8 @@ mod tests {
     fn thread(tid: Option<u32>, share: Option<f64>) -> Thread {
         Thread {
             netns: 7,
+            generation: 0,
+            number: 0,
             named: Named::default(),
             tid,
             name: tid.map(|_| "ipvs-e:0:0".into()),
@@ -94,30 +89,25 @@ mod tests {
             share,
             nice: Some(0),
             cpus: None,
-            isolated_cpus: Vec::new(),
+            isolated_cpus: None,
             last_cpu: Some(1),
         }
     }
 
-    fn seen(threads: Vec<Thread>, stopped: u32) -> SeenThreads {
-        SeenThreads {
+    #[test]
+    fn the_sum_counts_running_threads_and_their_share() {
+        let seen = |threads| SeenThreads {
             observed_ns: 2_600_000_000,
             calibrating: 0,
-            stopped,
+            stopped: 0,
             abandoned: 0,
             threads,
-        }
-    }
-
-    #[test]
-    fn the_sum_tells_running_threads_their_share_and_those_that_the_kernel_stopped() {
+        };
         let running = vec![thread(Some(1), Some(0.01)), thread(Some(2), Some(0.005))];
-        let text = sum(&seen(running, 0));
+        let text = sum(&seen(running));
         assert_eq!(text, "2 running; together 1.50 % of the time of a CPU");
-        let text = sum(&seen(vec![thread(None, None)], 1));
-        let stopped = "0 running; in 1 namespace the kernel has stopped them: run_estimation is 0, or est_cpulist is empty";
-        assert_eq!(text, stopped);
-        assert_eq!(sum(&seen(Vec::new(), 0)), "0 running");
+        assert_eq!(sum(&seen(vec![thread(None, None)])), "0 running");
+        assert_eq!(sum(&seen(Vec::new())), "0 running");
     }
 
     #[test]
@@ -143,6 +133,6 @@ mod tests {
             "1",
         ];
         assert_eq!(rows[2], running);
-        assert_eq!(rows[3][..4], ["stopped", "7", "(root)", "-"]);
+        assert_eq!(rows[3][..4], ["no", "task", "7", "(root)"]);
     }
 }

@@ -185,7 +185,8 @@ fn the_first_record_says_which_node_and_tool_it_is_from() {
         possible_cpus: Some(2),
         root_netns: 4_026_531_840,
     };
-    let record: Value = serde_json::from_str(&text(|out| start(out, &beginning))).unwrap();
+    let record: Value =
+        serde_json::from_str(&text(|out| start(out, &beginning, Kind::Timer))).unwrap();
     assert_eq!(record["type"], "start");
     assert_eq!(
         (&record["node"], &record["kernel"]),

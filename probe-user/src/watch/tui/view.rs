@@ -2,13 +2,13 @@
 
 mod banner;
 mod calls;
-mod canvas;
+pub mod canvas;
 mod facts;
 mod footer;
 mod help;
 mod histogram;
-mod numbers;
-mod table;
+pub mod numbers;
+pub mod table;
 mod tables;
 mod timeline;
 mod title;
@@ -75,7 +75,7 @@ pub fn draw_countdown(buffer: &mut Buffer, app: &App) {
 }
 
 /// Says so, and a way out, broken between words as it must be.
-fn too_small(canvas: &mut Canvas<'_>, way_out: &str) {
+pub fn too_small(canvas: &mut Canvas<'_>, way_out: &str) {
     let (columns, lines) = (canvas.width(), canvas.height());
     let text = format!(
         "terminal is {columns}x{lines}: {}x{} or more is needed; {way_out}",

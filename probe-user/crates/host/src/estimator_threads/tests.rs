@@ -20,6 +20,7 @@ fn layout() -> Layout {
         ("net", "ipvs", 4296),
         ("ns_common", "inum", 16),
         ("netns_ipvs", "net", 2024),
+        ("netns_ipvs", "gen", 1600),
         ("netns_ipvs", "sysctl_run_estimation", 1616),
         ("netns_ipvs", "est_stopped", 1844),
         ("netns_ipvs", "est_calc_phase", 1832),
@@ -30,8 +31,36 @@ fn layout() -> Layout {
         ("ip_vs_est_kt_data", "task", 8),
         ("ip_vs_est_kt_data", "est_count", 652),
         ("ip_vs_est_kt_data", "est_max_count", 648),
+        ("ip_vs_est_tick_data", "chains", 16),
+        ("ip_vs_est_tick_data", "present", 24),
     ];
     Layout::of(&Fields::made(&offsets, &[])).unwrap()
+}
+
+#[test]
+fn the_length_of_a_chain_is_read_only_where_a_tick_has_one_chain() {
+    for (behind, expected) in [(24, 24), (16 + 48 * 8, ABSENT)] {
+        let offsets = [
+            ("task_struct", "worker_private", 2648),
+            ("kthread", "data", 24),
+            ("net", "ns", 120),
+            ("ns_common", "inum", 16),
+            ("netns_ipvs", "net", 2024),
+            ("netns_ipvs", "gen", 1600),
+            ("netns_ipvs", "est_calc_phase", 1832),
+            ("ip_vs_est_kt_data", "ipvs", 0),
+            ("ip_vs_est_kt_data", "id", 640),
+            ("ip_vs_est_kt_data", "est_row", 656),
+            ("ip_vs_est_tick_data", "chains", 16),
+            ("ip_vs_est_tick_data", "present", behind),
+            ("ip_vs_est_tick_data", "chain_len", behind + 16),
+        ];
+        let probed = probed(&Fields::made(&offsets, &[])).unwrap();
+        assert_eq!(probed.chain_length, expected);
+        assert_eq!((probed.net_inum, probed.data_row), (136, 656));
+    }
+    let missing = probed(&Fields::made(&[], &[])).unwrap_err();
+    assert_eq!(missing.to_string(), "ip_vs_est_tick_data.chains");
 }
 
 /// A kernel with two namespaces behind the circle's head: one with two threads, of which the second has no task yet, and
@@ -48,10 +77,11 @@ fn kernel() -> MadeMemory {
         memory.write(net + 136, &inode.to_ne_bytes());
         memory.add(ipvs, vec![0; 2200]);
         memory.write_word(ipvs + 2024, net);
+        memory.write_word(ipvs + 1600, number);
         memory.write(ipvs + 1616, &1u32.to_ne_bytes());
     }
     memory.write_word(HEAD, NET + 40);
-    memory.write(IPVS + 1836, &6480u32.to_ne_bytes());
+    memory.write(IPVS + 1836, &135u32.to_ne_bytes());
     memory.write(IPVS + 1840, &3u32.to_ne_bytes());
     memory.write_word(IPVS + 1816, ARRAY);
     // The slot between the two threads is free.
@@ -81,6 +111,7 @@ fn every_namespace_is_read_with_its_threads_and_those_that_have_no_task() {
     };
     let busy = Estimation {
         netns: 4_026_531_840,
+        generation: 0,
         run_estimation: 1,
         is_stopped: false,
         is_calibrating: false,
@@ -89,11 +120,40 @@ fn every_namespace_is_read_with_its_threads_and_those_that_have_no_task() {
     };
     let idle = Estimation {
         netns: 4_026_531_841,
+        generation: 1,
         chain_max: 0,
         threads: Vec::new(),
         ..busy.clone()
     };
     assert_eq!(found, [busy, idle]);
+}
+
+#[test]
+fn a_namespace_calibrates_while_its_first_thread_is_there_and_has_no_limit_yet() {
+    for (tid, is_calibrating, chain_max, calibrates) in [
+        (Some(131), true, 0, true),
+        (Some(131), false, 0, true),
+        (Some(131), true, 6480, true),
+        (Some(131), false, 6480, false),
+        (None, true, 0, false),
+    ] {
+        let thread = |id, tid| Thread {
+            id,
+            tid,
+            estimators: 1,
+            most: 0,
+        };
+        let estimation = Estimation {
+            netns: 7,
+            generation: 0,
+            run_estimation: 1,
+            is_stopped: false,
+            is_calibrating,
+            chain_max,
+            threads: vec![thread(0, tid), thread(1, Some(132))],
+        };
+        assert_eq!(estimation.calibrates_now(), calibrates, "{estimation:?}");
+    }
 }
 
 #[test]
@@ -104,6 +164,15 @@ fn a_namespace_that_goes_away_is_left_out_and_a_circle_that_does_not_close_is_sa
     assert_eq!(found.len(), 1);
     let mut memory = kernel();
     memory.write_word(NET + 40, 0);
+    assert_eq!(read(&layout(), NET, &mut memory), Err(Unreadable::Changing));
+}
+
+#[test]
+fn a_namespace_one_of_whose_fields_cannot_be_read_is_not_left_out() {
+    let mut memory = kernel();
+    // Behind the fields that say that it is a namespace, and before the others.
+    memory.add(IPVS + APART, vec![0; 1700]);
+    memory.add(IPVS + APART + 2024, (NET + APART).to_ne_bytes().to_vec());
     assert_eq!(read(&layout(), NET, &mut memory), Err(Unreadable::Changing));
 }
 

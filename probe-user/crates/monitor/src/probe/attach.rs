@@ -2,10 +2,41 @@
 
 use std::{error::Error, fs, io, path::Path};
 
-use aya::{Ebpf, programs::KProbe};
+use aya::{
+    Ebpf,
+    programs::{KProbe, kprobe::KProbeLinkId},
+};
 
 use super::{ProbeError, load};
-use host::{prerequisites::Ready, symbols};
+use host::{
+    prerequisites::{Ready, ThreadsReady},
+    symbols,
+};
+
+/// Whose functions are probed.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    module: Option<&'static str>,
+    root: &'a Path,
+}
+
+impl<'a> From<&'a Ready> for Target<'a> {
+    fn from(ready: &'a Ready) -> Self {
+        Self {
+            module: ready.module,
+            root: &ready.root,
+        }
+    }
+}
+
+impl<'a> From<&'a ThreadsReady> for Target<'a> {
+    fn from(ready: &'a ThreadsReady) -> Self {
+        Self {
+            module: ready.module,
+            root: &ready.root,
+        }
+    }
+}
 
 /// Probes on single estimators coming and going.
 pub fn lifetimes(ebpf: &mut Ebpf, ready: &Ready) -> Result<(), ProbeError> {
@@ -35,23 +66,28 @@ fn pair(
     programs: [&str; 2],
 ) -> Result<(), ProbeError> {
     for name in programs {
-        attach(load::program(ebpf, name)?, ready, function)?;
+        attach(load::program(ebpf, name)?, ready.into(), function)?;
     }
     Ok(())
 }
 
 /// By `module:function`: a livepatch brings a second function of the same bare name. Stable kernels of
 /// 2023 and 2024 refuse the qualified name with ENOENT; there, by address.
-fn attach(program: &mut KProbe, ready: &Ready, function: &str) -> Result<(), ProbeError> {
-    let name = match ready.module {
+pub fn attach(
+    program: &mut KProbe,
+    target: Target<'_>,
+    function: &str,
+) -> Result<KProbeLinkId, ProbeError> {
+    let name = match target.module {
         Some(module) => format!("{module}:{function}"),
         None => function.to_owned(),
     };
-    let Err(error) = program.attach(&name, 0) else {
-        return Ok(());
+    let error = match program.attach(&name, 0) {
+        Ok(link) => return Ok(link),
+        Err(error) => error,
     };
     if is(io::ErrorKind::PermissionDenied, &error)
-        && let Some(level) = paranoid(&ready.root)
+        && let Some(level) = paranoid(target.root)
     {
         return Err(ProbeError::Paranoid(level));
     }
@@ -59,17 +95,19 @@ fn attach(program: &mut KProbe, ready: &Ready, function: &str) -> Result<(), Pro
         function: name.clone(),
         reason,
     };
-    let Some(module) = ready.module.filter(|_| is(io::ErrorKind::NotFound, &error)) else {
+    let Some(module) = target
+        .module
+        .filter(|_| is(io::ErrorKind::NotFound, &error))
+    else {
         return Err(refused(load::root_cause(&error)));
     };
-    let address = symbols::address(&ready.root, module, function)
+    let address = symbols::address(target.root, module, function)
         .map_err(|error| refused(format!("/proc/kallsyms: {error}")))?
         .ok_or_else(|| refused("its address is hidden, which CAP_SYSLOG would show".into()))?;
     // With no name, the kernel takes the offset for the address.
     program
         .attach("", address)
-        .map_err(|error| refused(format!("at {address:#x}: {}", load::root_cause(&error))))?;
-    Ok(())
+        .map_err(|error| refused(format!("at {address:#x}: {}", load::root_cause(&error))))
 }
 
 /// The level of `perf_event_paranoid`, if it is one that Debian's kernels add to the documented ones, at which

@@ -8,11 +8,15 @@ use aya::{
     programs::{Program, ProgramError, RawTracePoint},
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use probe_ebpf::Offsets;
+use probe_ebpf::{Offsets, threads::ThreadOffsets};
 
 use super::{ProbeError, room::Room};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/estimator"));
+
+/// The object with the programs for kernel threads.
+static OF_THREADS: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/estimator-threads"));
 
 /// Numbers of helpers (`include/uapi/linux/bpf.h`).
 mod helper {
@@ -23,13 +27,29 @@ mod helper {
 /// Loads the maps and the probes that follow the estimators, with `offsets` set and so much room.
 pub fn programs(offsets: &Offsets, diagnostics: bool, room: Room) -> Result<Ebpf, ProbeError> {
     let mut ebpf = maps(offsets, diagnostics, room)?;
+    probes(&mut ebpf)?;
+    Ok(ebpf)
+}
+
+/// Loads the maps and the probes that follow kernel threads.
+pub fn of_threads(offsets: &ThreadOffsets) -> Result<Ebpf, ProbeError> {
+    let mut ebpf = loader()?
+        .override_global("THREAD_OFFSETS", bytemuck::bytes_of(offsets), true)
+        .load(OF_THREADS)
+        .map_err(|error| refused("maps", &error))?;
+    probes(&mut ebpf)?;
+    Ok(ebpf)
+}
+
+/// Loads every kprobe and kretprobe of an object.
+fn probes(ebpf: &mut Ebpf) -> Result<(), ProbeError> {
     for (name, program) in ebpf.programs_mut() {
         if let Program::KProbe(program) = program {
             let loaded = program.load();
             loaded.map_err(|error| not_loaded(name, &error))?;
         }
     }
-    Ok(ebpf)
+    Ok(())
 }
 
 /// Loads the maps, and of the programs these raw tracepoints alone.

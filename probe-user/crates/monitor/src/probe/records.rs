@@ -1,6 +1,9 @@
 //! Records out of ring buffers.
 
-use std::marker::PhantomData;
+use std::{
+    marker::PhantomData,
+    os::fd::{AsRawFd as _, BorrowedFd},
+};
 
 use aya::{
     Ebpf, Pod,
@@ -23,6 +26,12 @@ impl<T: AnyBitPattern> Records<T> {
             ring: load::map(ebpf, name)?,
             record: PhantomData,
         })
+    }
+
+    /// Returns the descriptor that is readable while there are records, where they ask to be read at once.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open for as long as the ring is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
     }
 
     /// Hands over every record that is there.

@@ -85,7 +85,11 @@ impl Moment {
                 Topic::Stopped => Self::Stopped,
                 Topic::Clock => Self::Clock,
                 Topic::Mark => Self::Mark,
-                Topic::Access | Topic::Kprobes | Topic::Length | Topic::Limit => return None,
+                Topic::Access
+                | Topic::Calibration
+                | Topic::Kprobes
+                | Topic::Length
+                | Topic::Limit => return None,
             },
         })
     }
