@@ -171,6 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn only_names_that_stand_for_other_folders_are_hidden() {
+        for (name, is_hidden) in [
+            ("", true),
+            (".", true),
+            ("..", true),
+            ("...", false),
+            ("a", false),
+        ] {
+            assert_eq!(Name::from(name).is_hidden(), is_hidden, "{name:?}");
+        }
+    }
+
+    #[test]
     fn different_bytes_have_different_forms() {
         let all = (0..=u8::MAX).flat_map(|first| {
             let seconds = [b"".to_vec(), b"x5c".to_vec(), vec![b'\\'], vec![first]];

@@ -155,6 +155,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_switch_is_that_of_the_host_under_its_root() {
+        let kernel = RunningKernel::new(Path::new("/host"));
+        let file = kernel.run_estimation_file();
+        assert_eq!(file, Path::new("/host/proc/sys/net/ipv4/vs/run_estimation"));
+    }
+
+    #[test]
+    fn a_call_is_a_process_of_its_own() {
+        let child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        let mut call = Process(child);
+        assert_eq!(call.pid(), pid);
+        let answer = loop {
+            if let Some(answer) = call.answer().unwrap() {
+                break answer;
+            }
+        };
+        assert_eq!(answer, Ok(()));
+    }
+
+    #[test]
     fn the_exit_code_of_a_call_is_the_kernels_errno_and_a_signal_is_no_answer() {
         let code = |code: i32| told(ExitStatus::from_raw(code << 8)).unwrap();
         assert_eq!(code(0), Ok(()));

@@ -181,7 +181,7 @@ impl Made {
             )
     }
 
-    /// Adds a piece to a section, under a name.
+    /// Adds a piece to a section, under a name; with an empty one, no symbol says what it is.
     #[must_use]
     pub fn with(mut self, section: &'static str, name: &str, piece: Piece) -> Self {
         self.pieces.push((section, name.to_owned(), piece));
@@ -228,6 +228,9 @@ impl Made {
             let align = if is_text { 1 } else { 16 };
             let offset = file.append_section_data(id, &piece.bytes, align);
             places.insert(name, (id, offset));
+            if name.is_empty() {
+                continue;
+            }
             let kind = if kind == SectionKind::Text {
                 SymbolKind::Text
             } else {

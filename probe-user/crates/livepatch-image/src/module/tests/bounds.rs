@@ -221,3 +221,26 @@ fn many_variables_that_lead_to_code_are_followed_once_each() {
     );
     assert!(read(&made(900_000)).too_big);
 }
+
+#[test]
+fn code_that_lies_in_no_function_is_no_filling() {
+    let with = |filling: &[u8]| {
+        // A multiple of sixteen bytes, so that nothing else fills the gap.
+        let new = code().when(500).jump("mod_timer").then(&[0xcc; 8]);
+        let made = Made::livepatch(new)
+            .with(".text", "", Piece::default().then(filling))
+            .with(".text", "other", code().back());
+        read(&made).address_escapes
+    };
+    for filling in [[0x90; 16], [0xcc; 16], [0; 16]] {
+        assert_eq!(with(&filling), Answer::No, "{filling:x?}");
+    }
+    // Code, what is no instruction, and one that is cut off after those that do nothing.
+    let mut stray = [[0x90; 16]; 3];
+    stray[0][..4].copy_from_slice(&[0x48, 0x89, 0xf7, 0xc3]);
+    stray[1][15] = 0x06;
+    stray[2][15] = 0x48;
+    for stray in stray {
+        assert_eq!(with(&stray), Answer::Unknown, "{stray:x?}");
+    }
+}

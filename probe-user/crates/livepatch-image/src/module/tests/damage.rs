@@ -82,3 +82,14 @@ fn damage_of_any_kind_at_any_place_is_survived() {
         }
     }
 }
+
+#[test]
+fn a_linked_program_is_said_to_be_linked() {
+    for (kind, said) in [(2, "linked"), (3, "linked"), (4, "strange")] {
+        let mut file = Made::plain().bytes();
+        // `e_type`, behind the sixteen bytes of `e_ident`.
+        file[16] = kind;
+        let error = Module::parse(&file).unwrap_err();
+        assert!(format!("{error:?}").contains(said), "{error:?}");
+    }
+}

@@ -492,3 +492,20 @@ fn to_free_its_own_objects_puts_no_address_back_into_the_kernel_s_memory() {
     assert_eq!(store(&[0x48, 0xc7, 0x47, 24]), Answer::Yes);
     assert_eq!(store(&[0x48, 0xc7, 0x40, 24]), Answer::Unknown);
 }
+
+/// Own memory goes with the module, but a sum with an address of it may be any address.
+#[test]
+fn an_address_that_is_stored_near_own_data_may_go_with_the_module() {
+    let made = kpatch(
+        &["estimation_timer"],
+        // lea own(%rip),%rax; add %rdi,%rax; movq $other,24(%rax)
+        code()
+            .relative(&[0x48, 0x8d, 0x05], "own")
+            .then(&[0x48, 0x01, 0xf8])
+            .absolute(&[0x48, 0xc7, 0x40, 24], "other")
+            .back(),
+    )
+    .with(".text.other", "other", code().back())
+    .with(".data", "own", Piece::zeros(40));
+    assert_eq!(read(&made).address_escapes, Answer::Unknown);
+}
