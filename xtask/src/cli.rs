@@ -91,6 +91,21 @@ impl KernelArgs {
         self.kernel.is_some() || self.kernel_image.is_some()
     }
 
+    /// Returns the flags that name it, each after a blank; nothing where none was named.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let line = self.kernel.map(|line| format!(" --kernel {line}"));
+        let path = |flag: &str, path: &Option<PathBuf>| {
+            let path = path.as_ref()?;
+            Some(format!(" {flag} {}", path.display()))
+        };
+        let own = [
+            path("--kernel-image", &self.kernel_image),
+            path("--modules", &self.modules),
+        ];
+        line.into_iter().chain(own.into_iter().flatten()).collect()
+    }
+
     /// Returns the kernel of one's own that was named.
     #[must_use]
     pub fn own(&self) -> Option<OwnKernel> {

@@ -58,15 +58,16 @@ pub fn run(kernel: KernelArgs) -> Result<ExitCode, setup::Error> {
         LINES
     };
     let mut args = show.lab()?;
-    eprintln!("{}\n({})", show.announcement, show.command_line());
+    eprintln!("{}\n({})", show.announcement, show.command_line(&kernel));
     let command = std::mem::take(&mut args.command);
     args.kernel = kernel;
     Ok(lab::run(&args.into(), command))
 }
 
 impl Show {
-    fn command_line(&self) -> String {
-        format!("{LAB} {}", self.arguments).replacen("cargo-xtask", "cargo xtask", 1)
+    fn command_line(&self, kernel: &KernelArgs) -> String {
+        let lab = LAB.replacen("cargo-xtask", "cargo xtask", 1);
+        format!("{lab}{} {}", kernel.flags(), self.arguments)
     }
 
     fn lab(&self) -> anyhow::Result<LabArgs> {
@@ -92,7 +93,14 @@ mod tests {
             assert_eq!(args.services * (1 + args.destinations) + 1, 30_001);
             assert_eq!(args.command[..2], ["ipvs-latency", "watch"]);
             assert_eq!(args.command.contains(&"--duration".to_owned()), ends);
-            assert!(show.command_line().starts_with("cargo xtask lab "));
+            let kernel = KernelArgs {
+                kernel: Some(Line::V6_12),
+                kernel_image: None,
+                modules: None,
+            };
+            let line = show.command_line(&kernel);
+            assert!(line.starts_with("cargo xtask lab "), "{line}");
+            assert!(line.contains(" --kernel 6.12 -"), "{line}");
         }
     }
 }

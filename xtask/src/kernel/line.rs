@@ -55,7 +55,7 @@ impl Line {
         match self.version {
             Some((5, 10)) => "Debian 11",
             Some((6, 1)) => "Debian 12",
-            Some((6, 12)) => "Debian 13",
+            Some((6, 12)) => "Debian 13, 12 (optional)",
             Some(_) => "Debian",
             None => "Debian's newest",
         }
