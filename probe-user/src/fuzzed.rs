@@ -23,13 +23,14 @@ use livepatch::fuzzed as hotfix;
 pub type Reader = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const READERS: [Reader; 13] = [
+pub const READERS: [Reader; 14] = [
     ("btf", btf),
     ("cgroup", cgroup),
     ("host", host),
     ("journal", journal),
     ("kallsyms", kallsyms),
     ("kernel_log", kernel_log),
+    ("kernel_memory", kernel_memory),
     ("module", module),
     ("module_grown", module_grown),
     ("process", process),
@@ -45,6 +46,11 @@ const SEPARATOR: u8 = 0x1e;
 /// Feeds a file to the reader of modules.
 pub fn module(bytes: &[u8]) {
     hotfix::module(bytes);
+}
+
+/// Feeds the kernel's memory to what looks for namespaces, threads and fields in it.
+pub fn kernel_memory(bytes: &[u8]) {
+    kernel::kernel_memory(bytes);
 }
 
 /// Feeds a large module, made from a few bytes, to the reader of modules.

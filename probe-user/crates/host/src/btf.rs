@@ -67,7 +67,7 @@ impl Fields {
     }
 
     /// Returns made ones: structure, field and offset; structure and size.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing, feature = "testing"))]
     #[must_use]
     pub fn made(offsets: &[(&str, &str, u32)], sizes: &[(&str, u32)]) -> Self {
         let offsets = offsets.iter().map(|(structure, field, at)| {
