@@ -29,7 +29,7 @@ use aya_log::EbpfLogger;
 use probe_ebpf::{Event, Snapshot, SnapshotKind, histogram, snapshot::WalkLists};
 use thiserror::Error;
 
-pub use self::{glance::glance, peek::Peek, softirq::SoftirqProbe};
+pub use self::{glance::Glance, peek::Peek, softirq::SoftirqProbe};
 use self::{
     records::{RawEstimator, Records},
     room::Room,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, thread::sleep, time::Duration};
 use anyhow::Context as _;
 use probe_ebpf::{Snapshot, SnapshotKind, snapshot::NO_SWITCH};
 
-use crate::probe;
+use crate::probe::Glance;
 use host::{prerequisites, time};
 use model::{SLOW_PERIOD_NS, State, Timer, wheel};
 
@@ -26,13 +26,14 @@ pub fn read(root: &Path) -> anyhow::Result<Vec<Timer>> {
     }
     let ready = prerequisites::examine_to_look(root)?;
     let jiffy_ns = time::jiffy_ns()?;
-    let mut timers = look(&probe::glance(&ready)?, jiffy_ns);
+    let mut glance = Glance::load(&ready)?;
+    let mut timers = look(&glance.take()?, jiffy_ns);
     for _ in 0..LOOKS {
         if timers.iter().all(|timer| timer.state != State::Dead) {
             break;
         }
         sleep(BETWEEN_LOOKS);
-        let again = look(&probe::glance(&ready)?, jiffy_ns);
+        let again = look(&glance.take()?, jiffy_ns);
         // One that was pending in between is alive.
         timers.retain(|timer| timer.state != State::Dead);
         let known: BTreeSet<u32> = timers.iter().map(|timer| timer.netns).collect();
