@@ -1,6 +1,7 @@
 //! The command line of `cargo xtask`: types and their help, no behaviour.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -85,12 +86,6 @@ pub struct KernelArgs {
 }
 
 impl KernelArgs {
-    /// Returns whether any was named.
-    #[must_use]
-    pub fn is_chosen(&self) -> bool {
-        self.kernel.is_some() || self.kernel_image.is_some()
-    }
-
     /// Returns the flags that name it, each after a blank; nothing where none was named.
     #[must_use]
     pub fn flags(&self) -> String {
@@ -165,9 +160,53 @@ pub struct TestArgs {
     /// Only what takes long: run once before an issue is closed.
     #[arg(long, conflicts_with_all = ["kernel", "kernel_image"])]
     pub soak: bool,
-    /// Only a kernel: check and watch on it, against the kernel's own tracepoints.
-    #[command(flatten)]
-    pub kernel: KernelArgs,
+    /// Only kernels: check and watch on one of Debian's lines, or on all that are tested, against the kernel's own trace.
+    #[arg(long, value_name = "LINE|all", conflicts_with = "kernel_image")]
+    pub kernel: Option<Lines>,
+    /// The same on an image of your own kernel.
+    #[arg(long, value_name = "FILE", requires = "modules")]
+    pub kernel_image: Option<PathBuf>,
+    /// Modules of that kernel: lib/modules/RELEASE, with modules.dep in it, or a folder that holds it.
+    #[arg(long, value_name = "DIR", requires = "kernel_image")]
+    pub modules: Option<PathBuf>,
+}
+
+/// Which of Debian's lines are tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// All of [`Line::TESTED`].
+    All,
+    /// This one.
+    One(Line),
+}
+
+impl FromStr for Lines {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            line => line.parse().map(Self::One),
+        }
+    }
+}
+
+impl TestArgs {
+    /// Returns the kernels that were named; none where all else is tested.
+    #[must_use]
+    pub fn kernels(&self) -> Vec<KernelArgs> {
+        let of = |kernel| KernelArgs {
+            kernel,
+            kernel_image: self.kernel_image.clone(),
+            modules: self.modules.clone(),
+        };
+        match self.kernel {
+            Some(Lines::All) => Line::TESTED.map(|line| of(Some(line))).into(),
+            Some(Lines::One(line)) => vec![of(Some(line))],
+            None if self.kernel_image.is_some() => vec![of(None)],
+            None => Vec::new(),
+        }
+    }
 }
 
 /// Arguments of `cargo xtask fuzz`.

@@ -35,8 +35,13 @@ struct Count {
 /// When the tests cannot be run at all.
 pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
     setup::ensure(&[Need::EbpfToolchain, Need::EbpfLints, Need::Linker])?;
-    if args.kernel.is_chosen() {
-        return on_kernel(&args.kernel);
+    let kernels = args.kernels();
+    if !kernels.is_empty() {
+        let mut all_passed = true;
+        for kernel in &kernels {
+            all_passed &= on_kernel(kernel, kernels.len() > 1)?;
+        }
+        return Ok(all_passed);
     }
     let skips = Skips::new()?;
     let mut unlinted = Vec::new();
@@ -115,8 +120,19 @@ fn soak(count: &mut Count, skips: &Skips) -> Result<Vec<String>> {
     Ok(fuzzed.skipped.into_iter().chain(mutants.skipped).collect())
 }
 
-/// Runs `check` and `watch` on a kernel that was chosen. Returns whether all is as it should be.
-fn on_kernel(kernel: &KernelArgs) -> Result<bool, setup::Error> {
+/// Runs `check` and `watch` on a kernel that was chosen. Returns whether all is as it should be; a line that is not available
+/// is skipped where it is one of many.
+fn on_kernel(kernel: &KernelArgs, is_one_of_many: bool) -> Result<bool, setup::Error> {
+    if let Some(line) = kernel.kernel {
+        match kernel::fetch(&line) {
+            Ok(_) => println!("kernel {line}"),
+            Err(kernel::Error::Failed(error)) => return Err(error.into()),
+            Err(unavailable) => {
+                println!("skipped: kernel {line}: {unavailable}");
+                return Ok(is_one_of_many);
+            }
+        }
+    }
     let skips = Skips::new()?;
     let mut chosen = Vec::new();
     chosen.extend(kernel.kernel.map(|line| (scenario::LINE, line.to_string())));
