@@ -27,7 +27,7 @@ const DECISIONS: [&str; 8] = [
 const CRATES: [&str; 3] = ["livepatch", "model", "livepatch-image"];
 
 /// One mutant of so many, always the same ones: about 400.
-const ONE_OF: u32 = 11;
+const ONE_OF: usize = 11;
 
 /// How many of a hundred have to be noticed.
 const NOTICED_PERCENT: usize = 90;
@@ -76,7 +76,7 @@ pub fn run() -> Result<Outcome> {
         return Ok(outcome);
     }
     let reasons = reasons(&checkout::file(SURVIVORS))?;
-    for (name, options) in [("decisions", decisions()), ("sample", sample())] {
+    for (name, options) in [("decisions", decisions()), ("sample", sample()?)] {
         let tally = test(name, &options)?;
         println!(
             "{name}: {} % of {} mutants are noticed",
@@ -107,15 +107,28 @@ fn decisions() -> Vec<String> {
     options
 }
 
-fn sample() -> Vec<String> {
+/// Names each mutant of the sample: a shard of cargo-mutants would be one of those that are left, and so others each time.
+fn sample() -> Result<Vec<String>> {
     let packages = CRATES.iter();
-    let mut options: Vec<String> = packages
-        .flat_map(|name| ["--package".to_owned(), (*name).to_owned()])
-        .collect();
-    options.extend(["--shard".to_owned(), format!("0/{ONE_OF}")]);
-    // By default a shard is one slice of the list, and so of one crate.
-    options.extend(["--sharding".to_owned(), "round-robin".to_owned()]);
-    options
+    let packages = packages.flat_map(|name| ["--package".to_owned(), (*name).to_owned()]);
+    let mut options: Vec<String> = packages.collect();
+    let list = [&["mutants".to_owned(), "--list".to_owned()][..], &options].concat();
+    let all = output_of("cargo", &list)?;
+    let chosen = all.lines().step_by(ONE_OF);
+    options.extend(chosen.flat_map(|name| ["--re".to_owned(), format!("^{}$", literal(name))]));
+    Ok(options)
+}
+
+/// Returns the regular expression that a text alone matches.
+fn literal(text: &str) -> String {
+    let mut expression = String::new();
+    for letter in text.chars() {
+        if r"\.+*?()|[]{}^$#&-~".contains(letter) {
+            expression.push('\\');
+        }
+        expression.push(letter);
+    }
+    expression
 }
 
 /// Tests the mutants of a set; those that an earlier run saw noticed are left out.
@@ -216,6 +229,13 @@ fn reasons(file: &Path) -> Result<BTreeSet<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_matched_by_itself_alone() {
+        let name = "src/a.rs:7:8: replace | with ^ in <impl A for B>::c";
+        let expected = r"src/a\.rs:7:8: replace \| with \^ in <impl A for B>::c";
+        assert_eq!(literal(name), expected);
+    }
 
     #[test]
     fn what_is_noticed_is_counted_and_a_survivor_keeps_its_name_when_lines_move() {
