@@ -58,8 +58,8 @@ pub struct Thread {
     pub nice: Option<i32>,
     /// The CPUs that it may run on.
     pub cpus: Option<Vec<u32>>,
-    /// Those of them that are isolated from the scheduler, or whose timer tick the kernel stops while they are busy; `None` where that cannot be
-    /// read.
+    /// Those of them that are isolated from the scheduler, or whose timer tick the kernel stops while they are busy; `None`
+    /// where that cannot be read.
     pub isolated_cpus: Option<Vec<u32>>,
     /// The CPU that it last ran on.
     pub last_cpu: Option<u32>,
@@ -141,9 +141,12 @@ fn share(ran_ns: u64, observed_ns: u64) -> Option<f64> {
 /// Returns the CPUs that are kept free of other work; `None` where that cannot be read. A kernel that cannot do the one or
 /// the other has no file for it.
 fn isolated(root: &Path) -> Option<BTreeSet<u32>> {
+    let folder = root.join("sys/devices/system/cpu");
+    // Without sysfs no file of it is found.
+    fs::metadata(&folder).ok()?;
     let mut isolated = BTreeSet::new();
     for file in ISOLATED {
-        match fs::read_to_string(root.join("sys/devices/system/cpu").join(file)) {
+        match fs::read_to_string(folder.join(file)) {
             // What Linux 6.1 writes where none has been set up.
             Ok(list) if list.trim() == "(null)" => {}
             Ok(list) => isolated.extend(cpus::parse_list(&list)?),
@@ -264,6 +267,8 @@ mod tests {
     #[test]
     fn isolated_cpus_that_cannot_be_read_are_not_taken_for_none() {
         let root = tempfile::tempdir().unwrap();
+        assert_eq!(isolated(root.path()), None, "no sysfs");
+        fs::create_dir_all(root.path().join("sys/devices/system/cpu")).unwrap();
         assert_eq!(isolated(root.path()), Some(BTreeSet::new()));
         let file = root.path().join("sys/devices/system/cpu/nohz_full");
         fs::create_dir_all(&file).unwrap();

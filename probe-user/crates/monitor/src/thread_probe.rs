@@ -90,10 +90,10 @@ impl ThreadProbe {
     }
 
     /// Returns how many runs were of threads for which there was no room. A look-up keeps the probes off this CPU for a
-    /// moment: to be asked only where so many threads are there.
+    /// moment: to be asked only where so many threads are there. `None` where it cannot be read.
     #[must_use]
-    pub fn unfollowed(&self) -> u64 {
-        self.unfollowed.get(&0, 0).unwrap_or(0)
+    pub fn unfollowed(&self) -> Option<u64> {
+        self.unfollowed.get(&0, 0).ok()
     }
 
     /// Removes the entries of threads that are gone: those that two calls in a row did not find. It looks up the whole map,

@@ -236,9 +236,11 @@ impl ThreadWatcher {
             }
         }
         let mut told = None;
-        if living.len() > MAX_THREADS as usize / 2 {
+        if living.len() > MAX_THREADS as usize / 2
+            && let Some(unfollowed) = probe.unfollowed()
+        {
             let now_ns = time::monotonic_ns()?;
-            told = self.session.count_unfollowed(probe.unfollowed(), now_ns);
+            told = self.session.count_unfollowed(unfollowed, now_ns);
         }
         self.looks.add(look);
         Ok(told)

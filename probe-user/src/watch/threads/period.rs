@@ -27,7 +27,10 @@ impl ThreadPeriod {
     /// Returns the runs of a thread, if there were any.
     pub fn runs_of(&self, thread: &Thread) -> Option<&ThreadReport> {
         let mut reports = self.sums.threads.iter();
-        reports.find(|one| (one.generation, one.thread) == (thread.generation, thread.number))
+        reports.find(|one| {
+            let key = (one.generation, one.netns, one.thread);
+            key == (thread.generation, thread.netns, thread.number)
+        })
     }
 
     /// Returns what there is to look at, in sentences: what the kernel's facts say, and chains beyond their limit.
@@ -48,7 +51,7 @@ impl ThreadPeriod {
             .estimators
             .filter(|number| *number > limit && limit > 0)?;
         Some(format!(
-            "a chain of thread {} in netns {} has {estimators} estimators, and the kernel's limit is {limit}",
+            "the longest run of thread {} in netns {} was over {estimators} estimators; the kernel allows a chain {limit} now",
             run.thread, run.netns
         ))
     }

@@ -62,13 +62,13 @@ struct Period {
     /// When it began, or when the probes were attached last.
     since_ns: u64,
     all: Tally,
-    /// By number of the namespace since `ip_vs` was loaded, and by number of the thread in it.
-    threads: BTreeMap<(u32, u32), ThreadSum>,
+    /// By number of the namespace since `ip_vs` was loaded, by its inode number, and by number of the thread in it: either
+    /// number of the namespace may be used again, after a reload or without.
+    threads: BTreeMap<(u32, u32, u32), ThreadSum>,
 }
 
 #[derive(Debug)]
 struct ThreadSum {
-    netns: u32,
     tid: u32,
     /// A bit for each tick.
     ticks: u64,
@@ -88,12 +88,11 @@ impl Period {
 
     fn thread(&mut self, run: &ChainRun) -> Option<&mut ThreadSum> {
         let has_room = self.threads.len() < KEPT_APART;
-        let key = (run.generation, run.thread.into());
+        let key = (run.generation, run.netns, run.thread.into());
         if !has_room && !self.threads.contains_key(&key) {
             return None;
         }
         let sum = self.threads.entry(key).or_insert_with(|| ThreadSum {
-            netns: run.netns,
             tid: run.tid,
             ticks: 0,
             tally: Tally::new(Histogram::coarse()),
@@ -144,8 +143,8 @@ impl Period {
         let observed_ns = self.observed_ns + current_ns;
         let threads = self.threads.iter();
         let mut threads: Vec<ThreadReport> = threads
-            .map(|((generation, thread), sum)| ThreadReport {
-                netns: sum.netns,
+            .map(|((generation, netns, thread), sum)| ThreadReport {
+                netns: *netns,
                 generation: *generation,
                 thread: *thread,
                 tid: sum.tid,
@@ -355,7 +354,7 @@ impl ThreadSession {
             if period.threads.len() > KEPT_APART / 2 {
                 period
                     .threads
-                    .retain(|(generation, _), _| generations.contains(generation));
+                    .retain(|(generation, ..), _| generations.contains(generation));
             }
         }
     }

@@ -252,8 +252,9 @@ impl Chains {
                 self.remove(None)?;
                 return Err(error);
             }
-            if self.begun().is_some() {
-                self.remove(None)?;
+            if let Some(begun_ns) = self.begun() {
+                let gone_ns = self.remove(None)?;
+                tell_removal(diary, begun_ns, gone_ns);
                 return Ok(());
             }
         }
@@ -278,18 +279,13 @@ impl Chains {
         }
         let gone_ns = self.remove(Some(diary))?;
         if let Some(begun_ns) = begun_ns {
-            let since_begin_ns = gone_ns.saturating_sub(begun_ns);
-            let took = Change::RemovalTook {
-                at_ns: gone_ns,
-                since_begin_ns,
-            };
-            locked(diary).changes.push(took);
+            tell_removal(diary, begun_ns, gone_ns);
         }
         Ok(())
     }
 
-    /// Removes the probes in parallel: the kernel disables a probe immediately, and the call then waits for tens of
-    /// milliseconds, in which the other probe would still be there. Returns when they were gone.
+    /// Removes the probes in parallel: the kernel waits for tens of milliseconds before and after it disables a probe, in
+    /// which the other would still be there. Returns when both were gone.
     fn remove(&mut self, diary: Option<&Mutex<Diary>>) -> Result<u64, ProbeError> {
         let root = self.ready.root.clone();
         let before = registered(&root);
@@ -334,6 +330,13 @@ fn registered(root: &Path) -> Option<usize> {
 
 fn now_ns() -> Result<u64, ProbeError> {
     time::monotonic_ns().map_err(|error| load::refused("clock", &error))
+}
+
+fn tell_removal(diary: &Mutex<Diary>, begun_ns: u64, gone_ns: u64) {
+    locked(diary).changes.push(Change::RemovalTook {
+        at_ns: gone_ns,
+        since_begin_ns: gone_ns.saturating_sub(begun_ns),
+    });
 }
 
 fn note(diary: &Mutex<Diary>, change: impl FnOnce(u64) -> Change) -> Result<(), ProbeError> {
