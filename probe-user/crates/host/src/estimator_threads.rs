@@ -176,6 +176,32 @@ impl Estimation {
     }
 }
 
+/// What the threads of all namespaces do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// There is none.
+    None,
+    /// A first thread finds how long a chain may be, or is about to.
+    Calibrating,
+    /// They estimate.
+    Estimating,
+}
+
+impl Activity {
+    /// Returns that of these namespaces' threads.
+    #[must_use]
+    pub fn of(namespaces: &[Estimation]) -> Self {
+        let mut threads = namespaces.iter().flat_map(|one| &one.threads);
+        if namespaces.iter().any(Estimation::calibrates_now) {
+            Self::Calibrating
+        } else if threads.any(|thread| thread.tid.is_some()) {
+            Self::Estimating
+        } else {
+            Self::None
+        }
+    }
+}
+
 /// One kernel thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thread {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::probe::{Peek, ProbeError};
 use host::{
     btf::Fields,
-    estimator_threads::{self, Estimation, Layout, Unreadable},
+    estimator_threads::{self, Activity, Estimation, Layout, Unreadable},
     kernel_memory::pointer,
 };
 
@@ -56,14 +56,13 @@ impl ThreadReader {
         }
     }
 
-    /// Returns whether a first thread is there that finds how long a chain may be, or is about to.
+    /// Returns what the threads of all namespaces do.
     ///
     /// # Errors
     ///
     /// As [`Self::read`].
-    pub fn is_any_calibrating(&mut self) -> Result<bool, ProbeError> {
-        let all = self.read()?;
-        Ok(all.iter().any(Estimation::calibrates_now))
+    pub fn activity(&mut self) -> Result<Activity, ProbeError> {
+        Ok(Activity::of(&self.read()?))
     }
 
     fn search(&mut self) -> Result<Vec<Estimation>, ProbeError> {

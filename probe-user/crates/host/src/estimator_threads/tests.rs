@@ -157,6 +157,36 @@ fn a_namespace_calibrates_while_its_first_thread_is_there_and_has_no_limit_yet()
 }
 
 #[test]
+fn what_the_threads_of_all_namespaces_do_is_one_of_three() {
+    let namespace = |tid, chain_max| Estimation {
+        netns: 7,
+        generation: 0,
+        run_estimation: 1,
+        is_stopped: false,
+        is_calibrating: false,
+        chain_max,
+        threads: vec![Thread {
+            id: 0,
+            tid,
+            estimators: 1,
+            most: 0,
+        }],
+    };
+    let without = namespace(None, 0);
+    let calibrates = namespace(Some(131), 0);
+    let estimates = namespace(Some(132), 6480);
+    for (namespaces, activity) in [
+        (vec![], Activity::None),
+        (vec![&without], Activity::None),
+        (vec![&without, &estimates], Activity::Estimating),
+        (vec![&estimates, &calibrates], Activity::Calibrating),
+    ] {
+        let namespaces: Vec<Estimation> = namespaces.into_iter().cloned().collect();
+        assert_eq!(Activity::of(&namespaces), activity, "{namespaces:?}");
+    }
+}
+
+#[test]
 fn a_namespace_that_goes_away_is_left_out_and_a_circle_that_does_not_close_is_said() {
     let mut memory = kernel();
     memory.write_word(IPVS + 2024, 0);

@@ -2,6 +2,9 @@
 //!
 //! A namespace's first thread waits for a fiftieth of a second before it calibrates. In that time the probes have to be
 //! gone, whatever else this process does, so that a thread of its own waits for threads that begin. It sleeps until then.
+//!
+//! As long as there is no thread, no probe is attached: a busy kernel takes longer than that fiftieth to remove one, and so
+//! the first calibration is left alone however busy the node is.
 
 use std::{
     collections::VecDeque,
@@ -33,7 +36,7 @@ use crate::{
     },
     thread_reader::ThreadReader,
 };
-use host::{prerequisites::ThreadsReady, time};
+use host::{estimator_threads::Activity, prerequisites::ThreadsReady, time};
 
 /// The return first, so that every entry counted has its return counted.
 const PROGRAMS: [&str; 2] = ["chain_return", "chain_enter"];
@@ -56,12 +59,12 @@ const MOST_REFUSALS: u32 = 40;
 /// What happened to the probes on chains. Times in nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// They were attached.
+    /// They were attached, or there is no thread whose runs they could measure.
     Attached {
         /// When.
         at_ns: u64,
     },
-    /// They were removed from here on.
+    /// They were removed from here on, or a first thread began before they were attached.
     Removed {
         /// When.
         at_ns: u64,
@@ -146,6 +149,8 @@ fn locked(diary: &Mutex<Diary>) -> MutexGuard<'_, Diary> {
 pub struct Chains {
     starts: Records<ThreadStart>,
     links: Vec<(&'static str, KProbeLinkId)>,
+    /// There was no thread at the last look, and none began since.
+    is_idle: bool,
     /// When threads began, in the last minute.
     begins: VecDeque<Instant>,
     /// How long the last look took.
@@ -160,6 +165,7 @@ impl Chains {
         Ok(Self {
             starts: Records::take(&mut ebpf, "THREAD_STARTS")?,
             links: Vec::new(),
+            is_idle: false,
             begins: VecDeque::new(),
             looked: Duration::ZERO,
             ready,
@@ -179,7 +185,7 @@ impl Chains {
             if let Some(begun_ns) = self.begun() {
                 self.detach(diary, Some(begun_ns))?;
             }
-            if self.is_attached() || self.must_wait() {
+            if self.measures_all() || self.must_wait() {
                 continue;
             }
             match self.settle(reader, diary) {
@@ -194,7 +200,7 @@ impl Chains {
     /// Returns whether it was asked to end; waits for that or for a thread that begins, and not longer than until the next
     /// look at a calibration.
     fn wait(&self, asked_to_end: &PipeReader) -> Result<bool, ProbeError> {
-        let timeout = if self.is_attached() {
+        let timeout = if self.measures_all() {
             PollTimeout::NONE
         } else {
             let rest = BETWEEN_LOOKS.max(self.looked * REST_AFTER_A_LOOK);
@@ -242,10 +248,15 @@ impl Chains {
         diary: &Mutex<Diary>,
     ) -> Result<(), ProbeError> {
         let begun = Instant::now();
-        let calibrates = reader.is_any_calibrating();
+        let activity = reader.activity();
         self.looked = begun.elapsed();
-        if calibrates? {
-            return Ok(());
+        match activity? {
+            Activity::Calibrating => return Ok(()),
+            Activity::None => {
+                self.is_idle = true;
+                return note(diary, |at_ns| Change::Attached { at_ns });
+            }
+            Activity::Estimating => {}
         }
         for name in PROGRAMS {
             if let Err(error) = self.attach(name) {
@@ -268,13 +279,17 @@ impl Chains {
         Ok(())
     }
 
-    fn is_attached(&self) -> bool {
-        !self.links.is_empty()
+    /// Returns whether no run goes by unmeasured: the probes are attached, or there is no thread.
+    fn measures_all(&self) -> bool {
+        self.is_idle || !self.links.is_empty()
     }
 
     /// Removes the probes, because a thread began at `begun_ns`, or for good.
     fn detach(&mut self, diary: &Mutex<Diary>, begun_ns: Option<u64>) -> Result<(), ProbeError> {
-        if !self.is_attached() {
+        if std::mem::take(&mut self.is_idle) {
+            return note(diary, |at_ns| Change::Removed { at_ns });
+        }
+        if self.links.is_empty() {
             return Ok(());
         }
         let gone_ns = self.remove(Some(diary))?;
