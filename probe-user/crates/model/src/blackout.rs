@@ -210,6 +210,32 @@ mod tests {
     }
 
     #[test]
+    fn a_blackout_names_the_longest_run_of_its_batch_at_any_place() {
+        for (netns, durations_ns) in [
+            (1, [5_000, 2_000, 3_000]),
+            (2, [2_000, 5_000, 3_000]),
+            (3, [2_000, 3_000, 5_000]),
+        ] {
+            let (mut batches, mut ready) = (Batches::default(), Vec::new());
+            for (place, duration_ns) in (1..).zip(durations_ns) {
+                let run = Call {
+                    netns: place,
+                    estimators: Some(100 * place),
+                    ..call(0, u64::from(place) * 6_000, duration_ns)
+                };
+                batches.push(run, true, &mut ready);
+            }
+            batches.flush(&mut ready);
+            let blackout = ready[2].blackout.unwrap();
+            assert_eq!(
+                (blackout.longest_ns, blackout.netns, blackout.estimators),
+                (5_000, netns, Some(100 * netns)),
+                "{durations_ns:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_gap_of_20_us_ends_a_batch_and_a_call_alone_carries_its_own_duration() {
         let (mut batches, mut ready) = (Batches::default(), Vec::new());
         batches.push(call(0, 0, 1_000), true, &mut ready);

@@ -357,6 +357,8 @@ mod tests {
             }
             change.end(&Outcome::Refused("the old one is in use".into()));
             assert_eq!((phase(b"old"), phase(b"new")), (Phase::Left, Phase::Gone));
+            let new = journal().entry_of(&Digest::of(b"new")).unwrap().since_s;
+            assert!(new > 10_000, "its phase began when it was withdrawn: {new}");
             let old = journal().named("made", &boot).unwrap().clone();
             assert_eq!((old.sha256, old.since_s), (Digest::of(b"old"), 10_000));
         }

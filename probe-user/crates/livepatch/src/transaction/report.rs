@@ -75,3 +75,17 @@ impl Report {
         self.outcome.as_ref().map_or(REFUSED, Outcome::code)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_a_livepatch_has_its_name_from_the_beginning_and_a_new_one_none() {
+        let of = Report::of("unload", "made");
+        assert_eq!((of.command, of.name.as_deref()), ("unload", Some("made")));
+        let new = Report::new("load");
+        assert_eq!((new.command, new.name), ("load", None));
+        assert_eq!((of.word(), of.code()), ("refused", REFUSED));
+    }
+}

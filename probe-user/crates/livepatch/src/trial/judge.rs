@@ -188,7 +188,7 @@ fn traffic_moved(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::made_phase;
+    use crate::trial::made_phase::{self, Made};
     use model::WallTime;
 
     #[test]
@@ -222,6 +222,60 @@ mod tests {
             let moved = traffic_moved(&side(before), &side(after), 7);
             let expected = told.map(|told| format!("Traffic moved meanwhile: {told}."));
             assert_eq!(moved, expected, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_cost_most_before_and_is_gone_leaves_nothing_to_judge() {
+        // A dead timer has no period: the length of the side stands in for it.
+        let died = |estimators, duration_ns| Made {
+            state: State::Dead,
+            ..Made::active(7, estimators, &[duration_ns])
+        };
+        let costly = Made::active(8, 30_001, &[3_870_000; 6]);
+        let idle = Made::active(8, 1, &[3_000; 6]);
+        for (says, before, after, gone) in [
+            (
+                "both stay",
+                [Made::active(7, 30_001, &[3_870_000; 6]), idle.clone()],
+                &[7, 8][..],
+                None,
+            ),
+            (
+                "the costliest is gone",
+                [Made::active(7, 30_001, &[3_870_000; 6]), idle.clone()],
+                &[8],
+                Some(7),
+            ),
+            (
+                "another one is gone",
+                [Made::active(7, 1, &[3_000; 6]), costly.clone()],
+                &[8],
+                None,
+            ),
+            (
+                "the costliest died after one run, and is gone",
+                [died(30_001, 9_000_000), idle],
+                &[8],
+                Some(7),
+            ),
+            (
+                "one that died after a run that cost little is gone",
+                [died(30_001, 3_870_000), costly],
+                &[8],
+                None,
+            ),
+        ] {
+            let mut later = before.to_vec();
+            later.retain(|made| after.contains(&made.netns));
+            let (before, after) = (made_phase::side(&before), made_phase::side(&later));
+            let judged = judge(&before, &after, &made_phase::plan(6), None, None);
+            let is_gone = judged.why.ends_with(" is gone.");
+            assert_eq!(is_gone, gone.is_some(), "{says}: {}", judged.why);
+            if is_gone {
+                assert_eq!(judged.verdict, Verdict::Inconclusive, "{says}");
+                assert_eq!(judged.netns, gone, "{says}");
+            }
         }
     }
 

@@ -297,6 +297,32 @@ fn what_breaks_under_a_change_is_said_before_it_is_made() {
 }
 
 #[test]
+fn a_livepatch_whose_place_the_hotfix_takes_does_not_end_the_trial() {
+    let node = node();
+    node.world().enable("other", "ip_vs");
+    node.world().replace_others();
+    let record = apply(&node, &KEPT).unwrap();
+    let told = told(&record);
+    assert_eq!(record.outcome.judged.verdict, Verdict::Unchanged, "{told}");
+    assert_eq!(record.outcome.host, Patched, "{told}");
+    assert_eq!(record.replaced, ["other"]);
+    assert_sound(&node, &record, "it takes the place of another");
+}
+
+#[test]
+fn a_livepatch_of_the_same_name_that_comes_before_the_change_makes_the_load_a_refused_one() {
+    let node = node();
+    node.world()
+        .later(5 * SECOND, |world| world.enable("made", "ip_vs"));
+    let record = apply(&node, &PLAN).unwrap();
+    let told = told(&record);
+    assert_eq!(record.outcome.judged.verdict, Refused, "{told}");
+    assert_eq!(record.outcome.host, Unchanged, "{told}");
+    assert!(told.contains("take it back first, or build"), "{told}");
+    assert_eq!(node.world().calls(), []);
+}
+
+#[test]
 fn the_journal_says_how_far_a_trial_is_while_it_lasts() {
     let node = node();
     let seen = Rc::new(RefCell::new(Vec::new()));

@@ -240,6 +240,26 @@ fn the_last_call_of_a_batch_waits_for_the_run_that_is_under_way() {
 }
 
 #[test]
+fn the_longest_blackout_stays_the_longest_whichever_comes_first() {
+    for durations_ns in [[3 * MS, 5 * MS], [5 * MS, 3 * MS]] {
+        let mut session = watching_all();
+        let runs = [0, 100 * MS].into_iter().zip(durations_ns);
+        let runs: Vec<Event> = runs
+            .map(|(start_ns, duration_ns)| Event {
+                duration_ns,
+                ..run_at(ROOT, start_ns)
+            })
+            .collect();
+        session.take(&runs, &[], SECOND);
+        let reports = [session.summary(SECOND), session.interval(SECOND)];
+        for report in reports {
+            let longest = report.max_blackout.unwrap();
+            assert_eq!(longest.duration_ns, 5 * MS, "{durations_ns:?}");
+        }
+    }
+}
+
+#[test]
 fn a_call_held_back_is_told_at_the_end() {
     let mut session = watching_all();
     assert_eq!(session.take(&[run_at(ROOT, 0)], &[], 4 * MS + 10_000), []);

@@ -69,6 +69,25 @@ fn the_period_is_the_time_between_two_settings_of_the_timer() {
 }
 
 #[test]
+fn the_period_stays_where_a_look_counts_a_run_whose_expiry_the_look_before_had_already() {
+    let mut session = watching_all();
+    let expires_ns = |periods| 2 * SECOND + periods * PERIOD;
+    let looks = [
+        (SECOND, 0, 0, None),
+        (3 * SECOND, 1, 1, Some(2 * SECOND)),
+        // The run came between the reads of this look: after that of its count, before that of its expiry.
+        (expires_ns(1) + 5 * MS, 1, 2, Some(expires_ns(1))),
+        (5 * SECOND, 2, 2, None),
+    ];
+    for (now_ns, runs, periods, start_ns) in looks {
+        let run = start_ns.map(|start_ns| run_at(ROOT, start_ns));
+        let look = waiting(ROOT, runs, expires_ns(periods));
+        tick(&mut session, now_ns, &[look], run.as_slice());
+    }
+    assert_eq!(overview_of(&session, ROOT).period_ns, Some(PERIOD));
+}
+
+#[test]
 fn every_cpu_has_its_share_and_its_longest_blackout() {
     let mut session = watching_all();
     let runs = [

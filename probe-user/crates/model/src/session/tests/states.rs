@@ -27,6 +27,24 @@ fn a_timer_not_pending_in_two_looks_is_dead_and_one_that_comes_back_is_active() 
 }
 
 #[test]
+fn an_estimator_whose_run_ended_between_two_looks_that_fell_into_runs_is_not_dead() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 0, PERIOD)], &[]);
+    let under_way = not_pending(ROOT, 1, PERIOD);
+    tick(&mut session, PERIOD + MS, &[under_way], &[]);
+    // The next run has begun and is not counted yet: the record of the one before is the only sign of life.
+    let uncounted = not_pending(ROOT, 1, 2 * PERIOD);
+    let first = run_at(ROOT, PERIOD);
+    let told = tick(&mut session, 2 * PERIOD + MS, &[uncounted], &[first]);
+    assert_eq!(changes(&told), [""; 0]);
+    let second = run_at(ROOT, 2 * PERIOD);
+    let set_again = waiting(ROOT, 2, 3 * PERIOD);
+    let told = tick(&mut session, 5 * SECOND, &[set_again], &[second]);
+    assert_eq!(changes(&told), [""; 0]);
+    assert_eq!(counts(&session), [2, 2, 0, 0]);
+}
+
+#[test]
 fn a_run_found_dead_with_its_end_missed_is_dead_after_a_while() {
     let mut session = watching_all();
     let mut told = Vec::new();

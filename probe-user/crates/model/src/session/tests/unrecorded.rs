@@ -284,6 +284,32 @@ fn an_address_given_to_another_namespace_starts_afresh() {
 }
 
 #[test]
+fn a_run_after_the_look_that_found_another_namespace_at_an_address_is_not_missed() {
+    let mut session = watching_all();
+    tick(&mut session, SECOND, &[waiting(ROOT, 7, PERIOD)], &[]);
+    let other = |runs, expires_ns| Snapshot {
+        ipvs: ipvs(ROOT),
+        ..waiting(POD, runs, expires_ns)
+    };
+    // The program counts this run only after the look, and its record comes in the same tick.
+    let after = Event {
+        ipvs: ipvs(ROOT),
+        ..run_at(POD, 2 * SECOND + 20 * MS)
+    };
+    tick(
+        &mut session,
+        2 * SECOND,
+        &[other(9, 2 * SECOND + 20 * MS)],
+        &[after],
+    );
+    for second in 3..5 {
+        let look = other(10, 5 * SECOND);
+        tick(&mut session, second * SECOND, &[look], &[]);
+    }
+    assert_eq!(counts(&session), [1, 1, 0, 0]);
+}
+
+#[test]
 fn a_count_that_went_back_starts_afresh() {
     let mut session = watching_all();
     let first: Vec<_> = (0..3).map(|run| run_at(ROOT, run * MS)).collect();
