@@ -310,16 +310,19 @@ fn a_livepatch_whose_place_the_hotfix_takes_does_not_end_the_trial() {
 }
 
 #[test]
-fn a_livepatch_of_the_same_name_that_comes_before_the_change_makes_the_load_a_refused_one() {
-    let node = node();
-    node.world()
-        .later(5 * SECOND, |world| world.enable("made", "ip_vs"));
-    let record = apply(&node, &PLAN).unwrap();
-    let told = told(&record);
-    assert_eq!(record.outcome.judged.verdict, Refused, "{told}");
-    assert_eq!(record.outcome.host, Unchanged, "{told}");
-    assert!(told.contains("take it back first, or build"), "{told}");
-    assert_eq!(node.world().calls(), []);
+fn a_livepatch_of_the_same_name_that_another_process_loads_ends_the_trial() {
+    let load = |world: &World| world.later(5 * SECOND, |world| world.enable("made", "ip_vs"));
+    let before = node();
+    load(before.world());
+    let after = node();
+    after.world().after_call(StepKind::Remove, load);
+    for (node, host) in [(before, Unchanged), (after, RolledBack)] {
+        let record = apply(&node, &TRIAL).unwrap();
+        let told = told(&record);
+        assert_eq!(record.outcome.judged.verdict, Aborted, "{told}");
+        assert_eq!(record.outcome.host, host, "{told}");
+        assert!(told.contains("loaded the livepatch made"), "{told}");
+    }
 }
 
 #[test]

@@ -249,11 +249,8 @@ impl<'a> TrialRunner<'a> {
     fn measure(&mut self, name: &str) -> anyhow::Result<Result<MeasurementPhase, Interrupted>> {
         let doing = self.tell_side(name);
         let softirq = self.softirq.as_deref();
-        let ours = Ours {
-            name: self.intervention.ours().name,
-            ..Ours::default()
-        };
-        let is_changed = |drive: &Drive| self.surroundings.changed(drive, &ours);
+        // Before the change and after its end nothing is ours: a livepatch of that name is somebody else's.
+        let is_changed = |drive: &Drive| self.surroundings.changed(drive, &Ours::default());
         measurement::measure(&mut self.drive, self.plan, &doing, softirq, is_changed)
     }
 
