@@ -374,3 +374,35 @@ fn reference(kind: u32) -> Reference {
         _ => Reference::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::made::{Made, Piece};
+
+    #[test]
+    fn what_lies_between_two_variables_has_one_home() {
+        // Pieces begin at multiples of 16: `first` at 0, `last` at 64.
+        let bytes = Made::default()
+            .with(".data", "first", Piece::zeros(24))
+            .with(".data", "", Piece::zeros(32))
+            .with(".data", "last", Piece::zeros(8))
+            .with(".bss", "", Piece::zeros(64))
+            .bytes();
+        let image = Image::parse(&bytes).unwrap();
+        for (what, section, offset, home) in [
+            ("a variable's beginning", ".data", 0, 0),
+            ("a variable's last byte", ".data", 23, 0),
+            ("the first byte behind a variable", ".data", 24, 24),
+            ("further behind it", ".data", 40, 24),
+            ("the next variable", ".data", 71, 64),
+            ("behind the last variable", ".data", 80, 72),
+            ("a section without a variable", ".bss", 40, 0),
+        ] {
+            let mut names = image.sections.iter().map(|section| section.name);
+            let section = names.position(|name| name == section).unwrap();
+            let at = |offset| Place { section, offset };
+            assert_eq!(image.home(at(offset)), at(home), "{what}");
+        }
+    }
+}

@@ -46,15 +46,7 @@ impl<'a> Now<'_, 'a> {
         match instruction.op_kind(operand) {
             OpKind::Register => instruction.op_register(operand).size(),
             OpKind::Memory => instruction.memory_size().size(),
-            _ => self.size_of_first(),
-        }
-    }
-
-    fn size_of_first(&self) -> usize {
-        let instruction = &self.line.instruction;
-        match instruction.op0_kind() {
-            OpKind::Register => instruction.op0_register().size(),
-            OpKind::Memory => instruction.memory_size().size(),
+            // Any other operand is a number or implied: no caller uses its length.
             _ => 8,
         }
     }

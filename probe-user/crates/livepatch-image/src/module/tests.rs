@@ -202,6 +202,29 @@ fn a_module_of_kpatch_build_tells_by_its_own_sections() {
     );
 }
 
+#[test]
+fn only_a_list_of_whole_entries_is_read() {
+    let whole = || kpatch(&["estimation_timer"], code().when(500).jump("mod_timer"));
+    assert_eq!(read(&whole()).replaces.len(), 1);
+    for (what, made) in [
+        (
+            "an entry, and a part of another",
+            whole().with(".kpatch.funcs", "part", Piece::zeros(8)),
+        ),
+        (
+            "a part of an entry",
+            Made::plain().with(".kpatch.funcs", "part", Piece::zeros(8)),
+        ),
+        ("no entry", kpatch(&[], code().back())),
+    ] {
+        let module = read(&made);
+        assert_eq!(module.layout, Layout::KpatchBuild, "{what}");
+        assert!(module.replaces.is_empty(), "{what}");
+        assert_eq!(module.rearms, Rearms::Unknown, "{what}");
+        assert_eq!(module.address_escapes, Answer::Unknown, "{what}");
+    }
+}
+
 /// `lpatch` is a variable that holds the address of the `klp_patch`.
 fn enabling(piece: Piece) -> Made {
     kpatch(&["estimation_timer"], code().when(500).jump("mod_timer"))

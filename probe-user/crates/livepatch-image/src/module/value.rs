@@ -323,3 +323,132 @@ impl<'a> Registers<'a> {
         *self != before
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::made::{Made, Piece};
+
+    fn file() -> Vec<u8> {
+        Made::default()
+            .with(".data", "variables", Piece::zeros(64))
+            .with(".text", "function", Piece::function())
+            .bytes()
+    }
+
+    fn at(image: &Image<'_>, name: &str, offset: u64) -> Place {
+        let mut names = image.sections.iter().map(|section| section.name);
+        let section = names.position(|section| section == name).unwrap();
+        Place { section, offset }
+    }
+
+    #[test]
+    fn a_value_plus_nothing_stays_what_it_is() {
+        let bytes = file();
+        let image = Image::parse(&bytes).unwrap();
+        let place = at(&image, ".data", 8);
+        for value in [
+            Value::Any,
+            Value::Code,
+            Value::Data(Some(place)),
+            Value::Data(None),
+            Value::Number(3),
+            Value::Now(3),
+            Value::Argument(3),
+            Value::Field(3),
+            Value::Stack(3),
+            Value::Frame,
+            Value::Own(place),
+            Value::Loaded(place),
+            Value::Foreign("jiffies"),
+        ] {
+            assert_eq!(value.plus(0, &image), value);
+        }
+    }
+
+    #[test]
+    fn a_sum_moves_a_number_or_a_place_and_leaves_little_of_what_is_in_memory() {
+        let bytes = file();
+        let image = Image::parse(&bytes).unwrap();
+        let variable = |offset| at(&image, ".data", offset);
+        for (value, number, sum) in [
+            (Value::Number(3), -5, Value::Number(-2)),
+            (Value::Now(3), 5, Value::Now(8)),
+            (Value::Argument(i64::MAX), 1, Value::Any),
+            (Value::Stack(0), -8, Value::Stack(-8)),
+            (Value::Own(variable(8)), 16, Value::Own(variable(24))),
+            (Value::Own(variable(8)), -8, Value::Own(variable(0))),
+            (Value::Field(8), 4, Value::Any),
+            (
+                Value::Loaded(variable(8)),
+                4,
+                Value::Data(Some(variable(8))),
+            ),
+        ] {
+            assert_eq!(value.plus(number, &image), sum, "{value:?} and {number}");
+        }
+    }
+
+    #[test]
+    fn where_two_ways_meet_what_holds_on_both_is_known() {
+        let bytes = file();
+        let image = Image::parse(&bytes).unwrap();
+        let [first, second] = [0, 32].map(|offset| at(&image, ".data", offset));
+        let function = at(&image, ".text", 0);
+        for (what, one, other, joined) in [
+            (
+                "the same",
+                Value::Own(first),
+                Value::Own(first),
+                Value::Own(first),
+            ),
+            (
+                "two variables",
+                Value::Own(first),
+                Value::Own(second),
+                Value::Data(None),
+            ),
+            (
+                "a variable, and what it holds",
+                Value::Own(first),
+                Value::Loaded(first),
+                Value::Data(Some(first)),
+            ),
+            (
+                "a variable, and a number",
+                Value::Number(1),
+                Value::Own(first),
+                Value::Data(Some(first)),
+            ),
+            (
+                "a function, and a number",
+                Value::Number(1),
+                Value::Own(function),
+                Value::Code,
+            ),
+            (
+                "two numbers",
+                Value::Number(1),
+                Value::Number(2),
+                Value::Any,
+            ),
+        ] {
+            assert_eq!(one.joined(other, &image), joined, "{what}");
+            assert_eq!(other.joined(one, &image), joined, "{what}, the other way");
+        }
+    }
+
+    #[test]
+    fn the_stack_has_few_places_and_what_finds_none_may_be_anywhere_on_it() {
+        let bytes = file();
+        let image = Image::parse(&bytes).unwrap();
+        let function = Value::Own(at(&image, ".text", 0));
+        let mut registers = Registers::new([Value::Any; 6]);
+        for number in 0..1000 {
+            registers.keep(-8 * number, 8, function, &image);
+        }
+        assert_eq!(registers.slots.len(), MOST_SLOTS);
+        assert_eq!(registers.slot(0), function);
+        assert_eq!(registers.slot(-8 * 999), Value::Code);
+    }
+}

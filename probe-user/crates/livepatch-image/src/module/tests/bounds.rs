@@ -39,6 +39,23 @@ fn code_beyond_all_measure_is_unknown() {
 }
 
 #[test]
+fn code_that_many_jumps_lead_into_is_followed_once() {
+    // Each je leads to an instruction of its own. Nothing branches among these instructions.
+    let count = 3000;
+    let jumps = (0..count).fold(code(), |piece, number| {
+        let distance: u32 = 6 * (count - 1 - number) + number;
+        piece.then(&[0x0f, 0x84]).then(&distance.to_le_bytes())
+    });
+    let straight = jumps.then(&vec![0x90; count as usize]);
+    let module = big(straight.when(500).jump("mod_timer"));
+    assert!(!module.too_big);
+    assert_eq!(
+        (module.rearms, module.period_jiffies),
+        (Rearms::Yes, Some(500))
+    );
+}
+
+#[test]
 fn two_thousand_functions_are_read_once_each() {
     let names: Vec<String> = (0..2000)
         .map(|number| format!("function_{number}"))

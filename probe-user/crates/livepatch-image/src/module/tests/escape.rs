@@ -411,6 +411,12 @@ fn an_address_is_followed_on_its_way() {
             ]))),
         ),
         (
+            "over an aligned stack: push %rsi; and $-16,%rsp; xor %esi,%esi; mov (%rsp),%rsi",
+            doing(keep(given(code(), 1, "other").then(&[
+                0x56, 0x48, 0x83, 0xe4, 0xf0, 0x31, 0xf6, 0x48, 0x8b, 0x34, 0x24,
+            ]))),
+        ),
+        (
             "over a stack with many numbers on it: push $1, 30 times; push %rsi; pop %rsi",
             doing(keep(
                 given(code(), 1, "other")
@@ -436,6 +442,28 @@ fn an_address_is_followed_on_its_way() {
     for (what, made) in table {
         assert_eq!(read(&made).address_escapes, Yes, "{what}");
     }
+}
+
+#[test]
+fn of_a_variable_the_field_that_is_read_counts() {
+    // mov $own,%rax; then mov OFFSET(%rax),%rsi or mov (%rax,%rcx,8),%rsi. The address of a function is at 24.
+    let read_at = |load: &[u8]| {
+        let piece = code().absolute(&[0x48, 0xc7, 0xc0], "own").then(load);
+        doing(piece.call("init_timer_key"))
+    };
+    hold_against([
+        ("the field", read_at(&[0x48, 0x8b, 0x70, 24]), Answer::Yes),
+        (
+            "one before it",
+            read_at(&[0x48, 0x8b, 0x70, 16]),
+            Answer::No,
+        ),
+        (
+            "any of them",
+            read_at(&[0x48, 0x8b, 0x34, 0xc8]),
+            Answer::Yes,
+        ),
+    ]);
 }
 
 #[test]

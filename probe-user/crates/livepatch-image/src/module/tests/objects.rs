@@ -25,6 +25,7 @@ fn takes(piece: Piece, symbol: &str) -> Piece {
 fn an_object_with_code_in_the_kernel_s_memory_stays_behind() {
     let hook = || doing(puts(code(), "own", "hook"));
     let unhook = code().relative(&[0xc7, 0x05], "hook").then(&[0; 4]).back();
+    let changed = |how: &[u8]| doing(takes(code(), "own").then(how).then(&[0x48, 0x89, 0x47, 8]));
     let with = |made: Made, name: &str, held: &str| {
         made.with(".data", name, Piece::zeros(16).pointer(8, held))
     };
@@ -50,6 +51,21 @@ fn an_object_with_code_in_the_kernel_s_memory_stays_behind() {
                 takes(takes(code(), "own").then(&[0x74, 7]), "somewhere")
                     .then(&[0x48, 0x89, 0x47, 8]),
             ),
+            Unknown,
+        ),
+        (
+            "with another lowest byte: sub $1,%al; mov %rax,8(%rdi)",
+            changed(&[0x2c, 1]),
+            Unknown,
+        ),
+        (
+            "with another lowest byte: inc %al",
+            changed(&[0xfe, 0xc0]),
+            Unknown,
+        ),
+        (
+            "with another lowest byte: dec %al",
+            changed(&[0xfe, 0xc8]),
             Unknown,
         ),
         ("in a variable of the kernel", hook(), Yes),
@@ -197,6 +213,11 @@ fn what_a_string_instruction_copies_is_followed() {
         (
             "an object without code",
             doing(copies(given(saved(), 1, "hollow"))),
+            No,
+        ),
+        (
+            "the instructions of a function, which are no addresses",
+            doing(copies(given(saved(), 1, "other"))),
             No,
         ),
         (

@@ -82,6 +82,11 @@ fn what_makes_the_timer_stay_unset_is_found_with_its_condition() {
             Reason::Other,
         ),
         (
+            "one bit of it: testl $1,-0x48(%rdi)",
+            sets(jne(code().then(&[0xf7, 0x47, 0xb8, 1, 0, 0, 0]), 5).back()),
+            Reason::Other,
+        ),
+        (
             "a loop on the way: dec %ecx; jne back",
             sets(jne(switched(code().then(&[0xff, 0xc9, 0x75, 0xfc])), 5).back()),
             SWITCHED_OFF,

@@ -2,6 +2,28 @@
 
 use super::*;
 
+/// The timer is set on both ways: je over the first, and jmp over the second.
+fn on_two_ways_that_meet(one: u32, other: u32) -> Piece {
+    let first = code().then(&[0x74, 23]).when(one).call_between("mod_timer");
+    let second = first.then(&[0xeb, 21]).when(other);
+    second.call_between("mod_timer").back()
+}
+
+/// `add jiffies(%rip),%rsi`, and the timer is set for then.
+fn from_now(piece: Piece) -> Piece {
+    piece
+        .relative(&[0x48, 0x03, 0x35], "jiffies")
+        .jump("mod_timer")
+}
+
+fn hold_against<const COUNT: usize>(table: [(&str, Piece, u64); COUNT]) {
+    for (what, code, jiffies) in table {
+        let module = read(&Made::livepatch(code).with(".data", "own", Piece::zeros(40)));
+        assert_eq!(module.rearms, Rearms::Yes, "{what}");
+        assert_eq!(module.period_jiffies, Some(jiffies), "{what}");
+    }
+}
+
 #[test]
 fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
     // The opcodes: mov jiffies(%rip),%rax; lea 500(%rax),%rsi; and so on, as named beside them.
@@ -47,6 +69,16 @@ fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
             500,
         ),
         (
+            "kept in %rbp over a frame: push %rbp; mov %rsp,%rbp; push %rdi; leave",
+            code()
+                .when(500)
+                .then(&[0x48, 0x89, 0xf5, 0x55, 0x48, 0x89, 0xe5])
+                .call_between("_raw_spin_unlock")
+                .then(&[0x57, 0xc9, 0x48, 0x89, 0xee])
+                .jump("mod_timer"),
+            500,
+        ),
+        (
             "twice the same",
             code()
                 .when(500)
@@ -76,16 +108,53 @@ fn a_timer_is_told_with_its_period_where_that_is_a_constant() {
             500,
         ),
         (
+            "the same on two ways that meet",
+            on_two_ways_that_meet(500, 500),
+            500,
+        ),
+        (
+            "the same on both sides of a conditional move: mov %rsi,%rax; cmove %rax,%rsi",
+            code()
+                .when(500)
+                .then(&[0x48, 0x89, 0xf0, 0x48, 0x0f, 0x44, 0xf0])
+                .jump("mod_timer"),
+            500,
+        ),
+        (
             "not exported",
             code().when(500).jump(".klp.sym.vmlinux.mod_timer,0"),
             500,
         ),
     ];
-    for (what, code, jiffies) in table {
-        let module = read(&Made::livepatch(code).with(".data", "own", Piece::zeros(40)));
-        assert_eq!(module.rearms, Rearms::Yes, "{what}");
-        assert_eq!(module.period_jiffies, Some(jiffies), "{what}");
-    }
+    hold_against(table);
+}
+
+#[test]
+fn a_number_that_is_cut_or_made_longer_is_followed_to_the_period() {
+    hold_against([
+        (
+            "the lowest byte of a number: mov $0x1fa,%eax; movzbl %al,%esi",
+            from_now(code().then(&[0xb8, 0xfa, 1, 0, 0, 0x0f, 0xb6, 0xf0])),
+            0xfa,
+        ),
+        (
+            "the lower half of a number: mov $0x101fa,%eax; movzwl %ax,%esi",
+            from_now(code().then(&[0xb8, 0xfa, 1, 1, 0, 0x0f, 0xb7, 0xf0])),
+            0x1fa,
+        ),
+        (
+            "a number that is made longer: mov $500,%eax; movslq %eax,%rsi",
+            from_now(code().then(&[0xb8, 0xf4, 1, 0, 0, 0x48, 0x63, 0xf0])),
+            500,
+        ),
+        (
+            "a number below zero: mov $-6,%eax; movslq %eax,%rsi; add $506,%rsi",
+            from_now(code().then(&[
+                0xb8, 0xfa, 0xff, 0xff, 0xff, 0x48, 0x63, 0xf0, 0x48, 0x81, 0xc6, 0xfa, 1, 0, 0,
+            ])),
+            500,
+        ),
+    ]);
 }
 
 #[test]
@@ -120,6 +189,10 @@ fn a_period_that_is_no_constant_on_every_way_is_not_guessed() {
         (
             "not jiffies itself",
             code().field_after("jiffies").jump("mod_timer"),
+        ),
+        (
+            "two periods on two ways that meet",
+            on_two_ways_that_meet(500, 750),
         ),
         (
             "two periods on two ways: je over a jump",
