@@ -51,14 +51,13 @@ impl<'a> Now<'_, 'a> {
         }
     }
 
-    /// Returns what is left of a value in so many bytes, the rest being zero.
+    /// Returns what is left of a value in so many bytes. Of four, the rest is zero.
     pub fn cut(&self, value: Value<'a>, size: usize) -> Value<'a> {
         match (value, size) {
             (value, 8) => value,
             (Value::Number(number), 4) => Value::Number(number & 0xffff_ffff),
             (Value::Field(offset), 4) => Value::Field(offset),
             (value, 4) => value.blurred(self.image),
-            // The rest of the register stays as it was.
             (value, _) if value.may_be_code(self.image) => Value::Code,
             _ => Value::Any,
         }

@@ -69,19 +69,13 @@ impl<'a> Stepper<'a> {
             }
             Mnemonic::Pop => {
                 let top = registers.get(Register::RSP);
-                let value = match top {
-                    Value::Stack(offset) => registers.slot(offset),
-                    _ => Value::Any,
-                };
+                let value = self.on_top(top, registers);
                 registers.set(Register::RSP, top.plus(8, self.image));
                 self.put(&now, value, registers);
             }
             Mnemonic::Leave => {
                 let frame = registers.get(Register::RBP);
-                let value = match frame {
-                    Value::Stack(offset) => registers.slot(offset),
-                    _ => Value::Any,
-                };
+                let value = self.on_top(frame, registers);
                 registers.set(Register::RSP, frame.plus(8, self.image));
                 registers.set(Register::RBP, value);
             }
@@ -92,12 +86,27 @@ impl<'a> Stepper<'a> {
         }
     }
 
+    /// Returns what is on the stack at `top`: anything that is on it, where that place is not known.
+    fn on_top(&self, top: Value<'a>, registers: &Registers<'a>) -> Value<'a> {
+        match top {
+            Value::Stack(offset) => registers.slot(offset),
+            Value::Frame => registers.on_stack(self.image),
+            _ => Value::Any,
+        }
+    }
+
     /// Puts the result of an instruction into its first operand.
     fn put(&mut self, now: &Now<'_, 'a>, value: Value<'a>, registers: &mut Registers<'a>) {
         let instruction = &now.line.instruction;
         if instruction.op0_kind() != OpKind::Memory {
-            let value = now.cut(value, now.size(0));
-            registers.set(instruction.op0_register(), value);
+            let (register, size) = (instruction.op0_register(), now.size(0));
+            let mut value = now.cut(value, size);
+            if size < 4 {
+                // The rest of the register stays: most of an address, if it held one.
+                let before = registers.get(register).blurred(self.image);
+                value = value.joined(before, self.image);
+            }
+            registers.set(register, value);
             return;
         }
         let (region, size) = (now.region(registers), now.size(0));

@@ -417,6 +417,16 @@ fn an_address_is_followed_on_its_way() {
             ]))),
         ),
         (
+            "from a place on the stack that is not known: push %rsi; pushfq; xor %esi,%esi; pop %rax; pop %rsi",
+            doing(keep(
+                given(code(), 1, "other").then(&[0x56, 0x9c, 0x31, 0xf6, 0x58, 0x5e]),
+            )),
+        ),
+        (
+            "over a write to its lowest byte: mov $0,%sil",
+            doing(keep(given(code(), 1, "other").then(&[0x40, 0xb6, 0]))),
+        ),
+        (
             "over a stack with many numbers on it: push $1, 30 times; push %rsi; pop %rsi",
             doing(keep(
                 given(code(), 1, "other")
