@@ -1,12 +1,14 @@
 //! Whether a module is loaded, and whether it is still the one that was.
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    fs::{self, File},
+    io,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
 use livepatch_image::Name;
+use nix::errno::Errno;
 
 const FOLDER: &str = "sys/module";
 
@@ -21,6 +23,48 @@ impl Loading {
     pub fn number(self) -> u64 {
         self.0
     }
+}
+
+/// One loading of a module, recognised on every kernel for as long as this is held: Linux 3.10 uses inode numbers again. What
+/// reads a file of sysfs that was opened before the module was unloaded gets `ENODEV` (`fs/sysfs/file.c` of Linux 3.10,
+/// `fs/kernfs/file.c` of 3.14 on). It does not keep the module from being unloaded.
+#[derive(Debug)]
+pub struct HeldLoading {
+    /// The module's `initstate`; `None` where it is part of the kernel.
+    state: Option<File>,
+}
+
+impl HeldLoading {
+    /// Holds the present loading of a module; `None` where it is not loaded.
+    ///
+    /// # Errors
+    ///
+    /// As [`look`].
+    pub fn of(root: &Path, name: &Name) -> io::Result<Option<Self>> {
+        match File::open(folder(root, name).join("initstate")) {
+            Ok(file) => Ok(Some(Self { state: Some(file) })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(look(root, name)?.map(|_| Self { state: None }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns whether the module was unloaded since. What cannot be read is not gone.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let state = self.state.as_ref();
+        state.is_some_and(|file| {
+            let read = file.read_at(&mut [0; 16], 0);
+            read.is_err_and(|error| error.raw_os_error() == Some(Errno::ENODEV as i32))
+        })
+    }
+}
+
+/// Returns whether a module is seen to be loaded.
+#[must_use]
+pub fn is_loaded(root: &Path, name: &Name) -> bool {
+    matches!(look(root, name), Ok(Some(_)))
 }
 
 /// Returns where sysfs has a module.
@@ -137,6 +181,27 @@ mod tests {
             let found = kernels_name(root.path(), &shown.into()).unwrap();
             assert_eq!(found, Name::from(kernels));
         }
+    }
+
+    #[test]
+    fn a_loading_that_is_held_is_there_until_the_kernel_says_that_it_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let name = Name::from("ip_vs");
+        assert!(HeldLoading::of(root.path(), &name).is_err(), "no sysfs");
+        fs::create_dir_all(root.path().join("sys/module/kernel")).unwrap();
+        assert!(HeldLoading::of(root.path(), &name).unwrap().is_none());
+        let module = root.path().join("sys/module/ip_vs");
+        fs::create_dir(&module).unwrap();
+        let part_of_the_kernel = HeldLoading::of(root.path(), &name).unwrap().unwrap();
+        fs::write(module.join("initstate"), "live\n").unwrap();
+        let loading = HeldLoading::of(root.path(), &name).unwrap().unwrap();
+        for held in [part_of_the_kernel, loading] {
+            assert!(!held.is_gone());
+        }
+        let unreadable = HeldLoading {
+            state: Some(File::open(module).unwrap()),
+        };
+        assert!(!unreadable.is_gone(), "EISDIR");
     }
 
     #[test]

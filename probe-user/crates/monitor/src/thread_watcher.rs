@@ -16,7 +16,7 @@ use crate::{
     threads::{Look, Threads},
 };
 use host::{
-    module::{self, Loading},
+    module::{self, HeldLoading},
     netns,
     netns_owners::{NetnsOwners, sees_host},
     prerequisites, time,
@@ -39,9 +39,9 @@ const TICKS_BETWEEN_NAMES: u64 = 30;
 pub struct ThreadWatcher {
     root: PathBuf,
     /// `None` while `ip_vs` is not loaded, or cannot be probed.
-    attached: Option<(ThreadProbe, Loading)>,
-    /// Why the probes could not be attached, and to what.
-    refused: Option<(String, Option<Loading>)>,
+    attached: Option<(ThreadProbe, HeldLoading)>,
+    /// Why the probes could not be attached.
+    refused: Option<String>,
     session: ThreadSession,
     looks: Looks,
     lookout: Lookout,
@@ -248,20 +248,19 @@ impl ThreadWatcher {
 
     /// Removes the probes where `ip_vs` is gone, and attaches them where it is back.
     fn follow_ip_vs(&mut self) -> anyhow::Result<Vec<ThreadOutput>> {
-        let loading = match (module::look(&self.root, &"ip_vs".into()), &self.attached) {
-            (Ok(loading), _) => loading,
-            // What cannot be seen is not gone.
-            (Err(_), Some((_, to))) => Some(*to),
-            (Err(_), None) => None,
-        };
-        let is_gone = matches!(&self.attached, Some((_, to)) if loading != Some(*to));
+        let is_gone = matches!(&self.attached, Some((_, to)) if to.is_gone());
         let mut outputs = Vec::new();
         if is_gone {
             outputs.extend(self.detach()?);
         }
-        let is_refused = matches!(&self.refused, Some((_, to)) if *to == loading);
-        if self.attached.is_none() && loading.is_some() && (!is_refused || self.is_look()) {
-            outputs.extend(self.attach_again(loading)?);
+        if self.attached.is_some() {
+            return Ok(outputs);
+        }
+        if !module::is_loaded(&self.root, &"ip_vs".into()) {
+            self.refused = None;
+        } else if self.refused.is_none() || self.is_look() {
+            // To be refused costs as much as to be attached: not every second.
+            outputs.extend(self.attach_again()?);
         }
         Ok(outputs)
     }
@@ -279,12 +278,12 @@ impl ThreadWatcher {
         Ok(outputs)
     }
 
-    fn attach_again(&mut self, loading: Option<Loading>) -> anyhow::Result<Vec<ThreadOutput>> {
+    fn attach_again(&mut self) -> anyhow::Result<Vec<ThreadOutput>> {
         let attached = attach(&self.root);
         let now_ns = time::monotonic_ns()?;
         let (probe, to) = match attached {
             Ok(attached) => attached,
-            Err(error) => return Ok(self.still_waiting(now_ns, format!("{error:#}"), loading)),
+            Err(error) => return Ok(self.still_waiting(now_ns, format!("{error:#}"))),
         };
         let text = "ip_vs is loaded, and the probes are in place";
         let mut outputs = vec![self.session.notice(now_ns, Topic::IpVs, text.into())];
@@ -295,15 +294,10 @@ impl ThreadWatcher {
     }
 
     /// Returns a notice of why the probes could not be attached, once a reason.
-    fn still_waiting(
-        &mut self,
-        now_ns: u64,
-        reason: String,
-        loading: Option<Loading>,
-    ) -> Vec<ThreadOutput> {
-        let is_known = matches!(&self.refused, Some((before, _)) if *before == reason);
+    fn still_waiting(&mut self, now_ns: u64, reason: String) -> Vec<ThreadOutput> {
+        let is_known = self.refused.as_ref() == Some(&reason);
         let text = format!("ip_vs is loaded and cannot be measured yet: {reason}");
-        self.refused = Some((reason, loading));
+        self.refused = Some(reason);
         if is_known {
             return Vec::new();
         }
@@ -425,9 +419,9 @@ impl Look {
 }
 
 /// Attaches the probes to the `ip_vs` that is loaded now.
-fn attach(root: &Path) -> anyhow::Result<(ThreadProbe, Loading)> {
+fn attach(root: &Path) -> anyhow::Result<(ThreadProbe, HeldLoading)> {
     // Before the probes: should it be loaded again meanwhile, they are attached once more.
-    let loading = module::look(root, &"ip_vs".into());
+    let loading = HeldLoading::of(root, &"ip_vs".into());
     let probe = ThreadProbe::start(prerequisites::examine_threads(root)?)?;
     match loading? {
         Some(loading) => Ok((probe, loading)),

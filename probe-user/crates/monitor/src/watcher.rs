@@ -18,7 +18,7 @@ use crate::{
     sample::Sample,
 };
 use host::{
-    module, netns,
+    netns,
     netns_owners::{NetnsOwners, sees_host},
     tasks::TaskNames,
     time,
@@ -141,31 +141,16 @@ impl Watcher {
         let step = self.session.set_clock(clock, time::monotonic_ns()?);
         let mut outputs = Vec::from_iter(step);
         outputs.extend(self.look_around()?);
-        let loading = match (module::look(&self.root, &"ip_vs".into()), &self.attachment) {
-            (Ok(loading), _) => loading,
-            // What cannot be seen is not gone.
-            (Err(_), Attachment::Attached { to, .. }) => Some(*to),
-            (Err(_), Attachment::Waiting(_)) => None,
-        };
-        if let Attachment::Attached { to, .. } = &self.attachment
-            && loading != Some(*to)
-        {
+        if matches!(&self.attachment, Attachment::Attached { to, .. } if to.is_gone()) {
             outputs.extend(self.detach()?);
         }
-        match &self.attachment {
-            Attachment::Attached { .. } => outputs.extend(self.read()?),
-            Attachment::Waiting(refused) => {
+        outputs.extend(match self.attachment {
+            Attachment::Attached { .. } => self.read()?,
+            Attachment::Waiting(_) => {
                 self.read_ns = self.lookout.last_ns();
-                // To be refused costs as much as to be attached: not every second.
-                let again = match refused {
-                    Some(refused) => refused.loading != loading || self.is_check(),
-                    None => true,
-                };
-                if loading.is_some() && again {
-                    outputs.extend(self.attach_again(loading)?);
-                }
+                self.wait()?
             }
-        }
+        });
         Ok(outputs)
     }
 

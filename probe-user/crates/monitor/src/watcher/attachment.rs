@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::Watcher;
 use crate::probe::Probe;
 use host::{
-    module::{self, Loading},
+    module::{self, HeldLoading},
     prerequisites, time,
 };
 use model::{Output, Topic};
@@ -16,16 +16,10 @@ use model::{Output, Topic};
 pub(super) enum Attachment {
     Attached {
         probe: Box<Probe>,
-        to: Loading,
+        to: HeldLoading,
     },
-    /// Waiting for `ip_vs`, or for it to become measurable.
-    Waiting(Option<Refused>),
-}
-
-/// Why the probes could not be attached, and to what.
-pub(super) struct Refused {
-    pub(super) reason: String,
-    pub(super) loading: Option<Loading>,
+    /// Waiting for `ip_vs`, or for it to become measurable: why the probes could not be attached.
+    Waiting(Option<String>),
 }
 
 impl Watcher {
@@ -44,18 +38,26 @@ impl Watcher {
         Ok(outputs)
     }
 
-    pub(super) fn attach_again(&mut self, loading: Option<Loading>) -> anyhow::Result<Vec<Output>> {
+    /// Attaches the probes if `ip_vs` is loaded and it is time to try.
+    pub(super) fn wait(&mut self) -> anyhow::Result<Vec<Output>> {
+        if !module::is_loaded(&self.root, &"ip_vs".into()) {
+            self.attachment = Attachment::Waiting(None);
+            return Ok(Vec::new());
+        }
+        // To be refused costs as much as to be attached: not every second.
+        let is_refused = matches!(self.attachment, Attachment::Waiting(Some(_)));
+        if is_refused && !self.is_check() {
+            return Ok(Vec::new());
+        }
+        self.attach_again()
+    }
+
+    fn attach_again(&mut self) -> anyhow::Result<Vec<Output>> {
         let attached = attach(&self.root);
         let now_ns = time::monotonic_ns()?;
         let (probe, to) = match attached {
             Ok(attached) => attached,
-            Err(error) => {
-                let refused = Refused {
-                    reason: format!("{error:#}"),
-                    loading,
-                };
-                return Ok(self.still_waiting(now_ns, refused));
-            }
+            Err(error) => return Ok(self.still_waiting(now_ns, format!("{error:#}"))),
         };
         self.attachment = Attachment::Attached {
             probe: Box::new(probe),
@@ -69,16 +71,11 @@ impl Watcher {
     }
 
     /// Tells why the probes could not be attached, once a reason.
-    fn still_waiting(&mut self, now_ns: u64, refused: Refused) -> Vec<Output> {
-        let text = format!(
-            "ip_vs is loaded and cannot be measured yet: {}",
-            refused.reason
-        );
-        let is_known = matches!(
-            &self.attachment,
-            Attachment::Waiting(Some(before)) if before.reason == refused.reason
-        );
-        self.attachment = Attachment::Waiting(Some(refused));
+    fn still_waiting(&mut self, now_ns: u64, reason: String) -> Vec<Output> {
+        let text = format!("ip_vs is loaded and cannot be measured yet: {reason}");
+        let is_known =
+            matches!(&self.attachment, Attachment::Waiting(Some(before)) if *before == reason);
+        self.attachment = Attachment::Waiting(Some(reason));
         if is_known {
             return Vec::new();
         }
@@ -87,9 +84,9 @@ impl Watcher {
 }
 
 /// Puts the probes on the `ip_vs` that is loaded now.
-pub(super) fn attach(root: &Path) -> anyhow::Result<(Probe, Loading)> {
-    // Before the probes: should it be loaded anew meanwhile, they are attached once more.
-    let loading = module::look(root, &"ip_vs".into());
+pub(super) fn attach(root: &Path) -> anyhow::Result<(Probe, HeldLoading)> {
+    // Before the probes: should it be loaded again meanwhile, they are attached once more.
+    let loading = HeldLoading::of(root, &"ip_vs".into());
     let ready = prerequisites::examine(root)?;
     let probe = Probe::start(&ready, log::log_enabled!(log::Level::Debug))?;
     match loading? {
