@@ -26,8 +26,8 @@ const DECISIONS: [&str; 8] = [
 /// The crates that the sample is from.
 const CRATES: [&str; 3] = ["livepatch", "model", "livepatch-image"];
 
-/// One mutant of so many, always the same ones: about 400.
-const ONE_OF: usize = 11;
+/// One mutant of so many: about 400.
+const ONE_OF: u64 = 11;
 
 /// How many of a hundred have to be noticed.
 const NOTICED_PERCENT: usize = 90;
@@ -112,11 +112,28 @@ fn sample() -> Result<Vec<String>> {
     let packages = CRATES.iter();
     let packages = packages.flat_map(|name| ["--package".to_owned(), (*name).to_owned()]);
     let mut options: Vec<String> = packages.collect();
-    let list = [&["mutants".to_owned(), "--list".to_owned()][..], &options].concat();
-    let all = output_of("cargo", &list)?;
-    let chosen = all.lines().step_by(ONE_OF);
+    let all = list(&options)?;
+    let chosen = all.iter().filter(|name| is_in_sample(name));
     options.extend(chosen.flat_map(|name| ["--re".to_owned(), format!("^{}$", literal(name))]));
     Ok(options)
+}
+
+/// Lists the mutants that these options choose.
+fn list(options: &[String]) -> Result<Vec<String>> {
+    let list = [&["mutants".to_owned(), "--list".to_owned()][..], options].concat();
+    let all = output_of("cargo", &list)?;
+    Ok(all.lines().map(str::to_owned).collect())
+}
+
+/// Returns whether a mutant is in the sample: by its file and change alone, so that an edit elsewhere changes no other's
+/// lot (FNV-1a).
+fn is_in_sample(name: &str) -> bool {
+    let hash = without_place(name)
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    hash.is_multiple_of(ONE_OF)
 }
 
 /// Returns the regular expression that a text alone matches.
@@ -161,7 +178,7 @@ fn test(name: &str, options: &[String]) -> Result<Tally> {
         matches!(status.code(), Some(0 | 2 | 3)),
         "cargo mutants ended with {status}"
     );
-    tally(&results)
+    tally(&results, &list(options)?)
 }
 
 /// Where cargo-mutants writes what became of its last run.
@@ -187,13 +204,17 @@ fn lines(path: &Path) -> Result<Vec<String>> {
     }
 }
 
-fn tally(results: &Path) -> Result<Tally> {
+/// Counts those of `chosen`: cargo-mutants remembers others of earlier runs, whose lines have moved since.
+fn tally(results: &Path, chosen: &[String]) -> Result<Tally> {
+    let chosen: BTreeSet<&String> = chosen.iter().collect();
     let last_run = results.join(LAST_RUN);
     let unviable: BTreeSet<String> = lines(&results.join(UNVIABLE))?.into_iter().collect();
     let mut tally = Tally::default();
     for file in ["caught.txt", "timeout.txt", "previously_caught.txt"] {
         let noticed = lines(&last_run.join(file))?;
-        let noticed = noticed.iter().filter(|line| !unviable.contains(*line));
+        let noticed = noticed
+            .iter()
+            .filter(|line| !unviable.contains(*line) && chosen.contains(line));
         tally.noticed += noticed.count();
     }
     tally.survivors = lines(&last_run.join("missed.txt"))?
@@ -238,6 +259,19 @@ mod tests {
     }
 
     #[test]
+    fn an_edit_elsewhere_changes_no_mutants_lot() {
+        let names: Vec<String> = (0..1_100)
+            .map(|n| format!("src/a.rs:{n}:1: change {n}"))
+            .collect();
+        let chosen = names.iter().filter(|name| is_in_sample(name)).count();
+        assert!((70..=130).contains(&chosen), "{chosen}");
+        for name in names {
+            let moved = name.replace(":1:", ":7:");
+            assert_eq!(is_in_sample(&name), is_in_sample(&moved), "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_noticed_is_counted_and_a_survivor_keeps_its_name_when_lines_move() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join(LAST_RUN)).unwrap();
@@ -250,10 +284,17 @@ mod tests {
         write("caught.txt", "a.rs:1:2: replace f -> bool with true\n");
         write(
             "previously_caught.txt",
-            "a.rs:3:4: x\na.rs:5:6: y\na.rs:7:8: z\n",
+            "a.rs:3:4: x\na.rs:5:6: y\na.rs:7:8: z\na.rs:9:9: moved\n",
         );
         write("missed.txt", "a/b.rs:71:9: replace g -> a::B with None\n");
-        let found = tally(folder.path()).unwrap();
+        let chosen = [
+            "a.rs:1:2: replace f -> bool with true",
+            "a.rs:3:4: x",
+            "a.rs:5:6: y",
+            "a.rs:7:8: z",
+            "a/b.rs:71:9: replace g -> a::B with None",
+        ];
+        let found = tally(folder.path(), &chosen.map(str::to_owned)).unwrap();
         assert_eq!((found.noticed, found.percent()), (3, 75));
         let one = "a/b.rs: replace g -> a::B with None".to_owned();
         assert_eq!(found.survivors, [one.clone()].into());

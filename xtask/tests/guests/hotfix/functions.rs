@@ -35,7 +35,7 @@ const CASES: [(&str, &str, &str, &str); 5] = [
         "est_untraceable",
         "ensure_mtu_is_adequate cannot be redirected on this kernel",
         "it is inlined or not traced",
-        "failed to find location for function 'ensure_mtu_is_adequate'",
+        "for function 'ensure_mtu_is_adequate'",
     ),
 ];
 

@@ -8,7 +8,7 @@ use livepatch_image::{Layout, Module};
 /// name, `{symbol}` one that it may name, and `{number}` a number. So neither another module's load nor a name that a task
 /// gave itself passes for it. The words are those of Linux 4.15 to 6.12 (`kernel/livepatch/`, `kernel/module/`,
 /// `kernel/trace/ftrace.c`, `security/lockdown/`).
-const BY_LINE: [(&str, &str); 17] = [
+const BY_LINE: [(&str, &str); 18] = [
     (
         "livepatch: symbol '{symbol}' not found in symbol table",
         "the function that it replaces is not in that object: it was made for another kernel, or names the wrong object",
@@ -23,7 +23,12 @@ const BY_LINE: [(&str, &str); 17] = [
     ),
     (
         "livepatch: failed to find location for function '{symbol}'",
-        "ftrace cannot redirect that function: it is inlined or not traced, so replace the function that calls it",
+        NOT_TRACED,
+    ),
+    // Linux before 5.18 takes the function's address for its location, and fails one step later.
+    (
+        "livepatch: failed to set ftrace filter for function '{symbol}'",
+        NOT_TRACED,
     ),
     (
         "livepatch: failed to register ftrace handler for function '{symbol}'",
@@ -83,6 +88,8 @@ const BY_LINE: [(&str, &str); 17] = [
          without that, or build it under another name",
     ),
 ];
+
+const NOT_TRACED: &str = "ftrace cannot redirect that function: it is inlined or not traced, so replace the function that calls it";
 
 /// Words of the kernel about signatures name no module: they count where its answer is that of a signature.
 const UNNAMED: &str = "Loading of ";
@@ -207,6 +214,15 @@ mod tests {
                     "livepatch: enabling patch 'x'",
                     "livepatch: failed to find location for function 'estimation_timer'",
                     "livepatch: 'x': unpatching complete",
+                ],
+                "inlined",
+            ),
+            // Linux 5.10.
+            (
+                Errno::EINVAL,
+                &[
+                    "livepatch: failed to set ftrace filter for function 'estimation_timer' (-22)",
+                    "livepatch: failed to patch object 'ip_vs'",
                 ],
                 "inlined",
             ),
