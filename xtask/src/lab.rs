@@ -80,7 +80,7 @@ pub struct LabSpec {
 impl Default for LabSpec {
     fn default() -> Self {
         Self {
-            kernel: Line::V6_1,
+            kernel: Line::under_test(),
             own_kernel: None,
             cpus: Cpus {
                 online: 2,

@@ -160,6 +160,9 @@ fn test(name: &str, options: &[String]) -> Result<Tally> {
             "--no-shuffle",
             "--colors",
             "never",
+            // What is waited for in vain counts as noticed: beside other work, tests that end take minutes too.
+            "--minimum-test-timeout",
+            "180",
             "--jobs",
             "2",
             "--output",

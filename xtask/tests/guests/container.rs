@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use xtask::{
+    kernel::Line,
     lab::LabSpec,
-    scenario::{Watched, number},
+    scenario::{self, Watched, number},
 };
 
 use crate::steps::{Step, Steps};
@@ -48,7 +49,12 @@ const NAMED: &str = "cap_bpf,cap_perfmon,cap_sys_ptrace";
 
 /// Begins on a node that lets nobody use perf events without a capability.
 fn node() -> Steps {
+    node_of(LabSpec::default().kernel)
+}
+
+fn node_of(kernel: Line) -> Steps {
     let mut steps = Steps::on(LabSpec {
+        kernel,
         services: 10,
         destinations: 2,
         netns: 2,
@@ -124,6 +130,37 @@ fn a_container_needs_exactly_the_capabilities_that_the_readme_names() {
         .is_told("CAP_SYS_ADMIN")
         .complains(&["perf_event_paranoid"]);
     watch(&mut steps, "admin", "cap_sys_admin,cap_sys_ptrace").sees_the_node();
+    steps.run();
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn on_kernel_5_10_a_container_needs_two_capabilities_more() {
+    if !scenario::available(Line::V5_10) {
+        return;
+    }
+    let mut steps = node_of(Line::V5_10);
+    let all = format!("{NAMED},cap_sys_resource,cap_syslog");
+    hide(&mut steps, 2);
+    watch(&mut steps, "hidden", &all)
+        .exits(2)
+        .complains(&["sysctl kernel.kptr_restrict=1"]);
+    steps.shell("echo 1 > /proc/sys/kernel/kptr_restrict");
+    watch(&mut steps, "named", &all)
+        .exits(0)
+        .records(|watched| {
+            let calls = watched.of("call").count();
+            assert!(calls >= 2, "{calls} calls");
+        });
+    let without = |one: &str| format!("{NAMED},{one}");
+    watch(&mut steps, "no-resource", &without("cap_syslog"))
+        .exits(2)
+        .prints("")
+        .complains(&[
+            "CAP_SYS_RESOURCE",
+            "locked memory, of which this process may have 64 KiB",
+        ]);
+    watch(&mut steps, "no-syslog", &without("cap_sys_resource")).is_told("CAP_SYSLOG");
     steps.run();
 }
 

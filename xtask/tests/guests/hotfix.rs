@@ -36,9 +36,9 @@ use xtask::scenario::Sections;
 /// Where the modules are in the guest.
 pub(crate) const FOLDER: &str = "/root/hotfixes";
 
-/// A guest that has the modules for Linux 6.1.
+/// A guest that has the modules for its kernel.
 pub(crate) fn with_modules(spec: LabSpec) -> LabSpec {
-    with_modules_for(Line::V6_1, spec)
+    with_modules_for(spec.kernel, spec)
 }
 
 /// A guest that has the modules for that kernel.

@@ -53,6 +53,11 @@ pub enum ProbeError {
          this process that capability, or lower it with `sysctl kernel.perf_event_paranoid=2`"
     )]
     Paranoid(u32),
+    #[error(
+        "cannot create the eBPF maps: Linux before 5.11 counts them as locked memory, of which this process may have {kib} KiB: \
+         give it the capability CAP_SYS_RESOURCE, or run `ulimit -l unlimited` before it"
+    )]
+    LockedMemory { kib: u64 },
     #[error("a snapshot of the estimators failed: {0}")]
     Snapshot(String),
     #[error(
@@ -70,10 +75,9 @@ pub enum ProbeError {
     )]
     Field(String),
     #[error(
-        "this kernel has no BTF for ip_vs, and hides the address of estimation_timer, with which its fields are found: give \
-         this process the capability CAP_SYSLOG"
+        "this kernel has no BTF for ip_vs, and hides the address of estimation_timer, with which its fields are found: {0}"
     )]
-    HiddenAddress,
+    HiddenAddress(&'static str),
     #[error(transparent)]
     Refused(#[from] Refusal),
 }

@@ -1,13 +1,16 @@
 //! The eBPF object, handed to the kernel.
 
-use std::error::Error;
+use std::{error::Error, io, iter};
 
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf, EbpfError, EbpfLoader,
     maps::{Map, MapError},
     programs::{Program, ProgramError, RawTracePoint},
 };
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::{
+    errno::Errno,
+    sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit},
+};
 use probe_ebpf::{Offsets, threads::ThreadOffsets};
 
 use super::{ProbeError, room::Room};
@@ -36,7 +39,7 @@ pub fn of_threads(offsets: &ThreadOffsets) -> Result<Ebpf, ProbeError> {
     let mut ebpf = loader()?
         .override_global("THREAD_OFFSETS", bytemuck::bytes_of(offsets), true)
         .load(OF_THREADS)
-        .map_err(|error| refused("maps", &error))?;
+        .map_err(|error| no_maps(&error))?;
     probes(&mut ebpf)?;
     Ok(ebpf)
 }
@@ -79,7 +82,26 @@ fn maps(offsets: &Offsets, diagnostics: bool, room: Room) -> Result<Ebpf, ProbeE
         .map_max_entries("ESTIMATORS", room.estimators)
         .map_max_entries("EVENTS", room.events_bytes)
         .load(OBJECT)
-        .map_err(|error| refused("maps", &error))
+        .map_err(|error| no_maps(&error))
+}
+
+/// What the kernel's refusal of the maps means. Linux before 5.11 counts their memory as locked memory of the user
+/// (`bpf_map_charge_init`, `kernel/bpf/syscall.c` of Linux 5.10).
+fn no_maps(error: &EbpfError) -> ProbeError {
+    let limit = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(RLIM_INFINITY, |(soft, _)| soft);
+    match root_errno(error) {
+        Some(Errno::EPERM) if limit != RLIM_INFINITY => {
+            ProbeError::LockedMemory { kib: limit / 1024 }
+        }
+        _ => refused("maps", error),
+    }
+}
+
+/// The kernel's answer behind an error.
+fn root_errno(error: &(dyn Error + 'static)) -> Option<Errno> {
+    let errors = iter::successors(Some(error), |&error| error.source());
+    let answers = errors.filter_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
+    answers.last().map(Errno::from_raw)
 }
 
 /// A loader that has not read the kernel's BTF.
