@@ -4,6 +4,7 @@ pub mod headers;
 mod line;
 mod own;
 mod release;
+pub mod under_test;
 
 use std::fmt;
 use std::fs;

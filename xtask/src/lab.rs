@@ -33,7 +33,7 @@ use anyhow::{Result, ensure};
 
 pub use parts::{Copy, Cpus};
 
-use crate::kernel::{Line, OwnKernel};
+use crate::kernel::{Line, OwnKernel, under_test};
 
 /// Exit code: the time limit was reached.
 pub const TIME_LIMIT: u8 = 124;
@@ -80,8 +80,8 @@ pub struct LabSpec {
 impl Default for LabSpec {
     fn default() -> Self {
         Self {
-            kernel: Line::under_test(),
-            own_kernel: None,
+            kernel: under_test::line(),
+            own_kernel: under_test::own(),
             cpus: Cpus {
                 online: 2,
                 possible: 2,

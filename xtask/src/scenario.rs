@@ -1,7 +1,7 @@
 //! What tests in guests share: a script run in the lab, its output cut into sections, and the records of
 //! `ipvs-latency watch --json` among them.
 
-use std::{collections::BTreeMap, fs::OpenOptions, io::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fs::OpenOptions, io::Write as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -274,33 +274,6 @@ pub fn available(line: kernel::Line) -> bool {
             false
         }
     }
-}
-
-/// Names the kernel line that `cargo xtask test --kernel` chose.
-pub const LINE: &str = "IPVS_LATENCY_KERNEL";
-
-/// Name the image and the modules of the kernel that `cargo xtask test --kernel-image` chose.
-pub const IMAGE: &str = "IPVS_LATENCY_KERNEL_IMAGE";
-/// See [`IMAGE`].
-pub const MODULES: &str = "IPVS_LATENCY_KERNEL_MODULES";
-
-/// Returns the line that was chosen; without one, the lab's usual one.
-///
-/// # Errors
-/// When what was chosen is no line.
-pub fn chosen_line() -> Result<kernel::Line> {
-    match std::env::var(LINE) {
-        Ok(line) => line.parse().map_err(anyhow::Error::msg),
-        Err(_) => Ok(LabSpec::default().kernel),
-    }
-}
-
-/// Returns the kernel of the user's own that was chosen.
-#[must_use]
-pub fn chosen_kernel() -> Option<kernel::OwnKernel> {
-    let path = |name| std::env::var_os(name).map(PathBuf::from);
-    let both = path(IMAGE).zip(path(MODULES));
-    both.map(|(image, modules)| kernel::OwnKernel { image, modules })
 }
 
 /// Notes that a test, or a part of it, was skipped for that reason.

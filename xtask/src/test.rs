@@ -1,5 +1,7 @@
 //! `cargo xtask test`: the tiers, and one count over all.
 
+mod on_kernel;
+
 use std::{
     env, fs,
     io::{BufRead as _, BufReader},
@@ -11,7 +13,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     checkout,
-    cli::{FuzzArgs, KernelArgs, TestArgs},
+    cli::{FuzzArgs, TestArgs},
     emulator::Emulator,
     fuzz,
     kernel::{self, Line},
@@ -39,7 +41,7 @@ pub fn run(args: &TestArgs) -> Result<bool, setup::Error> {
     if !kernels.is_empty() {
         let mut all_passed = true;
         for kernel in &kernels {
-            all_passed &= on_kernel(kernel, kernels.len() > 1)?;
+            all_passed &= on_kernel::run(kernel, kernels.len() > 1)?;
         }
         return Ok(all_passed);
     }
@@ -118,43 +120,6 @@ fn soak(count: &mut Count, skips: &Skips) -> Result<Vec<String>> {
     count.passed += fuzzed.passed;
     count.failed += u32::try_from(fuzzed.failed.len()).unwrap_or(u32::MAX);
     Ok(fuzzed.skipped.into_iter().chain(mutants.skipped).collect())
-}
-
-/// Runs `check` and `watch` on a kernel that was chosen. Returns whether all is as it should be; a line that is not available
-/// is skipped where it is one of many.
-fn on_kernel(kernel: &KernelArgs, is_one_of_many: bool) -> Result<bool, setup::Error> {
-    if let Some(line) = kernel.kernel {
-        match kernel::fetch(&line) {
-            Ok(_) => println!("kernel {line}"),
-            Err(kernel::Error::Failed(error)) => return Err(error.into()),
-            Err(unavailable) => {
-                println!("skipped: kernel {line}: {unavailable}");
-                return Ok(is_one_of_many);
-            }
-        }
-    }
-    let skips = Skips::new()?;
-    let mut chosen = Vec::new();
-    chosen.extend(kernel.kernel.map(|line| (scenario::LINE, line.to_string())));
-    if let Some(own) = kernel.own() {
-        chosen.push((scenario::IMAGE, absolute(&own.image)?));
-        chosen.push((scenario::MODULES, absolute(&own.modules)?));
-    }
-    let chosen: Vec<(&str, &str)> = chosen
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    let guests = ["--package", "xtask", "--test", "guests"];
-    let count = cargo_test(&guests, &["--ignored", "chosen_kernel"], &chosen, &skips)?;
-    Ok(count.failed == 0 && count.passed > 0)
-}
-
-/// Tests run in the folder of their package.
-fn absolute(path: &Path) -> Result<String> {
-    let cannot_open = || format!("cannot open {}", path.display());
-    let path = path.canonicalize().with_context(cannot_open)?;
-    let text = path.to_str().map(str::to_owned);
-    text.with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 /// Everything that guests need. A kernel line that is not to be had here is left to the tests that need

@@ -12,9 +12,6 @@ pub struct Line {
     flavour: Flavour,
 }
 
-/// The environment variable that names the line which `cargo xtask test --kernel` chose.
-pub const UNDER_TEST: &str = "IPVS_LATENCY_KERNEL";
-
 /// Suites to look at together.
 type Group = &'static [&'static str];
 
@@ -44,18 +41,6 @@ impl Line {
         Self::V6_12,
         Self::NEWEST,
     ];
-
-    /// Returns the line that guests boot unless they ask for another: 6.1, or what `cargo xtask test --kernel` chose.
-    ///
-    /// # Panics
-    /// When what was chosen is no line.
-    #[must_use]
-    pub fn under_test() -> Self {
-        match std::env::var(UNDER_TEST) {
-            Ok(line) => line.parse().expect("a line of kernels"),
-            Err(_) => Self::V6_1,
-        }
-    }
 
     const fn of(major: u32, minor: u32, flavour: Flavour) -> Self {
         Self {

@@ -12,9 +12,6 @@ use xtask::scenario::Sections;
 
 use crate::steps::Step;
 
-/// The root namespace of every guest.
-const ROOT: u64 = 4_026_531_840;
-
 impl Step {
     /// Expects a page of `check --json`, of the contract's form, and checks it with all that the guest printed beside it.
     fn page(&mut self, check: impl FnOnce(&Value, &Sections) + 'static) -> &mut Self {

@@ -2,15 +2,12 @@
 
 use serde_json::Value;
 use xtask::{
-    kernel::Line,
+    kernel::{Line, under_test::root_netns},
     lab::LabSpec,
     scenario::{self, Watched, number},
 };
 
 use crate::steps::{Step, Steps};
-
-/// The first network namespace of a node.
-const ROOT: u64 = 4_026_531_840;
 
 /// What a container is made of: namespaces of its own, a root that holds the binary alone, `/proc` and a read-only `/sys`
 /// of its own, the node's root at `/host`, and the capabilities that it was given. `kubectl debug node` and a Pod with
@@ -99,8 +96,14 @@ impl Step {
 
 fn has_runs_of_the_root(watched: &Watched) {
     let start = watched.only("start").unwrap();
-    assert_eq!(number(start, "root_netns").unwrap(), ROOT, "{start}");
-    let root = watched.of("call").filter(|call| call["netns"] == ROOT);
+    assert_eq!(
+        number(start, "root_netns").unwrap(),
+        root_netns(),
+        "{start}"
+    );
+    let root = watched
+        .of("call")
+        .filter(|call| call["netns"] == root_netns());
     let root: Vec<_> = root.collect();
     assert!(root.len() >= 2, "{root:?}");
     assert!(root.iter().all(|call| call["estimators"] == 31), "{root:?}");

@@ -251,11 +251,7 @@ fn the_newest_kernel_reports_its_threads() {
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test --kernel LINE"]
 fn chosen_kernel_is_measured_or_its_threads_are_reported() {
-    let spec = LabSpec {
-        own_kernel: scenario::chosen_kernel(),
-        kernel: scenario::chosen_line().unwrap(),
-        ..filled()
-    };
+    let spec = filled();
     let look = "grep -c ' estimation_timer.*ip_vs' /proc/kallsyms
         echo == switch; ls /proc/sys/net/ipv4/vs | grep -c run_estimation; true";
     let sections = scenario::run(spec.clone(), &format!("echo == timer; {look}")).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use xtask::{
-    kernel::Line,
+    kernel::{Line, under_test},
     lab::LabSpec,
     scenario::{self, Sections, Watched, number},
 };
@@ -32,10 +32,15 @@ echo == started
 dmesg | grep -c 'IPVS: starting estimator thread'
 ";
 
+/// Linux 6.12, or the kernel with threads that was chosen.
+fn line() -> Line {
+    under_test::chosen_line().unwrap_or(Line::V6_12)
+}
+
 /// A guest whose clock counts instructions: there a notice comes as fast on any machine.
-fn empty_6_12() -> LabSpec {
+fn empty() -> LabSpec {
     LabSpec {
-        kernel: Line::V6_12,
+        kernel: line(),
         timeout: Duration::from_mins(10),
         ..LabSpec::deterministic()
     }
@@ -44,7 +49,7 @@ fn empty_6_12() -> LabSpec {
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn watch_leaves_the_calibration_of_kernel_threads_alone_and_sees_every_run_after_it() {
-    if !scenario::available(Line::V6_12) {
+    if !scenario::available(line()) {
         return;
     }
     let alone = format!("{FIRST_SERVICES} ipvsadm -R < /tmp/rules; sleep 5; {CALIBRATED}");
@@ -61,8 +66,8 @@ fn watch_leaves_the_calibration_of_kernel_threads_alone_and_sees_every_run_after
         echo == watch; cat /tmp/watched
         {CALIBRATED}"
     );
-    let alone = scenario::run(empty_6_12(), &alone).unwrap();
-    let watched = scenario::run(empty_6_12(), &watched).unwrap();
+    let alone = scenario::run(empty(), &alone).unwrap();
+    let watched = scenario::run(empty(), &watched).unwrap();
     for section in ["calibrated", "started"] {
         let text = alone.text(section).unwrap();
         assert!(!text.trim().is_empty(), "{}", alone.noise);
@@ -105,7 +110,7 @@ const BEGAN: &str = "a kernel thread began and may calibrate: no run is measured
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn threads_that_are_started_again_are_followed() {
-    if !scenario::available(Line::V6_12) {
+    if !scenario::available(line()) {
         return;
     }
     let change = |with: &str| {
@@ -120,14 +125,14 @@ fn threads_that_are_started_again_are_followed() {
             {CALIBRATED}"
         )
     };
-    let alone = scenario::run(empty_6_12(), &change("")).unwrap();
+    let alone = scenario::run(empty(), &change("")).unwrap();
     let script = change("ipvs-latency watch --json > /tmp/watched & watch=$!; sleep 3");
     let script = format!(
         "{script}
         kill $watch; wait $watch
         echo == watch; cat /tmp/watched"
     );
-    let with = scenario::run(empty_6_12(), &script).unwrap();
+    let with = scenario::run(empty(), &script).unwrap();
     let started = alone.text("started").unwrap();
     assert_eq!(with.text("started").unwrap(), started);
     let watched = with.watched("watch").unwrap();
@@ -158,7 +163,7 @@ fn threads_that_are_started_again_are_followed() {
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn watch_waits_for_ip_vs_and_says_which_calibration_it_disturbed_while_it_was_stopped() {
-    if !scenario::available(Line::V6_12) {
+    if !scenario::available(line()) {
         return;
     }
     let script = "
@@ -177,7 +182,7 @@ fn watch_waits_for_ip_vs_and_says_which_calibration_it_disturbed_while_it_was_st
         ipvs-latency watch --json > /dev/null & watch=$!; sleep 3
         kill -KILL $watch; wait $watch
         echo == left; grep -c ip_vs /sys/kernel/debug/kprobes/list; true";
-    let sections = scenario::run(empty_6_12(), script).unwrap();
+    let sections = scenario::run(empty(), script).unwrap();
     let watched = sections.watched("watch").unwrap();
     let of_ip_vs = notices(&watched, "ip_vs");
     assert!(of_ip_vs[0].contains("was unloaded"), "{of_ip_vs:?}");
@@ -212,7 +217,7 @@ fn same_limits_or_said(with: &Sections, alone: &Sections, told: &[&str]) {
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn on_a_busy_cpu_the_first_calibration_is_left_alone_and_a_later_one_or_it_is_said_to_be_disturbed()
 {
-    if !scenario::available(Line::V6_12) {
+    if !scenario::available(line()) {
         return;
     }
     let busy = "for hog in 1 2 3 4; do (while :; do :; done) & done";
@@ -227,8 +232,8 @@ fn on_a_busy_cpu_the_first_calibration_is_left_alone_and_a_later_one_or_it_is_sa
         echo == watch; cat /tmp/watched
         {CALIBRATED}"
     );
-    let alone = scenario::run(empty_6_12(), &alone).unwrap();
-    let with = scenario::run(empty_6_12(), &with).unwrap();
+    let alone = scenario::run(empty(), &alone).unwrap();
+    let with = scenario::run(empty(), &with).unwrap();
     let watched = with.watched("watch").unwrap();
     let told = notices(&watched, "calibration");
     same_limits_or_said(&with, &alone, &told);

@@ -3,8 +3,9 @@
 use serde_json::Value;
 use xtask::lab::LabSpec;
 
-use super::{ROOT, mitigation, number, places::FIELD};
+use super::{mitigation, number, places::FIELD};
 use crate::steps::Steps;
+use xtask::kernel::under_test::root_netns;
 
 /// Prints a command of the page in /tmp/page as a shell reads it.
 const COMMAND: &str = r#"
@@ -58,7 +59,7 @@ fn the_commands_for_run_estimation_set_it_in_the_intended_namespace_alone() {
             "other",
             "nsenter --net=/run/netns/lab2 ipvs-latency check --max 1us --json | tee /tmp/page",
         )
-        .page(|page, _| enters(page, "/proc/1/ns/net", ROOT));
+        .page(|page, _| enters(page, "/proc/1/ns/net", root_netns()));
     let other = "nsenter --net=/run/netns/lab2 sh /tmp/typed";
     set_and_unset(&mut steps, "other", other, "1\n1\n0");
 

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 use xtask::{
-    kernel::Line,
+    kernel::{Line, under_test, under_test::root_netns},
     lab::LabSpec,
     scenario::{self, Sections},
 };
 
-use super::{ROOT, mitigation, namespace, number, places::FIELD};
+use super::{mitigation, namespace, number, places::FIELD};
 use crate::steps::Steps;
 
 /// The file that Docker Swarm has of its ingress namespace.
@@ -74,7 +74,10 @@ fn a_namespace_without_a_process_is_named_counted_and_entered_by_the_file_it_is_
         )
         .output(|named, sections| {
             let has = |netns: u64| named.contains(&format!("\"netns\":{netns}"));
-            assert!(has(number(sections, "inode")) && !has(ROOT), "{named}");
+            assert!(
+                has(number(sections, "inode")) && !has(root_netns()),
+                "{named}"
+            );
         });
     // The trial put it back.
     steps.step("after", &switch).prints("1");
@@ -173,7 +176,7 @@ fn services_of_two_busy_namespaces_are_counted_as_ipvsadm_lists_them() {
     let blind =
         "unshare -m sh -c \"mount -t tmpfs none /sys/kernel/btf; ipvs-latency check --json\"";
     counted(
-        Line::V6_1,
+        under_test::line(),
         &[("measured", "ipvs-latency check --json"), ("blind", blind)],
     );
 }
@@ -189,14 +192,14 @@ fn kernel_6_12_services_of_two_busy_namespaces_are_counted_without_a_list() {
 fn who_has_no_privilege_is_told_no_miscount_no_owner_and_no_command_that_cannot_work() {
     let user =
         "setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps=-all --bounding-set=-all";
-    let mut steps = Steps::on(two_busy(Line::V6_1));
+    let mut steps = Steps::on(two_busy(under_test::line()));
     steps.shell(format!("{COUNT}fill 300"));
     steps
         .step("json", format!("{user} ipvs-latency check --json"))
         .exits(2)
         .says_not(&["nsenter"])
         .page(|page, sections| {
-            let root = namespace(page, ROOT);
+            let root = namespace(page, root_netns());
             // The file that everybody may read has fewer than there are.
             assert_eq!(root["services"], Value::Null, "{root}");
             assert_eq!(root["destinations"], Value::Null, "{root}");

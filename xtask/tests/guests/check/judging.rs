@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use xtask::{lab::LabSpec, scenario::Sections};
 
-use super::{ROOT, namespace};
+use super::namespace;
 use crate::steps::Steps;
+use xtask::kernel::under_test::root_netns;
 
 /// A node whose runs take milliseconds.
 fn busy() -> LabSpec {
@@ -38,17 +39,23 @@ fn a_run_over_the_maximum_is_a_problem_and_one_under_it_is_not() {
 fn is_over(over: &Value, sections: &Sections) {
     assert_eq!(over["verdict"], "problem", "{over}");
     assert_eq!(over["missing"], json!([]));
-    let root = namespace(over, ROOT);
+    let root = namespace(over, root_netns());
     assert_eq!(root["services"], 10_000, "{root}");
     assert_eq!(root["destinations"], 20_000, "{root}");
     let run = &over["measured"]["longest_run"];
-    assert_eq!((&run["netns"], &run["cpu"]), (&ROOT.into(), &0.into()));
+    assert_eq!(
+        (&run["netns"], &run["cpu"]),
+        (&root_netns().into(), &0.into())
+    );
     let message = over["message"].as_str().unwrap();
     is_true(sections, message, "STALL ");
     let place = " every 2.0 s on CPU 0, netns root (30,001 estimators)";
     assert!(message.ends_with(place), "{message}");
     let worst = &over["worst"];
-    assert_eq!((&worst["netns"], &worst["cpu"]), (&ROOT.into(), &0.into()));
+    assert_eq!(
+        (&worst["netns"], &worst["cpu"]),
+        (&root_netns().into(), &0.into())
+    );
     assert_eq!(worst["duration_ns"], run["duration_ns"]);
     let share = worst["share"].as_f64().unwrap();
     let typical_ns = worst["typical_ns"].as_f64().unwrap();

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 use xtask::{
+    kernel::under_test::root_netns,
     lab::{Cpus, LabSpec},
     scenario::Sections,
 };
 
-use super::{ROOT, mitigation, namespace, number};
+use super::{mitigation, namespace, number};
 use crate::steps::Steps;
 
 /// Prints the command or its counterpart of a mitigation on the page in /tmp/page.
@@ -56,7 +57,7 @@ fn packets_are_kept_off_the_cpu_of_the_timer_and_led_back() {
 
 /// Returns the CPU that a page names for the next run of the root namespace: the one where the long run came after it.
 fn cpu_of_the_next_run(page: &Value, sections: &Sections) -> u64 {
-    let cpu = namespace(page, ROOT)["next_cpu"].as_u64().unwrap();
+    let cpu = namespace(page, root_netns())["next_cpu"].as_u64().unwrap();
     let now = page["now_ns"].as_u64().unwrap();
     let after = sections
         .truth("truth")
@@ -148,7 +149,7 @@ fn the_next_run_told_is_the_one_that_comes_next() {
 /// When the root namespace's next run was told to be due, and when the one that came first was.
 fn next_run(page: &Value, expiries: &[Expiry]) -> (u64, u64) {
     let now_ns = page["now_ns"].as_u64().unwrap();
-    let root = namespace(page, ROOT);
+    let root = namespace(page, root_netns());
     let in_ns = root["next_run_in_ns"].as_u64();
     let in_ns = in_ns.unwrap_or_else(|| panic!("no next run in {page}"));
     let first = expiries.iter().find(|expiry| expiry.begin_ns > now_ns);
@@ -184,8 +185,8 @@ fn a_container_sees_the_host_and_what_it_may_not_see_is_said() {
         .exits(0)
         .page(|page, sections| {
             assert_eq!(page["verdict"], "ok", "{page}");
-            assert_eq!(page["root_netns"], ROOT);
-            let root = namespace(page, ROOT);
+            assert_eq!(page["root_netns"], root_netns());
+            let root = namespace(page, root_netns());
             assert_eq!(root["who"], "host", "{root}");
             assert_eq!(root["services"], 10, "{root}");
             let pod = namespace(page, number(sections, "inode"));
@@ -218,12 +219,12 @@ sleep 1
 
 /// A container's own first process is not taken for the host's, nor others for nobody.
 fn sees_itself_alone(page: &Value) {
-    assert_eq!(page["root_netns"], ROOT, "{page}");
+    assert_eq!(page["root_netns"], root_netns(), "{page}");
     let namespaces = page["namespaces"].as_array().unwrap();
     assert_eq!(namespaces.len(), 3, "{page}");
     for namespace in namespaces {
         let is_host = namespace["who"] == "host";
-        assert_eq!(is_host, namespace["netns"] == ROOT, "{page}");
+        assert_eq!(is_host, namespace["netns"] == root_netns(), "{page}");
         assert_ne!(namespace["who"], "no process", "{page}");
     }
     let missing = page["missing"][0].as_str().unwrap();

@@ -2,8 +2,9 @@
 
 use xtask::lab::LabSpec;
 
-use super::{ROOT, namespace};
+use super::namespace;
 use crate::steps::Steps;
+use xtask::kernel::under_test::root_netns;
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
@@ -16,7 +17,7 @@ fn without_ip_vs_the_page_says_how_to_load_it() {
         .page(|page, _| {
             assert_eq!(page["verdict"], "unknown", "{page}");
             assert_eq!(page["kernel"]["estimator"], "absent");
-            assert_eq!(namespace(page, ROOT)["state"], "ABSENT");
+            assert_eq!(namespace(page, root_netns())["state"], "ABSENT");
         });
     steps
         .step("text", "ipvs-latency check")

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use xtask::{
     checkout,
     ground_truth::Run,
-    kernel::{self, Line},
+    kernel::{self, under_test, under_test::root_netns},
     lab::Copy,
     lab::LabSpec,
     scenario::{self, Sections},
 };
 
-use super::{ROOT, mitigation, namespace, number};
+use super::{mitigation, namespace, number};
 use crate::steps::Steps;
 
 /// The kernel of the guests has 250 of them in a second (`CONFIG_HZ`).
@@ -65,7 +65,7 @@ fn every_namespace_is_told_as_it_is_and_the_next_run_within_a_tick() {
 
 fn is_of_a_busy_node(page: &Value) {
     assert_eq!(page["verdict"], "ok", "{page}");
-    assert_eq!(page["root_netns"], ROOT);
+    assert_eq!(page["root_netns"], root_netns());
     assert_eq!(page["kernel"]["estimator"], "timer");
     assert_eq!(page["kernel"]["possible_cpus"], 1);
     assert_eq!(page["kernel"]["online_cpus"], 1);
@@ -117,7 +117,10 @@ fn every_namespace_is_told(page: &Value, sections: &Sections) {
         json!({ "who": who, "services": services, "destinations": destinations, "estimators": estimators,
                 "state": "ACTIVE", "run_estimation": 1 })
     };
-    expect(ROOT, told(Some("host"), Some(10_000), Some(20_000), 30_001));
+    expect(
+        root_netns(),
+        told(Some("host"), Some(10_000), Some(20_000), 30_001),
+    );
     let mut off = told(Some("lab1"), Some(0), Some(0), 1);
     (off["state"], off["run_estimation"]) = (json!("SKIPPING"), json!(0));
     expect(inode("lab1"), off);
@@ -138,7 +141,7 @@ fn next_runs_came(page: &Value, truth: &[Run]) {
         .collect();
     for namespace in page["namespaces"].as_array().unwrap() {
         let due = now + namespace["next_run_in_ns"].as_u64().unwrap();
-        let is_root = namespace["netns"] == ROOT;
+        let is_root = namespace["netns"] == root_netns();
         let came = left.iter().position(|run| {
             let long = run.lasted_ns > 30_001 * 100;
             run.begin_ns.abs_diff(due) <= TICK_NS
@@ -171,7 +174,7 @@ fn an_idle_node_is_told_that_nothing_needs_doing() {
         .exits(0)
         .page(|page, _| {
             assert_eq!(page["verdict"], "ok", "{page}");
-            let root = namespace(page, ROOT);
+            let root = namespace(page, root_netns());
             for field in ["services", "destinations"] {
                 assert_eq!(root[field], 0, "{root}");
             }
@@ -191,10 +194,10 @@ fn an_idle_node_is_told_that_nothing_needs_doing() {
 
 /// Builds a module of `xtask/tests/fixtures` for the lab's kernel.
 fn module(name: &str) -> Option<(tempfile::TempDir, Copy)> {
-    if !scenario::available(Line::V6_1) {
+    if !scenario::available(under_test::line()) {
         return None;
     }
-    let headers = kernel::headers(&Line::V6_1).unwrap();
+    let headers = kernel::headers(&under_test::line()).unwrap();
     let source = checkout::file("xtask/tests/fixtures").join(name);
     let folder = tempfile::tempdir().unwrap();
     for file in fs::read_dir(source).unwrap() {
@@ -240,7 +243,7 @@ fn a_dead_timer_is_a_problem_and_reloading_ip_vs_is_named_as_the_way_back() {
         .exits(1)
         .page(|page, sections| {
             assert_eq!(page["verdict"], "problem", "{page}");
-            let root = namespace(page, ROOT);
+            let root = namespace(page, root_netns());
             assert_eq!(root["state"], "DEAD", "{root}");
             assert_eq!(root["estimators"], 31, "{root}");
             for field in ["next_run_in_ns", "next_cpu"] {
@@ -280,7 +283,7 @@ fn a_dead_timer_is_a_problem_and_reloading_ip_vs_is_named_as_the_way_back() {
     steps
         .step("again", "ipvs-latency check --json")
         .page(|page, _| {
-            let root = namespace(page, ROOT);
+            let root = namespace(page, root_netns());
             assert_eq!(root["state"], "ACTIVE", "{page}");
             assert_eq!(root["estimators"], 31, "{page}");
         });

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use xtask::hotfix_modules;
-use xtask::kernel::Line;
+use xtask::kernel::under_test;
 use xtask::lab::{LabSpec, build};
 
 use super::{FOLDER, with_modules};
@@ -84,7 +84,7 @@ fn inspect_here(file: &Path) -> Output {
 #[test]
 #[ignore = "builds modules with kernel headers; run by cargo xtask test"]
 fn a_real_module_damaged_anywhere_is_told_or_refused() {
-    let folder = hotfix_modules::folder(Line::V6_1).unwrap();
+    let folder = hotfix_modules::folder(under_test::line()).unwrap();
     let whole = fs::read(folder.join("est_copy.ko")).unwrap();
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("damaged.ko");

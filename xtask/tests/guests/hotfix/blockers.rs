@@ -1,11 +1,11 @@
 //! What of a node keeps a hotfix from being loaded.
 
 use serde_json::Value;
-use xtask::kernel::Line;
+use xtask::kernel::{Line, under_test};
 use xtask::lab::LabSpec;
 use xtask::scenario;
 
-use super::{BLIND, FOLDER, finding, names, with_modules};
+use super::{BLIND, FOLDER, finding, names, with_modules, with_modules_for};
 use crate::steps::{Step, Steps};
 
 /// Blockers and warnings.
@@ -153,10 +153,11 @@ fn a_hotfix_for_the_timer_is_told_from_a_kernel_that_has_threads() {
     if !scenario::available(Line::V6_12) {
         return;
     }
-    let mut steps = Steps::on(with_modules(LabSpec {
+    let threads = LabSpec {
         kernel: Line::V6_12,
         ..LabSpec::default()
-    }));
+    };
+    let mut steps = Steps::on(with_modules_for(under_test::line(), threads));
     steps.shell(format!("{BLIND}export F={FOLDER}"));
     let blockers = ["other-kernel", "estimator-threads", "symbol-missing"];
     inspected(&mut steps, "threads", SKIP, (&blockers, &[]))

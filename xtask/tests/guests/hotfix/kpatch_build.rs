@@ -2,7 +2,7 @@
 //! made for, they are loaded, too.
 
 use serde_json::json;
-use xtask::kernel::{self, Line};
+use xtask::kernel::{self, under_test};
 use xtask::lab::Copy;
 use xtask::lab::LabSpec;
 use xtask::scenario;
@@ -62,7 +62,7 @@ fn with_made(spec: LabSpec) -> Option<LabSpec> {
         scenario::skip("there are no modules made by kpatch-build beside the checkout");
         return None;
     };
-    let release = kernel::fetch(&Line::V6_1).unwrap().release;
+    let release = kernel::fetch(&under_test::line()).unwrap().release;
     if release != RELEASE {
         scenario::skip(&format!(
             "the modules made by kpatch-build are for {RELEASE}, and the lab boots {release}"

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 use xtask::hotfix_modules;
-use xtask::kernel::{self, Line};
+use xtask::kernel::{self, under_test};
 use xtask::lab::Copy;
 use xtask::lab::LabSpec;
 use xtask::scenario;
@@ -28,7 +28,7 @@ struct Signed {
 
 impl Signed {
     fn make() -> Self {
-        let hotfixes = hotfix_modules::folder(Line::V6_1).unwrap();
+        let hotfixes = hotfix_modules::folder(under_test::line()).unwrap();
         let module = hotfixes.join("est_copy.ko");
         let bytes = fs::read(&module).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -39,7 +39,7 @@ impl Signed {
         let kind = [[0; 8].as_slice(), &300_u32.to_be_bytes()].concat();
         let other = [[0x55; 300].as_slice(), &kind, MARK].concat();
         fs::write(folder.path().join("crypto.ko"), with(&other)).unwrap();
-        let modules = kernel::fetch(&Line::V6_1).unwrap().modules;
+        let modules = kernel::fetch(&under_test::line()).unwrap().modules;
         let other = fs::read(modules.join("kernel/net/netfilter/ipvs/ip_vs_rr.ko")).unwrap();
         fs::write(folder.path().join("foreign.ko"), with(signature_of(&other))).unwrap();
         let made = sign(&module, folder.path());
@@ -74,7 +74,7 @@ fn signature_of(module: &[u8]) -> &[u8] {
 
 /// Makes `unknown.ko` in a folder, with the program that kernels are signed with.
 fn sign(module: &Path, folder: &Path) -> Result<(), String> {
-    let headers = kernel::headers(&Line::V6_1).unwrap();
+    let headers = kernel::headers(&under_test::line()).unwrap();
     let in_folder = |name: &str| folder.join(name).into_os_string();
     let mut make_key = Command::new("openssl");
     make_key

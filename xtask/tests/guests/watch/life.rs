@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use serde_json::Value;
 use xtask::{
     checkout,
-    kernel::{self, Line},
+    kernel::{self, under_test},
     lab::LabSpec,
     lab::{Copy, Cpus},
     scenario::{self, Sections, Watched, number},
@@ -215,14 +215,14 @@ fn calls_of_others(watched: &Watched) -> usize {
 
 /// The livepatch under `fixtures`, built for the lab's kernel.
 fn livepatch(folder: &Path) -> Copy {
-    setup::ensure(&[Need::Headers(Line::V6_1)]).unwrap();
+    setup::ensure(&[Need::Headers(under_test::line())]).unwrap();
     let source = checkout::file("xtask/tests/fixtures/livepatch");
     for file in ["Kbuild", "rr_faithful.c"] {
         fs::copy(source.join(file), folder.join(file)).unwrap();
     }
     let built = Command::new("make")
         .arg("-C")
-        .arg(kernel::headers(&Line::V6_1).unwrap())
+        .arg(kernel::headers(&under_test::line()).unwrap())
         .arg(format!("M={}", folder.display()))
         .output()
         .unwrap();
@@ -345,7 +345,7 @@ fn cpus_go_and_come(rounds: usize) {
     let root = life
         .watched
         .of("call")
-        .filter(|call| call["netns"] == 4_026_531_840_u64);
+        .filter(|call| call["netns"] == under_test::root_netns());
     assert!(root.into_iter().all(|call| call["estimators"] == 301));
 }
 

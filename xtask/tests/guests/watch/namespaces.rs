@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use xtask::{
     ground_truth::Run,
+    kernel::under_test,
     lab::LabSpec,
     scenario::{self, number},
 };
@@ -36,7 +37,7 @@ fn every_namespace_is_seen_and_blackouts_are_what_the_tracepoints_give() {
     let mut calls: BTreeMap<u64, u64> = BTreeMap::new();
     for (call, _) in &pairs {
         *calls.entry(number(call, "netns").unwrap()).or_default() += 1;
-        let length = if call["netns"] == 4_026_531_840_u64 {
+        let length = if call["netns"] == under_test::root_netns() {
             30_001
         } else {
             1

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use xtask::{
+    kernel::under_test,
     lab::LabSpec,
     scenario::{self, Watched, number},
 };
@@ -54,7 +55,7 @@ fn every_run_is_seen_in_small_pages(without: &str) {
     let pairs = watched.matched(&sections.truth("truth").unwrap()).unwrap();
     assert!(pairs.len() >= 180 * 7, "{} calls", pairs.len());
     nothing_is_without_a_record(watched.only("summary").unwrap());
-    let root = |call: &&Value| call["netns"] == 4_026_531_840_u64;
+    let root = |call: &&Value| call["netns"] == under_test::root_netns();
     let mut lengths = watched.of("call").filter(root);
     assert!(lengths.all(|call| call["estimators"] == 61));
     assert!(

@@ -1,6 +1,7 @@
 //! Long repetitions.
 
 use xtask::{
+    kernel::under_test,
     lab::Cpus,
     lab::LabSpec,
     scenario::{self, number},
@@ -35,7 +36,7 @@ fn an_hour_of_runs_is_reported_without_a_gap() {
     assert!(summary["p99_ns"].is_u64(), "{summary}");
     let root = watched
         .of("call")
-        .filter(|call| call["netns"] == 4_026_531_840_u64);
+        .filter(|call| call["netns"] == under_test::root_netns());
     assert!(root.into_iter().all(|call| call["estimators"] == 3_001));
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xtask::{
     hotfix_modules,
-    kernel::Line,
+    kernel::under_test,
     lab::Copy,
     lab::LabSpec,
     scenario::{self, number},
@@ -25,7 +25,7 @@ fn soak_twelve_thousand_namespaces() {
         memory: 6 * 1024,
         timeout: Duration::from_hours(2),
         copies: vec![Copy {
-            source: hotfix_modules::folder(Line::V6_1).unwrap(),
+            source: hotfix_modules::folder(under_test::line()).unwrap(),
             destination: Some("/root/hotfixes".into()),
         }],
         ..LabSpec::deterministic()
