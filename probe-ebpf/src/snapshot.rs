@@ -20,6 +20,12 @@ pub const LENGTH_UNKNOWN: i64 = -1;
 /// `run_estimation` in a [`Snapshot`] of a kernel that has no such switch.
 pub const NO_SWITCH: i32 = -1;
 
+/// `pending` in a [`Snapshot`] of a timer that is queued.
+pub const PENDING: u32 = 1;
+
+/// `pending` in a [`Snapshot`] of a timer that was not seen yet, by what does not read the kernel's memory.
+pub const PENDING_UNKNOWN: u32 = 2;
+
 /// One record of a snapshot. Where a field does not belong to the record's kind it is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Zeroable, Pod)]
 #[repr(C)]
@@ -31,7 +37,7 @@ pub struct Snapshot {
     pub netns: u32,
     /// Address of the namespace's `struct netns_ipvs`.
     pub ipvs: u64,
-    /// Whether the timer is queued: 1 or 0. It is 0 for a moment while it runs.
+    /// Whether the timer is queued: [`PENDING`] or 0, or [`PENDING_UNKNOWN`]. It is 0 for a moment while it runs.
     pub pending: u32,
     /// The CPU that the timer is queued on, or last was.
     pub cpu: u32,

@@ -30,7 +30,7 @@ use crate::{
     cli::{CheckArgs, CheckFormat},
     headline,
     kernel_threads::{self, SeenThreads},
-    output,
+    mechanism, output,
     record::{Source, WorstStall},
     signals,
 };
@@ -40,12 +40,15 @@ use host::{
     livepatch::{self, Livepatch},
     netns,
     netns_owners::{self, NetnsOwners},
-    prerequisites::{self, Ready, Refusal},
+    prerequisites::{self, Refusal},
     steering::Steering,
     time,
 };
 use model::{Span, WallTime, Worst};
-use monitor::{Measurement, Observed, ProbeError, Time};
+use monitor::{
+    Measurement, Observed, SourceError, Time,
+    mechanism::{Chosen, Mechanism},
+};
 
 /// Looks at the host and tells.
 ///
@@ -60,7 +63,7 @@ pub fn run(args: &CheckArgs, root: &Path) -> anyhow::Result<ExitCode> {
     };
     let time = time(args)?;
     let thresholds = thresholds(args, format)?;
-    let page = look(root, time, thresholds.critical_ns)?;
+    let page = look(root, args.via, time, thresholds.critical_ns)?;
     let answer = answer(&page, format, thresholds)?;
     output::print(|out| out.write_all(&answer))?;
     Ok(ExitCode::from(match (format, page.verdict) {
@@ -140,13 +143,29 @@ impl Obstacle {
     }
 
     fn refused(error: &anyhow::Error) -> Self {
-        if let Some(ProbeError::Refused(refusal)) = error.downcast_ref() {
-            return Self::missing(std::slice::from_ref(refusal));
+        let brief = "the kernel refused to be measured".into();
+        match error.downcast_ref() {
+            Some(SourceError::Refused(refusal)) => Self::missing(std::slice::from_ref(refusal)),
+            Some(SourceError::NoMechanism(unavailable)) => Self {
+                brief,
+                sentences: unavailable.iter().map(mechanism::not_available).collect(),
+            },
+            None => Self {
+                brief,
+                sentences: vec![format!("{error:#}")],
+            },
         }
-        Self {
-            brief: "the kernel refused to be measured".into(),
-            sentences: vec![format!("{error:#}")],
-        }
+    }
+
+    /// Says what eBPF lacks in few words, and in sentences all of it.
+    fn with(mut self, missing: &[Refusal]) -> Self {
+        let Some((first, others)) = missing.split_first() else {
+            return self;
+        };
+        self.brief = first.brief().into();
+        self.sentences
+            .extend(others.iter().map(ToString::to_string));
+        self
     }
 }
 
@@ -156,6 +175,8 @@ struct Found {
     now_ns: u64,
     root_netns: Option<u32>,
     namespaces: Vec<Namespace>,
+    /// The mechanism that measured.
+    chosen: Option<Chosen>,
     measured: Option<Measured>,
     threads: Option<SeenThreads>,
     worst: Option<Worst>,
@@ -186,26 +207,28 @@ impl HostFacts {
     }
 }
 
-fn look(root: &Path, time: Time, max_ns: u64) -> anyhow::Result<Page> {
+fn look(root: &Path, via: Option<Mechanism>, time: Time, max_ns: u64) -> anyhow::Result<Page> {
     let mut host = HostFacts::read(root);
     let survey = prerequisites::survey(root);
     let mut kind = match &survey {
         Ok(_) => Some(Kind::Timer),
         Err(missing) => kind_of(root, missing),
     };
-    let refused = |error: anyhow::Error| {
-        // Without BTF of ip_vs, what estimates is known once its functions are read from memory.
-        if let Some(ProbeError::Refused(refusal)) = error.downcast_ref() {
-            kind = kind_of(root, std::slice::from_ref(refusal));
-        }
-        Obstacle::refused(&error)
-    };
-    let tried = match survey {
-        Ok(ready) => measure(&ready, &mut host.owners, time, max_ns).map_err(refused),
-        Err(missing) if by_threads(&missing) => {
-            observe(root, &mut host.owners, time).map_err(refused)
-        }
-        Err(missing) => Err(Obstacle::missing(&missing)),
+    let missing = survey.err().unwrap_or_default();
+    let tried = if by_threads(&missing) {
+        let seen = observe(root, &mut host.owners, time);
+        seen.map_err(|error| Obstacle::refused(&error))
+    } else if missing.iter().all(Refusal::is_of_ebpf) {
+        let measured = measure(root, via, &mut host.owners, time, max_ns);
+        measured.map_err(|error| {
+            // Without BTF of ip_vs, what estimates is known once its functions are read from memory.
+            if let Some(SourceError::Refused(refusal)) = error.downcast_ref() {
+                kind = kind_of(root, std::slice::from_ref(refusal));
+            }
+            Obstacle::refused(&error).with(&missing)
+        })
+    } else {
+        Err(Obstacle::missing(&missing))
     };
     Ok(match tried {
         Ok(found) => page(host, kind, found, None),
@@ -265,6 +288,12 @@ fn page(host: HostFacts, kind: Option<Kind>, mut found: Found, obstacle: Option<
             let named = survey::named(&found.namespaces, worst.netns);
             WorstStall::of(&worst, named)
         }),
+        mechanism: found.chosen.as_ref().map(|chosen| chosen.mechanism),
+        cannot: found
+            .chosen
+            .as_ref()
+            .map_or(&[], |chosen| chosen.mechanism.cannot()),
+        unavailable: found.chosen.map_or(Vec::new(), |chosen| chosen.unavailable),
         measured: found.measured,
         threads: found.threads,
         namespaces: found.namespaces,
@@ -305,26 +334,28 @@ fn kind_of(root: &Path, missing: &[Refusal]) -> Option<Kind> {
 
 /// The last look at the timers comes after all else that takes time.
 fn measure(
-    ready: &Ready,
+    root: &Path,
+    via: Option<Mechanism>,
     owners: &mut NetnsOwners,
     time: Time,
     max_ns: u64,
 ) -> anyhow::Result<Found> {
     let asked_to_end = asked_to_end()?;
-    let mut measurement = Measurement::start(ready)?;
+    let mut measurement = Measurement::start(root, via)?;
+    let chosen = measurement.chosen().clone();
     let is_whole = measurement.observe(time, &asked_to_end)?;
-    let root_netns = measurement.root_netns().or_else(|| root_netns(&ready.root));
+    let root_netns = measurement.root_netns().or_else(|| root_netns(root));
     if let Some(netns) = root_netns {
         owners.set_root_netns(netns);
     }
     let survey = Survey {
-        root: &ready.root,
+        root,
         owners,
         root_netns,
     };
     let described = survey.measured(&measurement.namespaces()?);
     let observed: Observed = measurement.finish()?;
-    if prerequisites::kprobes_are_off(&ready.root) {
+    if chosen.mechanism == Mechanism::Bpf && prerequisites::kprobes_are_off(root) {
         // Since when is unknown, and so is what was not seen.
         return Err(Refusal::KprobesOff.into());
     }
@@ -333,6 +364,7 @@ fn measure(
         at: observed.overview.at,
         now_ns: observed.overview.now_ns,
         root_netns,
+        chosen: Some(chosen),
         measured: Some(survey::measured(&observed, &namespaces, max_ns)),
         threads: None,
         namespaces,
@@ -360,6 +392,7 @@ fn observe(root: &Path, owners: &mut NetnsOwners, time: Time) -> anyhow::Result<
         now_ns,
         root_netns,
         namespaces: survey.by_threads(&seen.namespaces),
+        chosen: None,
         measured: None,
         threads: Some(kernel_threads::told(root, &seen, owners)),
         worst: None,
@@ -390,6 +423,7 @@ fn unmeasured(root: &Path, owners: &NetnsOwners, kind: Option<Kind>) -> anyhow::
         now_ns,
         root_netns,
         namespaces,
+        chosen: None,
         measured: None,
         threads: None,
         worst: None,

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::headline::DEFAULT_MAX_NS;
 use host::netns::NetnsName;
 use livepatch::{step::StepKind, transaction::switch::SwitchedFrom};
+use monitor::mechanism::Mechanism;
 
 /// Measures how long the Linux IPVS estimator makes packets wait, and what a hotfix changes.
 ///
@@ -313,6 +314,10 @@ pub struct CheckArgs {
     #[arg(short, long, value_name = "DURATION", value_parser = some_duration, conflicts_with = "max")]
     pub critical: Option<Duration>,
 
+    /// Measure by this mechanism alone: bpf or perf [default: the best that this node allows].
+    #[arg(long, value_name = "MECHANISM")]
+    pub via: Option<Mechanism>,
+
     /// How long to measure [forms: 10s, 1m; default: 2.6s, and up to 0.8s more for a run that is due then].
     #[arg(long, value_name = "DURATION", value_parser = some_duration)]
     pub duration: Option<Duration>,
@@ -364,6 +369,10 @@ pub struct WatchArgs {
     /// or pid:N.
     #[arg(long, value_name = "NETNS")]
     pub netns: Vec<NetnsName>,
+
+    /// Measure by this mechanism alone: bpf or perf [default: the best that this node allows].
+    #[arg(long, value_name = "MECHANISM")]
+    pub via: Option<Mechanism>,
 }
 
 impl WatchArgs {

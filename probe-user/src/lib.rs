@@ -8,6 +8,7 @@ pub mod fuzzed;
 mod headline;
 mod hotfix;
 mod kernel_threads;
+mod mechanism;
 mod output;
 mod places;
 mod record;

@@ -7,6 +7,7 @@ mod mounts;
 mod namespaces;
 mod output;
 mod port;
+mod refuse;
 mod storage;
 mod systemd;
 mod terminal;
@@ -28,11 +29,19 @@ const TRANSPORT: [&str; 2] = ["virtio_pci", "virtio_console"];
 /// Kernel modules every run has.
 const IPVS: [&str; 2] = ["ip_vs", "ip_vs_rr"];
 
-/// Runs as PID 1; does not return.
+/// Runs as PID 1; does not return. With `refuse` as its first argument it runs a command instead.
 ///
 /// # Panics
 /// When it is not PID 1: everything it does is meant for a machine of its own.
 pub fn init() -> ! {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((word, arguments)) = arguments.split_first()
+        && word == "refuse"
+    {
+        let error = refuse::refuse(arguments).expect_err("a command that runs does not return");
+        eprintln!("lab-init: {error:#}");
+        std::process::exit(127);
+    }
     assert!(
         std::process::id() == 1,
         "lab-init is PID 1 of a guest and nothing else; use `cargo xtask lab`"

@@ -10,6 +10,7 @@ use crate::{
 };
 use host::{estimation::Kind, livepatch::Livepatch, netns_owners::Named};
 use model::State;
+use monitor::mechanism::{Mechanism, Unavailable};
 
 /// The version of the JSON document's fields.
 pub const SCHEMA: u32 = 1;
@@ -39,6 +40,12 @@ pub struct Page {
     pub root_netns: Option<u32>,
     /// The worst that packets waited for, where a run was seen.
     pub worst: Option<WorstStall>,
+    /// What measured the runs; `None` where nothing did.
+    pub mechanism: Option<Mechanism>,
+    /// What that does not give: words of a closed list.
+    pub cannot: &'static [&'static str],
+    /// The better mechanisms that this node does not allow.
+    pub unavailable: Vec<Unavailable>,
     /// What was seen of the runs, where they could be measured.
     pub measured: Option<Measured>,
     /// The kernel threads that estimate; `None` where a timer does, and where they could not be read.

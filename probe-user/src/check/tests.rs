@@ -7,6 +7,7 @@ fn args(max: Option<u64>, duration: Option<u64>) -> CheckArgs {
         max: max.map(Duration::from_millis),
         warning: None,
         critical: None,
+        via: None,
         duration: duration.map(Duration::from_millis),
     }
 }
@@ -60,6 +61,7 @@ fn a_host_that_cannot_be_measured_is_told_all_the_same() {
     }
     let page = look(
         root.path(),
+        None,
         time(&args(None, None)).unwrap(),
         headline::DEFAULT_MAX_NS,
     )
@@ -80,7 +82,7 @@ fn a_host_that_cannot_be_measured_is_told_all_the_same() {
 fn a_host_whose_sysfs_is_not_there_is_not_one_without_ip_vs() {
     let root = tempfile::tempdir().unwrap();
     let time = time(&args(None, None)).unwrap();
-    let page = look(root.path(), time, headline::DEFAULT_MAX_NS).unwrap();
+    let page = look(root.path(), None, time, headline::DEFAULT_MAX_NS).unwrap();
     assert_eq!(
         page.message,
         "unknown: whether the module ip_vs is loaded cannot be seen"

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     headline::seconds,
-    kernel_threads,
+    kernel_threads, mechanism,
     record::WorstStall,
     watch::{netns_name, netns_named},
     width,
@@ -55,6 +55,9 @@ fn facts(out: &mut impl Write, page: &Page) -> io::Result<()> {
     }
     if let Some(measured) = &page.measured {
         fact(out, "measured", &runs(measured))?;
+    }
+    if let Some(by) = page.mechanism {
+        fact(out, "mechanism", &mechanism::told(by, &page.unavailable))?;
     }
     if let Some(threads) = &page.threads {
         fact(out, "threads", &threads::sum(threads))?;

@@ -27,7 +27,7 @@ impl Estimators for Monitored {
     }
 
     fn attach(&self) -> anyhow::Result<(Box<dyn Probes>, Vec<Output>)> {
-        let (watcher, outputs) = Watcher::start(&self.0, Options::default())?;
+        let (watcher, outputs) = Watcher::start(&self.0, None, Options::default())?;
         Ok((Box::new(Attached(watcher)), outputs))
     }
 

@@ -25,6 +25,7 @@ use crate::{
 use host::{netns_owners::NetnsOwners, time};
 use livepatch::ports::{Probes, Progress};
 use model::{Course, Notice, Output, Overview, Topic};
+use monitor::mechanism::Mechanism;
 
 /// Says one line on standard error. That it cannot be written must not end a change half way.
 pub fn say(text: &str) {
@@ -169,6 +170,7 @@ impl Progress for Terminal {
             probes.started_ns(),
             &time::clock(0)?,
             probes.root_netns(),
+            Mechanism::Bpf,
         );
         let mut stage = Stage::open(&beginning, color)?;
         stage.name(probes.owners());

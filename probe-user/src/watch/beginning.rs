@@ -4,6 +4,7 @@ use std::path::Path;
 
 use host::{cpus, hostname::hostname, prerequisites};
 use model::{Clock, WallTime};
+use monitor::mechanism::Mechanism;
 
 /// From when on every run is seen, and where.
 pub struct Beginning {
@@ -19,11 +20,19 @@ pub struct Beginning {
     pub possible_cpus: Option<u32>,
     /// Inode number of the root network namespace; 0 where it is hidden.
     pub root_netns: u32,
+    /// What measures.
+    pub mechanism: Mechanism,
 }
 
 impl Beginning {
     /// Returns what is known on the host under `root` of a watch that began at `start_ns`.
-    pub fn new(root: &Path, start_ns: u64, clock: &Clock, root_netns: u32) -> Self {
+    pub fn new(
+        root: &Path,
+        start_ns: u64,
+        clock: &Clock,
+        root_netns: u32,
+        mechanism: Mechanism,
+    ) -> Self {
         Self {
             start_ns,
             at: clock.wall(start_ns),
@@ -31,6 +40,7 @@ impl Beginning {
             hostname: hostname(root),
             possible_cpus: cpus::possible(root),
             root_netns,
+            mechanism,
         }
     }
 }

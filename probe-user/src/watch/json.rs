@@ -15,6 +15,7 @@ use model::{
     NamespaceReport, Notice, Operation, Output, Report, State, Summary, Topic, WallTime, Worst,
     known_netns,
 };
+use monitor::mechanism::Mechanism;
 
 /// Who lives in each namespace that is known, and where it opens, by inode number.
 pub type Names = BTreeMap<u32, Named>;
@@ -38,6 +39,8 @@ enum Record<'a> {
         source: Source,
         kernel: &'a str,
         estimator: Kind,
+        mechanism: Mechanism,
+        cannot: &'static [&'static str],
         root_netns: Option<u32>,
     },
     Call {
@@ -289,6 +292,8 @@ pub fn start(out: &mut impl Write, start: &Beginning, estimator: Kind) -> io::Re
         source: Source::of(&start.hostname),
         kernel: &start.release,
         estimator,
+        mechanism: start.mechanism,
+        cannot: start.mechanism.cannot(),
         root_netns: known_netns(start.root_netns),
     };
     line(out, &record)

@@ -66,7 +66,7 @@ async fn watch(
     options: Options,
 ) -> anyhow::Result<()> {
     let signals = Signals::new()?;
-    match Watcher::start(root, options.clone()) {
+    match Watcher::start(root, args.via, options.clone()) {
         Ok(started) => {
             let shown = WatchedTimer::open(args, color, root, started)?;
             until_the_end(args, shown, signals).await

@@ -32,7 +32,7 @@ use model::{
     Options, Topic,
     threads::{ThreadOutput, ThreadSums},
 };
-use monitor::{ThreadWatcher, threads::Threads};
+use monitor::{ThreadWatcher, mechanism::Mechanism, threads::Threads};
 
 /// Kernel threads, watched.
 pub struct WatchedThreads {
@@ -64,6 +64,7 @@ impl WatchedThreads {
             watcher.started_ns(),
             &watcher.clock()?,
             watcher.root_netns(),
+            Mechanism::Bpf,
         );
         if args.max.is_some() {
             warn(

@@ -10,7 +10,10 @@ use super::{
     shown::{Ended, Shown},
     tui::Request,
 };
-use crate::cli::{ColorWhen, WatchArgs};
+use crate::{
+    cli::{ColorWhen, WatchArgs},
+    mechanism::instead_of_better,
+};
 use model::{Output, Span, Topic};
 use monitor::Watcher;
 
@@ -39,12 +42,16 @@ impl WatchedTimer {
             watcher.started_ns(),
             &watcher.clock()?,
             watcher.root_netns(),
+            watcher.chosen().mechanism,
         );
         let mut display = Display::open(args, color, &beginning)?;
         display.name(&watcher);
         display.outputs(&outputs)?;
         if let Some(hidden) = watcher.owners().told_hidden() {
             display.warn(&watcher, hidden)?;
+        }
+        if let Some(instead) = instead_of_better(watcher.chosen()) {
+            display.warn(&watcher, instead)?;
         }
         display.ticked(&mut watcher)?;
         Ok(Self {

@@ -6,6 +6,7 @@ mod container;
 mod hotfix;
 mod kernels;
 mod lab;
+mod mechanisms;
 mod steps;
 mod systemd;
 mod terminal;

@@ -24,5 +24,6 @@ pub mod symbols;
 pub mod task_facts;
 pub mod tasks;
 pub mod time;
+pub mod tracefs;
 pub mod typed;
 pub mod withheld;

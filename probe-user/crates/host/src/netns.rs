@@ -16,6 +16,7 @@ use nix::{
     fcntl::OFlag,
     sched::{CloneFlags, setns},
     sys::statfs::{FsType, fstatfs},
+    unistd::gettid,
 };
 use thiserror::Error;
 
@@ -159,6 +160,19 @@ fn lives_with_first(root: &Path) -> bool {
 #[must_use]
 pub fn own_inode(root: &Path) -> Option<u32> {
     inode_of(&root.join("proc/self/ns/net")).ok()
+}
+
+/// Returns the folder of the files of the namespace that this thread is in: `/proc/net` is of that of the process.
+#[must_use]
+pub fn own_files(root: &Path) -> PathBuf {
+    let thread = root.join("proc/thread-self");
+    // Linux before 3.17 has the other alone.
+    let thread = if thread.exists() {
+        thread
+    } else {
+        root.join(format!("proc/self/task/{}", gettid()))
+    };
+    thread.join("net")
 }
 
 /// Opens a file of a namespace, and checks that its inode number is the one that is `meant`. It stays that namespace,

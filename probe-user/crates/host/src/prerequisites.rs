@@ -37,6 +37,10 @@ pub enum Refusal {
     )]
     Unseen(io::Error),
     #[error(
+        "this kernel ({0}) is older than Linux 5.10, before which it cannot run these eBPF programs"
+    )]
+    NoEbpf(String),
+    #[error(
         "this kernel ({0}) carries no BTF (/sys/kernel/btf/vmlinux cannot be read), which tells where \
          its structures keep their fields: boot one built with CONFIG_DEBUG_INFO_BTF=y"
     )]
@@ -120,6 +124,24 @@ pub struct ThreadsReady {
 }
 
 impl Refusal {
+    /// Returns whether eBPF alone cannot do without what is missing: another mechanism may measure this host.
+    #[must_use]
+    pub fn is_of_ebpf(&self) -> bool {
+        match self {
+            Self::NoEbpf(_)
+            | Self::NoBtf(_)
+            | Self::BadBtf { .. }
+            | Self::UnreadableBtf(_)
+            | Self::Field { .. }
+            | Self::Lockdown
+            | Self::NoKprobes(_)
+            | Self::NoSysfs(_)
+            | Self::KprobesOff => true,
+            Self::Privilege(lacking) => *lacking == "CAP_BPF",
+            Self::NoIpvs(_) | Self::Unseen(_) | Self::Threads(_) | Self::Vendor(_) => false,
+        }
+    }
+
     /// In a few words: at most 60 characters.
     #[must_use]
     pub fn brief(&self) -> &'static str {
@@ -127,6 +149,7 @@ impl Refusal {
             Self::Privilege(_) => "CAP_BPF and CAP_PERFMON are needed: run it as root",
             Self::NoIpvs(_) => "the module ip_vs is not loaded, no estimator is there",
             Self::Unseen(_) => "whether the module ip_vs is loaded cannot be seen",
+            Self::NoEbpf(_) => "this kernel is older than Linux 5.10",
             Self::NoBtf(_) => "this kernel carries no BTF",
             Self::BadBtf { .. } => "the kernel's BTF cannot be used",
             Self::UnreadableBtf(_) => "the BTF of ip_vs cannot be read",
@@ -247,6 +270,10 @@ fn look(root: &Path) -> (Option<Ready>, Vec<Refusal>) {
 /// The first Linux whose own `ip_vs` estimates in kernel threads (`net/netfilter/ipvs/ip_vs_est.c`).
 const FIRST_WITH_THREADS: (u32, u32) = (6, 2);
 
+/// The first Linux that runs the programs: before it, no raw tracepoint can be run by `BPF_PROG_TEST_RUN`
+/// (`net/bpf/test_run.c`).
+const FIRST_WITH_EBPF: (u32, u32) = (5, 10);
+
 /// Says what to do where `ip_vs` is not loaded, by the kernel's release: only then no symbol tells.
 fn without_ip_vs(release: &str) -> &'static str {
     if version(release) >= Some(FIRST_WITH_THREADS) {
@@ -255,6 +282,13 @@ fn without_ip_vs(release: &str) -> &'static str {
     } else {
         "run this on a node whose kube-proxy is in ipvs mode, or load it with `modprobe ip_vs`"
     }
+}
+
+/// Returns whether this kernel counts the memory of eBPF maps as locked memory of their user (`bpf_map_charge_init`,
+/// `kernel/bpf/syscall.c` of Linux 5.10; Linux 5.11 has no such function).
+#[must_use]
+pub fn counts_maps_as_locked(root: &Path) -> bool {
+    version(&release(root)).is_some_and(|version| version < (5, 11))
 }
 
 /// The first two numbers of a release.
@@ -308,6 +342,10 @@ fn structures(has_module_btf: bool) -> Vec<&'static str> {
 }
 
 fn layout(root: &Path, release: &str) -> Result<Ready, Refusal> {
+    // Before anything is asked of bpf(): that call taints the kernels of RHEL 7.
+    if version(release).is_some_and(|version| version < FIRST_WITH_EBPF) {
+        return Err(Refusal::NoEbpf(release.to_owned()));
+    }
     let kernel = fs::read(root.join("sys/kernel/btf/vmlinux"));
     let kernel = kernel.map_err(|_| Refusal::NoBtf(release.to_owned()))?;
     let module = module_btf(root)?;
@@ -490,6 +528,41 @@ mod tests {
         let missing = survey(root.path()).unwrap_err();
         assert!(matches!(missing[0], Refusal::Unseen(_)), "{missing:?}");
         assert!(missing[0].brief().len() <= 60);
+    }
+
+    #[test]
+    fn maps_are_locked_memory_on_5_10_and_not_on_what_has_no_release() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(!counts_maps_as_locked(root.path()));
+        let folder = root.path().join("proc/sys/kernel");
+        fs::create_dir_all(&folder).unwrap();
+        for (release, counts) in [
+            ("5.10.0-46-amd64", true),
+            ("5.11.0", false),
+            ("6.1.0", false),
+        ] {
+            fs::write(folder.join("osrelease"), release).unwrap();
+            assert_eq!(counts_maps_as_locked(root.path()), counts, "{release}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_is_of_ebpf_alone_or_of_every_mechanism() {
+        let release = || "5.4.0".to_owned();
+        for (refusal, is_of_ebpf) in [
+            (Refusal::NoEbpf(release()), true),
+            (Refusal::NoBtf(release()), true),
+            (Refusal::Lockdown, true),
+            (Refusal::KprobesOff, true),
+            (Refusal::Privilege("CAP_BPF"), true),
+            (Refusal::Privilege("CAP_PERFMON"), false),
+            (Refusal::Privilege("both"), false),
+            (Refusal::NoIpvs(release()), false),
+            (Refusal::Threads(release()), false),
+            (Refusal::Vendor(release()), false),
+        ] {
+            assert_eq!(refusal.is_of_ebpf(), is_of_ebpf, "{refusal}");
+        }
     }
 
     #[test]

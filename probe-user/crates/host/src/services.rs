@@ -18,7 +18,10 @@ use std::{
 };
 
 use self::genl::Ipvs;
-use super::{netns::doors::Doors, netns_owners};
+use super::{
+    netns::{self, doors::Doors},
+    netns_owners,
+};
 
 /// How much a network namespace balances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,8 +51,8 @@ const ASKING: Duration = Duration::from_secs(1);
 /// When the kernel has no IPVS, or what can be read without entering the namespace, which needs `CAP_SYS_ADMIN`, and
 /// without asking IPVS, which needs `CAP_NET_ADMIN`, may not be all.
 pub fn count(root: &Path, doors: &Doors, netns: u32, length: Option<u32>) -> io::Result<Counted> {
-    let file = root.join("proc/thread-self/net/ip_vs");
     let counted = doors.inside(netns, || {
+        let file = netns::own_files(root).join("ip_vs");
         // Where the file is not there, IPVS is not: to ask would load it.
         let (listed, is_whole) = read(&file)?;
         listed.all(length, is_whole).map_or_else(|| ask(length), Ok)

@@ -1,7 +1,10 @@
 //! One namespace's estimator between two snapshots: which of its runs have no record, and the signs
 //! that its state is told by.
 
-use probe_ebpf::{Event, Snapshot};
+use probe_ebpf::{
+    Event, Snapshot,
+    snapshot::{PENDING, PENDING_UNKNOWN},
+};
 
 use super::{
     NextRun,
@@ -45,6 +48,8 @@ struct Look {
     now_ns: u64,
     jiffies: u64,
     pending: bool,
+    /// Whether it is pending is known.
+    is_known: bool,
     expires: u64,
     runs: u64,
     generation: u32,
@@ -55,7 +60,8 @@ impl Look {
         Self {
             now_ns: snapshot.now_ns,
             jiffies: snapshot.jiffies,
-            pending: snapshot.pending != 0,
+            pending: snapshot.pending == PENDING,
+            is_known: snapshot.pending != PENDING_UNKNOWN,
             expires: snapshot.expires,
             runs: snapshot.runs,
             generation: snapshot.generation,
@@ -261,7 +267,7 @@ impl Estimator {
 
     fn due(found: &Snapshot, clock: &Clock) -> Option<NextRun> {
         let left = wheel::turn(found.expires, found.level).saturating_sub(found.jiffies);
-        (found.pending != 0).then(|| NextRun {
+        (found.pending == PENDING).then(|| NextRun {
             due_ns: found.now_ns.saturating_add(clock.jiffies_ns(left)),
             cpu: found.cpu,
             netns: found.netns,
@@ -334,7 +340,7 @@ impl Estimator {
 
     fn idle_between(&self, before: Look, look: Look) -> bool {
         let ran = look.runs != before.runs || self.records_in_tick > 0;
-        !before.pending && !look.pending && !ran
+        look.is_known && before.is_known && !before.pending && !look.pending && !ran
     }
 
     fn may_be_running(&self, look: Look) -> bool {

@@ -2,20 +2,26 @@
 
 mod lookout;
 mod measurement;
+pub mod mechanism;
+mod perf;
 mod probe;
 mod sample;
+mod source;
 mod surroundings;
 mod thread_probe;
 mod thread_reader;
 mod thread_watcher;
 pub mod threads;
 pub mod timers;
+mod traced;
+mod tracer;
 mod watcher;
 
 use host::prerequisites::Refusal;
 
 pub use measurement::{LEAST, Longest, MOST, Measurement, Observed, Time, ahead};
 pub use probe::{ProbeError, SoftirqProbe};
+pub use source::SourceError;
 pub use thread_watcher::ThreadWatcher;
 pub use watcher::{TICK, Watcher};
 
@@ -25,8 +31,8 @@ pub fn is_of_threads(error: &anyhow::Error) -> bool {
     let refusal =
         error
             .downcast_ref::<Refusal>()
-            .or_else(|| match error.downcast_ref::<ProbeError>()? {
-                ProbeError::Refused(refusal) => Some(refusal),
+            .or_else(|| match error.downcast_ref::<SourceError>() {
+                Some(SourceError::Refused(refusal)) => Some(refusal),
                 _ => None,
             });
     matches!(refusal, Some(Refusal::Threads(_)))

@@ -1,6 +1,7 @@
 //! The runs of the estimators for some seconds, and their timers at the end of them.
 
 use std::{
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread::sleep,
     time::Duration,
@@ -8,8 +9,12 @@ use std::{
 
 use probe_ebpf::{Snapshot, SnapshotKind, snapshot::WalkLists};
 
-use crate::{probe::Probe, sample::Sample};
-use host::{prerequisites::Ready, time};
+use crate::{
+    mechanism::{Chosen, Mechanism},
+    sample::Sample,
+    source::Source,
+};
+use host::time;
 use model::{Call, NamespaceView, NextRun, Options, Output, Overview, Session, State};
 
 /// How long is looked at least. Within 2.5 s every timer that is no slower than that has run and been set again.
@@ -37,7 +42,7 @@ const BETWEEN_LAST_LOOKS: Duration = Duration::from_millis(20);
 
 /// Probes in place, and what they have told so far.
 pub struct Measurement {
-    probe: Probe,
+    probe: Source,
     sample: Sample,
     session: Session,
     jiffy_ns: u64,
@@ -83,16 +88,16 @@ pub struct Observed {
 }
 
 impl Measurement {
-    /// Puts the probes in place and takes a first look.
+    /// Puts the best mechanism in place that this node allows, or the one that is asked for, and takes a first look.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses the probes.
-    pub fn start(ready: &Ready) -> anyhow::Result<Self> {
+    /// When none can be put in place.
+    pub fn start(root: &Path, via: Option<Mechanism>) -> anyhow::Result<Self> {
         let jiffy_ns = time::jiffy_ns()?;
         let clock = time::clock(jiffy_ns)?;
-        let probe = Probe::start(ready, log::log_enabled!(log::Level::Debug))?;
-        let started_ns = time::monotonic_ns()?;
+        let probe = Source::start(root, via)?;
+        let started_ns = probe.started_ns();
         let mut measurement = Self {
             probe,
             sample: Sample::default(),
@@ -142,6 +147,12 @@ impl Measurement {
             let due_ns = namespace.next_run.map(|run| run.due_ns);
             namespace.calls == 0 && due_ns.is_some_and(|due_ns| due_ns < end_ns)
         })
+    }
+
+    /// Returns the mechanism that measures, and why it is no better one.
+    #[must_use]
+    pub fn chosen(&self) -> &Chosen {
+        self.probe.chosen()
     }
 
     /// The namespaces as of now.

@@ -3,7 +3,7 @@
 use host::time;
 use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
 
-use crate::probe::Probe;
+use crate::source::Source;
 
 /// What one look found.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Sample {
     /// # Errors
     ///
     /// When the kernel does not let the probes, or the clock, be read.
-    pub fn take(&mut self, probe: &mut Probe, lists: WalkLists) -> anyhow::Result<()> {
+    pub fn take(&mut self, probe: &mut Source, lists: WalkLists) -> anyhow::Result<()> {
         self.snapshot = probe.snapshot(lists)?;
         self.take_records(probe)
     }
@@ -33,12 +33,12 @@ impl Sample {
     /// # Errors
     ///
     /// When the clock cannot be read.
-    pub fn take_last(&mut self, probe: &mut Probe) -> anyhow::Result<()> {
+    pub fn take_last(&mut self, probe: &mut Source) -> anyhow::Result<()> {
         self.snapshot.clear();
         self.take_records(probe)
     }
 
-    fn take_records(&mut self, probe: &mut Probe) -> anyhow::Result<()> {
+    fn take_records(&mut self, probe: &mut Source) -> anyhow::Result<()> {
         // A run that ends from here on may have no record among these.
         self.read_ns = time::monotonic_ns()?;
         probe.drain(|event| self.events.push(event));

@@ -15,6 +15,7 @@ use probe_ebpf::{Snapshot, SnapshotKind, snapshot::WalkLists};
 use self::attachment::{Attachment, attach};
 use crate::{
     lookout::{Lookout, News},
+    mechanism::{Chosen, Mechanism},
     sample::Sample,
 };
 use host::{
@@ -38,6 +39,9 @@ const TICKS_BETWEEN_NAMES: u64 = 30;
 /// The probes and what they and the host have told.
 pub struct Watcher {
     root: PathBuf,
+    /// The mechanism that was asked for.
+    via: Option<Mechanism>,
+    chosen: Chosen,
     attachment: Attachment,
     session: Session,
     lookout: Lookout,
@@ -60,10 +64,15 @@ impl Watcher {
     /// # Errors
     ///
     /// When this host cannot be measured, or has no namespace of the `options`.
-    pub fn start(root: &Path, options: Options) -> anyhow::Result<(Self, Vec<Output>)> {
+    pub fn start(
+        root: &Path,
+        via: Option<Mechanism>,
+        options: Options,
+    ) -> anyhow::Result<(Self, Vec<Output>)> {
         let jiffy_ns = time::jiffy_ns()?;
-        let (mut probe, to) = attach(root)?;
-        let started_ns = time::monotonic_ns()?;
+        let (mut probe, to) = attach(root, via)?;
+        let started_ns = probe.started_ns();
+        let chosen = probe.chosen().clone();
         let snapshot = probe.snapshot(WalkLists::Unseeded)?;
         if let Some(wanted) = &options.netns {
             all_there(wanted, &snapshot)?;
@@ -72,6 +81,8 @@ impl Watcher {
         let (lookout, news) = Lookout::start(root, started_ns);
         let mut watcher = Self {
             root: root.to_owned(),
+            via,
+            chosen,
             attachment: Attachment::Attached {
                 probe: Box::new(probe),
                 to,
@@ -94,6 +105,12 @@ impl Watcher {
         let mut outputs = watcher.told(started_ns, news);
         outputs.extend(watcher.session.take(&[], &snapshot, time::monotonic_ns()?));
         Ok((watcher, outputs))
+    }
+
+    /// Returns the mechanism that measures, and why it is no better one.
+    #[must_use]
+    pub fn chosen(&self) -> &Chosen {
+        &self.chosen
     }
 
     /// When the probes were attached, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -222,8 +239,12 @@ impl Watcher {
     }
 
     fn told(&self, now_ns: u64, news: Vec<News>) -> Vec<Output> {
+        // Kprobes are what eBPF needs: the others go on without them.
+        let is_of_this =
+            |topic: Topic| topic != Topic::Kprobes || self.chosen.mechanism == Mechanism::Bpf;
         let notices = news
             .into_iter()
+            .filter(|(topic, _)| is_of_this(*topic))
             .map(|(topic, text)| self.session.notice(now_ns, topic, text));
         notices.collect()
     }

@@ -53,6 +53,9 @@ fn page(verdict: Verdict, worst_ns: Option<u64>, state: State) -> Page {
             ..Namespace::default()
         }],
         missing: Vec::new(),
+        mechanism: None,
+        cannot: &[],
+        unavailable: Vec::new(),
         livepatch: Livepatches {
             supported: true,
             patches: Vec::new(),

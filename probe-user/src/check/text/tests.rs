@@ -133,6 +133,9 @@ fn page(namespaces: Vec<Namespace>, measured: Option<Measured>, kind: Option<Kin
         threads: None,
         namespaces,
         missing: Vec::new(),
+        mechanism: None,
+        cannot: &[],
+        unavailable: Vec::new(),
         livepatch: Livepatches {
             unseen: false,
             supported: true,

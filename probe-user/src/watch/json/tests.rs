@@ -1,3 +1,4 @@
+use monitor::mechanism::Mechanism;
 use probe_ebpf::{Event, EventKind};
 use serde_json::Value;
 
@@ -184,6 +185,7 @@ fn the_first_record_says_which_node_and_tool_it_is_from() {
         hostname: "node-7".into(),
         possible_cpus: Some(2),
         root_netns: 4_026_531_840,
+        mechanism: Mechanism::Perf,
     };
     let record: Value =
         serde_json::from_str(&text(|out| start(out, &beginning, Kind::Timer))).unwrap();
@@ -194,4 +196,6 @@ fn the_first_record_says_which_node_and_tool_it_is_from() {
     );
     assert_eq!(record["version"], env!("CARGO_PKG_VERSION"));
     assert!(record.get("commit").is_some());
+    assert_eq!(record["mechanism"], "perf");
+    assert_eq!(record["cannot"][0], "lock_waits");
 }

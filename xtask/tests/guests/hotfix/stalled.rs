@@ -124,7 +124,13 @@ fn a_kernel_thread_that_never_yields_is_named_and_not_waited_for() {
             format!("ipvs-latency hotfix load {FOLDER}/est_hold.ko --timeout 5s"),
         )
         .exits(3)
-        .says(&["half way", "hold_spin (tid ", "on CPU 1", "stays behind"]);
+        .says(&["half way", "stays behind"])
+        .errors(|said| {
+            // On a busy host the thread keeps the insertion itself, before there is a task to switch.
+            let is_named = said.contains("hold_spin (tid ") && said.contains("on CPU 1");
+            let is_inserted = !said.contains("a wait inside the kernel");
+            assert!(is_named == is_inserted, "{said}");
+        });
     steps.shell("echo == seconds; echo $(($(cut -d. -f1 /proc/uptime) - began)); echo == rest");
     steps.shell("echo == spinning; spins | wc -l; echo == rest");
     steps

@@ -1,6 +1,6 @@
 //! The eBPF object, handed to the kernel.
 
-use std::{error::Error, io, iter};
+use std::{error::Error, io, iter, path::Path};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -14,6 +14,7 @@ use nix::{
 use probe_ebpf::{Offsets, threads::ThreadOffsets};
 
 use super::{ProbeError, room::Room};
+use host::prerequisites;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/estimator"));
 
@@ -90,7 +91,9 @@ fn maps(offsets: &Offsets, diagnostics: bool, room: Room) -> Result<Ebpf, ProbeE
 fn no_maps(error: &EbpfError) -> ProbeError {
     let limit = getrlimit(Resource::RLIMIT_MEMLOCK).map_or(RLIM_INFINITY, |(soft, _)| soft);
     match root_errno(error) {
-        Some(Errno::EPERM) if limit != RLIM_INFINITY => {
+        Some(Errno::EPERM)
+            if limit != RLIM_INFINITY && prerequisites::counts_maps_as_locked(Path::new("/")) =>
+        {
             ProbeError::LockedMemory { kib: limit / 1024 }
         }
         _ => refused("maps", error),

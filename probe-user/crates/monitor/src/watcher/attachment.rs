@@ -5,17 +5,17 @@ use std::path::Path;
 use anyhow::bail;
 
 use super::Watcher;
-use crate::probe::Probe;
+use crate::{mechanism::Mechanism, source::Source};
 use host::{
     module::{self, HeldLoading},
-    prerequisites, time,
+    time,
 };
 use model::{Output, Topic};
 
 /// The probes, while there is something to probe.
 pub(super) enum Attachment {
     Attached {
-        probe: Box<Probe>,
+        probe: Box<Source>,
         to: HeldLoading,
     },
     /// Waiting for `ip_vs`, or for it to become measurable: why the probes could not be attached.
@@ -53,7 +53,7 @@ impl Watcher {
     }
 
     fn attach_again(&mut self) -> anyhow::Result<Vec<Output>> {
-        let attached = attach(&self.root);
+        let attached = attach(&self.root, self.via);
         let now_ns = time::monotonic_ns()?;
         let (probe, to) = match attached {
             Ok(attached) => attached,
@@ -84,11 +84,10 @@ impl Watcher {
 }
 
 /// Puts the probes on the `ip_vs` that is loaded now.
-pub(super) fn attach(root: &Path) -> anyhow::Result<(Probe, HeldLoading)> {
+pub(super) fn attach(root: &Path, via: Option<Mechanism>) -> anyhow::Result<(Source, HeldLoading)> {
     // Before the probes: should it be loaded again meanwhile, they are attached once more.
     let loading = HeldLoading::of(root, &"ip_vs".into());
-    let ready = prerequisites::examine(root)?;
-    let probe = Probe::start(&ready, log::log_enabled!(log::Level::Debug))?;
+    let probe = Source::start(root, via)?;
     match loading? {
         Some(loading) => Ok((probe, loading)),
         None => bail!("ip_vs was just being loaded: try again"),

@@ -1,0 +1,110 @@
+//! The records in a ring (`perf_output_sample`, `kernel/events/core.c` of Linux 3.10 to 6.1).
+
+use perf_event_open_sys::bindings::{
+    PERF_RECORD_LOST, PERF_RECORD_SAMPLE, PERF_SAMPLE_CPU, PERF_SAMPLE_ID, PERF_SAMPLE_RAW,
+    PERF_SAMPLE_TID, PERF_SAMPLE_TIME,
+};
+
+/// What each sample tells.
+pub const SAMPLE_TYPE: u64 =
+    (PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ID | PERF_SAMPLE_CPU | PERF_SAMPLE_RAW)
+        as u64;
+
+/// Where no registers follow (`PERF_SAMPLE_REGS_ABI_NONE`).
+const NO_REGISTERS: u64 = 0;
+
+/// Bytes of `struct perf_event_header`: type, miscellaneous, size.
+const HEADER: usize = 8;
+
+/// One record.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// An event happened.
+    Sample(Sample<'a>),
+    /// So many samples found the ring full.
+    Lost(u64),
+}
+
+/// What is told of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sample<'a> {
+    /// The thread that ran, as the process namespace of this process numbers it.
+    pub tid: u32,
+    /// When, in nanoseconds of the clock that was asked for.
+    pub time_ns: u64,
+    /// The CPU.
+    pub cpu: u32,
+    /// The record of the trace event.
+    pub raw: &'a [u8],
+}
+
+/// Returns the records in bytes that were read from a ring. What is cut short is none, nor is what follows it.
+pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    let mut left = bytes;
+    std::iter::from_fn(move || {
+        loop {
+            let (kind, body, behind) = split(left)?;
+            left = behind;
+            if let Some(entry) = entry(kind, body) {
+                return Some(entry);
+            }
+        }
+    })
+}
+
+fn split(bytes: &[u8]) -> Option<(u32, &[u8], &[u8])> {
+    let header = bytes.first_chunk::<HEADER>()?;
+    let [k0, k1, k2, k3, _, _, s0, s1] = *header;
+    let size = usize::from(u16::from_le_bytes([s0, s1]));
+    let body = bytes.get(HEADER..size)?;
+    let kind = u32::from_le_bytes([k0, k1, k2, k3]);
+    Some((kind, body, bytes.get(size..)?))
+}
+
+fn entry(kind: u32, body: &[u8]) -> Option<Entry<'_>> {
+    match kind {
+        PERF_RECORD_SAMPLE => sample(body).map(Entry::Sample),
+        // Which event it was, and how many.
+        PERF_RECORD_LOST => number(body, 8).map(Entry::Lost),
+        _ => None,
+    }
+}
+
+/// Reads pid, tid, time, id, cpu, a reserved number, and the length of the rest, which follows.
+fn sample(body: &[u8]) -> Option<Sample<'_>> {
+    let length = usize::try_from(half(body, 32)?).ok()?;
+    Some(Sample {
+        tid: half(body, 4)?,
+        time_ns: number(body, 8)?,
+        cpu: half(body, 24)?,
+        raw: body.get(36..)?.get(..length)?,
+    })
+}
+
+/// Returns the registers in bytes that were read from the ring of an event that samples one register alone.
+pub fn registers(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    let mut left = bytes;
+    std::iter::from_fn(move || {
+        loop {
+            let (kind, body, behind) = split(left)?;
+            left = behind;
+            // The convention of the registers comes first; it is none where there are no registers.
+            if kind == PERF_RECORD_SAMPLE && number(body, 0) != Some(NO_REGISTERS) {
+                return number(body, 8);
+            }
+        }
+    })
+}
+
+fn number(bytes: &[u8], offset: usize) -> Option<u64> {
+    let eight = bytes.get(offset..)?.first_chunk()?;
+    Some(u64::from_le_bytes(*eight))
+}
+
+fn half(bytes: &[u8], offset: usize) -> Option<u32> {
+    let four = bytes.get(offset..)?.first_chunk()?;
+    Some(u32::from_le_bytes(*four))
+}
+
+#[cfg(test)]
+mod tests;

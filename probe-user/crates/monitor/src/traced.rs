@@ -1,0 +1,62 @@
+//! The estimators' timers, followed by the trace events of the kernel's timers: what those events say, and what follows from
+//! it. Where the records come from, and whose a timer is, is told by others.
+
+mod formats;
+mod ledger;
+mod whose;
+
+pub use formats::Formats;
+pub use ledger::Ledger;
+pub use whose::Whose;
+
+/// One record of a trace event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub time_ns: u64,
+    /// The CPU that it happened on.
+    pub cpu: u32,
+    /// The task that was running there; of a softirq, the one that it interrupted.
+    pub tid: u32,
+    /// What happened.
+    pub what: What,
+}
+
+/// What a record tells. A timer stands for its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// The kernel is about to call the timer's function.
+    Entered {
+        /// Whose function it is.
+        timer: u64,
+        /// `jiffies` at that moment.
+        jiffies: u64,
+    },
+    /// The timer's function has returned.
+    Left {
+        /// Whose function it was.
+        timer: u64,
+    },
+    /// The timer was set.
+    Set {
+        /// The timer.
+        timer: u64,
+        /// `jiffies` at that moment.
+        jiffies: u64,
+        /// When it expires, and where.
+        due: Due,
+    },
+    /// Records of this CPU found no room.
+    Lost,
+}
+
+/// When and where a timer expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// In jiffies.
+    pub expires: u64,
+    /// The level of the timer wheel that it is queued on.
+    pub level: u32,
+    /// The CPU that it is queued on; `None` where the kernel does not tell.
+    pub cpu: Option<u32>,
+}

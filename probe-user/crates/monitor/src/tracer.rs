@@ -1,0 +1,195 @@
+//! The estimators' timers, followed without eBPF: their trace events, read tick by tick.
+
+mod namespaces;
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::Duration,
+};
+
+use host::{
+    estimation::Kind,
+    prerequisites::{self, Refusal},
+    symbols, time, tracefs,
+};
+use model::ESTIMATOR;
+use probe_ebpf::{Event, Snapshot, histogram, snapshot::WalkLists};
+use thiserror::Error;
+
+use self::namespaces::Namespaces;
+use crate::{
+    perf::Rings,
+    traced::{Formats, Ledger, Record},
+};
+
+/// Why the trace events cannot be followed.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "each variant's sentence says what it is")]
+pub enum TraceError {
+    #[error("no tracefs is in sight: mount it with `mount -t tracefs tracefs /sys/kernel/tracing`")]
+    NoTracefs,
+    #[error("cannot read the formats of the trace events of timers: {0}")]
+    Formats(io::Error),
+    #[error("cannot read /proc/kallsyms: {0}")]
+    Symbols(io::Error),
+    #[error(
+        "the kernel hides the address of {ESTIMATOR}: run this as root, with kernel.kptr_restrict at 0 or 1"
+    )]
+    HiddenAddress,
+    #[error("perf_event_open on the trace events of timers: {0}")]
+    Events(io::Error),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// How long the start waits at most for the timers of all namespaces: each runs every two seconds, rounded up by the
+/// kernel's timer wheel.
+const FIRST_RUNS: Duration = Duration::from_millis(2_200);
+const BETWEEN_FIRST_LOOKS: Duration = Duration::from_millis(100);
+
+/// The trace events of the estimators' timers. Dropping it closes them.
+pub struct Tracer {
+    rings: Rings,
+    ledger: Ledger,
+    namespaces: Namespaces,
+    /// Records that are later than the last look.
+    held: Vec<Record>,
+    /// Runs that were not handed over yet.
+    runs: Vec<Event>,
+    timers: BTreeSet<u64>,
+    root: PathBuf,
+    started_ns: u64,
+}
+
+impl Tracer {
+    /// Begins to follow the timers, and waits until those of all namespaces were seen, at most for as long as each takes to run
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not show or allow what that takes.
+    pub fn start(root: &Path) -> Result<Self, TraceError> {
+        let kind = Kind::read(root);
+        if kind == Some(Kind::Absent) {
+            return Err(Refusal::NoIpvs(prerequisites::release(root)).into());
+        }
+        prerequisites::measurable(kind, &prerequisites::release(root))?;
+        let tracefs = tracefs::folder(root).ok_or(TraceError::NoTracefs)?;
+        let formats = Formats::read(&tracefs).map_err(TraceError::Formats)?;
+        let function = symbols::address(root, "ip_vs", ESTIMATOR).map_err(TraceError::Symbols)?;
+        let function = function.ok_or(TraceError::HiddenAddress)?;
+        let rings = Rings::open(root, formats, function).map_err(TraceError::Events)?;
+        let clock = |error: nix::Error| TraceError::Events(error.into());
+        let started_ns = time::monotonic_ns().map_err(clock)?;
+        let jiffy_ns = time::jiffy_ns().map_err(clock)?;
+        let mut tracer = Self {
+            rings,
+            ledger: Ledger::new(jiffy_ns),
+            namespaces: Namespaces::read(root),
+            held: Vec::new(),
+            runs: Vec::new(),
+            timers: BTreeSet::new(),
+            root: root.to_owned(),
+            started_ns,
+        };
+        tracer.wait_for_all()?;
+        // Until here the returns of all timers were recorded: whichever ran was seen to end.
+        tracer.follow()?;
+        Ok(tracer)
+    }
+
+    fn wait_for_all(&mut self) -> Result<(), TraceError> {
+        let looks = FIRST_RUNS.as_millis() / BETWEEN_FIRST_LOOKS.as_millis();
+        for _ in 0..looks {
+            sleep(BETWEEN_FIRST_LOOKS);
+            self.look()?;
+            if self.namespaces.are_all_seen(&self.timers) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns from when on every run is seen, in nanoseconds of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn started_ns(&self) -> u64 {
+        self.started_ns
+    }
+
+    /// Lets the kernel record the returns of the timers that are known alone. A new one is set two seconds before it runs.
+    fn follow(&mut self) -> Result<(), TraceError> {
+        let unseen = self.namespaces.unseen(&self.timers).map(|(timer, _)| timer);
+        let followed = self.timers.iter().copied().chain(unseen).collect();
+        self.rings.follow(&followed).map_err(TraceError::Events)
+    }
+
+    /// Returns every timer that is known, as of now. All runs that were over by now are handed over by the next
+    /// [`Self::drain`].
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses an event.
+    pub fn snapshot(&mut self, lists: WalkLists) -> Result<Vec<Snapshot>, TraceError> {
+        let now_ns = self.look()?;
+        if lists == WalkLists::All || self.namespaces.is_one_missing(&self.timers) {
+            self.namespaces.read_again(&self.root, &self.timers);
+            self.forget_gone(now_ns);
+        }
+        self.follow()?;
+        let timers = self.timers.iter();
+        let looks = timers.filter_map(|timer| self.ledger.look(*timer, now_ns));
+        let unseen = self.namespaces.unseen(&self.timers);
+        let unseen = unseen.map(|(timer, _)| self.ledger.unseen(timer, now_ns));
+        let looks = looks.chain(unseen);
+        let mut snapshot: Vec<Snapshot> = looks.map(|look| self.namespaces.add_to(look)).collect();
+        snapshot.push(self.ledger.end(now_ns));
+        Ok(snapshot)
+    }
+
+    /// Hands over the runs since the last call.
+    pub fn drain(&mut self, into: impl FnMut(Event)) {
+        self.runs.drain(..).for_each(into);
+    }
+
+    /// Returns the histogram of runs without a record: there is none in the kernel here.
+    #[must_use]
+    pub fn histogram() -> Vec<u64> {
+        vec![0; histogram::SLOTS as usize]
+    }
+
+    /// Takes in all records that were made by now.
+    fn look(&mut self) -> Result<u64, TraceError> {
+        self.rings.follow_cpus().map_err(TraceError::Events)?;
+        let now_ns = time::monotonic_ns().map_err(|error| TraceError::Events(error.into()))?;
+        let held = &mut self.held;
+        self.rings.read(|record| held.push(record));
+        // Each CPU's are in order, and stay so.
+        held.sort_by_key(|record| record.time_ns);
+        let later = held.split_off(held.partition_point(|record| record.time_ns <= now_ns));
+        let known = self.timers.len();
+        for record in std::mem::replace(held, later) {
+            self.runs.extend(self.ledger.take(&record));
+        }
+        self.timers = self.ledger.timers().collect();
+        if self.timers.len() != known {
+            self.namespaces.learn(&self.timers);
+        }
+        for run in &mut self.runs {
+            self.namespaces.add_to_run(run);
+        }
+        Ok(now_ns)
+    }
+
+    /// Forgets the timers that do not come back, and whose namespace is not there any more.
+    fn forget_gone(&mut self, now_ns: u64) {
+        for timer in &self.timers {
+            if !self.namespaces.is_there(*timer) && self.ledger.is_idle(*timer, now_ns) {
+                self.ledger.forget(*timer);
+            }
+        }
+        self.timers = self.ledger.timers().collect();
+    }
+}

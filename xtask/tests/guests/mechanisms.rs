@@ -1,0 +1,172 @@
+//! Measuring without eBPF: by choice, where `bpf()` is forbidden, and on kernels that lack newer system calls.
+
+use serde_json::Value;
+use xtask::{
+    lab::LabSpec,
+    scenario::{self, number},
+};
+
+use crate::steps::Steps;
+
+/// A guest with a busy namespace and three idle ones.
+fn filled() -> LabSpec {
+    LabSpec {
+        services: 1_000,
+        destinations: 2,
+        netns: 3,
+        ..LabSpec::deterministic()
+    }
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn perf_sees_every_run_with_its_length_and_within_a_thousandth_of_its_duration() {
+    let spec = LabSpec {
+        services: 10_000,
+        ..filled()
+    };
+    let sections = scenario::run(
+        spec,
+        "truth_begin
+        echo == watch; ipvs-latency watch --via perf --json --duration 42s
+        echo == truth; truth_runs",
+    )
+    .unwrap();
+    let watched = sections.watched("watch").unwrap();
+    let start = watched.only("start").unwrap();
+    assert_eq!(start["mechanism"], "perf", "{start}");
+    let pairs = watched.matched(&sections.truth("truth").unwrap()).unwrap();
+    let long = pairs
+        .iter()
+        .filter(|(call, _)| call["estimators"] == 30_001);
+    let long: Vec<_> = long.collect();
+    assert!(long.len() >= 20, "only {} long runs in 42 s", long.len());
+    for (call, run) in long {
+        let told = number(call, "duration_ns").unwrap();
+        assert!(
+            told.abs_diff(run.lasted_ns) * 1000 <= run.lasted_ns,
+            "{call} {run:?}"
+        );
+    }
+    let summary = watched.only("summary").unwrap();
+    let [calls, expected, lost, missed] =
+        ["calls", "expected", "lost", "missed"].map(|field| number(summary, field).unwrap());
+    let runs = pairs.len() as u64;
+    assert_eq!((calls, expected, lost, missed), (runs, runs, 0, 0));
+    let namespaces = summary["namespaces"].as_array().unwrap().iter();
+    let told = namespaces.map(|one| (&one["state"], number(one, "estimators").unwrap()));
+    let active = Value::from("ACTIVE");
+    let expected = [30_001, 1, 1, 1].map(|estimators| (&active, estimators));
+    assert_eq!(told.collect::<Vec<_>>(), expected, "{summary}");
+}
+
+/// Numbers of system calls on `x86_64`.
+const BPF: &str = "321";
+const BPF_AND_PERF: &str = "298,321";
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn where_bpf_is_forbidden_perf_measures_and_says_so() {
+    let mut steps = Steps::on(filled());
+    steps
+        .step(
+            "check",
+            format!("/init refuse 1 {BPF} ipvs-latency check --json"),
+        )
+        .exits(0)
+        .document(|page| {
+            assert_eq!(page["mechanism"], "perf", "{page}");
+            assert_eq!(page["unavailable"][0]["mechanism"], "bpf", "{page}");
+            let why = page["unavailable"][0]["why"].as_str().unwrap();
+            assert!(why.contains("Operation not permitted"), "{why}");
+            assert_eq!(page["missing"], Value::Array(Vec::new()), "{page}");
+            let namespaces = page["namespaces"].as_array().unwrap().iter();
+            let told = namespaces.map(|one| {
+                let length = number(one, "estimators").unwrap();
+                assert!(one["next_run_in_ns"].is_u64(), "{one}");
+                (length, one["run_estimation"].as_i64(), &one["state"])
+            });
+            let active = Value::from("ACTIVE");
+            let expected = [3_001, 1, 1, 1].map(|length| (length, Some(1), &active));
+            assert_eq!(told.collect::<Vec<_>>(), expected, "{page}");
+        });
+    steps.shell("truth_begin");
+    steps.shell(format!(
+        "echo == watch; /init refuse 1 {BPF} ipvs-latency watch --json --duration 9s"
+    ));
+    steps.shell("echo == truth; truth_runs");
+    steps
+        .step(
+            "plain",
+            format!("/init refuse 1 {BPF} ipvs-latency watch --plain --duration 3s"),
+        )
+        .exits(0)
+        .complains(&["perf: trace events", "bpf is not available"]);
+    steps
+        .step(
+            "neither",
+            format!("/init refuse 1 {BPF_AND_PERF} ipvs-latency watch --duration 3s"),
+        )
+        .exits(2)
+        .complains(&[
+            "cannot measure the estimators by bpf: the kernel refused the eBPF programs",
+            "; nor by perf: perf_event_open on the trace events of timers: Operation not permitted",
+        ]);
+    steps
+        .step(
+            "neither check",
+            format!("/init refuse 1 {BPF_AND_PERF} ipvs-latency check"),
+        )
+        .exits(2)
+        .shows(&["bpf is not available", "perf is not available"]);
+    let sections = steps.run();
+    let watched = sections.watched("watch").unwrap();
+    let pairs = watched.matched(&sections.truth("truth").unwrap()).unwrap();
+    let summary = watched.only("summary").unwrap();
+    assert!(pairs.len() >= 16, "only {} runs", pairs.len());
+    assert_eq!(number(summary, "calls").unwrap(), pairs.len() as u64);
+    assert_eq!(watched.only("start").unwrap()["mechanism"], "perf");
+}
+
+/// The system calls of `x86_64` that came with each version after 3.10 (`arch/x86/entry/syscalls/syscall_64.tbl`).
+const NEWER_THAN_3_10: [(&str, &str); 21] = [
+    ("3.14", "314-315"),
+    ("3.15", "316"),
+    ("3.17", "317-320"),
+    ("3.18", "321"),
+    ("3.19", "322"),
+    ("4.2", "323"),
+    ("4.3", "324-325"),
+    ("4.5", "326"),
+    ("4.6", "327-328"),
+    ("4.9", "329-331"),
+    ("4.11", "332"),
+    ("4.18", "333-334"),
+    ("5.1", "424-427"),
+    ("5.2", "428-433"),
+    ("5.3", "434-435"),
+    ("5.6", "437-438"),
+    ("5.8", "439"),
+    ("5.9", "436"),
+    ("5.10", "440"),
+    ("5.11 to 6.1", "441-450"),
+    ("6.2 to 6.13", "451-466"),
+];
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn no_system_call_newer_than_linux_3_10_is_needed() {
+    let newer = NEWER_THAN_3_10.map(|(_, numbers)| numbers).join(",");
+    let enosys = 38;
+    let mut steps = Steps::on(filled());
+    let under = |command: &str| format!("/init refuse {enosys} {newer} ipvs-latency {command}");
+    steps
+        .step("check", under("check --json"))
+        .exits(0)
+        .document(|page| assert_eq!(page["mechanism"], "perf", "{page}"));
+    steps
+        .step("watch", under("watch --plain --duration 5s"))
+        .exits(0)
+        .shows(&["3001 estimators", "lost 0, missed 0"]);
+    steps.run();
+}
