@@ -314,7 +314,7 @@ pub struct CheckArgs {
     #[arg(short, long, value_name = "DURATION", value_parser = some_duration, conflicts_with = "max")]
     pub critical: Option<Duration>,
 
-    /// Measure by this mechanism alone: bpf or perf [default: the best that this node allows].
+    /// Measure by this mechanism alone: bpf, perf or tracefs [default: the best that this node allows].
     #[arg(long, value_name = "MECHANISM")]
     pub via: Option<Mechanism>,
 
@@ -370,7 +370,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "NETNS")]
     pub netns: Vec<NetnsName>,
 
-    /// Measure by this mechanism alone: bpf or perf [default: the best that this node allows].
+    /// Measure by this mechanism alone: bpf, perf or tracefs [default: the best that this node allows].
     #[arg(long, value_name = "MECHANISM")]
     pub via: Option<Mechanism>,
 }

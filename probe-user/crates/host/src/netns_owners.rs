@@ -291,6 +291,13 @@ pub fn bounded(root: &Path, pid: u32, file: &str) -> Option<Vec<u8>> {
     Some(text)
 }
 
+/// Returns when a process started, in ticks of the kernel since its boot; `None` for one that is gone.
+#[must_use]
+pub fn started(root: &Path, pid: u32) -> Option<u64> {
+    let (_, started) = comm_and_start(&bounded(root, pid, "stat")?)?;
+    Some(started)
+}
+
 fn identity(root: &Path, netns: u32, pid: u32) -> Option<Identity> {
     let (comm, started) = comm_and_start(&bounded(root, pid, "stat")?)?;
     Some(Identity {

@@ -5,8 +5,11 @@ mod measurement;
 pub mod mechanism;
 mod perf;
 mod probe;
+#[cfg(test)]
+mod recorded;
 mod sample;
 mod source;
+mod statistics;
 mod surroundings;
 mod thread_probe;
 mod thread_reader;
@@ -14,6 +17,7 @@ mod thread_watcher;
 pub mod threads;
 pub mod timers;
 mod traced;
+mod tracefs;
 mod tracer;
 mod watcher;
 

@@ -11,6 +11,8 @@ pub enum Mechanism {
     Bpf,
     /// Trace events of the kernel's timers, read through `perf_event_open` (Linux 3.10 on).
     Perf,
+    /// The same events, read through an instance of tracefs.
+    Tracefs,
 }
 
 /// A mechanism that was not used, and why: a sentence without a full stop.
@@ -33,7 +35,7 @@ pub struct Chosen {
 
 impl Mechanism {
     /// All of them, the best first.
-    pub const ALL: [Self; 2] = [Self::Bpf, Self::Perf];
+    pub const ALL: [Self; 3] = [Self::Bpf, Self::Perf, Self::Tracefs];
 
     /// Its name, as people type it.
     #[must_use]
@@ -41,6 +43,7 @@ impl Mechanism {
         match self {
             Self::Bpf => "bpf",
             Self::Perf => "perf",
+            Self::Tracefs => "tracefs",
         }
     }
 
@@ -50,6 +53,7 @@ impl Mechanism {
         match self {
             Self::Bpf => "eBPF programs on the functions of the estimator",
             Self::Perf => "trace events of the kernel's timers, through perf_event_open",
+            Self::Tracefs => "trace events of the kernel's timers, through tracefs",
         }
     }
 
@@ -58,7 +62,7 @@ impl Mechanism {
     pub fn cannot(self) -> &'static [&'static str] {
         match self {
             Self::Bpf => &[],
-            Self::Perf => &["lock_waits", "timers_before_their_first_run"],
+            Self::Perf | Self::Tracefs => &["lock_waits", "timers_before_their_first_run"],
         }
     }
 }
@@ -97,7 +101,7 @@ mod tests {
         }
         for text in ["", "BPF", "perf ", "dtrace"] {
             let error = text.parse::<Mechanism>().unwrap_err();
-            assert_eq!(error, "write one of bpf, perf", "{text:?}");
+            assert_eq!(error, "write one of bpf, perf, tracefs", "{text:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::{
     mechanism::{Chosen, Mechanism, Unavailable},
     probe::{Probe, ProbeError},
-    tracer::{TraceError, Tracer},
+    tracer::{TraceError, Tracer, through::Through},
 };
 
 /// A mechanism in place. Dropping it takes it away.
@@ -169,8 +169,13 @@ fn open(root: &Path, mechanism: Mechanism) -> Result<(From, u64), Refused> {
                 time::monotonic_ns().map_err(|error| Refused::Here(error.to_string()))?;
             Ok((From::Probe(Box::new(probe)), started_ns))
         }
-        Mechanism::Perf => {
-            let tracer = Tracer::start(root)?;
+        Mechanism::Perf | Mechanism::Tracefs => {
+            let through = if mechanism == Mechanism::Perf {
+                Through::Perf
+            } else {
+                Through::Tracefs
+            };
+            let tracer = Tracer::start(root, through)?;
             let started_ns = tracer.started_ns();
             Ok((From::Tracer(Box::new(tracer)), started_ns))
         }

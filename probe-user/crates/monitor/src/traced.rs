@@ -1,13 +1,40 @@
 //! The estimators' timers, followed by the trace events of the kernel's timers: what those events say, and what follows from
 //! it. Where the records come from, and whose a timer is, is told by others.
 
+pub mod filter;
 mod formats;
 mod ledger;
 mod whose;
 
-pub use formats::Formats;
+use std::{collections::BTreeSet, io};
+
+pub use formats::{EVENTS, Formats};
 pub use ledger::Ledger;
 pub use whose::Whose;
+
+/// Where records of trace events come from.
+pub trait Events {
+    /// Follows CPUs that come and go.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses it.
+    fn follow_cpus(&mut self) -> io::Result<()>;
+
+    /// Records the returns of these timers alone from here on. A timer that is not among them has no end of its runs.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses it.
+    fn follow(&mut self, timers: &BTreeSet<u64>) -> io::Result<()>;
+
+    /// Adds all records since the last call, of each CPU in their order.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    fn read(&mut self, records: &mut Vec<Record>) -> io::Result<()>;
+}
 
 /// One record of a trace event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The estimators' timers, followed without eBPF: their trace events, read tick by tick.
 
 mod namespaces;
+pub mod through;
 
 use std::{
     collections::BTreeSet,
@@ -13,17 +14,15 @@ use std::{
 use host::{
     estimation::Kind,
     prerequisites::{self, Refusal},
-    symbols, time, tracefs,
+    symbols, time,
 };
 use model::ESTIMATOR;
 use probe_ebpf::{Event, Snapshot, histogram, snapshot::WalkLists};
 use thiserror::Error;
 
 use self::namespaces::Namespaces;
-use crate::{
-    perf::Rings,
-    traced::{Formats, Ledger, Record},
-};
+use self::through::Through;
+use crate::traced::{Events, Formats, Ledger, Record};
 
 /// Why the trace events cannot be followed.
 #[derive(Debug, Error)]
@@ -40,7 +39,11 @@ pub enum TraceError {
     )]
     HiddenAddress,
     #[error("perf_event_open on the trace events of timers: {0}")]
-    Events(io::Error),
+    Perf(io::Error),
+    #[error("an instance of tracefs with the trace events of timers: {0}")]
+    Tracefs(io::Error),
+    #[error("cannot read a clock: {0}")]
+    Clock(nix::Error),
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -52,7 +55,8 @@ const BETWEEN_FIRST_LOOKS: Duration = Duration::from_millis(100);
 
 /// The trace events of the estimators' timers. Dropping it closes them.
 pub struct Tracer {
-    rings: Rings,
+    events: Box<dyn Events>,
+    through: Through,
     ledger: Ledger,
     namespaces: Namespaces,
     /// Records that are later than the last look.
@@ -71,24 +75,25 @@ impl Tracer {
     /// # Errors
     ///
     /// When the kernel does not show or allow what that takes.
-    pub fn start(root: &Path) -> Result<Self, TraceError> {
+    pub fn start(root: &Path, through: Through) -> Result<Self, TraceError> {
         let kind = Kind::read(root);
         if kind == Some(Kind::Absent) {
             return Err(Refusal::NoIpvs(prerequisites::release(root)).into());
         }
         prerequisites::measurable(kind, &prerequisites::release(root))?;
-        let tracefs = tracefs::folder(root).ok_or(TraceError::NoTracefs)?;
-        let formats = Formats::read(&tracefs).map_err(TraceError::Formats)?;
+        let folder = host::tracefs::folder(root).ok_or(TraceError::NoTracefs)?;
+        let formats = Formats::read(&folder).map_err(TraceError::Formats)?;
         let function = symbols::address(root, "ip_vs", ESTIMATOR).map_err(TraceError::Symbols)?;
         let function = function.ok_or(TraceError::HiddenAddress)?;
-        let rings = Rings::open(root, formats, function).map_err(TraceError::Events)?;
-        let clock = |error: nix::Error| TraceError::Events(error.into());
-        let started_ns = time::monotonic_ns().map_err(clock)?;
-        let jiffy_ns = time::jiffy_ns().map_err(clock)?;
+        let events = through.open(root, formats, function);
+        let events = events.map_err(|error| through.error(error))?;
+        let started_ns = time::monotonic_ns().map_err(TraceError::Clock)?;
+        let jiffy_ns = time::jiffy_ns().map_err(TraceError::Clock)?;
         let mut tracer = Self {
-            rings,
+            events,
+            through,
             ledger: Ledger::new(jiffy_ns),
-            namespaces: Namespaces::read(root),
+            namespaces: Namespaces::read(root, through),
             held: Vec::new(),
             runs: Vec::new(),
             timers: BTreeSet::new(),
@@ -123,7 +128,9 @@ impl Tracer {
     fn follow(&mut self) -> Result<(), TraceError> {
         let unseen = self.namespaces.unseen(&self.timers).map(|(timer, _)| timer);
         let followed = self.timers.iter().copied().chain(unseen).collect();
-        self.rings.follow(&followed).map_err(TraceError::Events)
+        let through = self.through;
+        let followed = self.events.follow(&followed);
+        followed.map_err(|error| through.error(error))
     }
 
     /// Returns every timer that is known, as of now. All runs that were over by now are handed over by the next
@@ -162,10 +169,13 @@ impl Tracer {
 
     /// Takes in all records that were made by now.
     fn look(&mut self) -> Result<u64, TraceError> {
-        self.rings.follow_cpus().map_err(TraceError::Events)?;
-        let now_ns = time::monotonic_ns().map_err(|error| TraceError::Events(error.into()))?;
+        let now_ns = time::monotonic_ns().map_err(TraceError::Clock)?;
+        let through = self.through;
         let held = &mut self.held;
-        self.rings.read(|record| held.push(record));
+        let read = self.events.read(held);
+        // Those of a CPU that went offline are read before it is let go of.
+        let read = read.and_then(|()| self.events.follow_cpus());
+        read.map_err(|error| through.error(error))?;
         // Each CPU's are in order, and stay so.
         held.sort_by_key(|record| record.time_ns);
         let later = held.split_off(held.partition_point(|record| record.time_ns <= now_ns));

@@ -24,13 +24,19 @@ impl Format {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let id = text.lines().find_map(|line| line.strip_prefix("ID:"))?;
+        Some(Self {
+            id: id.trim().parse().ok()?,
+            fields: Self::fields(text)?,
+        })
+    }
+
+    /// Reads the fields of such a text alone, by their names; `None` where one has no place.
+    #[must_use]
+    pub fn fields(text: &str) -> Option<BTreeMap<String, Field>> {
         let fields = text
             .lines()
             .filter_map(|line| line.trim_start().strip_prefix("field:"));
-        Some(Self {
-            id: id.trim().parse().ok()?,
-            fields: fields.map(field).collect::<Option<_>>()?,
-        })
+        fields.map(field).collect()
     }
 
     /// Returns where a field is; `None` where this kernel's event has none of that name.

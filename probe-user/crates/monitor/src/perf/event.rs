@@ -41,7 +41,7 @@ impl Event {
         let mut attributes = perf_event_attr::default();
         attributes.type_ = PERF_TYPE_TRACEPOINT;
         attributes.config = id;
-        attributes.sample_type = SAMPLE_TYPE;
+        attributes.sample_type = u64::from(SAMPLE_TYPE);
         attributes.clockid = CLOCK_MONOTONIC;
         attributes.set_use_clockid(1);
         Self::open(

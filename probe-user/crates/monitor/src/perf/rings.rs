@@ -12,16 +12,13 @@ use nix::errno::Errno;
 use super::{
     event::Event,
     ring::Ring,
-    sample::{Entry, entries},
+    sample::{Entry, SAMPLE_TYPE, entries},
 };
-use crate::traced::{Formats, Record, What};
+use crate::traced::{Events, Formats, Record, What, filter};
 
 /// Bytes of the data area of a CPU's ring. With a thousand namespaces, whose timers expire one after the other on one CPU,
 /// three records a run are 110 KiB a second; before the timers are known, every other timer of the CPU adds 64 bytes a run.
 const RING_BYTES: usize = 1 << 18;
-
-/// So many timers are filtered one by one: every other timer's return is compared with all of them.
-const FILTERED_APART: usize = 16;
 
 /// The rings of all CPUs.
 #[derive(Debug)]
@@ -66,35 +63,6 @@ impl Rings {
         Ok(rings)
     }
 
-    /// Opens the events on CPUs that came online, and closes those of CPUs that went offline.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::open`].
-    pub fn follow_cpus(&mut self) -> io::Result<()> {
-        let online = std::fs::read_to_string(self.root.join("sys/devices/system/cpu/online"))?;
-        if online == self.online {
-            return Ok(());
-        }
-        let cpus = cpus::parse_list(&online);
-        let cpus = cpus.ok_or_else(|| io::Error::other("the list of CPUs online is none"))?;
-        let cpus: BTreeSet<u32> = cpus.into_iter().collect();
-        self.cpus.retain(|cpu, _| cpus.contains(cpu));
-        for cpu in cpus {
-            if self.cpus.contains_key(&cpu) {
-                continue;
-            }
-            match self.open_on(cpu) {
-                Ok(events) => drop(self.cpus.insert(cpu, events)),
-                // It went offline meanwhile; the next look tells.
-                Err(error) if is_offline(&error) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        self.online = online;
-        Ok(())
-    }
-
     fn open_on(&self, cpu: u32) -> io::Result<Cpu> {
         let [entry, exit, start] = self.formats.ids();
         let entry = Event::tracepoint(entry, cpu)?;
@@ -126,14 +94,35 @@ impl Rings {
         exit.write_into(entry)?;
         Ok(exit)
     }
+}
 
-    /// Records the returns of these timers alone from here on. A timer that is not among them has no end of its runs.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::open`].
-    pub fn follow(&mut self, timers: &BTreeSet<u64>) -> io::Result<()> {
-        let filter = filter_of(timers);
+impl Events for Rings {
+    fn follow_cpus(&mut self) -> io::Result<()> {
+        let online = std::fs::read_to_string(self.root.join("sys/devices/system/cpu/online"))?;
+        if online == self.online {
+            return Ok(());
+        }
+        let cpus = cpus::parse_list(&online);
+        let cpus = cpus.ok_or_else(|| io::Error::other("the list of CPUs online is none"))?;
+        let cpus: BTreeSet<u32> = cpus.into_iter().collect();
+        self.cpus.retain(|cpu, _| cpus.contains(cpu));
+        for cpu in cpus {
+            if self.cpus.contains_key(&cpu) {
+                continue;
+            }
+            match self.open_on(cpu) {
+                Ok(events) => drop(self.cpus.insert(cpu, events)),
+                // It went offline meanwhile; the next look tells.
+                Err(error) if is_offline(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.online = online;
+        Ok(())
+    }
+
+    fn follow(&mut self, timers: &BTreeSet<u64>) -> io::Result<()> {
+        let filter = filter::of_timers(timers);
         if self.returns == filter {
             return Ok(());
         }
@@ -158,69 +147,32 @@ impl Rings {
         Ok(())
     }
 
-    /// Hands over all records since the last call, of each CPU in their order.
-    pub fn read(&mut self, mut into: impl FnMut(Record)) {
+    fn read(&mut self, records: &mut Vec<Record>) -> io::Result<()> {
         for (cpu, events) in &mut self.cpus {
-            for entry in entries(&events.ring.take()) {
-                let (time_ns, tid, what) = match entry {
-                    // Those came after the last that is there.
-                    Entry::Lost(records) => {
-                        log::debug!("{records} records of CPU {cpu} found no room");
-                        (events.last_ns, 0, Some(What::Lost))
+            for entry in entries(&events.ring.take(), SAMPLE_TYPE) {
+                match entry {
+                    Entry::Sample(sample) => {
+                        events.last_ns = sample.time_ns;
+                        let record = self.formats.read_record(*cpu, sample.time_ns, sample.raw);
+                        records.extend(record);
                     }
-                    Entry::Sample(sample) => (
-                        sample.time_ns,
-                        sample.tid,
-                        self.formats.read_record(sample.raw),
-                    ),
-                };
-                events.last_ns = time_ns;
-                if let Some(what) = what {
-                    into(Record {
-                        time_ns,
-                        cpu: *cpu,
-                        tid,
-                        what,
-                    });
+                    Entry::Lost(lost) => {
+                        log::debug!("{lost} records of CPU {cpu} found no room");
+                        // They came after the last that is there.
+                        records.push(Record {
+                            time_ns: events.last_ns,
+                            cpu: *cpu,
+                            tid: 0,
+                            what: What::Lost,
+                        });
+                    }
                 }
             }
         }
+        Ok(())
     }
 }
 
 fn is_offline(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::ENODEV as i32)
-}
-
-/// Returns a filter for these timers: by their addresses, or, where these are many, by the range that they lie in; `None` where
-/// there are none.
-fn filter_of(timers: &BTreeSet<u64>) -> Option<String> {
-    let (first, last) = (timers.first()?, timers.last()?);
-    if timers.len() > FILTERED_APART {
-        return Some(format!("timer>={first:#x}&&timer<={last:#x}"));
-    }
-    let each = timers.iter().map(|timer| format!("timer=={timer:#x}"));
-    Some(each.collect::<Vec<_>>().join("||"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_timers_are_filtered_by_their_range() {
-        let filter = |timers: &[u64]| filter_of(&timers.iter().copied().collect());
-        assert_eq!(filter(&[]), None);
-        assert_eq!(
-            filter(&[0x20, 0x10]).as_deref(),
-            Some("timer==0x10||timer==0x20")
-        );
-        let many: Vec<u64> = (0..17).map(|number| 0x1000 * (number + 1)).collect();
-        assert_eq!(
-            filter(&many).as_deref(),
-            Some("timer>=0x1000&&timer<=0x11000")
-        );
-        let some = filter(&many[..16]).unwrap();
-        assert_eq!(some.matches("||").count(), 15, "{some}");
-    }
 }

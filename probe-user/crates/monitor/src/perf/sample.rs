@@ -5,10 +5,12 @@ use perf_event_open_sys::bindings::{
     PERF_SAMPLE_TID, PERF_SAMPLE_TIME,
 };
 
-/// What each sample tells.
-pub const SAMPLE_TYPE: u64 =
-    (PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ID | PERF_SAMPLE_CPU | PERF_SAMPLE_RAW)
-        as u64;
+/// What each sample tells: all else costs a run more instructions. The CPU is that of the ring, and the raw record has the task.
+pub const SAMPLE_TYPE: u32 = PERF_SAMPLE_TIME | PERF_SAMPLE_RAW;
+
+/// Parts of eight bytes before and behind the time, in their order.
+const BEFORE_TIME: [u32; 1] = [PERF_SAMPLE_TID];
+const BEHIND_TIME: [u32; 2] = [PERF_SAMPLE_ID, PERF_SAMPLE_CPU];
 
 /// Where no registers follow (`PERF_SAMPLE_REGS_ABI_NONE`).
 const NO_REGISTERS: u64 = 0;
@@ -28,24 +30,21 @@ pub enum Entry<'a> {
 /// What is told of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sample<'a> {
-    /// The thread that ran, as the process namespace of this process numbers it.
-    pub tid: u32,
     /// When, in nanoseconds of the clock that was asked for.
     pub time_ns: u64,
-    /// The CPU.
-    pub cpu: u32,
     /// The record of the trace event.
     pub raw: &'a [u8],
 }
 
-/// Returns the records in bytes that were read from a ring. What is cut short is none, nor is what follows it.
-pub fn entries(bytes: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+/// Returns the records in bytes that were read from a ring of samples of that type. What is cut short is none, nor is what
+/// follows it.
+pub fn entries(bytes: &[u8], sample_type: u32) -> impl Iterator<Item = Entry<'_>> {
     let mut left = bytes;
     std::iter::from_fn(move || {
         loop {
             let (kind, body, behind) = split(left)?;
             left = behind;
-            if let Some(entry) = entry(kind, body) {
+            if let Some(entry) = entry(kind, body, sample_type) {
                 return Some(entry);
             }
         }
@@ -61,23 +60,26 @@ fn split(bytes: &[u8]) -> Option<(u32, &[u8], &[u8])> {
     Some((kind, body, bytes.get(size..)?))
 }
 
-fn entry(kind: u32, body: &[u8]) -> Option<Entry<'_>> {
+fn entry(kind: u32, body: &[u8], sample_type: u32) -> Option<Entry<'_>> {
     match kind {
-        PERF_RECORD_SAMPLE => sample(body).map(Entry::Sample),
+        PERF_RECORD_SAMPLE => sample(body, sample_type).map(Entry::Sample),
         // Which event it was, and how many.
         PERF_RECORD_LOST => number(body, 8).map(Entry::Lost),
         _ => None,
     }
 }
 
-/// Reads pid, tid, time, id, cpu, a reserved number, and the length of the rest, which follows.
-fn sample(body: &[u8]) -> Option<Sample<'_>> {
-    let length = usize::try_from(half(body, 32)?).ok()?;
+fn sample(body: &[u8], sample_type: u32) -> Option<Sample<'_>> {
+    let bytes = |parts: &[u32]| {
+        let there = parts.iter().filter(|part| sample_type & **part != 0);
+        there.count() * 8
+    };
+    let time = bytes(&BEFORE_TIME);
+    let raw = time + 8 + bytes(&BEHIND_TIME);
+    let length = usize::try_from(half(body, raw)?).ok()?;
     Some(Sample {
-        tid: half(body, 4)?,
-        time_ns: number(body, 8)?,
-        cpu: half(body, 24)?,
-        raw: body.get(36..)?.get(..length)?,
+        time_ns: number(body, time)?,
+        raw: body.get(raw + 4..)?.get(..length)?,
     })
 }
 

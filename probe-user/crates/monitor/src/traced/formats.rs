@@ -13,7 +13,7 @@ use std::{io, path::Path};
 use host::tracefs::{self, Field, Format};
 use model::wheel;
 
-use super::{Due, What};
+use super::{Due, Record, What};
 
 /// The events, in the order of [`Formats`].
 pub const EVENTS: [&str; 3] = [
@@ -31,6 +31,8 @@ const BUCKET_SHIFT: u32 = 22;
 /// What this kernel's records of timers look like.
 #[derive(Debug)]
 pub struct Formats {
+    /// Every event's record has the task that was running, as the kernel numbers it.
+    task: Field,
     entry: Entry,
     exit: Exit,
     start: Start,
@@ -76,6 +78,7 @@ impl Formats {
 
     fn of(entry: &Format, exit: &Format, start: &Format) -> Option<Self> {
         Some(Self {
+            task: entry.field("common_pid")?,
             entry: Entry {
                 id: entry.id,
                 timer: entry.field("timer")?,
@@ -102,23 +105,29 @@ impl Formats {
         [self.entry.id, self.exit.id, self.start.id]
     }
 
-    /// Reads a record as the kernel wrote it; `None` for one of another event, or that is cut short.
+    /// Reads a record as the kernel wrote it on a CPU; `None` for one of another event, or that is cut short.
     #[must_use]
-    pub fn read_record(&self, record: &[u8]) -> Option<What> {
+    pub fn read_record(&self, cpu: u32, time_ns: u64, record: &[u8]) -> Option<Record> {
         let id = u64::from(u16::from_le_bytes(*record.first_chunk()?));
-        if id == self.entry.id {
-            Some(What::Entered {
+        let what = if id == self.entry.id {
+            What::Entered {
                 timer: self.entry.timer.of(record)?,
                 jiffies: self.entry.now.of(record)?,
-            })
+            }
         } else if id == self.exit.id {
             let timer = self.exit.timer.of(record)?;
-            Some(What::Left { timer })
+            What::Left { timer }
         } else if id == self.start.id {
-            self.start.read(record)
+            self.start.read(record)?
         } else {
-            None
-        }
+            return None;
+        };
+        Some(Record {
+            time_ns,
+            cpu,
+            tid: u32::try_from(self.task.of(record)?).ok()?,
+            what,
+        })
     }
 }
 

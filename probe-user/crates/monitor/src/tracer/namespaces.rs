@@ -9,11 +9,13 @@ use host::{estimation, netns::doors::Doors, netns_owners::NetnsOwners, services}
 use model::NETNS_UNKNOWN;
 use probe_ebpf::{Event, Snapshot, event::ESTIMATORS_UNKNOWN, snapshot::NO_SWITCH};
 
-use crate::{perf::statistics, traced::Whose};
+use super::through::Through;
+use crate::traced::Whose;
 
 /// What is known of the namespaces.
 #[derive(Debug)]
 pub struct Namespaces {
+    through: Through,
     whose: Whose,
     lengths: BTreeMap<u32, u32>,
     switches: BTreeMap<u32, i32>,
@@ -21,8 +23,9 @@ pub struct Namespaces {
 
 impl Namespaces {
     /// Looks for all of them.
-    pub fn read(root: &Path) -> Self {
+    pub fn read(root: &Path, through: Through) -> Self {
         let mut namespaces = Self {
+            through,
             whose: Whose::default(),
             lengths: BTreeMap::new(),
             switches: BTreeMap::new(),
@@ -34,7 +37,7 @@ impl Namespaces {
     /// Looks for them again, now that these timers are known.
     pub fn read_again(&mut self, root: &Path, timers: &BTreeSet<u64>) {
         let owners = NetnsOwners::read(root);
-        match statistics::read(root, &owners) {
+        match self.through.statistics(root, &owners) {
             Ok(statistics) => self.whose.set_statistics(statistics),
             Err(error) => log::debug!("whose a timer is cannot be told: {error}"),
         }

@@ -1,16 +1,11 @@
-use std::fs;
-
 use super::{super::ring::unread, *};
+use crate::recorded;
+
+/// The type of the recorded samples.
+const RECORDED: u32 =
+    PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ID | PERF_SAMPLE_CPU | PERF_SAMPLE_RAW;
 
 const KERNELS: [&str; 3] = ["3.10.0-1127", "4.18.0-147", "5.15.135"];
-
-fn recorded(kernel: &str, file: &str) -> Vec<u8> {
-    fs::read(format!(
-        "{}/recorded/{kernel}/perf/{file}",
-        env!("CARGO_MANIFEST_DIR")
-    ))
-    .unwrap()
-}
 
 /// What was not read of a recorded ring: a page with both ends, and the data area.
 fn left(ring: &[u8]) -> Vec<u8> {
@@ -26,7 +21,7 @@ fn left(ring: &[u8]) -> Vec<u8> {
 
 /// The records of a CPU as another program decoded them: a line of words each.
 fn lines(kernel: &str, name: &str, cpu: u32) -> Vec<String> {
-    let text = String::from_utf8(recorded(kernel, &format!("{name}.txt"))).unwrap();
+    let text = recorded::text(kernel, &format!("perf/{name}.txt"));
     let begin = format!("cpu={cpu} at=");
     let lines = text.lines().filter(|line| line.starts_with(&begin));
     lines.map(str::to_owned).collect()
@@ -43,10 +38,8 @@ fn said(entry: &Entry) -> String {
     match entry {
         Entry::Lost(lost) => format!("lost={lost}"),
         Entry::Sample(sample) => format!(
-            "tid={} time={} cpu={} raw={} type={:#x}",
-            sample.tid,
+            "time={} raw={} type={:#x}",
             sample.time_ns,
-            sample.cpu,
             sample.raw.len(),
             half(sample.raw, 0).unwrap() & 0xffff,
         ),
@@ -57,13 +50,8 @@ fn expected(line: &str) -> String {
     if line.contains(" LOST ") {
         return format!("lost={}", value(line, "lost"));
     }
-    let [tid, time, raw, kind] =
-        ["tid", "time", "raw_size", "common_type"].map(|name| value(line, name));
-    let cpu = line.split(" id=").nth(1).map(|rest| value(rest, "cpu"));
-    format!(
-        "tid={tid} time={time} cpu={} raw={raw} type={kind}",
-        cpu.unwrap()
-    )
+    let [time, raw, kind] = ["time", "raw_size", "common_type"].map(|name| value(line, name));
+    format!("time={time} raw={raw} type={kind}")
 }
 
 #[test]
@@ -73,8 +61,13 @@ fn recorded_rings_are_read_as_another_program_read_them() {
         for name in ["runs", "wrap", "lost"] {
             let mut records = 0;
             for cpu in [0, 1] {
-                let bytes = left(&recorded(kernel, &format!("{name}.cpu{cpu}.ring")));
-                let told: Vec<String> = entries(&bytes).map(|entry| said(&entry)).collect();
+                let bytes = left(&recorded::file(
+                    kernel,
+                    &format!("perf/{name}.cpu{cpu}.ring"),
+                ));
+                let told: Vec<String> = entries(&bytes, RECORDED)
+                    .map(|entry| said(&entry))
+                    .collect();
                 let lines = lines(kernel, name, cpu);
                 let others: Vec<String> = lines.iter().map(|line| expected(line)).collect();
                 assert_eq!(told, others, "{kernel} {name} CPU {cpu}");
@@ -89,14 +82,34 @@ fn recorded_rings_are_read_as_another_program_read_them() {
 
 #[test]
 fn what_is_cut_short_is_no_record() {
-    let bytes = left(&recorded("5.15.135", "runs.cpu0.ring"));
-    let whole = entries(&bytes).count();
+    let bytes = left(&recorded::file("5.15.135", "perf/runs.cpu0.ring"));
+    let whole = entries(&bytes, RECORDED).count();
     for length in 0..bytes.len() {
-        assert!(entries(&bytes[..length]).count() < whole, "{length} bytes");
+        assert!(
+            entries(&bytes[..length], RECORDED).count() < whole,
+            "{length} bytes"
+        );
     }
     // A record that claims to be shorter than its own header ends the reading.
-    assert_eq!(entries(&[9, 0, 0, 0, 0, 0, 4, 0, 1, 2, 3, 4]).count(), 0);
-    assert_eq!(entries(&[9, 0, 0, 0, 0, 0, 0, 0]).count(), 0);
+    assert_eq!(
+        entries(&[9, 0, 0, 0, 0, 0, 4, 0, 1, 2, 3, 4], RECORDED).count(),
+        0
+    );
+    assert_eq!(entries(&[9, 0, 0, 0, 0, 0, 0, 0], RECORDED).count(), 0);
+}
+
+#[test]
+fn a_sample_has_no_more_than_its_type_says() {
+    let (time, length) = (7_u64.to_le_bytes(), 4_u32.to_le_bytes());
+    let body = [&time[..], &length, &[1, 2, 3, 4, 9, 9, 9, 9]].concat();
+    let size = u8::try_from(HEADER + body.len()).unwrap();
+    let bytes = [&[9, 0, 0, 0, 0, 0, size, 0][..], &body].concat();
+    let told: Vec<_> = entries(&bytes, SAMPLE_TYPE).collect();
+    let expected = Sample {
+        time_ns: 7,
+        raw: &[1, 2, 3, 4],
+    };
+    assert_eq!(told, [Entry::Sample(expected)]);
 }
 
 #[test]

@@ -1,15 +1,11 @@
-use std::fs;
-
 use super::*;
+use crate::recorded;
 
 fn formats(kernel: &str) -> Formats {
     let file = |event: &str| {
         let name = event.replace('/', ".");
-        let file = format!(
-            "{}/recorded/{kernel}/events/{name}.format",
-            env!("CARGO_MANIFEST_DIR")
-        );
-        Format::parse(&fs::read_to_string(file).unwrap()).unwrap()
+        let text = recorded::text(kernel, &format!("events/{name}.format"));
+        Format::parse(&text).unwrap()
     };
     let [entry, exit, start] = EVENTS.map(file);
     Formats::of(&entry, &exit, &start).unwrap()
@@ -19,6 +15,7 @@ fn formats(kernel: &str) -> Formats {
 fn record(id: u64, fields: &[(usize, usize, u64)]) -> Vec<u8> {
     let mut record = vec![0; 44];
     record[..2].copy_from_slice(&id.to_le_bytes()[..2]);
+    record[4] = 42;
     for (offset, size, number) in fields {
         record[*offset..offset + size].copy_from_slice(&number.to_le_bytes()[..*size]);
     }
@@ -33,7 +30,11 @@ fn the_events_of_each_recorded_kernel_are_read() {
         let formats = formats(kernel);
         let [entry, exit, start] = formats.ids();
         let timer = (8, 8, TIMER);
-        let read = |record: Vec<u8>| formats.read_record(&record);
+        let read = |record: Vec<u8>| {
+            let record = formats.read_record(1, 9, &record)?;
+            assert_eq!((record.time_ns, record.cpu, record.tid), (9, 1, 42));
+            Some(record.what)
+        };
         assert_eq!(
             read(record(entry, &[timer, (16, 8, 4_295_000_000)])),
             Some(What::Entered {
@@ -72,11 +73,12 @@ fn due(kernel: &str, ahead: u64) -> Due {
             (40, 4, flags),
         ],
     );
+    let read = formats.read_record(0, 0, &record).map(|record| record.what);
     let Some(What::Set {
         timer,
         jiffies,
         due,
-    }) = formats.read_record(&record)
+    }) = read
     else {
         panic!("{kernel}: no start");
     };
