@@ -62,6 +62,10 @@ pub enum What {
     WatchWithoutLoop,
     /// The same as on a kernel without BTF of `ip_vs`.
     WatchWithoutModuleBtf,
+    /// The same through `perf_event_open`, without eBPF.
+    WatchViaPerf,
+    /// The same through tracefs, without eBPF.
+    WatchViaTracefs,
     /// The tracer behind `funcgraph`.
     FunctionGraph,
 }
@@ -108,6 +112,10 @@ pub struct Row {
     pub start_to_attached_instructions: Option<u64>,
     /// The guest time of that, waiting included.
     pub start_to_attached_ns: Option<u64>,
+    /// The shortest softirq of timers that has a run in it: with what is done before and behind the run, and no other timer.
+    pub softirq_instructions: u64,
+    /// The shortest softirq of timers without a run in it: what another timer pays.
+    pub other_softirq_instructions: u64,
 }
 
 impl Bench {
@@ -221,7 +229,7 @@ fn measure(spec: &LabSpec) -> Result<(String, Vec<Row>)> {
     let estimators = spec.services * (1 + spec.destinations) + 1;
     // The other ways at the most estimators alone, where their snapshots have most to do.
     let other_ways = if spec.services == MOST_SERVICES {
-        "watch_without_loop watch_without_module_btf"
+        "watch_without_loop watch_without_module_btf watch_via_perf watch_via_tracefs"
     } else {
         ""
     };
@@ -279,7 +287,13 @@ fn row(attachment: &Attachment, estimators: u32, baseline: u64) -> Result<Row> {
         first_instructions: attachment.first()?,
         start_to_attached_instructions: attachment.start_to_attached.map(|start| start.busy_ns),
         start_to_attached_ns: attachment.start_to_attached.map(|start| start.elapsed_ns),
+        softirq_instructions: least(&attachment.softirqs.with_run),
+        other_softirq_instructions: least(&attachment.softirqs.others),
     })
+}
+
+fn least(values: &[u64]) -> u64 {
+    values.iter().copied().min().unwrap_or(0)
 }
 
 /// The median; of an even number, the mean of the middle two.

@@ -31,7 +31,7 @@ const NOT_RUN: &str = "\
 | 6.2 to 6.11, 6.13 and later | Ubuntu 24.04 (6.8) | BPF on kernel threads | as on 6.12 | as on 6.12 | | not run; the same code on 6.12 and on Debian's newest |
 | `ip_vs` built in | own builds | as the same version with a module | | | | not run; made lists of functions |
 | vendor's `estimation_work` | Alibaba's 4.19 | nothing | | what estimates | all else | not run; made lists of functions |
-| before 5.10 | CentOS 7, RHEL 8 | nothing | | what is missing | all else | not run |";
+| before 5.10 | CentOS 7, RHEL 8 | trace events of timers | every run | state, estimators, next run | waits for `est_lock`, `hotfix` | not run; the same code on 6.1, and recorded files of 3.10, 4.18 and 5.15 |";
 
 /// Prints the table, of which the README has a copy. A line that is not available has a row that says why; the exit code is 1 if a guest failed.
 #[must_use]

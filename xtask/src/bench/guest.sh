@@ -5,6 +5,7 @@
 #   attaching WHAT
 #   event TRACE-LINE      what the kernel saw of the attaching, in the order of time
 #   run BEGIN LASTED CPU  a run of the estimator, from truth.sh
+#   softirq BEGIN LASTED  a softirq of timers, with a run of the estimator in it or without
 #
 # OTHER_WAYS names what else is attached: how our program measures on kernels that lack something.
 #
@@ -27,6 +28,21 @@ events_begin() {
     done
 }
 
+# The softirqs of timers, as truth.sh has runs: the machine has one CPU.
+softirqs=$tracing/instances/softirqs
+softirqs_begin() {
+    mkdir $softirqs
+    echo 4096 > $softirqs/buffer_size_kb
+    echo 'timer_softirq u64 begin; u64 lasted' >> $tracing/synthetic_events
+    echo 'hist:keys=vec:entered=common_timestamp:clock=mono if vec == 1' > $tracing/events/irq/softirq_entry/trigger
+    echo 'hist:keys=vec:since=$entered,took=common_timestamp-$entered:onmatch(irq.softirq_entry).trace(timer_softirq,$since,$took):clock=mono if vec == 1' \
+        > $tracing/events/irq/softirq_exit/trigger
+    echo 1 > $softirqs/events/synthetic/timer_softirq/enable
+}
+softirqs_seen() {
+    sed -n 's/.* timer_softirq: begin=\([0-9]*\) lasted=\([0-9]*\).*/softirq \1 \2/p' $softirqs/trace
+}
+
 mark() { echo "$1" > $events/trace_marker; }
 
 # measure WHAT: attaches it by the function WHAT and detaches it by WHAT_end. A run every 2 s.
@@ -34,6 +50,7 @@ measure() {
     echo "attaching $1"
     echo > $events/trace
     echo > $truth/trace
+    echo > $softirqs/trace
     $1
     sleep 25
     mark detaching
@@ -42,6 +59,7 @@ measure() {
     sleep 7
     grep -v '^#' $events/trace | sed 's/^/event /'
     truth_runs | sed 's/^/run /'
+    softirqs_seen
 }
 
 start() { "$@" > /tmp/out 2>&1 & tool=$!; }
@@ -95,6 +113,17 @@ watch_without_loop_end() { watch_end; }
 watch_without_module_btf() { without module_btf; }
 watch_without_module_btf_end() { watch_end; }
 
+# Without eBPF: no event tells when it is attached. That is once it knows every timer, and tells of its first run.
+via() {
+    start ipvs-latency watch --json --via $1
+    until grep -q '"type":"call"' /tmp/out; do sleep 0.1; done
+    mark attached
+}
+watch_via_perf() { via perf; }
+watch_via_perf_end() { watch_end; }
+watch_via_tracefs() { via tracefs; }
+watch_via_tracefs_end() { watch_end; }
+
 function_graph() {
     echo estimation_timer > $tracing/set_graph_function
     echo function_graph > $tracing/current_tracer
@@ -108,6 +137,7 @@ function_graph_end() {
 set -e
 echo "kernel $(uname -r)"
 truth_begin
+softirqs_begin
 events_begin
 for what in nothing empty_pair tracefs_events bpftrace_hist watch $OTHER_WAYS function_graph; do
     measure $what

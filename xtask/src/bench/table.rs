@@ -17,6 +17,8 @@ impl What {
             Self::Watch => "ipvs-latency watch",
             Self::WatchWithoutLoop => "the same, without bpf_loop",
             Self::WatchWithoutModuleBtf => "the same, without BTF of ip_vs",
+            Self::WatchViaPerf => "the same, through perf_event_open",
+            Self::WatchViaTracefs => "the same, through tracefs",
             Self::FunctionGraph => "function_graph",
         }
     }
@@ -33,6 +35,11 @@ pub fn table(bench: &Bench) -> String {
     text.push_str(&aligned(&costs(bench)));
     text.push_str("\nThe shortest and the longest of the ten runs.\n\n");
     text.push_str(&aligned(&spreads(bench)));
+    text.push_str(
+        "\nInstructions of a whole softirq of timers, at the most estimators: the shortest with a run in it, the shortest without\n\
+         one (what another timer pays), and what they are more than with nothing attached.\n\n",
+    );
+    text.push_str(&aligned(&softirqs(bench)));
     if let Some(kernel) = &bench.threads_kernel {
         let _ = write!(
             text,
@@ -73,6 +80,35 @@ fn costs(bench: &Bench) -> Vec<Vec<String>> {
         }
         lines.push(line);
     }
+    lines
+}
+
+fn softirqs(bench: &Bench) -> Vec<Vec<String>> {
+    let head = ["attached", "with a run", "added", "without", "added"];
+    let mut lines = vec![head.map(str::to_owned).to_vec()];
+    let Some(most) = bench.sizes().into_iter().max() else {
+        return lines;
+    };
+    let Some(nothing) = bench.row(What::Nothing, most) else {
+        return lines;
+    };
+    let rows = bench.rows.iter().filter(|row| row.estimators == most);
+    lines.extend(rows.map(|row| {
+        let cells = |of: fn(&Row) -> u64| {
+            let more = of(row).cast_signed() - of(nothing).cast_signed();
+            let is_nothing = row.attached == What::Nothing;
+            let more = if is_nothing {
+                String::new()
+            } else {
+                signed(more)
+            };
+            [grouped(of(row)), more]
+        };
+        let with = cells(|row| row.softirq_instructions);
+        let without = cells(|row| row.other_softirq_instructions);
+        let label = row.attached.label().to_owned();
+        [label].into_iter().chain(with).chain(without).collect()
+    }));
     lines
 }
 
@@ -217,6 +253,8 @@ mod tests {
             first_instructions: run - 15,
             start_to_attached_instructions: start,
             start_to_attached_ns: start,
+            softirq_instructions: run + 2_000,
+            other_softirq_instructions: 4_572,
         }
     }
 
@@ -253,6 +291,10 @@ mod tests {
             "|--------------------|-------------:|---------------------:|",
             "| nothing            | 1,737..1,773 | 3,871,741..3,871,777 |",
             "| ipvs-latency watch | 3,135..3,171 | 3,873,139..3,873,175 |",
+            "| attached           | with a run |  added | without | added |",
+            "|--------------------|-----------:|-------:|--------:|------:|",
+            "| nothing            |  3,873,777 |        |   4,572 |       |",
+            "| ipvs-latency watch |  3,875,175 | +1,398 |   4,572 |    +0 |",
             "| attached           |     run |  added |",
             "|--------------------|--------:|-------:|",
             "| nothing            | 214,320 |        |",

@@ -28,6 +28,34 @@ pub struct Attachment {
     during: Vec<u64>,
     /// How long each took that began after everything was detached.
     after: Vec<u64>,
+    /// The softirqs of timers between attached and detaching.
+    pub softirqs: Softirqs,
+}
+
+/// How long softirqs of timers took.
+#[derive(Debug, Default)]
+pub struct Softirqs {
+    /// Those with a run of the estimator in them.
+    pub with_run: Vec<u64>,
+    /// The others.
+    pub others: Vec<u64>,
+}
+
+impl Softirqs {
+    fn of(softirqs: &[Run], runs: &[Run]) -> Self {
+        let has_run = |softirq: &Run| {
+            let inside =
+                |run: &Run| run.begin_ns >= softirq.begin_ns && run.end_ns() <= softirq.end_ns();
+            runs.iter().any(inside)
+        };
+        let (with_run, others): (Vec<&Run>, Vec<&Run>) =
+            softirqs.iter().partition(|softirq| has_run(softirq));
+        let lasted = |softirqs: Vec<&Run>| softirqs.iter().map(|run| run.lasted_ns).collect();
+        Self {
+            with_run: lasted(with_run),
+            others: lasted(others),
+        }
+    }
 }
 
 /// From a program's start to its last probe in place.
@@ -96,12 +124,15 @@ pub fn parse(text: &str) -> Result<Transcript> {
 
 fn attachment(name: &str, lines: &str) -> Result<Attachment> {
     let what = serde_json::from_value(name.into()).context("nobody asked for it")?;
-    let (mut events, mut runs) = (Vec::new(), Vec::new());
+    let (mut events, mut runs, mut softirqs) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines.lines() {
         match line.split_once(' ') {
             Some(("event", event)) => events.extend(self::event(event)?),
             Some(("run", run)) => runs.extend(ground_truth::parse(run)?),
-            _ => bail!("{line:?} is neither an event nor a run"),
+            Some(("softirq", softirq)) => {
+                softirqs.extend(ground_truth::parse(&format!("{softirq} 0"))?);
+            }
+            _ => bail!("{line:?} is neither an event nor a run, nor a softirq"),
         }
     }
     let moment = |wanted: &str| {
@@ -126,8 +157,10 @@ fn attachment(name: &str, lines: &str) -> Result<Attachment> {
             .map(|run| run.lasted_ns)
             .collect()
     };
+    softirqs.retain(|one| one.begin_ns > attached && one.end_ns() < detaching);
     Ok(Attachment {
         what,
+        softirqs: Softirqs::of(&softirqs, &runs),
         start_to_attached,
         during: lasted(&|run| run.begin_ns > attached && run.end_ns() < detaching),
         after: lasted(&|run| run.begin_ns > detached),
@@ -238,6 +271,9 @@ event     ipvs-latency-120     [000] .....   120.905944: accepted: (perf_event_d
 event               sh-93      [000] .....   121.043468: tracing_mark_write: detached
 run 96220003651 390156 0
 run 98236003455 390171 0
+softirq 96220003000 391000
+softirq 97000000000 4572
+softirq 120905945000 4000
 ";
 
     #[test]
@@ -254,6 +290,10 @@ run 98236003455 390171 0
         assert_eq!(
             (watch.what, &watch.during[..], watch.after.len()),
             (What::Watch, &[390_156, 390_171][..], 0)
+        );
+        assert_eq!(
+            (&watch.softirqs.with_run[..], &watch.softirqs.others[..]),
+            (&[391_000][..], &[4_572][..])
         );
         assert!(watch.first().is_ok() && watch.rest().is_err() && watch.after().is_err());
         Ok(())

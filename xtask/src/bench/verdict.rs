@@ -157,6 +157,8 @@ mod tests {
                     first_instructions: run,
                     start_to_attached_instructions: start,
                     start_to_attached_ns: start,
+                    softirq_instructions: 0,
+                    other_softirq_instructions: 0,
                 };
                 change(&mut row);
                 rows.push(row);

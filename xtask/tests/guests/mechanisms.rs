@@ -1,5 +1,7 @@
 //! Measuring without eBPF: by choice, where `bpf()` is forbidden, and on kernels that lack newer system calls.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use xtask::{
     lab::LabSpec,
@@ -194,6 +196,56 @@ fn no_system_call_newer_than_linux_3_10_is_needed() {
         .exits(0)
         .shows(&["3001 estimators", "lost 0, missed 0"]);
     steps.run();
+}
+
+/// A length is that of the list or null, never that of before a change.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn lengths_follow_services_that_come_and_go() {
+    let mut steps = Steps::on(filled());
+    for mechanism in ["perf", "tracefs"] {
+        steps.shell(format!(
+            "ipvs-latency watch --via {mechanism} --json > /tmp/out & pid=$!
+            sleep 6; ipvsadm -A -t 10.99.0.1:80; now=$(cut -d' ' -f1 /proc/uptime); sleep 8
+            ipvsadm -D -t 10.99.0.1:80; later=$(cut -d' ' -f1 /proc/uptime); sleep 8
+            ip netns add z1; sleep 6; ip netns del z1; sleep 18; kill $pid; wait $pid
+            echo == {mechanism}; cat /tmp/out
+            echo == {mechanism} moments; echo $now $later; echo == rest"
+        ));
+    }
+    let sections = steps.run();
+    for mechanism in ["perf", "tracefs"] {
+        let watched = sections.watched(mechanism).unwrap();
+        let moments = sections.text(&format!("{mechanism} moments")).unwrap();
+        let moments: Vec<f64> = moments
+            .split_whitespace()
+            .map(|moment| moment.parse().unwrap())
+            .collect();
+        let mut told = Vec::new();
+        for call in watched.of("call").filter(|call| call["who"] == "host") {
+            let at = Duration::from_nanos(number(call, "start_ns").unwrap()).as_secs_f64();
+            let length = &call["estimators"];
+            let expected = if at > moments[0] && at < moments[1] {
+                3_002
+            } else {
+                3_001
+            };
+            assert!(length.is_null() || *length == expected, "{call}");
+            told.push(length.as_u64());
+        }
+        for length in [3_001, 3_002] {
+            let known = told.iter().filter(|told| **told == Some(length));
+            assert!(known.count() >= 2, "{told:?}");
+        }
+        let states: Vec<_> = watched.of("state").map(|state| &state["to"]).collect();
+        assert!(states.contains(&&Value::from("ABSENT")), "{states:?}");
+        let summary = watched.only("summary").unwrap();
+        assert_eq!(
+            (&summary["lost"], &summary["missed"]),
+            (&0.into(), &0.into()),
+            "{summary}"
+        );
+    }
 }
 
 /// What SIGKILL leaves is the instance of `tracefs`, which the next start removes; that of a process that lives stays.

@@ -17,9 +17,6 @@ use host::{
 };
 use nix::sched::{CloneFlags, setns};
 
-/// The function that shows them.
-pub const FUNCTION: &str = "ip_vs_read_estimator";
-
 /// Does something in a thread of its own: one that enters namespaces does nothing else any more.
 pub fn in_a_thread<T: Send>(read: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     thread::scope(|scope| {

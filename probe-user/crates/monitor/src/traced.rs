@@ -3,12 +3,14 @@
 
 pub mod filter;
 mod formats;
+mod functions;
 mod ledger;
 mod whose;
 
 use std::{collections::BTreeSet, io};
 
 pub use formats::{EVENTS, Formats};
+pub use functions::{CHANGES, Functions, STATISTICS};
 pub use ledger::Ledger;
 pub use whose::Whose;
 
@@ -34,6 +36,14 @@ pub trait Events {
     ///
     /// When they cannot be read.
     fn read(&mut self, records: &mut Vec<Record>) -> io::Result<()>;
+
+    /// Returns how many estimators started or stopped since the beginning, in any namespace, and maybe more: as long as the
+    /// number stays, no list changes its length. `None` where that is not seen.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn changes(&mut self) -> io::Result<Option<u64>>;
 }
 
 /// One record of a trace event.

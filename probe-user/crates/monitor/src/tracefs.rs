@@ -2,9 +2,11 @@
 //!
 //! What a process leaves behind that was killed is found by its name, and removed by the next one.
 
+mod changes;
 mod instance;
 mod page;
 mod pipes;
+mod probe;
 pub mod statistics;
 
 pub use pipes::Pipes;

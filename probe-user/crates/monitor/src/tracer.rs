@@ -1,28 +1,22 @@
 //! The estimators' timers, followed without eBPF: their trace events, read tick by tick.
 
+mod lengths;
 mod namespaces;
 pub mod through;
 
-use std::{
-    collections::BTreeSet,
-    io,
-    path::{Path, PathBuf},
-    thread::sleep,
-    time::Duration,
-};
+use std::{collections::BTreeSet, io, path::Path, thread::sleep, time::Duration};
 
 use host::{
     estimation::Kind,
     prerequisites::{self, Refusal},
-    symbols, time,
+    time,
 };
 use model::ESTIMATOR;
 use probe_ebpf::{Event, Snapshot, histogram, snapshot::WalkLists};
 use thiserror::Error;
 
-use self::namespaces::Namespaces;
-use self::through::Through;
-use crate::traced::{Events, Formats, Ledger, Record};
+use self::{lengths::Look, namespaces::Namespaces, through::Through};
+use crate::traced::{Events, Formats, Functions, Ledger, Record};
 
 /// Why the trace events cannot be followed.
 #[derive(Debug, Error)]
@@ -64,7 +58,8 @@ pub struct Tracer {
     /// Runs that were not handed over yet.
     runs: Vec<Event>,
     timers: BTreeSet<u64>,
-    root: PathBuf,
+    /// Those whose time was over at the last look.
+    late: BTreeSet<u64>,
     started_ns: u64,
 }
 
@@ -83,9 +78,9 @@ impl Tracer {
         prerequisites::measurable(kind, &prerequisites::release(root))?;
         let folder = host::tracefs::folder(root).ok_or(TraceError::NoTracefs)?;
         let formats = Formats::read(&folder).map_err(TraceError::Formats)?;
-        let function = symbols::address(root, "ip_vs", ESTIMATOR).map_err(TraceError::Symbols)?;
-        let function = function.ok_or(TraceError::HiddenAddress)?;
-        let events = through.open(root, formats, function);
+        let functions = Functions::find(root).map_err(TraceError::Symbols)?;
+        let estimator = functions.estimator.ok_or(TraceError::HiddenAddress)?;
+        let events = through.open(root, formats, estimator, functions);
         let events = events.map_err(|error| through.error(error))?;
         let started_ns = time::monotonic_ns().map_err(TraceError::Clock)?;
         let jiffy_ns = time::jiffy_ns().map_err(TraceError::Clock)?;
@@ -93,17 +88,22 @@ impl Tracer {
             events,
             through,
             ledger: Ledger::new(jiffy_ns),
-            namespaces: Namespaces::read(root, through),
+            namespaces: Namespaces::new(root, through, functions),
             held: Vec::new(),
             runs: Vec::new(),
             timers: BTreeSet::new(),
-            root: root.to_owned(),
+            late: BTreeSet::new(),
             started_ns,
         };
+        tracer.look_at_namespaces(Look::Check);
         tracer.wait_for_all()?;
         // Until here the returns of all timers were recorded: whichever ran was seen to end.
         tracer.follow()?;
         Ok(tracer)
+    }
+
+    fn look_at_namespaces(&mut self, look: Look) {
+        self.namespaces.look(look, &self.timers, &mut *self.events);
     }
 
     fn wait_for_all(&mut self) -> Result<(), TraceError> {
@@ -141,10 +141,11 @@ impl Tracer {
     /// When the kernel refuses an event.
     pub fn snapshot(&mut self, lists: WalkLists) -> Result<Vec<Snapshot>, TraceError> {
         let now_ns = self.look()?;
-        if lists == WalkLists::All || self.namespaces.is_one_missing(&self.timers) {
-            self.namespaces.read_again(&self.root, &self.timers);
-            self.forget_gone(now_ns);
-        }
+        self.look_at_namespaces(match lists {
+            WalkLists::All => Look::Check,
+            WalkLists::Unseeded | WalkLists::Nothing => Look::Tick,
+        });
+        self.forget_gone(now_ns);
         self.follow()?;
         let timers = self.timers.iter();
         let looks = timers.filter_map(|timer| self.ledger.look(*timer, now_ns));
@@ -179,7 +180,7 @@ impl Tracer {
         // Each CPU's are in order, and stay so.
         held.sort_by_key(|record| record.time_ns);
         let later = held.split_off(held.partition_point(|record| record.time_ns <= now_ns));
-        let known = self.timers.len();
+        let (known, handed) = (self.timers.len(), self.runs.len());
         for record in std::mem::replace(held, later) {
             self.runs.extend(self.ledger.take(&record));
         }
@@ -187,17 +188,26 @@ impl Tracer {
         if self.timers.len() != known {
             self.namespaces.learn(&self.timers);
         }
-        for run in &mut self.runs {
+        self.namespaces.note_changes(&mut *self.events);
+        for run in &mut self.runs[handed..] {
             self.namespaces.add_to_run(run);
         }
         Ok(now_ns)
     }
 
-    /// Forgets the timers that do not come back, and whose namespace is not there any more.
+    /// Forgets the timers that did not come back, and whose namespace is not there any more.
     fn forget_gone(&mut self, now_ns: u64) {
+        let is_late = |timer: &u64| self.ledger.is_late(*timer, now_ns);
+        let late: BTreeSet<u64> = self.timers.iter().copied().filter(is_late).collect();
+        if !late.is_subset(&self.late) {
+            self.namespaces.find(&self.timers);
+        }
+        self.late = late;
         for timer in &self.timers {
-            if !self.namespaces.is_there(*timer) && self.ledger.is_idle(*timer, now_ns) {
+            let comes_back = self.ledger.is_awaited(*timer) && !self.late.contains(timer);
+            if !comes_back && !self.namespaces.is_there(*timer) {
                 self.ledger.forget(*timer);
+                self.namespaces.forget(*timer);
             }
         }
         self.timers = self.ledger.timers().collect();

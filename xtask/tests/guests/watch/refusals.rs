@@ -26,7 +26,7 @@ fn is_a_sentence(errors: &str) {
     assert!(is_of_clap || errors.lines().count() == 1, "{errors}");
 }
 
-const WATCH: &str = "ipvs-latency watch --duration 1s";
+const WATCH: &str = "ipvs-latency watch --via bpf --duration 1s";
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
@@ -61,6 +61,10 @@ fn wrong_arguments_name_the_argument_and_the_accepted_form() {
             ),
             ("ipvs-latency watch --plain --json", &["--plain", "--json"]),
             ("ipvs-latency watch --color green", &["--color", "never"]),
+            (
+                "ipvs-latency watch --via dtrace",
+                &["--via", "bpf, perf, tracefs"],
+            ),
             ("ipvs-latency watsh", &["watsh", "watch"]),
             ("ipvs-latency", &["Usage"]),
             (
@@ -72,15 +76,15 @@ fn wrong_arguments_name_the_argument_and_the_accepted_form() {
                 &["CAP_PERFMON"],
             ),
             (
-                "mount -t tmpfs none /sys/kernel/btf; ipvs-latency watch; code=$?; umount /sys/kernel/btf; exit $code",
+                "mount -t tmpfs none /sys/kernel/btf; ipvs-latency watch --via bpf; code=$?; umount /sys/kernel/btf; exit $code",
                 &["CONFIG_DEBUG_INFO_BTF"],
             ),
             (
-                "mount -t tmpfs none /sys/bus/event_source; ipvs-latency watch; code=$?; umount /sys/bus/event_source; exit $code",
+                "mount -t tmpfs none /sys/bus/event_source; ipvs-latency watch --via bpf; code=$?; umount /sys/bus/event_source; exit $code",
                 &["no kprobes", "CONFIG_KPROBE_EVENTS"],
             ),
             (
-                "echo 0 > /sys/kernel/debug/kprobes/enabled; ipvs-latency watch; code=$?; echo 1 > /sys/kernel/debug/kprobes/enabled; exit $code",
+                "echo 0 > /sys/kernel/debug/kprobes/enabled; ipvs-latency watch --via bpf; code=$?; echo 1 > /sys/kernel/debug/kprobes/enabled; exit $code",
                 &["switched off", "echo 1"],
             ),
             (
@@ -98,7 +102,7 @@ fn a_locked_down_kernel_is_told_from_one_that_allows_probes() {
         kernel_parameters: vec![format!("lockdown={level}")],
         ..LabSpec::deterministic()
     };
-    let hidden = "umount /sys/kernel/security; ipvs-latency watch";
+    let hidden = "umount /sys/kernel/security; ipvs-latency watch --via bpf";
     let words: &[&str] = &["locked down", "lockdown=integrity"];
     refused(
         lockdown("confidentiality"),

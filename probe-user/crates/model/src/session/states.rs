@@ -9,7 +9,7 @@ use super::{
     look::{Moment, estimators_of},
 };
 use crate::{
-    State, StateChange,
+    NETNS_UNKNOWN, State, StateChange,
     estimator::{Estimator, Unrecorded},
 };
 
@@ -96,7 +96,8 @@ impl Session {
         }
     }
 
-    /// At the first look, neither an estimator that does what it should nor none at all is news.
+    /// At the first look, neither an estimator that does what it should nor none at all is news. Of namespaces whose number is
+    /// not known, none is told from the others.
     fn change_state(
         &mut self,
         netns: u32,
@@ -105,7 +106,7 @@ impl Session {
         moment: Moment,
     ) -> Option<StateChange> {
         let from = self.namespaces.state(netns);
-        if from == Some(to) {
+        if netns == NETNS_UNKNOWN || from == Some(to) {
             return None;
         }
         self.namespaces.set_state(netns, to, why());

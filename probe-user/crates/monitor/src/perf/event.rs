@@ -3,7 +3,7 @@
 use std::{
     ffi::{CString, c_ulong},
     fs::{self, File},
-    io,
+    io::{self, Read as _},
     os::fd::{AsRawFd as _, FromRawFd as _},
     path::Path,
 };
@@ -44,6 +44,7 @@ impl Event {
         attributes.sample_type = u64::from(SAMPLE_TYPE);
         attributes.clockid = CLOCK_MONOTONIC;
         attributes.set_use_clockid(1);
+        attributes.__bindgen_anon_1.sample_period = 1;
         Self::open(
             attributes,
             EVERY_TASK,
@@ -58,19 +59,44 @@ impl Event {
     ///
     /// When the kernel has no such probes, or refuses it to this user.
     pub fn second_argument(root: &Path, function: u64) -> io::Result<Self> {
-        let kind = fs::read_to_string(root.join("sys/bus/event_source/devices/kprobe/type"))?;
         let mut attributes = perf_event_attr::default();
-        attributes.type_ = kind.trim().parse().map_err(io::Error::other)?;
+        attributes.type_ = probe_type(root)?;
         attributes.sample_type = u64::from(PERF_SAMPLE_REGS_INTR);
         attributes.sample_regs_intr = 1 << SECOND_ARGUMENT;
+        attributes.__bindgen_anon_1.sample_period = 1;
         // Without a name, the kernel takes the address (`perf_kprobe_init`, `kernel/trace/trace_event_perf.c`).
         attributes.__bindgen_anon_4.kprobe_addr = function;
         Self::open(attributes, THIS_THREAD, ANY_CPU)
     }
 
+    /// Opens a probe at the beginning of a function, by its address, on a CPU. It has no samples: it counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::second_argument`].
+    pub fn counter(root: &Path, function: u64, cpu: u32) -> io::Result<Self> {
+        let mut attributes = perf_event_attr::default();
+        attributes.type_ = probe_type(root)?;
+        attributes.__bindgen_anon_4.kprobe_addr = function;
+        let cpu = i32::try_from(cpu).map_err(io::Error::other)?;
+        let event = Self::open(attributes, EVERY_TASK, cpu)?;
+        event.enable()?;
+        Ok(event)
+    }
+
+    /// Returns how often it happened.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn count(&self) -> io::Result<u64> {
+        let mut count = [0; 8];
+        (&self.0).read_exact(&mut count)?;
+        Ok(u64::from_ne_bytes(count))
+    }
+
     fn open(mut attributes: perf_event_attr, task: i32, cpu: i32) -> io::Result<Self> {
         attributes.size = u32::try_from(size_of::<perf_event_attr>()).unwrap_or(u32::MAX);
-        attributes.__bindgen_anon_1.sample_period = 1;
         // The kernel wakes readers no earlier than when the ring is full, and none sleeps.
         attributes.__bindgen_anon_2.wakeup_watermark = u32::MAX;
         attributes.set_watermark(1);
@@ -122,6 +148,12 @@ impl Event {
         // SAFETY: the descriptor is open.
         answer(unsafe { ioctls::ENABLE(self.0.as_raw_fd(), 0) })
     }
+}
+
+/// Returns the number that events of probes have on this kernel.
+fn probe_type(root: &Path) -> io::Result<u32> {
+    let kind = fs::read_to_string(root.join("sys/bus/event_source/devices/kprobe/type"))?;
+    kind.trim().parse().map_err(io::Error::other)
 }
 
 fn answer(result: i32) -> io::Result<()> {

@@ -10,11 +10,12 @@ use host::cpus;
 use nix::errno::Errno;
 
 use super::{
+    changes::Changes,
     event::Event,
     ring::Ring,
     sample::{Entry, SAMPLE_TYPE, entries},
 };
-use crate::traced::{Events, Formats, Record, What, filter};
+use crate::traced::{Events, Formats, Functions, Record, What, filter};
 
 /// Bytes of the data area of a CPU's ring. With a thousand namespaces, whose timers expire one after the other on one CPU,
 /// three records a run are 110 KiB a second; before the timers are known, every other timer of the CPU adds 64 bytes a run.
@@ -25,10 +26,12 @@ const RING_BYTES: usize = 1 << 18;
 pub struct Rings {
     root: PathBuf,
     formats: Formats,
-    function: u64,
+    estimator: u64,
     cpus: BTreeMap<u32, Cpu>,
     /// The CPUs online when they were looked at last, as the kernel writes them.
     online: String,
+    /// `None` where starts and stops of estimators cannot be counted.
+    changes: Option<Changes>,
     /// What the returns of timers are filtered by; `None` while all of them are recorded.
     returns: Option<String>,
 }
@@ -45,18 +48,24 @@ struct Cpu {
 }
 
 impl Rings {
-    /// Opens the events of timers that call `function`, on every CPU that is online, and begins to record.
+    /// Opens the events of timers that call `estimator`, on every CPU that is online, and begins to record.
     ///
     /// # Errors
     ///
     /// When the kernel refuses an event, or memory for a ring.
-    pub fn open(root: &Path, formats: Formats, function: u64) -> io::Result<Self> {
+    pub fn open(
+        root: &Path,
+        formats: Formats,
+        estimator: u64,
+        functions: Functions,
+    ) -> io::Result<Self> {
         let mut rings = Self {
             root: root.to_owned(),
             formats,
-            function,
+            estimator,
             cpus: BTreeMap::new(),
             online: String::new(),
+            changes: functions.changes.map(Changes::of),
             returns: None,
         };
         rings.follow_cpus()?;
@@ -69,7 +78,7 @@ impl Rings {
         let ring = Ring::map(entry.file(), RING_BYTES)?;
         let exit = self.returns_on(exit, cpu, &entry)?;
         let start = Event::tracepoint(start, cpu)?;
-        let of_function = format!("function=={:#x}", self.function);
+        let of_function = format!("function=={:#x}", self.estimator);
         start.filter(&of_function)?;
         start.write_into(&entry)?;
         entry.filter(&of_function)?;
@@ -84,6 +93,17 @@ impl Rings {
             _start: start,
             last_ns: 0,
         })
+    }
+
+    /// Counts starts and stops on the CPUs that are followed. Without that, lengths are not known.
+    fn count_changes(&mut self) {
+        let online: Vec<u32> = self.cpus.keys().copied().collect();
+        let root = &self.root;
+        self.changes = self.changes.take().and_then(|mut changes| {
+            let followed = changes.follow(root, &online);
+            followed.map_err(|error| uncounted(&error)).ok()?;
+            Some(changes)
+        });
     }
 
     fn returns_on(&self, id: u64, cpu: u32, entry: &Event) -> io::Result<Event> {
@@ -117,8 +137,13 @@ impl Events for Rings {
                 Err(error) => return Err(error),
             }
         }
+        self.count_changes();
         self.online = online;
         Ok(())
+    }
+
+    fn changes(&mut self) -> io::Result<Option<u64>> {
+        self.changes.as_ref().map(Changes::count).transpose()
     }
 
     fn follow(&mut self, timers: &BTreeSet<u64>) -> io::Result<()> {
@@ -171,6 +196,10 @@ impl Events for Rings {
         }
         Ok(())
     }
+}
+
+fn uncounted(error: &io::Error) {
+    log::debug!("starts and stops of estimators cannot be counted: {error}");
 }
 
 fn is_offline(error: &io::Error) -> bool {

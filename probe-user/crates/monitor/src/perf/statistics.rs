@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use host::{netns_owners::NetnsOwners, symbols};
+use host::netns_owners::NetnsOwners;
 
 use super::{event::Event, ring::Ring, sample};
-use crate::statistics::{self, FUNCTION};
+use crate::statistics;
 
 /// The data area of the ring is one page: it is read after each namespace.
 const RING_BYTES: usize = 4096;
@@ -14,11 +14,8 @@ const RING_BYTES: usize = 4096;
 ///
 /// # Errors
 ///
-/// When the kernel refuses the probe.
-pub fn read(root: &Path, owners: &NetnsOwners) -> io::Result<BTreeMap<u64, u32>> {
-    let address = symbols::address(root, "ip_vs", FUNCTION)?;
-    let address = address
-        .ok_or_else(|| io::Error::other(format!("the address of {FUNCTION} is not shown")))?;
+/// When the kernel refuses the probe on the function at that address.
+pub fn read(root: &Path, owners: &NetnsOwners, address: u64) -> io::Result<BTreeMap<u64, u32>> {
     statistics::in_a_thread(|| {
         let event = Event::second_argument(root, address)?;
         let mut ring = Ring::map(event.file(), RING_BYTES)?;
@@ -26,20 +23,4 @@ pub fn read(root: &Path, owners: &NetnsOwners) -> io::Result<BTreeMap<u64, u32>>
         let last = || Ok(sample::registers(&ring.take()).last());
         statistics::of_all(root, owners, last)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_the_function_nothing_is_probed() {
-        let root = tempfile::tempdir().unwrap();
-        let owners = NetnsOwners::read(root.path());
-        assert!(read(root.path(), &owners).is_err());
-        std::fs::create_dir(root.path().join("proc")).unwrap();
-        std::fs::write(root.path().join("proc/kallsyms"), "").unwrap();
-        let error = read(root.path(), &owners).unwrap_err().to_string();
-        assert!(error.contains(FUNCTION), "{error}");
-    }
 }

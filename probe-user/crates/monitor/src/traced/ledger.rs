@@ -11,6 +11,9 @@ use probe_ebpf::{
 
 use super::{Due, Record, What};
 
+/// A timer that is this late may be gone.
+const LATE_NS: u64 = 500_000_000;
+
 /// A timer this much later than its time is not pending any more: it was deleted, or it will not come back.
 const OVERDUE_NS: u64 = 5_000_000_000;
 
@@ -139,25 +142,27 @@ impl Ledger {
         self.timers.remove(&timer);
     }
 
-    /// Returns whether a timer's time is over by so much that it is not pending any more.
+    /// Returns whether a timer is to run again: it was set, or its run is under way.
     #[must_use]
-    pub fn is_overdue(&self, timer: u64, now_ns: u64) -> bool {
-        let due = self.timers.get(&timer).and_then(|timer| timer.due);
-        due.is_some_and(|due| {
-            let late = self.jiffies(now_ns).saturating_sub(turn(due));
-            late.saturating_mul(self.jiffy_ns) > OVERDUE_NS
-        })
-    }
-
-    /// Returns whether a timer neither waits for its time nor runs.
-    #[must_use]
-    pub fn is_idle(&self, timer: u64, now_ns: u64) -> bool {
-        let waits = self
+    pub fn is_awaited(&self, timer: u64) -> bool {
+        let is_set = self
             .timers
             .get(&timer)
             .is_some_and(|timer| timer.due.is_some());
-        let runs = self.under_way.values().any(|run| run.timer == timer);
-        !runs && (!waits || self.is_overdue(timer, now_ns))
+        is_set || self.under_way.values().any(|run| run.timer == timer)
+    }
+
+    /// Returns whether a timer did not run though its time is over.
+    #[must_use]
+    pub fn is_late(&self, timer: u64, now_ns: u64) -> bool {
+        self.late_ns(timer, now_ns) > LATE_NS
+    }
+
+    /// Returns for how long a timer's time has been over, in nanoseconds.
+    fn late_ns(&self, timer: u64, now_ns: u64) -> u64 {
+        let due = self.timers.get(&timer).and_then(|timer| timer.due);
+        let late = due.map_or(0, |due| self.jiffies(now_ns).saturating_sub(turn(due)));
+        late.saturating_mul(self.jiffy_ns)
     }
 
     /// Returns what is known of a timer, as a look at the kernel's memory would tell it: whose it is, and how long its list,
@@ -165,7 +170,8 @@ impl Ledger {
     #[must_use]
     pub fn look(&self, timer: u64, now_ns: u64) -> Option<Snapshot> {
         let known = self.timers.get(&timer)?;
-        let due = known.due.filter(|_| !self.is_overdue(timer, now_ns));
+        let is_over = self.late_ns(timer, now_ns) > OVERDUE_NS;
+        let due = known.due.filter(|_| !is_over);
         Some(Snapshot {
             pending: if due.is_some() { PENDING } else { 0 },
             cpu: known.cpu,

@@ -18,6 +18,8 @@ pub struct Whose {
     /// Namespaces by the address of their statistics.
     statistics: BTreeMap<u64, u32>,
     way: Option<u64>,
+    /// What was found before: a timer's namespace stays its own, also once it cannot be read any more.
+    found: BTreeMap<u64, u32>,
 }
 
 impl Whose {
@@ -32,15 +34,40 @@ impl Whose {
             let (below, _) = self.statistics.range(..timer).next_back()?;
             Some(timer - below).filter(|way| *way < LONGEST)
         });
-        self.way = ways.chain(self.way).min();
+        let way = ways.chain(self.way).min();
+        if way != self.way {
+            // By another way, something else was found.
+            self.found.clear();
+        }
+        self.way = way;
+        for timer in timers {
+            if let Some(netns) = self.now(*timer) {
+                self.found.insert(*timer, netns);
+            }
+        }
+    }
+
+    /// Forgets a timer, whose address may be another's next.
+    pub fn forget(&mut self, timer: u64) {
+        self.found.remove(&timer);
+    }
+
+    fn now(&self, timer: u64) -> Option<u32> {
+        let statistics = self.way.and_then(|way| timer.checked_sub(way))?;
+        self.statistics.get(&statistics).copied()
     }
 
     /// Returns the inode number of a timer's namespace, or [`NETNS_UNKNOWN`].
     #[must_use]
     pub fn netns(&self, timer: u64) -> u32 {
-        let statistics = self.way.and_then(|way| timer.checked_sub(way));
-        let netns = statistics.and_then(|address| self.statistics.get(&address));
-        netns.copied().unwrap_or(NETNS_UNKNOWN)
+        let found = || self.found.get(&timer).copied();
+        self.now(timer).or_else(found).unwrap_or(NETNS_UNKNOWN)
+    }
+
+    /// Returns whether a timer's namespace is among those that can be read now.
+    #[must_use]
+    pub fn is_there(&self, timer: u64) -> bool {
+        self.now(timer).is_some()
     }
 
     /// Returns the namespaces whose timer was not seen, with its address; none while the way is not known.
@@ -115,6 +142,20 @@ mod tests {
         whose.learn(&seen);
         assert_eq!(whose.netns(hidden), NETNS_UNKNOWN);
         assert_eq!(whose.netns(STATISTICS[2] + WAY), 30);
+    }
+
+    #[test]
+    fn a_namespace_that_is_gone_is_known_until_its_timer_is_forgotten() {
+        let mut whose = whose(&[0, 1, 2]);
+        let timer = STATISTICS[2] + WAY;
+        whose.set_statistics([(STATISTICS[0], 10), (STATISTICS[1], 20)].into());
+        assert_eq!(whose.netns(timer), 30);
+        assert!(!whose.is_there(timer) && whose.is_there(STATISTICS[1] + WAY));
+        whose.forget(timer);
+        assert_eq!(whose.netns(timer), NETNS_UNKNOWN);
+        // Another one was given its address.
+        whose.set_statistics([(STATISTICS[2], 40)].into());
+        assert_eq!(whose.netns(timer), 40);
     }
 
     #[test]

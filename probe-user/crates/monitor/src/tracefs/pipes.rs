@@ -12,6 +12,7 @@ use host::cpus;
 use nix::fcntl::OFlag;
 
 use super::{
+    changes::Changes,
     instance::{Instance, in_file},
     page::{Entry, Layout},
 };
@@ -20,10 +21,13 @@ use crate::traced::{EVENTS, Events, Formats, Record, What, filter};
 /// KiB of each CPU's buffer: see `perf::rings`.
 const BUFFER_KIB: &str = "256";
 
-/// The pages of all CPUs. Fields are closed in this order: an instance whose pipes are open stays.
+/// The pages of all CPUs. Fields are closed in this order: an instance whose pipes are open, or whose probes are enabled,
+/// stays.
 #[derive(Debug)]
 pub struct Pipes {
     cpus: BTreeMap<u32, File>,
+    /// `None` where starts and stops of estimators cannot be seen.
+    changes: Option<Changes>,
     instance: Instance,
     formats: Formats,
     layout: Layout,
@@ -32,25 +36,26 @@ pub struct Pipes {
 }
 
 impl Pipes {
-    /// Enables the events of timers that call `function` in an instance of our own.
+    /// Enables the events of timers that call `estimator` in an instance of our own.
     ///
     /// # Errors
     ///
     /// When the kernel does not let this user, or has no clock that tells `CLOCK_MONOTONIC`.
-    pub fn open(root: &Path, formats: Formats, function: u64) -> io::Result<Self> {
+    pub fn open(root: &Path, formats: Formats, estimator: u64) -> io::Result<Self> {
         let instance = Instance::make(root, "timers")?;
         instance.write("trace_clock", "mono")?;
         instance.write("buffer_size_kb", BUFFER_KIB)?;
         let mut pipes = Self {
             cpus: BTreeMap::new(),
             layout: page_layout(instance.tracefs())?,
+            changes: Changes::define(&instance),
             instance,
             formats,
             root: root.to_owned(),
             returns: None,
         };
         let [entry, exit, start] = EVENTS;
-        let of_function = format!("function=={function:#x}");
+        let of_function = format!("function=={estimator:#x}");
         for event in [entry, start] {
             pipes
                 .instance
@@ -135,19 +140,29 @@ impl Events for Pipes {
         Ok(())
     }
 
+    fn changes(&mut self) -> io::Result<Option<u64>> {
+        Ok(self.changes.as_ref().map(Changes::count))
+    }
+
     fn read(&mut self, records: &mut Vec<Record>) -> io::Result<()> {
         for (cpu, pipe) in &mut self.cpus {
             let mut last_ns = 0;
             read_pages(pipe, &self.layout, |page| {
                 self.layout.entries(page, |entry| match entry {
-                    Entry::Missed => records.push(Record {
-                        time_ns: last_ns,
-                        cpu: *cpu,
-                        tid: 0,
-                        what: What::Lost,
-                    }),
+                    Entry::Missed => {
+                        self.changes.iter_mut().for_each(Changes::missed);
+                        records.push(Record {
+                            time_ns: last_ns,
+                            cpu: *cpu,
+                            tid: 0,
+                            what: What::Lost,
+                        });
+                    }
                     Entry::Record(time_ns, record) => {
                         last_ns = time_ns;
+                        self.changes
+                            .iter_mut()
+                            .for_each(|changes| changes.read(record));
                         records.extend(self.formats.read_record(*cpu, time_ns, record));
                     }
                 });

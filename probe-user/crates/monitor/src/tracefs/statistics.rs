@@ -11,11 +11,12 @@ use host::{netns_owners::NetnsOwners, tracefs};
 use nix::unistd::gettid;
 
 use super::{
-    instance::{Instance, define},
+    instance::Instance,
     page::{Entry, Layout},
     pipes::{open_pipe, page_layout, read_pages},
+    probe::Probe,
 };
-use crate::statistics::{self, FUNCTION};
+use crate::{statistics, traced::STATISTICS};
 
 /// The probe's name in the group of this process.
 const PROBE: &str = "statistics";
@@ -35,7 +36,11 @@ const SECOND_ARGUMENT: &str = if cfg!(target_arch = "x86_64") {
 pub fn read(root: &Path, owners: &NetnsOwners) -> io::Result<BTreeMap<u64, u32>> {
     statistics::in_a_thread(|| {
         let instance = Instance::make(root, "statistics")?;
-        let probe = Probe::define(&instance, own_task(root))?;
+        instance.write("trace_clock", "mono")?;
+        let fetch = format!("from={SECOND_ARGUMENT}:u64");
+        // This thread alone reads the namespaces.
+        let filter = format!("common_pid=={}", own_task(root));
+        let probe = Probe::enable(&instance, PROBE, STATISTICS, &fetch, Some(&filter))?;
         let mut reader = Reader::open(&instance, &probe)?;
         statistics::of_all(root, owners, || reader.last())
     })
@@ -50,38 +55,6 @@ fn own_task(root: &Path) -> u32 {
     told.unwrap_or_else(|| gettid().as_raw().unsigned_abs())
 }
 
-/// The probe, while it is defined.
-struct Probe<'a> {
-    instance: &'a Instance,
-    event: String,
-}
-
-impl<'a> Probe<'a> {
-    fn define(instance: &'a Instance, task: u32) -> io::Result<Self> {
-        let event = format!("{}/{PROBE}", instance.group());
-        define(
-            instance.tracefs(),
-            &format!("p:{event} ip_vs:{FUNCTION} from={SECOND_ARGUMENT}:u64"),
-        )?;
-        let probe = Self { instance, event };
-        let folder = format!("events/{}", probe.event);
-        instance.write("trace_clock", "mono")?;
-        // This thread alone reads the namespaces.
-        instance.write(&format!("{folder}/filter"), &format!("common_pid=={task}"))?;
-        instance.write(&format!("{folder}/enable"), "1")?;
-        Ok(probe)
-    }
-}
-
-impl Drop for Probe<'_> {
-    fn drop(&mut self) {
-        let Self { instance, event } = self;
-        let disabled = instance.write(&format!("events/{event}/enable"), "0");
-        let removed = disabled.and_then(|()| define(instance.tracefs(), &format!("-:{event}")));
-        removed.unwrap_or_else(|error| log::debug!("probe {event}: {error}"));
-    }
-}
-
 /// What reads the probe's records.
 struct Reader {
     pipes: Vec<File>,
@@ -91,8 +64,7 @@ struct Reader {
 
 impl Reader {
     fn open(instance: &Instance, probe: &Probe) -> io::Result<Self> {
-        let format = tracefs::format(instance.tracefs(), &probe.event)?;
-        let from = format.field("from");
+        let from = probe.format().field("from");
         let folders = fs::read_dir(instance.file("per_cpu"))?;
         let cpus = folders.filter_map(|folder| {
             let name = folder.ok()?.file_name();

@@ -2,59 +2,105 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use host::{estimation, netns::doors::Doors, netns_owners::NetnsOwners, services};
-use model::NETNS_UNKNOWN;
-use probe_ebpf::{Event, Snapshot, event::ESTIMATORS_UNKNOWN, snapshot::NO_SWITCH};
+use probe_ebpf::{
+    Event, Snapshot,
+    event::ESTIMATORS_UNKNOWN,
+    snapshot::{LENGTH_UNKNOWN, NO_SWITCH},
+};
 
-use super::through::Through;
-use crate::traced::Whose;
+use super::{
+    lengths::{Lengths, Look},
+    through::Through,
+};
+use crate::traced::{Events, Functions, Whose};
 
 /// What is known of the namespaces.
 #[derive(Debug)]
 pub struct Namespaces {
+    root: PathBuf,
     through: Through,
+    functions: Functions,
     whose: Whose,
-    lengths: BTreeMap<u32, u32>,
+    /// Those that had a process or a name when their statistics were read last, and the timers that were known then.
+    seen: Option<BTreeSet<u32>>,
+    timers: BTreeSet<u64>,
+    doors: Doors,
+    lengths: Lengths,
     switches: BTreeMap<u32, i32>,
 }
 
 impl Namespaces {
-    /// Looks for all of them.
-    pub fn read(root: &Path, through: Through) -> Self {
-        let mut namespaces = Self {
+    /// Begins without any.
+    pub fn new(root: &Path, through: Through, functions: Functions) -> Self {
+        Self {
+            root: root.to_owned(),
             through,
+            functions,
             whose: Whose::default(),
-            lengths: BTreeMap::new(),
+            seen: None,
+            timers: BTreeSet::new(),
+            doors: Doors::default(),
+            lengths: Lengths::default(),
             switches: BTreeMap::new(),
-        };
-        namespaces.read_again(root, &BTreeSet::new());
-        namespaces
-    }
-
-    /// Looks for them again, now that these timers are known.
-    pub fn read_again(&mut self, root: &Path, timers: &BTreeSet<u64>) {
-        let owners = NetnsOwners::read(root);
-        match self.through.statistics(root, &owners) {
-            Ok(statistics) => self.whose.set_statistics(statistics),
-            Err(error) => log::debug!("whose a timer is cannot be told: {error}"),
         }
-        self.learn(timers);
-        self.count(root, owners.doors());
-        self.read_switches(root, owners.doors());
     }
 
-    fn read_switches(&mut self, root: &Path, doors: &Doors) {
-        if estimation::run_estimation(root).is_none() {
+    /// Looks at them at a check, and in between for the namespace of a timer that came.
+    pub fn look(&mut self, look: Look, timers: &BTreeSet<u64>, events: &mut dyn Events) {
+        let came = timers.difference(&self.timers);
+        let is_one_unknown = came.copied().any(|timer| !self.is_there(timer));
+        if look == Look::Check || is_one_unknown {
+            self.find(timers);
+            self.read_switches();
+        }
+        if self.lengths.are_wanted(look) {
+            let (root, doors) = (&self.root, &self.doors);
+            let length = |netns| length(root, doors, netns);
+            let namespaces = self.whose.namespaces();
+            self.lengths.count(namespaces, length, || changes(events));
+        }
+    }
+
+    /// Notes whether estimators started or stopped since the last look: runs since then have no known length.
+    pub fn note_changes(&mut self, events: &mut dyn Events) {
+        self.lengths.note(changes(events));
+    }
+
+    /// Finds whose each timer is. What was found stays while no namespace comes or goes.
+    pub fn find(&mut self, timers: &BTreeSet<u64>) {
+        let owners = NetnsOwners::read(&self.root);
+        let seen = Some(owners.namespaces().collect());
+        let is_one_unknown = timers.iter().any(|timer| !self.is_there(*timer));
+        if seen != self.seen || is_one_unknown {
+            match self.through.statistics(&self.root, &owners, self.functions) {
+                Ok(statistics) => self.whose.set_statistics(statistics),
+                Err(error) => log::debug!("whose a timer is cannot be told: {error}"),
+            }
+        }
+        self.seen = seen;
+        self.timers.clone_from(timers);
+        self.doors = owners.doors().clone();
+        self.learn(timers);
+    }
+
+    fn read_switches(&mut self) {
+        if estimation::run_estimation(&self.root).is_none() {
             return;
         }
         let switches = self.whose.namespaces().filter_map(|netns| {
-            let read = || Ok(estimation::run_estimation(root));
-            Some((netns, doors.inside(netns, read).ok()??))
+            let read = || Ok(estimation::run_estimation(&self.root));
+            Some((netns, self.doors.inside(netns, read).ok()??))
         });
         self.switches = switches.collect();
+    }
+
+    /// Learns from the timers that were seen.
+    pub fn learn(&mut self, timers: &BTreeSet<u64>) {
+        self.whose.learn(timers);
     }
 
     /// Returns the namespaces whose timer was not seen, with its address.
@@ -65,45 +111,30 @@ impl Namespaces {
         self.whose.unseen(timers)
     }
 
-    fn count(&mut self, root: &Path, doors: &Doors) {
-        let counted = self.whose.namespaces().filter_map(|netns| {
-            let counted = services::count(root, doors, netns, None).ok()?;
-            let entries = counted.services.checked_add(counted.destinations?)?;
-            // One for the total.
-            Some((netns, entries.checked_add(1)?))
-        });
-        self.lengths = counted.collect();
-    }
-
-    /// Learns from the timers that were seen.
-    pub fn learn(&mut self, timers: &BTreeSet<u64>) {
-        self.whose.learn(timers);
-    }
-
     /// Returns whether the timers of all namespaces are among these.
     pub fn are_all_seen(&self, timers: &BTreeSet<u64>) -> bool {
         self.whose.is_complete(timers)
     }
 
-    /// Returns whether the namespace of one of these timers is not known.
-    pub fn is_one_missing(&self, timers: &BTreeSet<u64>) -> bool {
-        timers.iter().any(|timer| !self.is_there(*timer))
-    }
-
     /// Returns whether the namespace of a timer was found at the last look.
     pub fn is_there(&self, timer: u64) -> bool {
-        self.whose.netns(timer) != NETNS_UNKNOWN
+        self.whose.is_there(timer)
+    }
+
+    /// Forgets a timer.
+    pub fn forget(&mut self, timer: u64) {
+        self.whose.forget(timer);
     }
 
     /// Adds whose a timer is to a look at it.
     pub fn add_to(&self, look: Snapshot) -> Snapshot {
         let netns = self.whose.netns(look.ipvs);
-        let length = self.lengths.get(&netns);
+        let length = self.lengths.of(netns);
         Snapshot {
             netns,
             run_estimation: self.switches.get(&netns).copied().unwrap_or(NO_SWITCH),
             seeded: u32::from(length.is_some()),
-            counted: length.map_or(look.counted, |length| i64::from(*length)),
+            counted: length.map_or(LENGTH_UNKNOWN, i64::from),
             ..look
         }
     }
@@ -111,8 +142,26 @@ impl Namespaces {
     /// Adds whose it is to a run.
     pub fn add_to_run(&self, run: &mut Event) {
         run.netns = self.whose.netns(run.ipvs);
-        let length = self.lengths.get(&run.netns);
-        let length = length.and_then(|length| i32::try_from(*length).ok());
+        let length = self.lengths.of(run.netns);
+        let length = length.and_then(|length| i32::try_from(length).ok());
         run.estimators = length.unwrap_or(ESTIMATORS_UNKNOWN);
     }
+}
+
+fn changes(events: &mut dyn Events) -> Option<u64> {
+    let changes = events.changes();
+    changes.unwrap_or_else(|error| {
+        log::debug!("how often estimators start and stop cannot be read: {error}");
+        None
+    })
+}
+
+/// Counts the entries of a namespace's list: services, destinations, and one for the total.
+fn length(root: &Path, doors: &Doors, netns: u32) -> Option<u32> {
+    let counted = services::count(root, doors, netns, None);
+    let counted = counted
+        .inspect_err(|error| log::debug!("services of netns {netns}: {error}"))
+        .ok()?;
+    let entries = counted.services.checked_add(counted.destinations?)?;
+    entries.checked_add(1)
 }

@@ -7,7 +7,7 @@ use host::netns_owners::NetnsOwners;
 use super::TraceError;
 use crate::{
     perf,
-    traced::{Events, Formats},
+    traced::{Events, Formats, Functions, STATISTICS},
     tracefs,
 };
 
@@ -26,10 +26,16 @@ impl Through {
     /// # Errors
     ///
     /// When the kernel refuses them.
-    pub fn open(self, root: &Path, formats: Formats, function: u64) -> io::Result<Box<dyn Events>> {
+    pub fn open(
+        self,
+        root: &Path,
+        formats: Formats,
+        estimator: u64,
+        functions: Functions,
+    ) -> io::Result<Box<dyn Events>> {
         Ok(match self {
-            Self::Perf => Box::new(perf::Rings::open(root, formats, function)?),
-            Self::Tracefs => Box::new(tracefs::Pipes::open(root, formats, function)?),
+            Self::Perf => Box::new(perf::Rings::open(root, formats, estimator, functions)?),
+            Self::Tracefs => Box::new(tracefs::Pipes::open(root, formats, estimator)?),
         })
     }
 
@@ -38,9 +44,18 @@ impl Through {
     /// # Errors
     ///
     /// When the kernel refuses the probe.
-    pub fn statistics(self, root: &Path, owners: &NetnsOwners) -> io::Result<BTreeMap<u64, u32>> {
+    pub fn statistics(
+        self,
+        root: &Path,
+        owners: &NetnsOwners,
+        functions: Functions,
+    ) -> io::Result<BTreeMap<u64, u32>> {
         match self {
-            Self::Perf => perf::statistics::read(root, owners),
+            Self::Perf => {
+                let hidden =
+                    || io::Error::other(format!("the address of {STATISTICS} is not shown"));
+                perf::statistics::read(root, owners, functions.statistics.ok_or_else(hidden)?)
+            }
             Self::Tracefs => tracefs::statistics::read(root, owners),
         }
     }

@@ -126,8 +126,10 @@ fn a_timer_that_is_far_over_its_time_is_not_pending() {
     let pending = |time_ms| look(&ledger, time_ms).pending;
     assert_eq!(pending(due_ms + 4_000), 1, "its CPU may be kept from it");
     assert_eq!(pending(due_ms + OVERDUE_NS / 1_000_000 + 10), 0);
-    assert!(ledger.is_overdue(TIMER, (due_ms + 6_000) * 1_000_000));
-    assert!(!ledger.is_overdue(OTHER, u64::MAX));
+    let is_late = |timer, time_ms| ledger.is_late(timer, time_ms * 1_000_000);
+    assert!(!is_late(TIMER, due_ms + 400) && is_late(TIMER, due_ms + 600));
+    assert!(!is_late(OTHER, 1_000_000));
+    assert!(ledger.is_awaited(TIMER) && !ledger.is_awaited(OTHER));
 }
 
 #[test]
