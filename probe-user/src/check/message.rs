@@ -123,7 +123,10 @@ impl Evidence<'_> {
             let left_ns = namespace.next_run_in_ns?;
             Some(format!("due in {}", seconds(left_ns)))
         };
-        let unseen = self.in_state(State::Slowed).find(|slow| slow.runs == 0);
+        // Without eBPF, nothing is known of a timer before its first run.
+        let is_untold = |one: &&Namespace| matches!(one.state, Some(State::Slowed) | None);
+        let mut untold = self.namespaces.iter().filter(is_untold);
+        let unseen = untold.find(|one| one.runs == 0);
         if let Some(unseen) = unseen {
             let what = format!("no run was seen in netns {}", self.name(unseen.netns));
             return Some(unknown(&what, due(unseen).as_deref()));

@@ -77,6 +77,14 @@ fn watch<'a>(steps: &'a mut Steps, name: &str, capabilities: &str) -> &'a mut St
     )
 }
 
+/// The same by eBPF alone.
+fn by_ebpf<'a>(steps: &'a mut Steps, name: &str, capabilities: &str) -> &'a mut Step {
+    steps.step(
+        name,
+        format!("contained {capabilities} watch --via bpf --json --duration 5s"),
+    )
+}
+
 impl Step {
     /// Expects the runs of the node's first namespace, and no complaint.
     fn sees_the_node(&mut self) -> &mut Self {
@@ -145,7 +153,7 @@ fn on_kernel_5_10_a_container_needs_two_capabilities_more() {
     let mut steps = node_of(Line::V5_10);
     let all = format!("{NAMED},cap_sys_resource,cap_syslog");
     hide(&mut steps, 2);
-    watch(&mut steps, "hidden", &all)
+    by_ebpf(&mut steps, "hidden", &all)
         .exits(2)
         .complains(&["sysctl kernel.kptr_restrict=1"]);
     steps.shell("echo 1 > /proc/sys/kernel/kptr_restrict");
@@ -156,14 +164,23 @@ fn on_kernel_5_10_a_container_needs_two_capabilities_more() {
             assert!(calls >= 2, "{calls} calls");
         });
     let without = |one: &str| format!("{NAMED},{one}");
-    watch(&mut steps, "no-resource", &without("cap_syslog"))
+    by_ebpf(&mut steps, "no-resource", &without("cap_syslog"))
         .exits(2)
         .prints("")
         .complains(&[
             "CAP_SYS_RESOURCE",
             "locked memory, of which this process may have 64 KiB",
         ]);
-    watch(&mut steps, "no-syslog", &without("cap_sys_resource")).is_told("CAP_SYSLOG");
+    by_ebpf(&mut steps, "no-syslog", &without("cap_sys_resource")).is_told("CAP_SYSLOG");
+    // The trace events of timers take neither.
+    watch(&mut steps, "events", &without("cap_syslog"))
+        .exits(0)
+        .complains(&["bpf is not available", "CAP_SYS_RESOURCE"])
+        .records(|watched| {
+            assert_eq!(watched.only("start").unwrap()["mechanism"], "perf");
+            let calls = watched.of("call").count();
+            assert!(calls >= 2, "{calls} calls");
+        });
     steps.run();
 }
 

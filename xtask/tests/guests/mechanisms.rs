@@ -1,6 +1,6 @@
 //! Measuring without eBPF: by choice, where `bpf()` is forbidden, and on kernels that lack newer system calls.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use xtask::{
@@ -8,7 +8,10 @@ use xtask::{
     scenario::{self, number},
 };
 
-use crate::steps::Steps;
+use crate::{
+    hotfix::{FOLDER, with_modules},
+    steps::Steps,
+};
 
 /// A guest with a busy namespace and three idle ones.
 fn filled() -> LabSpec {
@@ -196,6 +199,59 @@ fn no_system_call_newer_than_linux_3_10_is_needed() {
         .exits(0)
         .shows(&["3001 estimators", "lost 0, missed 0"]);
     steps.run();
+}
+
+/// What a hotfix makes of the timers is told from their events; what was so before the look began is not known.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn states_are_told_from_what_is_seen() {
+    let mut steps = Steps::on(with_modules(filled()));
+    for mechanism in ["perf", "tracefs"] {
+        steps.shell(format!(
+            "ipvs-latency watch --via {mechanism} --json > /tmp/out & pid=$!
+            sleep 4; insmod {FOLDER}/est_5s.ko 2> /dev/null; sleep 14
+            echo 0 > /sys/kernel/livepatch/est_5s/enabled; sleep 12; rmmod est_5s
+            insmod {FOLDER}/est_no_rearm.ko 2> /dev/null; sleep 8; kill $pid; wait $pid
+            echo == {mechanism}; cat /tmp/out; echo == rest"
+        ));
+        steps
+            .step(
+                &format!("{mechanism} check"),
+                format!("ipvs-latency check --via {mechanism} --json"),
+            )
+            .exits(2)
+            .document(|page| {
+                let message = page["message"].as_str().unwrap();
+                assert!(message.starts_with("unknown: no run was seen"), "{message}");
+                let namespaces = page["namespaces"].as_array().unwrap();
+                assert!(
+                    namespaces.iter().all(|one| one["state"].is_null()),
+                    "{page}"
+                );
+            });
+        steps.shell(
+            "echo 0 > /sys/kernel/livepatch/est_no_rearm/enabled; sleep 3; rmmod est_no_rearm
+            ipvsadm -C; rmmod ip_vs_rr ip_vs; modprobe ip_vs; ipvsadm -A -s rr -t 10.99.0.1:80
+            ipvsadm -Sn | wc -l; seq 1 999 | sed 's/.*/-A -s rr -t 10.98.0.1:&/' | ipvsadm -R; sleep 3",
+        );
+    }
+    let sections = steps.run();
+    for mechanism in ["perf", "tracefs"] {
+        let watched = sections.watched(mechanism).unwrap();
+        let mut told: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+        for state in watched.of("state") {
+            let netns = number(state, "netns").unwrap();
+            told.entry(netns)
+                .or_default()
+                .push(state["to"].as_str().unwrap());
+        }
+        assert_eq!(told.len(), 4, "{mechanism}: {told:?}");
+        for (netns, mut states) in told {
+            // The last run visits no estimator, and then none comes.
+            states.retain(|state| *state != "SKIPPING");
+            assert_eq!(states, ["SLOWED", "ACTIVE", "DEAD"], "{mechanism} {netns}");
+        }
+    }
 }
 
 /// A length is that of the list or null, never that of before a change.

@@ -95,6 +95,7 @@ impl Tracer {
             late: BTreeSet::new(),
             started_ns,
         };
+        tracer.namespaces.note_changes(&mut *tracer.events);
         tracer.look_at_namespaces(Look::Check);
         tracer.wait_for_all()?;
         // Until here the returns of all timers were recorded: whichever ran was seen to end.
@@ -150,7 +151,10 @@ impl Tracer {
         let timers = self.timers.iter();
         let looks = timers.filter_map(|timer| self.ledger.look(*timer, now_ns));
         let unseen = self.namespaces.unseen(&self.timers);
-        let unseen = unseen.map(|(timer, _)| self.ledger.unseen(timer, now_ns));
+        let unseen = unseen.map(|(timer, netns)| Snapshot {
+            netns,
+            ..self.ledger.unseen(timer, now_ns)
+        });
         let looks = looks.chain(unseen);
         let mut snapshot: Vec<Snapshot> = looks.map(|look| self.namespaces.add_to(look)).collect();
         snapshot.push(self.ledger.end(now_ns));

@@ -78,7 +78,7 @@ impl Watcher {
             all_there(wanted, &snapshot)?;
         }
         let counted_alike = options.netns.is_none();
-        let (lookout, news) = Lookout::start(root, started_ns);
+        let (lookout, news) = Lookout::start(root, time::monotonic_ns()?);
         let mut watcher = Self {
             root: root.to_owned(),
             via,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use host::{estimation, netns::doors::Doors, netns_owners::NetnsOwners, services};
+use model::NETNS_UNKNOWN;
 use probe_ebpf::{
     Event, Snapshot,
     event::ESTIMATORS_UNKNOWN,
@@ -128,7 +129,10 @@ impl Namespaces {
 
     /// Adds whose a timer is to a look at it.
     pub fn add_to(&self, look: Snapshot) -> Snapshot {
-        let netns = self.whose.netns(look.ipvs);
+        let netns = match look.netns {
+            NETNS_UNKNOWN => self.whose.netns(look.ipvs),
+            netns => netns,
+        };
         let length = self.lengths.of(netns);
         Snapshot {
             netns,
