@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use xtask::{
-    lab::LabSpec,
+    lab::{Cpus, LabSpec},
     scenario::{self, number},
 };
 
@@ -295,6 +295,95 @@ fn lengths_follow_services_that_come_and_go() {
         }
         let states: Vec<_> = watched.of("state").map(|state| &state["to"]).collect();
         assert!(states.contains(&&Value::from("ABSENT")), "{states:?}");
+        let summary = watched.only("summary").unwrap();
+        assert_eq!(
+            (&summary["lost"], &summary["missed"]),
+            (&0.into(), &0.into()),
+            "{summary}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn through_perf_a_thousand_namespaces_on_64_possible_cpus_are_seen_in_30_mib() {
+    let spec = LabSpec {
+        services: 10,
+        netns: 999,
+        cpus: Cpus {
+            online: 1,
+            possible: 64,
+        },
+        ..LabSpec::deterministic()
+    };
+    let sections = scenario::run(
+        spec,
+        "truth_begin 65536
+        ipvs-latency watch --via perf --json > /tmp/watch & pid=$!
+        until grep -qs start /tmp/watch; do sleep 0.1; done; sleep 29
+        echo == resident; awk '/^VmHWM/ { print $2 }' /proc/$pid/status
+        kill -INT $pid; wait $pid
+        echo == watch; cat /tmp/watch
+        echo == truth; truth_runs",
+    )
+    .unwrap();
+    let watched = sections.watched("watch").unwrap();
+    let pairs = watched.matched(&sections.truth("truth").unwrap()).unwrap();
+    assert!(pairs.len() >= 1_000 * 13, "{} calls", pairs.len());
+    let summary = watched.only("summary").unwrap();
+    for field in ["lost", "missed"] {
+        assert_eq!(number(summary, field).unwrap(), 0, "{field}");
+    }
+    let namespaces = summary["namespaces"].as_array().unwrap();
+    assert_eq!(namespaces.len(), 1_000);
+    for one in namespaces {
+        assert_eq!(one["state"], "ACTIVE", "{one}");
+        assert!(one["estimators"].is_u64(), "{one}");
+    }
+    let resident: u64 = sections.text("resident").unwrap().trim().parse().unwrap();
+    eprintln!("{resident} KiB resident at most");
+    assert!(resident < 30 * 1024, "{resident} KiB");
+}
+
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn it_goes_on_when_ip_vs_is_unloaded_and_loaded_again() {
+    let mut steps = Steps::on(LabSpec {
+        services: 10,
+        ..filled()
+    });
+    for mechanism in ["perf", "tracefs"] {
+        steps.shell(format!(
+            "ipvs-latency watch --via {mechanism} --json > /tmp/out & pid=$!
+            sleep 6; ipvsadm -C; rmmod ip_vs_rr ip_vs; sleep 3; modprobe ip_vs_rr
+            for port in 1 2 3; do ipvsadm -A -s rr -t 10.99.0.1:$port; done; sleep 9
+            kill $pid; wait $pid; echo == {mechanism}; cat /tmp/out; echo == rest"
+        ));
+    }
+    let sections = steps.run();
+    for mechanism in ["perf", "tracefs"] {
+        let watched = sections.watched(mechanism).unwrap();
+        let notices: Vec<_> = watched
+            .of("notice")
+            .filter(|notice| notice["topic"] == "ip_vs")
+            .map(|notice| number(notice, "start_ns").unwrap())
+            .collect();
+        let &[gone, back] = notices.as_slice() else {
+            panic!("{mechanism}: {notices:?}")
+        };
+        let lengths = |from: u64, to: u64| {
+            let calls = watched.of("call").filter(move |call| {
+                let at = number(call, "start_ns").unwrap();
+                call["who"] == "host" && (from..to).contains(&at)
+            });
+            let mut lengths: Vec<_> = calls
+                .filter_map(|call| call["estimators"].as_u64())
+                .collect();
+            lengths.dedup();
+            lengths
+        };
+        assert!(!lengths(0, gone).is_empty(), "{mechanism}");
+        assert_eq!(lengths(back - 2_500_000_000, u64::MAX), [4], "{mechanism}");
         let summary = watched.only("summary").unwrap();
         assert_eq!(
             (&summary["lost"], &summary["missed"]),

@@ -1,6 +1,5 @@
 //! One look at all that the probes say: the one place where its order is kept.
 
-use host::time;
 use probe_ebpf::{Event, Snapshot, SnapshotKind, snapshot::WalkLists};
 
 use crate::source::Source;
@@ -35,12 +34,12 @@ impl Sample {
     /// When the clock cannot be read.
     pub fn take_last(&mut self, probe: &mut Source) -> anyhow::Result<()> {
         self.snapshot.clear();
+        probe.look_last()?;
         self.take_records(probe)
     }
 
     fn take_records(&mut self, probe: &mut Source) -> anyhow::Result<()> {
-        // A run that ends from here on may have no record among these.
-        self.read_ns = time::monotonic_ns()?;
+        self.read_ns = probe.read_ns()?;
         probe.drain(|event| self.events.push(event));
         Ok(())
     }

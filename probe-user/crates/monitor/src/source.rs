@@ -103,6 +103,33 @@ impl Source {
         })
     }
 
+    /// Takes in what was recorded up to now, where no snapshot follows.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn look_last(&mut self) -> anyhow::Result<()> {
+        match &mut self.from {
+            // All of it is taken when it is handed over.
+            From::Probe(_) => {}
+            From::Tracer(tracer) => drop(tracer.look()?),
+        }
+        Ok(())
+    }
+
+    /// Returns until when every run that was over is among what is handed over next, in nanoseconds of `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// When the clock cannot be read.
+    pub fn read_ns(&self) -> nix::Result<u64> {
+        match &self.from {
+            // A run that ends from here on may have no record there.
+            From::Probe(_) => time::monotonic_ns(),
+            From::Tracer(tracer) => Ok(tracer.looked_ns()),
+        }
+    }
+
     /// Hands over what was recorded since the last call.
     pub fn drain(&mut self, into: impl FnMut(Event)) {
         match &mut self.from {

@@ -9,6 +9,7 @@ use std::{
     fs, io,
     path::Path,
     thread,
+    time::Duration,
 };
 
 use host::{
@@ -17,16 +18,27 @@ use host::{
 };
 use nix::sched::{CloneFlags, setns};
 
-/// Does something in a thread of its own: one that enters namespaces does nothing else any more.
-pub fn in_a_thread<T: Send>(read: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+/// How often something else is done while a thread works.
+const BETWEEN: Duration = Duration::from_millis(10);
+
+/// Does some `work` in a thread of its own, and something else all the time meanwhile. A thread that enters namespaces does
+/// nothing else any more.
+pub fn in_a_thread<T: Send>(
+    work: impl FnOnce() -> io::Result<T> + Send,
+    meanwhile: &mut dyn FnMut(),
+) -> io::Result<T> {
     thread::scope(|scope| {
-        let reader = scope.spawn(read);
+        let worker = scope.spawn(work);
+        while !worker.is_finished() {
+            meanwhile();
+            thread::sleep(BETWEEN);
+        }
         let panicked = |_| {
             Err(io::Error::other(
                 "the thread that reads namespaces panicked",
             ))
         };
-        reader.join().unwrap_or_else(panicked)
+        worker.join().unwrap_or_else(panicked)
     })
 }
 
@@ -89,8 +101,15 @@ mod tests {
 
     #[test]
     fn what_a_thread_says_is_handed_on_and_its_panic_an_error() {
-        assert_eq!(in_a_thread(|| Ok(7)).unwrap(), 7);
+        let mut rounds = 0;
+        let mut count = || rounds += 1;
+        let works = || {
+            thread::sleep(2 * BETWEEN);
+            Ok(7)
+        };
+        assert_eq!(in_a_thread(works, &mut count).unwrap(), 7);
         let panics = || -> io::Result<()> { panic!("made for the test") };
-        assert!(in_a_thread(panics).is_err());
+        assert!(in_a_thread(panics, &mut count).is_err());
+        assert!(rounds > 0);
     }
 }

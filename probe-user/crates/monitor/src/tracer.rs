@@ -61,6 +61,8 @@ pub struct Tracer {
     /// Those whose time was over at the last look.
     late: BTreeSet<u64>,
     started_ns: u64,
+    /// When the last look was.
+    looked_ns: u64,
 }
 
 impl Tracer {
@@ -94,6 +96,7 @@ impl Tracer {
             timers: BTreeSet::new(),
             late: BTreeSet::new(),
             started_ns,
+            looked_ns: started_ns,
         };
         tracer.namespaces.note_changes(&mut *tracer.events);
         tracer.look_at_namespaces(Look::Check);
@@ -104,7 +107,8 @@ impl Tracer {
     }
 
     fn look_at_namespaces(&mut self, look: Look) {
-        self.namespaces.look(look, &self.timers, &mut *self.events);
+        let (events, held) = (&mut *self.events, &mut self.held);
+        self.namespaces.look(look, &self.timers, events, held);
     }
 
     fn wait_for_all(&mut self) -> Result<(), TraceError> {
@@ -123,6 +127,12 @@ impl Tracer {
     #[must_use]
     pub fn started_ns(&self) -> u64 {
         self.started_ns
+    }
+
+    /// Returns until when all records were taken in, in nanoseconds of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn looked_ns(&self) -> u64 {
+        self.looked_ns
     }
 
     /// Lets the kernel record the returns of the timers that are known alone. A new one is set two seconds before it runs.
@@ -172,9 +182,14 @@ impl Tracer {
         vec![0; histogram::SLOTS as usize]
     }
 
-    /// Takes in all records that were made by now.
-    fn look(&mut self) -> Result<u64, TraceError> {
+    /// Takes in all records that were made by now. Returns when that was, in nanoseconds of `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    pub fn look(&mut self) -> Result<u64, TraceError> {
         let now_ns = time::monotonic_ns().map_err(TraceError::Clock)?;
+        self.looked_ns = now_ns;
         let through = self.through;
         let held = &mut self.held;
         let read = self.events.read(held);
@@ -204,7 +219,8 @@ impl Tracer {
         let is_late = |timer: &u64| self.ledger.is_late(*timer, now_ns);
         let late: BTreeSet<u64> = self.timers.iter().copied().filter(is_late).collect();
         if !late.is_subset(&self.late) {
-            self.namespaces.find(&self.timers);
+            let (events, held) = (&mut *self.events, &mut self.held);
+            self.namespaces.find(&self.timers, events, held);
         }
         self.late = late;
         for timer in &self.timers {

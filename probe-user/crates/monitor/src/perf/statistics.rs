@@ -15,12 +15,18 @@ const RING_BYTES: usize = 4096;
 /// # Errors
 ///
 /// When the kernel refuses the probe on the function at that address.
-pub fn read(root: &Path, owners: &NetnsOwners, address: u64) -> io::Result<BTreeMap<u64, u32>> {
-    statistics::in_a_thread(|| {
+pub fn read(
+    root: &Path,
+    owners: &NetnsOwners,
+    address: u64,
+    meanwhile: &mut dyn FnMut(),
+) -> io::Result<BTreeMap<u64, u32>> {
+    let read = || {
         let event = Event::second_argument(root, address)?;
         let mut ring = Ring::map(event.file(), RING_BYTES)?;
         event.enable()?;
         let last = || Ok(sample::registers(&ring.take()).last());
         statistics::of_all(root, owners, last)
-    })
+    };
+    statistics::in_a_thread(read, meanwhile)
 }

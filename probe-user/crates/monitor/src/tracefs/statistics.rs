@@ -33,8 +33,12 @@ const SECOND_ARGUMENT: &str = if cfg!(target_arch = "x86_64") {
 /// # Errors
 ///
 /// When the kernel does not let this user define or enable the probe.
-pub fn read(root: &Path, owners: &NetnsOwners) -> io::Result<BTreeMap<u64, u32>> {
-    statistics::in_a_thread(|| {
+pub fn read(
+    root: &Path,
+    owners: &NetnsOwners,
+    meanwhile: &mut dyn FnMut(),
+) -> io::Result<BTreeMap<u64, u32>> {
+    let read = || {
         let instance = Instance::make(root, "statistics")?;
         instance.write("trace_clock", "mono")?;
         let fetch = format!("from={SECOND_ARGUMENT}:u64");
@@ -43,7 +47,8 @@ pub fn read(root: &Path, owners: &NetnsOwners) -> io::Result<BTreeMap<u64, u32>>
         let probe = Probe::enable(&instance, PROBE, STATISTICS, &fetch, Some(&filter))?;
         let mut reader = Reader::open(&instance, &probe)?;
         statistics::of_all(root, owners, || reader.last())
-    })
+    };
+    statistics::in_a_thread(read, meanwhile)
 }
 
 /// Returns the number of this thread, as the `/proc` of the host has it.

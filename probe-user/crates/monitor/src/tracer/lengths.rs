@@ -1,9 +1,6 @@
 //! How long the lists of estimators are: counted, and known for as long as no estimator starts or stops.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 /// A count that takes longer than this is made at a check alone: until it is over, nothing else is read.
 const QUICK: Duration = Duration::from_millis(200);
@@ -54,23 +51,25 @@ impl Lengths {
         self.last.is_some() && self.counted_at.is_none() && is_time
     }
 
-    /// Counts, between two looks at the number of changes: what changed meanwhile is not known.
-    pub fn count(
-        &mut self,
-        namespaces: impl Iterator<Item = u32>,
-        mut length: impl FnMut(u32) -> Option<u32>,
-        mut changes: impl FnMut() -> Option<u64>,
-    ) {
-        let began = Instant::now();
-        let before = changes();
-        let counted = namespaces.filter_map(|netns| Some((netns, length(netns)?)));
-        let counted: BTreeMap<u32, u32> = counted.collect();
-        self.took = began.elapsed();
-        if before.is_some() && changes() == before {
-            self.known = counted;
+    /// Takes what was counted between two looks at the number of changes, and how long that took: what changed meanwhile is not
+    /// known.
+    pub fn take(&mut self, counted: Counted, changes: [Option<u64>; 2]) {
+        self.took = counted.took;
+        let [before, after] = changes;
+        if before.is_some() && before == after {
+            self.known = counted.lengths;
             self.counted_at = before;
         }
     }
+}
+
+/// The lengths of lists, as they were counted.
+#[derive(Debug, Default)]
+pub struct Counted {
+    /// By namespace; those that could not be counted are missing.
+    pub lengths: BTreeMap<u32, u32>,
+    /// How long that took.
+    pub took: Duration,
 }
 
 #[cfg(test)]
@@ -83,20 +82,18 @@ mod tests {
         lengths.are_wanted(look)
     }
 
+    fn of<const N: usize>(lengths: [(u32, u32); N]) -> Counted {
+        Counted {
+            lengths: lengths.into(),
+            took: Duration::ZERO,
+        }
+    }
+
     /// Counted at 5 changes: two namespaces, and one that could not be asked.
     fn counted() -> Lengths {
         let mut lengths = Lengths::default();
         assert!(noted(&mut lengths, Some(5), Look::Check));
-        let length = |netns| {
-            [(1, 3_001), (2, 1)]
-                .into_iter()
-                .find(|(one, _)| *one == netns)
-        };
-        lengths.count(
-            [1, 2, 3].into_iter(),
-            |netns| Some(length(netns)?.1),
-            || Some(5),
-        );
+        lengths.take(of([(1, 3_001), (2, 1)]), [Some(5); 2]);
         lengths
     }
 
@@ -120,8 +117,7 @@ mod tests {
     fn what_changes_while_it_is_counted_is_not_known() {
         let mut lengths = counted();
         assert!(noted(&mut lengths, Some(6), Look::Check));
-        let mut changes = [6, 7].into_iter();
-        lengths.count([1].into_iter(), |_| Some(9), || changes.next());
+        lengths.take(of([(1, 9)]), [Some(6), Some(7)]);
         assert_eq!(lengths.of(1), None);
         assert!(!noted(&mut lengths, Some(7), Look::Tick));
         assert!(noted(&mut lengths, Some(7), Look::Tick));
@@ -132,7 +128,7 @@ mod tests {
         let mut lengths = counted();
         assert!(!noted(&mut lengths, None, Look::Check));
         assert_eq!(lengths.of(1), None);
-        lengths.count([1].into_iter(), |_| Some(9), || None);
+        lengths.take(of([(1, 9)]), [None; 2]);
         assert_eq!(lengths.of(1), None);
         assert!(!noted(&mut lengths, None, Look::Tick));
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use host::{estimation, netns::doors::Doors, netns_owners::NetnsOwners, services};
@@ -14,10 +15,13 @@ use probe_ebpf::{
 };
 
 use super::{
-    lengths::{Lengths, Look},
+    lengths::{Counted, Lengths, Look},
     through::Through,
 };
-use crate::traced::{Events, Functions, Whose};
+use crate::{
+    statistics,
+    traced::{Events, Functions, Record, Whose},
+};
 
 /// What is known of the namespaces.
 #[derive(Debug)]
@@ -50,20 +54,45 @@ impl Namespaces {
         }
     }
 
-    /// Looks at them at a check, and in between for the namespace of a timer that came.
-    pub fn look(&mut self, look: Look, timers: &BTreeSet<u64>, events: &mut dyn Events) {
+    /// Looks at them at a check, and in between for the namespace of a timer that came. Records that are made meanwhile are
+    /// `held`: with many namespaces that takes longer than a ring holds them.
+    pub fn look(
+        &mut self,
+        look: Look,
+        timers: &BTreeSet<u64>,
+        events: &mut dyn Events,
+        held: &mut Vec<Record>,
+    ) {
         let came = timers.difference(&self.timers);
         let is_one_unknown = came.copied().any(|timer| !self.is_there(timer));
         if look == Look::Check || is_one_unknown {
-            self.find(timers);
-            self.read_switches();
+            self.find(timers, events, held);
+            self.read_switches(events, held);
         }
         if self.lengths.are_wanted(look) {
-            let (root, doors) = (&self.root, &self.doors);
-            let length = |netns| length(root, doors, netns);
-            let namespaces = self.whose.namespaces();
-            self.lengths.count(namespaces, length, || changes(events));
+            self.count(events, held);
         }
+    }
+
+    fn count(&mut self, events: &mut dyn Events, held: &mut Vec<Record>) {
+        let before = changes(events);
+        let (root, doors) = (&self.root, &self.doors);
+        let namespaces: Vec<u32> = self.whose.namespaces().collect();
+        let count = || {
+            let began = Instant::now();
+            let lengths = namespaces.iter();
+            let lengths = lengths.filter_map(|netns| Some((*netns, length(root, doors, *netns)?)));
+            Ok(Counted {
+                lengths: lengths.collect(),
+                took: began.elapsed(),
+            })
+        };
+        let counted = statistics::in_a_thread(count, &mut || hold(events, held));
+        let counted = counted.unwrap_or_else(|error| {
+            log::debug!("the lengths of lists cannot be counted: {error}");
+            Counted::default()
+        });
+        self.lengths.take(counted, [before, changes(events)]);
     }
 
     /// Notes whether estimators started or stopped since the last look: runs since then have no known length.
@@ -72,12 +101,22 @@ impl Namespaces {
     }
 
     /// Finds whose each timer is. What was found stays while no namespace comes or goes.
-    pub fn find(&mut self, timers: &BTreeSet<u64>) {
+    pub fn find(
+        &mut self,
+        timers: &BTreeSet<u64>,
+        events: &mut dyn Events,
+        held: &mut Vec<Record>,
+    ) {
         let owners = NetnsOwners::read(&self.root);
         let seen = Some(owners.namespaces().collect());
         let is_one_unknown = timers.iter().any(|timer| !self.is_there(*timer));
         if seen != self.seen || is_one_unknown {
-            match self.through.statistics(&self.root, &owners, self.functions) {
+            let found = self
+                .through
+                .statistics(&self.root, &owners, self.functions, &mut || {
+                    hold(events, held)
+                });
+            match found {
                 Ok(statistics) => self.whose.set_statistics(statistics),
                 Err(error) => log::debug!("whose a timer is cannot be told: {error}"),
             }
@@ -88,15 +127,21 @@ impl Namespaces {
         self.learn(timers);
     }
 
-    fn read_switches(&mut self) {
+    fn read_switches(&mut self, events: &mut dyn Events, held: &mut Vec<Record>) {
         if estimation::run_estimation(&self.root).is_none() {
             return;
         }
-        let switches = self.whose.namespaces().filter_map(|netns| {
-            let read = || Ok(estimation::run_estimation(&self.root));
-            Some((netns, self.doors.inside(netns, read).ok()??))
-        });
-        self.switches = switches.collect();
+        let (root, doors) = (&self.root, &self.doors);
+        let namespaces: Vec<u32> = self.whose.namespaces().collect();
+        let read = || {
+            let switches = namespaces.iter().filter_map(|netns| {
+                let read = || Ok(estimation::run_estimation(root));
+                Some((*netns, doors.inside(*netns, read).ok()??))
+            });
+            Ok(switches.collect())
+        };
+        let switches = statistics::in_a_thread(read, &mut || hold(events, held));
+        self.switches = switches.unwrap_or_default();
     }
 
     /// Learns from the timers that were seen.
@@ -149,6 +194,13 @@ impl Namespaces {
         let length = self.lengths.of(run.netns);
         let length = length.and_then(|length| i32::try_from(length).ok());
         run.estimators = length.unwrap_or(ESTIMATORS_UNKNOWN);
+    }
+}
+
+/// Reads the records that are there, so that their room is free.
+fn hold(events: &mut dyn Events, held: &mut Vec<Record>) {
+    if let Err(error) = events.read(held) {
+        log::debug!("the trace events cannot be read: {error}");
     }
 }
 

@@ -49,14 +49,20 @@ impl Through {
         root: &Path,
         owners: &NetnsOwners,
         functions: Functions,
+        meanwhile: &mut dyn FnMut(),
     ) -> io::Result<BTreeMap<u64, u32>> {
         match self {
             Self::Perf => {
                 let hidden =
                     || io::Error::other(format!("the address of {STATISTICS} is not shown"));
-                perf::statistics::read(root, owners, functions.statistics.ok_or_else(hidden)?)
+                perf::statistics::read(
+                    root,
+                    owners,
+                    functions.statistics.ok_or_else(hidden)?,
+                    meanwhile,
+                )
             }
-            Self::Tracefs => tracefs::statistics::read(root, owners),
+            Self::Tracefs => tracefs::statistics::read(root, owners, meanwhile),
         }
     }
 
