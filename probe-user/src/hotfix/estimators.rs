@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use host::{netns_owners::NetnsOwners, prerequisites};
 use livepatch::ports::{Estimators, Probes, SoftirqTime};
 use model::{Options, Output, Overview, Report, Timer};
-use monitor::{SoftirqProbe, Watcher, timers};
+use monitor::{SoftirqProbe, Watcher, mechanism::Mechanism, timers};
 
 /// The estimators of the host whose files are under a root folder.
 pub struct Monitored(PathBuf);
@@ -27,7 +27,7 @@ impl Estimators for Monitored {
     }
 
     fn attach(&self) -> anyhow::Result<(Box<dyn Probes>, Vec<Output>)> {
-        let (watcher, outputs) = Watcher::start(&self.0, None, Options::default())?;
+        let (watcher, outputs) = Watcher::start(&self.0, Some(Mechanism::Bpf), Options::default())?;
         Ok((Box::new(Attached(watcher)), outputs))
     }
 

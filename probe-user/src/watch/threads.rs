@@ -71,6 +71,9 @@ impl WatchedThreads {
                 "--max has no effect here: kernel threads estimate, and no softirq waits for them",
             );
         }
+        if args.via.is_some() {
+            warn("--via has no effect here: kernel threads estimate, and eBPF alone measures them");
+        }
         if let Some(hidden) = watcher.owners().told_hidden() {
             warn(&hidden);
         }

@@ -393,6 +393,41 @@ fn it_goes_on_when_ip_vs_is_unloaded_and_loaded_again() {
     }
 }
 
+/// A tool that is stopped for a while loses records of a thousand namespaces: they are counted, and no estimator is called DEAD.
+#[test]
+#[ignore = "boots a kernel; run by cargo xtask test"]
+fn records_that_are_lost_are_counted_and_make_no_estimator_dead() {
+    let mut steps = Steps::on(LabSpec {
+        services: 10,
+        netns: 999,
+        ..LabSpec::deterministic()
+    });
+    for mechanism in ["perf", "tracefs"] {
+        steps.shell(format!(
+            "ipvs-latency watch --via {mechanism} --json > /tmp/out & pid=$!
+            until grep -qs start /tmp/out; do sleep 0.1; done; sleep 6; kill -STOP $pid; sleep 21
+            kill -CONT $pid; sleep 8; kill $pid; wait $pid; echo == {mechanism}; cat /tmp/out; echo == rest"
+        ));
+    }
+    let sections = steps.run();
+    for mechanism in ["perf", "tracefs"] {
+        let watched = sections.watched(mechanism).unwrap();
+        let states: Vec<_> = watched.of("state").map(|state| &state["to"]).collect();
+        assert!(states.is_empty(), "{mechanism}: {states:?}");
+        let summary = watched.only("summary").unwrap();
+        let [expected, recorded, lost, missed] =
+            ["expected", "recorded", "lost", "missed"].map(|field| number(summary, field).unwrap());
+        assert!(lost > 5_000, "{mechanism}: {lost} lost");
+        assert_eq!(recorded + lost + missed, expected, "{mechanism}");
+        let seconds = number(summary, "observed_ns").unwrap() / 1_000_000_000;
+        let due = seconds * 1_000 / 2;
+        assert!(
+            expected.abs_diff(due) <= 1_100,
+            "{mechanism}: {expected} of {due}"
+        );
+    }
+}
+
 /// What SIGKILL leaves is the instance of `tracefs`, which the next start removes; that of a process that lives stays.
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]

@@ -177,9 +177,8 @@ impl Namespaces {
         }
         let switch = snapshot.run_estimation;
         namespace.run_estimation = (switch != NO_SWITCH).then_some(switch);
-        if let Ok(estimators) = u32::try_from(snapshot.counted) {
-            namespace.estimators = Some(estimators);
-        }
+        // What is not known any more is not what it was.
+        namespace.estimators = u32::try_from(snapshot.counted).ok();
         namespace.period_ns = estimator.period_ns();
         namespace.next_run = estimator.next_run();
         namespace.state

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::{
     mechanism::{Chosen, Mechanism, Unavailable},
     probe::{Probe, ProbeError},
+    tracefs,
     tracer::{TraceError, Tracer, through::Through},
 };
 
@@ -59,6 +60,7 @@ impl Source {
     ///
     /// When there is nothing to measure, or no mechanism is allowed.
     pub fn start(root: &Path, via: Option<Mechanism>) -> Result<Self, SourceError> {
+        tracefs::remove_stale(root);
         let tried = via.map_or(Mechanism::ALL.to_vec(), |via| vec![via]);
         let mut unavailable = Vec::new();
         for mechanism in tried {

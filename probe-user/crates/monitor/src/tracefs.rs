@@ -9,4 +9,5 @@ mod pipes;
 mod probe;
 pub mod statistics;
 
+pub use instance::remove_stale;
 pub use pipes::Pipes;

@@ -32,9 +32,9 @@ pub enum TraceError {
         "the kernel hides the address of {ESTIMATOR}: run this as root, with kernel.kptr_restrict at 0 or 1"
     )]
     HiddenAddress,
-    #[error("perf_event_open on the trace events of timers: {0}")]
+    #[error("cannot open the trace events of timers through perf: {0}")]
     Perf(io::Error),
-    #[error("an instance of tracefs with the trace events of timers: {0}")]
+    #[error("cannot open the trace events of timers in tracefs: {0}")]
     Tracefs(io::Error),
     #[error("cannot read a clock: {0}")]
     Clock(nix::Error),
@@ -61,6 +61,8 @@ pub struct Tracer {
     /// Those whose time was over at the last look.
     late: BTreeSet<u64>,
     started_ns: u64,
+    /// Whose the timers are was learnt from all that there are.
+    is_started: bool,
     /// When the last look was.
     looked_ns: u64,
 }
@@ -96,13 +98,15 @@ impl Tracer {
             timers: BTreeSet::new(),
             late: BTreeSet::new(),
             started_ns,
+            is_started: false,
             looked_ns: started_ns,
         };
         tracer.namespaces.note_changes(&mut *tracer.events);
         tracer.look_at_namespaces(Look::Check);
         tracer.wait_for_all()?;
-        // Until here the returns of all timers were recorded: whichever ran was seen to end.
-        tracer.follow()?;
+        // Only now that each timer was seen, none is taken for that of its neighbour.
+        tracer.is_started = true;
+        tracer.add_namespaces(0);
         Ok(tracer)
     }
 
@@ -135,8 +139,13 @@ impl Tracer {
         self.looked_ns
     }
 
-    /// Lets the kernel record the returns of the timers that are known alone. A new one is set two seconds before it runs.
+    /// Lets the kernel record the returns of the timers that are known alone, once each had the time to run: whichever ran was
+    /// seen to end. A new one is set two seconds before it runs.
     fn follow(&mut self) -> Result<(), TraceError> {
+        let since_ns = self.looked_ns.saturating_sub(self.started_ns);
+        if u128::from(since_ns) < FIRST_RUNS.as_nanos() || self.timers.is_empty() {
+            return Ok(());
+        }
         let unseen = self.namespaces.unseen(&self.timers).map(|(timer, _)| timer);
         let followed = self.timers.iter().copied().chain(unseen).collect();
         let through = self.through;
@@ -203,15 +212,25 @@ impl Tracer {
         for record in std::mem::replace(held, later) {
             self.runs.extend(self.ledger.take(&record));
         }
+        for timer in self.ledger.take_renewed() {
+            self.namespaces.forget(timer);
+        }
         self.timers = self.ledger.timers().collect();
         if self.timers.len() != known {
             self.namespaces.learn(&self.timers);
         }
         self.namespaces.note_changes(&mut *self.events);
-        for run in &mut self.runs[handed..] {
-            self.namespaces.add_to_run(run);
+        if self.is_started {
+            self.add_namespaces(handed);
         }
         Ok(now_ns)
+    }
+
+    /// Adds whose they are to the runs from that one on.
+    fn add_namespaces(&mut self, first: usize) {
+        for run in &mut self.runs[first..] {
+            self.namespaces.add_to_run(run);
+        }
     }
 
     /// Forgets the timers that did not come back, and whose namespace is not there any more.

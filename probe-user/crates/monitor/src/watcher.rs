@@ -39,8 +39,6 @@ const TICKS_BETWEEN_NAMES: u64 = 30;
 /// The probes and what they and the host have told.
 pub struct Watcher {
     root: PathBuf,
-    /// The mechanism that was asked for.
-    via: Option<Mechanism>,
     chosen: Chosen,
     attachment: Attachment,
     session: Session,
@@ -81,7 +79,6 @@ impl Watcher {
         let (lookout, news) = Lookout::start(root, time::monotonic_ns()?);
         let mut watcher = Self {
             root: root.to_owned(),
-            via,
             chosen,
             attachment: Attachment::Attached {
                 probe: Box::new(probe),

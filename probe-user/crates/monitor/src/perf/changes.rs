@@ -1,33 +1,45 @@
-//! How often estimators start and stop: counted on each CPU, without a record.
+//! How often estimators start and stop: seen on each CPU by records without content.
+//!
+//! To read an event's counter, the kernel interrupts the event's CPU, which may be asleep (`perf_event_read`,
+//! `kernel/events/core.c` of Linux 6.1). A ring is only looked at.
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use super::event::Event;
+use super::{event::Event, ring::Ring};
 
 /// A kernel has a probe of its own for each CPU here, and runs all of them whenever an estimator starts or stops. On more CPUs
 /// it does not pay.
 const MOST_CPUS: usize = 64;
 
-/// The counters of all CPUs.
+/// The data area of a CPU's ring is one page: what does not fit was seen already.
+const RING_BYTES: usize = 4096;
+
+/// What is seen on all CPUs.
 #[derive(Debug)]
 pub struct Changes {
     functions: [u64; 2],
-    cpus: BTreeMap<u32, Vec<Event>>,
-    /// What the counters of CPUs that went offline had come to.
-    before: u64,
+    cpus: BTreeMap<u32, Cpu>,
+    /// A number that is another one after each change.
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Cpu {
+    ring: Ring,
+    _events: [Event; 2],
 }
 
 impl Changes {
-    /// Counts the calls of these functions, on no CPU yet.
+    /// Sees the calls of these functions, on no CPU yet.
     pub fn of(functions: [u64; 2]) -> Self {
         Self {
             functions,
             cpus: BTreeMap::new(),
-            before: 0,
+            count: 0,
         }
     }
 
-    /// Counts on these CPUs, and on no others any more. What is not counted while a CPU comes online counts as a change.
+    /// Sees them on these CPUs, and on no others any more. A CPU that comes or goes counts as a change.
     ///
     /// # Errors
     ///
@@ -38,35 +50,39 @@ impl Changes {
                 "there are more than {MOST_CPUS} CPUs"
             )));
         }
-        let gone = self.cpus.keys().filter(|cpu| !online.contains(cpu));
-        let gone: Vec<u32> = gone.copied().collect();
-        for cpu in gone {
-            let events = self.cpus.remove(&cpu).unwrap_or_default();
-            self.before = self.before.saturating_add(sum(&events)?).saturating_add(1);
-        }
+        self.cpus.retain(|cpu, _| online.contains(cpu));
         for cpu in online {
             if !self.cpus.contains_key(cpu) {
-                let events = self.functions.iter();
-                let events = events.map(|function| Event::counter(root, *function, *cpu));
-                self.cpus.insert(*cpu, events.collect::<io::Result<_>>()?);
-                self.before = self.before.saturating_add(1);
+                let opened = Cpu::open(root, self.functions, *cpu)?;
+                self.cpus.insert(*cpu, opened);
             }
         }
+        self.count += 1;
         Ok(())
     }
 
-    /// Returns how often it happened.
-    ///
-    /// # Errors
-    ///
-    /// When a counter cannot be read.
-    pub fn count(&self) -> io::Result<u64> {
-        let counts = self.cpus.values().map(|events| sum(events));
-        let counts: io::Result<u64> = counts.sum();
-        Ok(self.before.saturating_add(counts?))
+    /// Returns a number that is another one after each change.
+    pub fn count(&mut self) -> u64 {
+        let bytes = self
+            .cpus
+            .values_mut()
+            .map(|cpu| cpu.ring.take().len() as u64);
+        self.count += bytes.sum::<u64>();
+        self.count
     }
 }
 
-fn sum(events: &[Event]) -> io::Result<u64> {
-    events.iter().map(Event::count).sum()
+impl Cpu {
+    fn open(root: &Path, [start, stop]: [u64; 2], cpu: u32) -> io::Result<Self> {
+        let start = Event::hits(root, start, cpu)?;
+        let stop = Event::hits(root, stop, cpu)?;
+        let ring = Ring::map(start.file(), RING_BYTES)?;
+        stop.write_into(&start)?;
+        start.enable()?;
+        stop.enable()?;
+        Ok(Self {
+            ring,
+            _events: [start, stop],
+        })
+    }
 }

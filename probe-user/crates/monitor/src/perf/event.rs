@@ -3,7 +3,7 @@
 use std::{
     ffi::{CString, c_ulong},
     fs::{self, File},
-    io::{self, Read as _},
+    io,
     os::fd::{AsRawFd as _, FromRawFd as _},
     path::Path,
 };
@@ -69,30 +69,21 @@ impl Event {
         Self::open(attributes, THIS_THREAD, ANY_CPU)
     }
 
-    /// Opens a probe at the beginning of a function, by its address, on a CPU. It has no samples: it counts.
+    /// Opens a probe at the beginning of a function, by its address, on a CPU. Its samples are empty: that there is one, tells.
     ///
     /// # Errors
     ///
     /// As [`Self::second_argument`].
-    pub fn counter(root: &Path, function: u64, cpu: u32) -> io::Result<Self> {
+    pub fn hits(root: &Path, function: u64, cpu: u32) -> io::Result<Self> {
         let mut attributes = perf_event_attr::default();
         attributes.type_ = probe_type(root)?;
+        attributes.__bindgen_anon_1.sample_period = 1;
         attributes.__bindgen_anon_4.kprobe_addr = function;
-        let cpu = i32::try_from(cpu).map_err(io::Error::other)?;
-        let event = Self::open(attributes, EVERY_TASK, cpu)?;
-        event.enable()?;
-        Ok(event)
-    }
-
-    /// Returns how often it happened.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
-    pub fn count(&self) -> io::Result<u64> {
-        let mut count = [0; 8];
-        (&self.0).read_exact(&mut count)?;
-        Ok(u64::from_ne_bytes(count))
+        Self::open(
+            attributes,
+            EVERY_TASK,
+            i32::try_from(cpu).map_err(io::Error::other)?,
+        )
     }
 
     fn open(mut attributes: perf_event_attr, task: i32, cpu: i32) -> io::Result<Self> {

@@ -29,7 +29,7 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Maps the ring of an event, with a data area of `size` bytes, a power of two of pages.
+    /// Maps the ring of an event, with a data area of `size` bytes, a power of two, or of one page where that is more.
     ///
     /// # Errors
     ///
@@ -37,8 +37,9 @@ impl Ring {
     pub fn map(event: impl AsFd, size: usize) -> io::Result<Self> {
         let page = sysconf(SysconfVar::PAGE_SIZE)?.and_then(|page| usize::try_from(page).ok());
         let page = page.ok_or_else(|| io::Error::other("the size of a page is not known"))?;
+        let size = size.max(page);
         let length = NonZeroUsize::new(page.saturating_add(size));
-        let length = length.ok_or_else(|| io::Error::other("a ring without a size"))?;
+        let length = length.ok_or_else(|| io::Error::other("the size of a ring is 0"))?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the kernel chooses the address, so that no other memory is touched.
         let mapping = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, event, 0) }?;

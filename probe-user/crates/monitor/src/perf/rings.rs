@@ -95,6 +95,24 @@ impl Rings {
         })
     }
 
+    /// Replaces the event of returns on a CPU, as an event takes one filter: the new one records before the old one is closed. A
+    /// return that both record counts once.
+    fn replace_returns(&mut self, exit: u64, cpu: u32) -> io::Result<()> {
+        let Some(events) = self.cpus.get(&cpu) else {
+            return Ok(());
+        };
+        let next = match self.returns_on(exit, cpu, &events.entry) {
+            Ok(next) => next,
+            Err(error) if is_offline(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        next.enable()?;
+        if let Some(events) = self.cpus.get_mut(&cpu) {
+            events.exit = next;
+        }
+        Ok(())
+    }
+
     /// Counts starts and stops on the CPUs that are followed. Without that, lengths are not known.
     fn count_changes(&mut self) {
         let online: Vec<u32> = self.cpus.keys().copied().collect();
@@ -143,7 +161,7 @@ impl Events for Rings {
     }
 
     fn changes(&mut self) -> io::Result<Option<u64>> {
-        self.changes.as_ref().map(Changes::count).transpose()
+        Ok(self.changes.as_mut().map(Changes::count))
     }
 
     fn follow(&mut self, timers: &BTreeSet<u64>) -> io::Result<()> {
@@ -153,21 +171,9 @@ impl Events for Rings {
         }
         self.returns = filter;
         let [_, exit, _] = self.formats.ids();
-        let mut replaced = Vec::new();
-        for (cpu, events) in &self.cpus {
-            // An event takes one filter: the new one records before the old one ends. A return that both record counts once.
-            let next = match self.returns_on(exit, *cpu, &events.entry) {
-                Ok(next) => next,
-                Err(error) if is_offline(&error) => continue,
-                Err(error) => return Err(error),
-            };
-            next.enable()?;
-            replaced.push((*cpu, next));
-        }
-        for (cpu, next) in replaced {
-            if let Some(events) = self.cpus.get_mut(&cpu) {
-                events.exit = next;
-            }
+        let cpus: Vec<u32> = self.cpus.keys().copied().collect();
+        for cpu in cpus {
+            self.replace_returns(exit, cpu)?;
         }
         Ok(())
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-/// So many timers are filtered one by one: every other timer's return is compared with all of them.
-const APART: usize = 16;
+/// So many timers are filtered one by one: every other timer's return is compared with all of them. Their addresses fit a page,
+/// which a filter may be (`perf_event_set_filter`, `kernel/events/core.c`).
+const APART: usize = 128;
 
 /// Returns a filter for these timers: by their addresses, or, where these are many, by the range that they lie in; `None` where
 /// there are none.
@@ -29,12 +30,14 @@ mod tests {
             filter(&[0x20, 0x10]).as_deref(),
             Some("timer==0x10||timer==0x20")
         );
-        let many: Vec<u64> = (0..17).map(|number| 0x1000 * (number + 1)).collect();
+        let many: Vec<u64> = (0..129).map(|number| 0x1000 * (number + 1)).collect();
         assert_eq!(
             filter(&many).as_deref(),
-            Some("timer>=0x1000&&timer<=0x11000")
+            Some("timer>=0x1000&&timer<=0x81000")
         );
-        let some = filter(&many[..16]).unwrap();
-        assert_eq!(some.matches("||").count(), 15, "{some}");
+        let addresses: Vec<u64> = many[..128].iter().map(|low| low | 0xffff << 48).collect();
+        let some = filter(&addresses).unwrap();
+        assert_eq!(some.matches("||").count(), 127, "{some}");
+        assert!(some.len() < 4_096, "{} bytes", some.len());
     }
 }

@@ -25,14 +25,42 @@ pub struct Ledger {
     /// The run that each CPU is in.
     under_way: BTreeMap<u32, Run>,
     clock: Option<Clock>,
+    renewed: Vec<u64>,
 }
 
 /// One timer.
 #[derive(Debug, Clone, Copy, Default)]
 struct Timer {
     runs: u64,
+    /// Of them, those whose records found no room.
+    lost: u64,
     due: Option<Due>,
+    /// When its last run began, and how long after that it was due again, in jiffies.
+    entered: Option<u64>,
+    period: u64,
     cpu: u32,
+    /// Records were lost since it was set last: whether it is pending is not known.
+    is_unsure: bool,
+    /// Records were lost since its last run that was seen to begin.
+    may_lack_runs: bool,
+}
+
+impl Timer {
+    /// Takes the runs as lost that must have been since the last one that was seen, now that one begins.
+    fn take_lost(&mut self, jiffies: u64) {
+        self.is_unsure = false;
+        let may_lack_runs = std::mem::take(&mut self.may_lack_runs);
+        if let Some(entered) = self.entered.replace(jiffies)
+            && may_lack_runs
+            && self.period > 0
+        {
+            let periods = (jiffies.saturating_sub(entered) + self.period / 2) / self.period;
+            // The last of them is the one that begins.
+            let lost = periods.saturating_sub(1);
+            self.runs += lost;
+            self.lost += lost;
+        }
+    }
 }
 
 /// A run that has begun.
@@ -59,6 +87,7 @@ impl Ledger {
             timers: BTreeMap::new(),
             under_way: BTreeMap::new(),
             clock: None,
+            renewed: Vec::new(),
         }
     }
 
@@ -69,6 +98,7 @@ impl Ledger {
             What::Entered { timer, jiffies } => {
                 self.keep_time(record.time_ns, jiffies);
                 let known = self.timers.entry(timer).or_default();
+                known.take_lost(jiffies);
                 known.runs += 1;
                 known.due = None;
                 known.cpu = record.cpu;
@@ -87,17 +117,47 @@ impl Ledger {
                 due,
             } => {
                 self.keep_time(record.time_ns, jiffies);
+                self.renew(timer, record.cpu);
                 let known = self.timers.entry(timer).or_default();
                 known.cpu = due.cpu.unwrap_or(record.cpu);
                 known.due = Some(due);
+                known.period = turn(due).saturating_sub(jiffies);
+                known.is_unsure = false;
                 None
             }
             What::Lost => {
                 // What began before may have ended among them.
                 self.under_way.remove(&record.cpu);
+                let timers = self.timers.values_mut();
+                for timer in timers.filter(|timer| timer.cpu == record.cpu) {
+                    (timer.is_unsure, timer.may_lack_runs) = (true, true);
+                }
                 None
             }
         }
+    }
+
+    /// A timer sets itself in its own run alone. Set otherwise, it is another namespace's, which was given the address.
+    fn renew(&mut self, timer: u64, cpu: u32) {
+        let is_own = self
+            .under_way
+            .get(&cpu)
+            .is_some_and(|run| run.timer == timer);
+        let is_unsure = |known: &Timer| known.is_unsure;
+        if !is_own
+            && self
+                .timers
+                .get(&timer)
+                .is_some_and(|known| !is_unsure(known))
+        {
+            self.timers.remove(&timer);
+            self.renewed.push(timer);
+        }
+    }
+
+    /// Returns the timers whose addresses were given to other namespaces since the last call.
+    pub fn take_renewed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.renewed)
     }
 
     fn left(&mut self, timer: u64, record: &Record) -> Option<Event> {
@@ -173,11 +233,16 @@ impl Ledger {
         let is_over = self.late_ns(timer, now_ns) > OVERDUE_NS;
         let due = known.due.filter(|_| !is_over);
         Some(Snapshot {
-            pending: if due.is_some() { PENDING } else { 0 },
+            pending: match due {
+                _ if known.is_unsure => PENDING_UNKNOWN,
+                Some(_) => PENDING,
+                None => 0,
+            },
             cpu: known.cpu,
             level: due.map_or(0, |due| due.level),
             expires: due.map_or(0, |due| due.expires),
             runs: known.runs,
+            lost: known.lost,
             ..self.unseen(timer, now_ns)
         })
     }

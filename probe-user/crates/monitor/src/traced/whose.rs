@@ -47,9 +47,11 @@ impl Whose {
         }
     }
 
-    /// Forgets a timer, whose address may be another's next.
+    /// Forgets a timer, whose address may be another's next, with the statistics of its namespace.
     pub fn forget(&mut self, timer: u64) {
         self.found.remove(&timer);
+        let statistics = self.way.and_then(|way| timer.checked_sub(way));
+        statistics.map(|address| self.statistics.remove(&address));
     }
 
     fn now(&self, timer: u64) -> Option<u32> {

@@ -20,7 +20,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes one for a purpose, which is a word, and removes those of processes that are gone.
+    /// Makes one for a purpose, which is a word.
     ///
     /// # Errors
     ///
@@ -28,7 +28,6 @@ impl Instance {
     pub fn make(root: &Path, purpose: &str) -> io::Result<Self> {
         let none = || io::Error::new(io::ErrorKind::NotFound, "no tracefs is in sight");
         let tracefs = tracefs::folder(root).ok_or_else(none)?;
-        remove_stale(root, &tracefs);
         let own = own_pid(root).and_then(|pid| Some((pid, started(root, pid)?)));
         let (pid, started) =
             own.ok_or_else(|| io::Error::other("/proc does not show this process"))?;
@@ -36,7 +35,14 @@ impl Instance {
         let folder = tracefs
             .join("instances")
             .join(format!("{NAME}_{process}_{purpose}"));
-        fs::create_dir(&folder)?;
+        if let Err(error) = fs::create_dir(&folder) {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(error);
+            }
+            // It could not be removed before.
+            remove(&folder);
+            fs::create_dir(&folder)?;
+        }
         Ok(Self {
             folder,
             tracefs,
@@ -97,7 +103,13 @@ fn remove(folder: &Path) {
 }
 
 /// Removes the instances and probes of processes that are gone.
-fn remove_stale(root: &Path, tracefs: &Path) {
+pub fn remove_stale(root: &Path) {
+    if let Some(tracefs) = tracefs::folder(root) {
+        remove_stale_in(root, &tracefs);
+    }
+}
+
+fn remove_stale_in(root: &Path, tracefs: &Path) {
     let is_gone = |process: &str| {
         let mut numbers = process.split('_');
         let pid: u32 = numbers.next()?.parse().ok()?;
@@ -111,8 +123,12 @@ fn remove_stale(root: &Path, tracefs: &Path) {
             .to_str()
             .and_then(|name| name.strip_prefix(NAME)?.strip_prefix('_'));
         if process.and_then(is_gone) == Some(true) {
-            log::debug!("{} is of a process that is gone", instance.path().display());
-            remove(&instance.path());
+            // One that is used is of a process that this /proc does not show: the kernel keeps it.
+            let removed = fs::remove_dir(instance.path());
+            log::debug!(
+                "{} is of a process that is gone: {removed:?}",
+                instance.path().display()
+            );
         }
     }
     let probes = fs::read_to_string(tracefs.join("kprobe_events")).unwrap_or_default();
@@ -193,7 +209,7 @@ mod tests {
         let probes = "p:ipvs_latency_7_900/statistics ip_vs:f\np:ipvs_latency_7_800/statistics ip_vs:f\n\
                       p:other/statistics ip_vs:f\n";
         fs::write(tracefs.join("kprobe_events"), probes).unwrap();
-        remove_stale(root.path(), &tracefs);
+        remove_stale_in(root.path(), &tracefs);
         let left = names.map(|name| tracefs.join("instances").join(name).exists());
         assert_eq!(left, [true, false, false, true, true]);
         let written = fs::read_to_string(tracefs.join("kprobe_events")).unwrap();

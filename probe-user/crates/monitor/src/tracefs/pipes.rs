@@ -26,6 +26,8 @@ const BUFFER_KIB: &str = "256";
 #[derive(Debug)]
 pub struct Pipes {
     cpus: BTreeMap<u32, File>,
+    /// When the last record of a CPU was made, in nanoseconds of `CLOCK_MONOTONIC`.
+    last_ns: BTreeMap<u32, u64>,
     /// `None` where starts and stops of estimators cannot be seen.
     changes: Option<Changes>,
     instance: Instance,
@@ -47,6 +49,7 @@ impl Pipes {
         instance.write("buffer_size_kb", BUFFER_KIB)?;
         let mut pipes = Self {
             cpus: BTreeMap::new(),
+            last_ns: BTreeMap::new(),
             layout: page_layout(instance.tracefs())?,
             changes: Changes::define(&instance),
             instance,
@@ -146,20 +149,20 @@ impl Events for Pipes {
 
     fn read(&mut self, records: &mut Vec<Record>) -> io::Result<()> {
         for (cpu, pipe) in &mut self.cpus {
-            let mut last_ns = 0;
+            let last_ns = self.last_ns.entry(*cpu).or_default();
             read_pages(pipe, &self.layout, |page| {
                 self.layout.entries(page, |entry| match entry {
                     Entry::Missed => {
                         self.changes.iter_mut().for_each(Changes::missed);
                         records.push(Record {
-                            time_ns: last_ns,
+                            time_ns: *last_ns,
                             cpu: *cpu,
                             tid: 0,
                             what: What::Lost,
                         });
                     }
                     Entry::Record(time_ns, record) => {
-                        last_ns = time_ns;
+                        *last_ns = time_ns;
                         self.changes
                             .iter_mut()
                             .for_each(|changes| changes.read(record));

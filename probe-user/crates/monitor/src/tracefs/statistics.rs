@@ -7,8 +7,7 @@ use std::{
     path::Path,
 };
 
-use host::{netns_owners::NetnsOwners, tracefs};
-use nix::unistd::gettid;
+use host::{netns_owners::NetnsOwners, tracefs::Field};
 
 use super::{
     instance::Instance,
@@ -42,47 +41,59 @@ pub fn read(
         let instance = Instance::make(root, "statistics")?;
         instance.write("trace_clock", "mono")?;
         let fetch = format!("from={SECOND_ARGUMENT}:u64");
+        let mut pipes = open_pipes(&instance)?;
+        let layout = page_layout(instance.tracefs())?;
         // This thread alone reads the namespaces.
-        let filter = format!("common_pid=={}", own_task(root));
+        let filter = format!("common_pid=={}", own_task(&instance, &mut pipes, &layout)?);
         let probe = Probe::enable(&instance, PROBE, STATISTICS, &fetch, Some(&filter))?;
-        let mut reader = Reader::open(&instance, &probe)?;
+        let from = probe.format().field("from");
+        let from = from.ok_or_else(|| io::Error::other("the records of the probe lack a field"))?;
+        let mut reader = Reader {
+            pipes,
+            layout,
+            from,
+        };
         statistics::of_all(root, owners, || reader.last())
     };
     statistics::in_a_thread(read, meanwhile)
 }
 
-/// Returns the number of this thread, as the `/proc` of the host has it.
-fn own_task(root: &Path) -> u32 {
-    let link = fs::read_link(root.join("proc/thread-self"));
-    let told = link
-        .ok()
-        .and_then(|link| link.file_name()?.to_str()?.parse().ok());
-    told.unwrap_or_else(|| gettid().as_raw().unsigned_abs())
+fn open_pipes(instance: &Instance) -> io::Result<Vec<File>> {
+    let folders = fs::read_dir(instance.file("per_cpu"))?;
+    let cpus = folders.filter_map(|folder| {
+        let name = folder.ok()?.file_name();
+        name.to_str()?.strip_prefix("cpu")?.parse().ok()
+    });
+    cpus.map(|cpu| open_pipe(instance, cpu)).collect()
+}
+
+/// Where every record has the task (`struct trace_entry`, `include/linux/trace_events.h`).
+const TASK: Field = Field { offset: 4, size: 4 };
+
+/// Returns the number of this thread as the kernel has it, which that of its process namespace may not be: a mark has it.
+fn own_task(instance: &Instance, pipes: &mut [File], layout: &Layout) -> io::Result<u64> {
+    instance.write("trace_marker", "own task")?;
+    let mut task = None;
+    for pipe in pipes {
+        read_pages(pipe, layout, |page| {
+            layout.entries(page, |entry| {
+                if let Entry::Record(_, record) = entry {
+                    task = TASK.of(record);
+                }
+            });
+        })?;
+    }
+    task.ok_or_else(|| io::Error::other("the mark of this thread was not seen"))
 }
 
 /// What reads the probe's records.
 struct Reader {
     pipes: Vec<File>,
     layout: Layout,
-    from: tracefs::Field,
+    from: Field,
 }
 
 impl Reader {
-    fn open(instance: &Instance, probe: &Probe) -> io::Result<Self> {
-        let from = probe.format().field("from");
-        let folders = fs::read_dir(instance.file("per_cpu"))?;
-        let cpus = folders.filter_map(|folder| {
-            let name = folder.ok()?.file_name();
-            name.to_str()?.strip_prefix("cpu")?.parse().ok()
-        });
-        let pipes = cpus.map(|cpu| open_pipe(instance, cpu));
-        Ok(Self {
-            pipes: pipes.collect::<io::Result<_>>()?,
-            layout: page_layout(instance.tracefs())?,
-            from: from.ok_or_else(|| io::Error::other("the probe has no field"))?,
-        })
-    }
-
     /// Returns the argument of the latest record.
     fn last(&mut self) -> io::Result<Option<u64>> {
         let mut last: Option<(u64, u64)> = None;

@@ -56,7 +56,9 @@ impl Lengths {
     pub fn take(&mut self, counted: Counted, changes: [Option<u64>; 2]) {
         self.took = counted.took;
         let [before, after] = changes;
-        if before.is_some() && before == after {
+        // Runs since the last look had the length of before a change that came after it.
+        let is_unchanged = before == self.last && before == after;
+        if before.is_some() && is_unchanged {
             self.known = counted.lengths;
             self.counted_at = before;
         }

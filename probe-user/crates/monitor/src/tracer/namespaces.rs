@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use host::{estimation, netns::doors::Doors, netns_owners::NetnsOwners, services};
+use host::{estimation, netns::doors::Doors, netns_owners::NetnsOwners, prerequisites, services};
 use model::NETNS_UNKNOWN;
 use probe_ebpf::{
     Event, Snapshot,
@@ -33,6 +34,8 @@ pub struct Namespaces {
     /// Those that had a process or a name when their statistics were read last, and the timers that were known then.
     seen: Option<BTreeSet<u32>>,
     timers: BTreeSet<u64>,
+    /// Timers whose namespace was not found then.
+    not_found: BTreeSet<u64>,
     doors: Doors,
     lengths: Lengths,
     switches: BTreeMap<u32, i32>,
@@ -48,6 +51,7 @@ impl Namespaces {
             whose: Whose::default(),
             seen: None,
             timers: BTreeSet::new(),
+            not_found: BTreeSet::new(),
             doors: Doors::default(),
             lengths: Lengths::default(),
             switches: BTreeMap::new(),
@@ -75,7 +79,7 @@ impl Namespaces {
     }
 
     fn count(&mut self, events: &mut dyn Events, held: &mut Vec<Record>) {
-        let before = changes(events);
+        let before = self.changes(events);
         let (root, doors) = (&self.root, &self.doors);
         let namespaces: Vec<u32> = self.whose.namespaces().collect();
         let count = || {
@@ -92,12 +96,26 @@ impl Namespaces {
             log::debug!("the lengths of lists cannot be counted: {error}");
             Counted::default()
         });
-        self.lengths.take(counted, [before, changes(events)]);
+        let after = self.changes(events);
+        self.lengths.take(counted, [before, after]);
     }
 
     /// Notes whether estimators started or stopped since the last look: runs since then have no known length.
     pub fn note_changes(&mut self, events: &mut dyn Events) {
-        self.lengths.note(changes(events));
+        let changes = self.changes(events);
+        self.lengths.note(changes);
+    }
+
+    /// Returns how many changes there were; `None` where kprobes, which see them, are off.
+    fn changes(&self, events: &mut dyn Events) -> Option<u64> {
+        if prerequisites::kprobes_are_off(&self.root) || ftrace_is_off(&self.root) {
+            return None;
+        }
+        let changes = events.changes();
+        changes.unwrap_or_else(|error| {
+            log::debug!("how often estimators start and stop cannot be read: {error}");
+            None
+        })
     }
 
     /// Finds whose each timer is. What was found stays while no namespace comes or goes.
@@ -109,12 +127,17 @@ impl Namespaces {
     ) {
         let owners = NetnsOwners::read(&self.root);
         let seen = Some(owners.namespaces().collect());
-        let is_one_unknown = timers.iter().any(|timer| !self.is_there(*timer));
-        if seen != self.seen || is_one_unknown {
+        let unknown = timers
+            .iter()
+            .copied()
+            .filter(|timer| !self.is_there(*timer));
+        let unknown: BTreeSet<u64> = unknown.collect();
+        // What was not found once is not found the next time either.
+        if seen != self.seen || !unknown.is_subset(&self.not_found) {
             let found = self
                 .through
                 .statistics(&self.root, &owners, self.functions, &mut || {
-                    hold(events, held)
+                    hold(events, held);
                 });
             match found {
                 Ok(statistics) => self.whose.set_statistics(statistics),
@@ -125,6 +148,11 @@ impl Namespaces {
         self.timers.clone_from(timers);
         self.doors = owners.doors().clone();
         self.learn(timers);
+        let unknown = timers
+            .iter()
+            .copied()
+            .filter(|timer| !self.is_there(*timer));
+        self.not_found = unknown.collect();
     }
 
     fn read_switches(&mut self, events: &mut dyn Events, held: &mut Vec<Record>) {
@@ -170,6 +198,8 @@ impl Namespaces {
     /// Forgets a timer.
     pub fn forget(&mut self, timer: u64) {
         self.whose.forget(timer);
+        self.timers.remove(&timer);
+        self.not_found.remove(&timer);
     }
 
     /// Adds whose a timer is to a look at it.
@@ -204,12 +234,10 @@ fn hold(events: &mut dyn Events, held: &mut Vec<Record>) {
     }
 }
 
-fn changes(events: &mut dyn Events) -> Option<u64> {
-    let changes = events.changes();
-    changes.unwrap_or_else(|error| {
-        log::debug!("how often estimators start and stop cannot be read: {error}");
-        None
-    })
+/// Returns whether ftrace, which most kprobes need, is disabled.
+fn ftrace_is_off(root: &Path) -> bool {
+    let switch = fs::read_to_string(root.join("proc/sys/kernel/ftrace_enabled"));
+    switch.is_ok_and(|switch| switch.trim() == "0")
 }
 
 /// Counts the entries of a namespace's list: services, destinations, and one for the total.

@@ -53,7 +53,7 @@ impl Watcher {
     }
 
     fn attach_again(&mut self) -> anyhow::Result<Vec<Output>> {
-        let attached = attach(&self.root, self.via);
+        let attached = attach(&self.root, Some(self.chosen.mechanism));
         let now_ns = time::monotonic_ns()?;
         let (probe, to) = match attached {
             Ok(attached) => attached,

@@ -104,6 +104,54 @@ fn where_records_were_lost_a_return_is_not_taken_for_that_of_an_earlier_run() {
 }
 
 #[test]
+fn runs_whose_records_were_lost_are_counted_when_the_timer_is_seen_again() {
+    let mut records = vec![entered(TIMER, 20), set(TIMER, 20), left(TIMER, 21)];
+    let (ledger, _) = taken(&records);
+    assert_eq!(
+        (look(&ledger, 30).pending, look(&ledger, 30).lost),
+        (PENDING, 0)
+    );
+    records.push(at(100, 1, What::Lost));
+    let (ledger, _) = taken(&records);
+    assert_eq!(
+        look(&ledger, 3_000).pending,
+        PENDING_UNKNOWN,
+        "it may have run"
+    );
+    // Due at 2.02 s, it comes at 8.02 s.
+    let later = [entered(TIMER, 8_020), set(TIMER, 8_020), left(TIMER, 8_021)];
+    let (ledger, runs) = taken(&[&records[..], &later].concat());
+    assert_eq!(runs.len(), 2);
+    let told = look(&ledger, 8_030);
+    assert_eq!((told.pending, told.runs, told.lost), (PENDING, 5, 3));
+    // The entry of its last run before that was lost, and not that it was set in it.
+    let cut = [set(TIMER, 6_004), entered(TIMER, 8_020), left(TIMER, 8_021)];
+    let (ledger, _) = taken(&[&records[..], &cut].concat());
+    assert_eq!(
+        (look(&ledger, 8_030).runs, look(&ledger, 8_030).lost),
+        (5, 3)
+    );
+    // In time, none was lost.
+    let soon = [entered(TIMER, 2_036), set(TIMER, 2_036), left(TIMER, 2_037)];
+    let (ledger, _) = taken(&[&records[..], &soon].concat());
+    assert_eq!(
+        (look(&ledger, 2_040).runs, look(&ledger, 2_040).lost),
+        (2, 0)
+    );
+}
+
+#[test]
+fn an_address_that_another_namespace_was_given_is_another_timer() {
+    let (mut ledger, _) = taken(&[entered(TIMER, 20), set(TIMER, 20), left(TIMER, 21)]);
+    assert_eq!(ledger.take_renewed(), []);
+    ledger.take(&at(900, 1, set(TIMER, 900).what));
+    assert_eq!(ledger.take_renewed(), [TIMER]);
+    assert_eq!(ledger.take_renewed(), []);
+    let told = look(&ledger, 901);
+    assert_eq!((told.pending, told.runs), (PENDING, 0));
+}
+
+#[test]
 fn a_timer_is_pending_from_when_it_is_set_until_it_expires() {
     let (mut ledger, _) = taken(&[entered(TIMER, 20)]);
     assert_eq!(look(&ledger, 21).pending, 0);
