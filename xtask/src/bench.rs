@@ -112,9 +112,9 @@ pub struct Row {
     pub start_to_attached_instructions: Option<u64>,
     /// The guest time of that, waiting included.
     pub start_to_attached_ns: Option<u64>,
-    /// The shortest softirq of timers that has a run in it: with what is done before and behind the run, and no other timer.
+    /// The median of what a run takes with what the softirq does before and behind it.
     pub softirq_instructions: u64,
-    /// The shortest softirq of timers without a run in it: what another timer pays.
+    /// The median of what another timer takes so: what all others pay.
     pub other_softirq_instructions: u64,
 }
 
@@ -287,13 +287,9 @@ fn row(attachment: &Attachment, estimators: u32, baseline: u64) -> Result<Row> {
         first_instructions: attachment.first()?,
         start_to_attached_instructions: attachment.start_to_attached.map(|start| start.busy_ns),
         start_to_attached_ns: attachment.start_to_attached.map(|start| start.elapsed_ns),
-        softirq_instructions: least(&attachment.softirqs.with_run),
-        other_softirq_instructions: least(&attachment.softirqs.others),
+        softirq_instructions: median(&attachment.softirqs.runs),
+        other_softirq_instructions: median(&attachment.softirqs.others),
     })
-}
-
-fn least(values: &[u64]) -> u64 {
-    values.iter().copied().min().unwrap_or(0)
 }
 
 /// The median; of an even number, the mean of the middle two.

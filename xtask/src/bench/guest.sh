@@ -5,7 +5,7 @@
 #   attaching WHAT
 #   event TRACE-LINE      what the kernel saw of the attaching, in the order of time
 #   run BEGIN LASTED CPU  a run of the estimator, from truth.sh
-#   softirq BEGIN LASTED  a softirq of timers, with a run of the estimator in it or without
+#   softirq WHICH LASTED  a timer with what the softirq does around it: run (of the estimator), other
 #
 # OTHER_WAYS names what else is attached: how our program measures on kernels that lack something.
 #
@@ -28,19 +28,35 @@ events_begin() {
     done
 }
 
-# The softirqs of timers, as truth.sh has runs: the machine has one CPU.
+# What a timer takes from its entry to what comes next in the softirq: with what is done before and behind its function. The
+# machine has one CPU, whose time stamp counter counts instructions. The timer of tcp_orphan_update always takes as long, and
+# stands for all others.
 softirqs=$tracing/instances/softirqs
 softirqs_begin() {
     mkdir $softirqs
     echo 4096 > $softirqs/buffer_size_kb
-    echo 'timer_softirq u64 begin; u64 lasted' >> $tracing/synthetic_events
-    echo 'hist:keys=vec:entered=common_timestamp:clock=mono if vec == 1' > $tracing/events/irq/softirq_entry/trigger
-    echo 'hist:keys=vec:since=$entered,took=common_timestamp-$entered:onmatch(irq.softirq_entry).trace(timer_softirq,$since,$took):clock=mono if vec == 1' \
-        > $tracing/events/irq/softirq_exit/trigger
-    echo 1 > $softirqs/events/synthetic/timer_softirq/enable
+    echo x86-tsc > $softirqs/trace_clock
+    echo 'vec == 1' > $softirqs/events/irq/softirq_exit/filter
+}
+# Not while runs are measured: these events would be part of them.
+softirqs_watch() {
+    for switch in 1 0; do
+        echo $switch > $softirqs/events/irq/softirq_exit/enable
+        echo $switch > $softirqs/events/timer/timer_expire_entry/enable
+        [ $switch = 0 ] || sleep 13
+    done
 }
 softirqs_seen() {
-    sed -n 's/.* timer_softirq: begin=\([0-9]*\) lasted=\([0-9]*\).*/softirq \1 \2/p' $softirqs/trace
+    awk '{
+        if (!match($0, / [0-9]+: [a-z_]+: /)) next
+        what = substr($0, RSTART + 1, RLENGTH - 3); at = what
+        sub(/:.*/, "", at); sub(/^[0-9]+: /, "", what)
+        if (timer == "run") print "softirq run", at - since
+        if (timer == "other" && what == "softirq_exit") print "softirq other", at - since
+        since = at; timer = ""
+        if (/ function=estimation_timer/) timer = "run"
+        if (/ function=tcp_orphan_update/) timer = "other"
+    }' $softirqs/trace
 }
 
 mark() { echo "$1" > $events/trace_marker; }
@@ -54,6 +70,7 @@ measure() {
     $1
     sleep 25
     mark detaching
+    softirqs_watch
     $1_end
     mark detached
     sleep 7

@@ -28,33 +28,29 @@ pub struct Attachment {
     during: Vec<u64>,
     /// How long each took that began after everything was detached.
     after: Vec<u64>,
-    /// The softirqs of timers between attached and detaching.
+    /// What timers took with what the softirq does around them.
     pub softirqs: Softirqs,
 }
 
-/// How long softirqs of timers took.
+/// How long timers took with what the softirq does around them, while something was attached.
 #[derive(Debug, Default)]
 pub struct Softirqs {
-    /// Those with a run of the estimator in them.
-    pub with_run: Vec<u64>,
-    /// The others.
+    /// Runs of the estimator.
+    pub runs: Vec<u64>,
+    /// Another timer, which always does the same.
     pub others: Vec<u64>,
 }
 
 impl Softirqs {
-    fn of(softirqs: &[Run], runs: &[Run]) -> Self {
-        let has_run = |softirq: &Run| {
-            let inside =
-                |run: &Run| run.begin_ns >= softirq.begin_ns && run.end_ns() <= softirq.end_ns();
-            runs.iter().any(inside)
-        };
-        let (with_run, others): (Vec<&Run>, Vec<&Run>) =
-            softirqs.iter().partition(|softirq| has_run(softirq));
-        let lasted = |softirqs: Vec<&Run>| softirqs.iter().map(|run| run.lasted_ns).collect();
-        Self {
-            with_run: lasted(with_run),
-            others: lasted(others),
+    fn add(&mut self, line: &str) -> Result<()> {
+        let (which, lasted) = line.split_once(' ').context("a softirq without a time")?;
+        let lasted = lasted.parse().context("its time is no number")?;
+        match which {
+            "run" => self.runs.push(lasted),
+            "other" => self.others.push(lasted),
+            _ => bail!("{which:?} is no timer"),
         }
+        Ok(())
     }
 }
 
@@ -124,14 +120,13 @@ pub fn parse(text: &str) -> Result<Transcript> {
 
 fn attachment(name: &str, lines: &str) -> Result<Attachment> {
     let what = serde_json::from_value(name.into()).context("nobody asked for it")?;
-    let (mut events, mut runs, mut softirqs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut events, mut runs) = (Vec::new(), Vec::new());
+    let mut softirqs = Softirqs::default();
     for line in lines.lines() {
         match line.split_once(' ') {
             Some(("event", event)) => events.extend(self::event(event)?),
             Some(("run", run)) => runs.extend(ground_truth::parse(run)?),
-            Some(("softirq", softirq)) => {
-                softirqs.extend(ground_truth::parse(&format!("{softirq} 0"))?);
-            }
+            Some(("softirq", softirq)) => softirqs.add(softirq)?,
             _ => bail!("{line:?} is neither an event nor a run, nor a softirq"),
         }
     }
@@ -157,10 +152,9 @@ fn attachment(name: &str, lines: &str) -> Result<Attachment> {
             .map(|run| run.lasted_ns)
             .collect()
     };
-    softirqs.retain(|one| one.begin_ns > attached && one.end_ns() < detaching);
     Ok(Attachment {
         what,
-        softirqs: Softirqs::of(&softirqs, &runs),
+        softirqs,
         start_to_attached,
         during: lasted(&|run| run.begin_ns > attached && run.end_ns() < detaching),
         after: lasted(&|run| run.begin_ns > detached),
@@ -271,9 +265,9 @@ event     ipvs-latency-120     [000] .....   120.905944: accepted: (perf_event_d
 event               sh-93      [000] .....   121.043468: tracing_mark_write: detached
 run 96220003651 390156 0
 run 98236003455 390171 0
-softirq 96220003000 391000
-softirq 97000000000 4572
-softirq 120905945000 4000
+softirq run 391000
+softirq other 1108
+softirq other 1109
 ";
 
     #[test]
@@ -292,8 +286,8 @@ softirq 120905945000 4000
             (What::Watch, &[390_156, 390_171][..], 0)
         );
         assert_eq!(
-            (&watch.softirqs.with_run[..], &watch.softirqs.others[..]),
-            (&[391_000][..], &[4_572][..])
+            (&watch.softirqs.runs[..], &watch.softirqs.others[..]),
+            (&[391_000][..], &[1_108, 1_109][..])
         );
         assert!(watch.first().is_ok() && watch.rest().is_err() && watch.after().is_err());
         Ok(())
@@ -323,6 +317,9 @@ softirq 120905945000 4000
             "attaching nothing\n",
             "kernel 6.1\nattaching wings\n",
             "kernel 6.1\nattaching nothing\nrun 1\n",
+            "kernel 6.1\nattaching nothing\nsoftirq run\n",
+            "kernel 6.1\nattaching nothing\nsoftirq other many\n",
+            "kernel 6.1\nattaching nothing\nsoftirq block 7\n",
         ] {
             assert!(parse(text).is_err(), "{text:?}");
         }

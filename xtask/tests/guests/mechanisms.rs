@@ -306,7 +306,7 @@ fn lengths_follow_services_that_come_and_go() {
 
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
-fn through_perf_a_thousand_namespaces_on_64_possible_cpus_are_seen_in_30_mib() {
+fn soak_through_perf_a_thousand_namespaces_on_64_possible_cpus_are_seen_in_30_mib() {
     let spec = LabSpec {
         services: 10,
         netns: 999,
