@@ -23,6 +23,14 @@ pub trait Events {
     /// When the kernel refuses it.
     fn follow_cpus(&mut self) -> io::Result<()>;
 
+    /// Begins again to record on these CPUs, where nothing was seen of timers whose time is over: a CPU that went offline and came
+    /// back meanwhile may have lost its events.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses it.
+    fn reopen(&mut self, cpus: &BTreeSet<u32>) -> io::Result<()>;
+
     /// Records the returns of these timers alone from here on. A timer that is not among them has no end of its runs.
     ///
     /// # Errors

@@ -212,6 +212,7 @@ impl Tracer {
         for record in std::mem::replace(held, later) {
             self.runs.extend(self.ledger.take(&record));
         }
+        self.ledger.looked_at(now_ns);
         for timer in self.ledger.take_renewed() {
             self.namespaces.forget(timer);
         }
@@ -226,6 +227,25 @@ impl Tracer {
         Ok(now_ns)
     }
 
+    /// Begins again on the CPUs of timers that are late and should not be.
+    fn reopen(&mut self, late: &BTreeSet<u64>) {
+        let there = late
+            .iter()
+            .filter(|timer| self.namespaces.is_there(**timer));
+        // Once: one that is unsure already does not come back by that.
+        let cpus = there.filter_map(|timer| self.ledger.sure_cpu(*timer));
+        let cpus: BTreeSet<u32> = cpus.collect();
+        if cpus.is_empty() {
+            return;
+        }
+        if let Err(error) = self.events.reopen(&cpus) {
+            log::debug!("the trace events of CPUs {cpus:?} cannot be opened again: {error}");
+        }
+        for cpu in cpus {
+            self.ledger.lose(cpu);
+        }
+    }
+
     /// Adds whose they are to the runs from that one on.
     fn add_namespaces(&mut self, first: usize) {
         for run in &mut self.runs[first..] {
@@ -237,11 +257,13 @@ impl Tracer {
     fn forget_gone(&mut self, now_ns: u64) {
         let is_late = |timer: &u64| self.ledger.is_late(*timer, now_ns);
         let late: BTreeSet<u64> = self.timers.iter().copied().filter(is_late).collect();
-        if !late.is_subset(&self.late) {
+        let new: BTreeSet<u64> = late.difference(&self.late).copied().collect();
+        self.late = late;
+        if !new.is_empty() {
             let (events, held) = (&mut *self.events, &mut self.held);
             self.namespaces.find(&self.timers, events, held);
+            self.reopen(&new);
         }
-        self.late = late;
         for timer in &self.timers {
             let comes_back = self.ledger.is_awaited(*timer) && !self.late.contains(timer);
             if !comes_back && !self.namespaces.is_there(*timer) {

@@ -3,7 +3,11 @@
 //! To read an event's counter, the kernel interrupts the event's CPU, which may be asleep (`perf_event_read`,
 //! `kernel/events/core.c` of Linux 6.1). A ring is only looked at.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 use super::{event::Event, ring::Ring};
 
@@ -59,6 +63,11 @@ impl Changes {
         }
         self.count += 1;
         Ok(())
+    }
+
+    /// Forgets what it has on these CPUs.
+    pub fn forget(&mut self, cpus: &BTreeSet<u32>) {
+        self.cpus.retain(|cpu, _| !cpus.contains(cpu));
     }
 
     /// Returns a number that is another one after each change.

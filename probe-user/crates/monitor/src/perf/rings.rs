@@ -164,6 +164,15 @@ impl Events for Rings {
         Ok(self.changes.as_mut().map(Changes::count))
     }
 
+    fn reopen(&mut self, cpus: &BTreeSet<u32>) -> io::Result<()> {
+        self.cpus.retain(|cpu, _| !cpus.contains(cpu));
+        if let Some(changes) = &mut self.changes {
+            changes.forget(cpus);
+        }
+        self.online.clear();
+        self.follow_cpus()
+    }
+
     fn follow(&mut self, timers: &BTreeSet<u64>) -> io::Result<()> {
         let filter = filter::of_timers(timers);
         if self.returns == filter {

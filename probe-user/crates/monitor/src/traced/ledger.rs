@@ -40,15 +40,24 @@ struct Timer {
     period: u64,
     cpu: u32,
     /// Records were lost since it was set last: whether it is pending is not known.
-    is_unsure: bool,
+    unsure: Option<Unsure>,
     /// Records were lost since its last run that was seen to begin.
     may_lack_runs: bool,
+}
+
+/// Since when a timer is unsure.
+#[derive(Debug, Clone, Copy)]
+enum Unsure {
+    /// Since some time before the next look.
+    BeforeLook,
+    /// Since a look, in nanoseconds of `CLOCK_MONOTONIC`.
+    Since(u64),
 }
 
 impl Timer {
     /// Takes the runs as lost that must have been since the last one that was seen, now that one begins.
     fn take_lost(&mut self, jiffies: u64) {
-        self.is_unsure = false;
+        self.unsure = None;
         let may_lack_runs = std::mem::take(&mut self.may_lack_runs);
         if let Some(entered) = self.entered.replace(jiffies)
             && may_lack_runs
@@ -122,19 +131,42 @@ impl Ledger {
                 known.cpu = due.cpu.unwrap_or(record.cpu);
                 known.due = Some(due);
                 known.period = turn(due).saturating_sub(jiffies);
-                known.is_unsure = false;
+                known.unsure = None;
                 None
             }
             What::Lost => {
-                // What began before may have ended among them.
-                self.under_way.remove(&record.cpu);
-                let timers = self.timers.values_mut();
-                for timer in timers.filter(|timer| timer.cpu == record.cpu) {
-                    (timer.is_unsure, timer.may_lack_runs) = (true, true);
-                }
+                self.lose(record.cpu);
                 None
             }
         }
+    }
+
+    /// Notes that records of a CPU were lost.
+    pub fn lose(&mut self, cpu: u32) {
+        // What began before may have ended among them.
+        self.under_way.remove(&cpu);
+        let timers = self.timers.values_mut();
+        for timer in timers.filter(|timer| timer.cpu == cpu) {
+            // One that was not seen since records were lost before stays late.
+            timer.unsure.get_or_insert(Unsure::BeforeLook);
+            timer.may_lack_runs = true;
+        }
+    }
+
+    /// Notes that all records up to now were taken.
+    pub fn looked_at(&mut self, now_ns: u64) {
+        for timer in self.timers.values_mut() {
+            if let Some(unsure @ Unsure::BeforeLook) = &mut timer.unsure {
+                *unsure = Unsure::Since(now_ns);
+            }
+        }
+    }
+
+    /// Returns the CPU that a timer is queued on, or last was; `None` where that is not sure.
+    #[must_use]
+    pub fn sure_cpu(&self, timer: u64) -> Option<u32> {
+        let known = self.timers.get(&timer)?;
+        known.unsure.is_none().then_some(known.cpu)
     }
 
     /// A timer sets itself in its own run alone. Set otherwise, it is another namespace's, which was given the address.
@@ -143,7 +175,7 @@ impl Ledger {
             .under_way
             .get(&cpu)
             .is_some_and(|run| run.timer == timer);
-        let is_unsure = |known: &Timer| known.is_unsure;
+        let is_unsure = |known: &Timer| known.unsure.is_some();
         if !is_own
             && self
                 .timers
@@ -220,9 +252,21 @@ impl Ledger {
 
     /// Returns for how long a timer's time has been over, in nanoseconds.
     fn late_ns(&self, timer: u64, now_ns: u64) -> u64 {
-        let due = self.timers.get(&timer).and_then(|timer| timer.due);
-        let late = due.map_or(0, |due| self.jiffies(now_ns).saturating_sub(turn(due)));
-        late.saturating_mul(self.jiffy_ns)
+        let Some(known) = self.timers.get(&timer) else {
+            return 0;
+        };
+        match (known.unsure, known.due) {
+            // Within a period it would have been seen again.
+            (Some(Unsure::Since(since_ns)), _) => {
+                let period_ns = known.period.saturating_mul(self.jiffy_ns);
+                now_ns.saturating_sub(since_ns).saturating_sub(period_ns)
+            }
+            (None, Some(due)) => {
+                let late = self.jiffies(now_ns).saturating_sub(turn(due));
+                late.saturating_mul(self.jiffy_ns)
+            }
+            (Some(Unsure::BeforeLook), _) | (None, None) => 0,
+        }
     }
 
     /// Returns what is known of a timer, as a look at the kernel's memory would tell it: whose it is, and how long its list,
@@ -234,7 +278,7 @@ impl Ledger {
         let due = known.due.filter(|_| !is_over);
         Some(Snapshot {
             pending: match due {
-                _ if known.is_unsure => PENDING_UNKNOWN,
+                _ if known.unsure.is_some() && !is_over => PENDING_UNKNOWN,
                 Some(_) => PENDING,
                 None => 0,
             },

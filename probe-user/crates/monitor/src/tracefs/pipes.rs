@@ -129,6 +129,11 @@ impl Events for Pipes {
         Ok(())
     }
 
+    fn reopen(&mut self, _: &BTreeSet<u32>) -> io::Result<()> {
+        // Events of an instance are of no CPU.
+        Ok(())
+    }
+
     fn follow(&mut self, timers: &BTreeSet<u64>) -> io::Result<()> {
         let returns = filter::of_timers(timers);
         if self.returns == returns {

@@ -118,6 +118,14 @@ fn runs_whose_records_were_lost_are_counted_when_the_timer_is_seen_again() {
         PENDING_UNKNOWN,
         "it may have run"
     );
+    let mut gone = ledger;
+    gone.looked_at(3_000_000_000);
+    assert_eq!(gone.sure_cpu(TIMER), None);
+    gone.lose(1);
+    gone.looked_at(6_000_000_000);
+    let pending = |time_ms| look(&gone, time_ms).pending;
+    // A period, and as long as for any that is late.
+    assert_eq!((pending(9_000), pending(10_100)), (PENDING_UNKNOWN, 0));
     // Due at 2.02 s, it comes at 8.02 s.
     let later = [entered(TIMER, 8_020), set(TIMER, 8_020), left(TIMER, 8_021)];
     let (ledger, runs) = taken(&[&records[..], &later].concat());
