@@ -171,6 +171,16 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_equal_to_text_with_the_same_bytes() {
+        let text = r"est_\xfc_p".to_owned();
+        assert_eq!(Name::from("est_skip"), "est_skip".to_owned());
+        assert_ne!(Name::from("est_skip"), text);
+        // The form for people is other text.
+        assert_ne!(Name::of(b"est_\xfc_p"), text);
+        assert_eq!(Name::from(&*text), *text);
+    }
+
+    #[test]
     fn only_names_that_stand_for_other_folders_are_hidden() {
         for (name, is_hidden) in [
             ("", true),

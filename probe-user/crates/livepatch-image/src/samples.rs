@@ -44,3 +44,21 @@ fn renamed(mut file: Vec<u8>, name: &str) -> Vec<u8> {
     }
     file
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rearms;
+
+    #[test]
+    fn a_file_has_the_name_and_the_period_that_it_is_made_with() {
+        for (file, name, rearms, jiffies) in [
+            (sample_file("skip", 1_250), "skip", Rearms::Yes, Some(1_250)),
+            (sample_that_kills("kill"), "kill", Rearms::No, None),
+        ] {
+            let module = Module::parse(&file).unwrap();
+            assert_eq!(module.name.as_deref(), Some(name));
+            assert_eq!((module.rearms, module.period_jiffies), (rearms, jiffies));
+        }
+    }
+}

@@ -190,6 +190,18 @@ mod tests {
         assert_eq!((tally.calls(), tally.unrecorded()), (4, (2, 3)));
     }
 
+    #[test]
+    fn a_sum_is_partial_where_runs_have_no_record_for_either_reason() {
+        for (lost, missed, is_partial) in [(0, 0, false), (1, 0, true), (0, 1, true), (2, 3, true)]
+        {
+            let mut tally = Tally::new(Histogram::fine());
+            tally.add_call(WallTime(1), 5);
+            tally.add_unrecorded(lost, missed);
+            let summary = tally.summary(1_000_000_000);
+            assert_eq!(summary.is_partial(), is_partial, "{lost} {missed}");
+        }
+    }
+
     fn tally_of(calls: u64) -> Tally {
         let mut tally = Tally::new(Histogram::fine());
         for call in 0..calls {

@@ -360,6 +360,19 @@ mod tests {
     }
 
     #[test]
+    fn an_estimator_that_came_after_the_last_look_at_the_probes_is_waited_for() {
+        let node = MadeNode::new();
+        node.world().add_estimator(7, 30_000);
+        let mut drive = Drive::unattended(&node.site(), "made");
+        drive.observer = Some(RunObserver::start(&node.site()).unwrap());
+        node.world().pass(Duration::from_secs(1));
+        node.world().add_estimator(8, 30_000);
+        let seen = observed(&mut drive, false).unwrap().unwrap();
+        let expected = ", and every estimator ran since (2 network namespaces)";
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
     fn a_node_that_lost_another_livepatch_is_not_as_it_was() {
         let node = MadeNode::new();
         node.put_in_force("there", "nf_nat");

@@ -234,7 +234,23 @@ fn ran(view: &NamespaceView, has_run: bool) -> Ran {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::made_node::MadeNode;
     use model::NextRun;
+
+    #[test]
+    fn the_probes_are_read_again_a_second_after_they_were_read_and_no_sooner() {
+        let node = MadeNode::new();
+        let site = node.site();
+        let mut observer = RunObserver::start(&site).unwrap();
+        let first_ns = observer.looked_ns();
+        assert_eq!(first_ns, site.now_ns());
+        node.world().pass(Duration::from_nanos(999_999_999));
+        observer.look(&site).unwrap();
+        assert_eq!(observer.looked_ns(), first_ns);
+        node.world().pass(Duration::from_nanos(1));
+        observer.look(&site).unwrap();
+        assert_eq!(observer.looked_ns(), site.now_ns());
+    }
 
     #[test]
     fn a_run_counts_once_the_timer_is_set_again() {

@@ -192,6 +192,41 @@ mod tests {
     use model::WallTime;
 
     #[test]
+    fn runs_that_the_probes_did_not_record_are_told_of_each_side() {
+        let side = |(lost, missed)| {
+            let mut side = made_phase::side(&[]);
+            (side.report.all.lost, side.report.all.missed) = (lost, missed);
+            side
+        };
+        let judged = Judgement::aborted("A key or a signal asked to end.");
+        for (before, after, told) in [
+            ((0, 0), (0, 0), &[][..]),
+            (
+                (1, 0),
+                (0, 0),
+                &["On the side before, 1 runs were lost and 0 missed by the probes."],
+            ),
+            (
+                (0, 0),
+                (0, 2),
+                &["On the side after, 0 runs were lost and 2 missed by the probes."],
+            ),
+            (
+                (3, 4),
+                (5, 6),
+                &[
+                    "On the side before, 3 runs were lost and 4 missed by the probes.",
+                    "On the side after, 5 runs were lost and 6 missed by the probes.",
+                ],
+            ),
+        ] {
+            let plan = made_phase::plan(6);
+            let warnings = warnings(&side(before), &side(after), &judged, &plan);
+            assert_eq!(warnings, told, "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
     fn traffic_that_moved_is_told_by_the_second_whichever_way_it_moved() {
         let side = |traffic| {
             let mut side = made_phase::side(&[]);

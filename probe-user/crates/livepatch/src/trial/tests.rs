@@ -259,6 +259,11 @@ fn a_trial_measures_once_more_after_it_was_rolled_back() {
             .kernel_log
             .contains(&"livepatch: enabling patch 'made'".to_owned())
     );
+    let said = node.world().said();
+    for side in ["before", "after", "rolled back"] {
+        let line = format!("made: measuring {side}: 6 runs");
+        assert!(said.lines().any(|one| one == line), "no {line:?} in {said}");
+    }
     let questions = node.world().questions();
     assert!(
         questions[0].contains("load the livepatch made"),
@@ -294,6 +299,39 @@ fn what_breaks_under_a_change_is_said_before_it_is_made() {
         said.contains("Breaks: In these namespaces, the counters"),
         "{said}"
     );
+}
+
+#[test]
+fn what_stays_comes_with_the_commands_that_take_it_back() {
+    let node = node();
+    let undo = apply(&node, &KEPT).unwrap().undo.unwrap();
+    assert_eq!(undo.len(), 1, "{undo:?}");
+    assert!(undo[0].ends_with("hotfix unload made"), "{undo:?}");
+    let node = self::node();
+    node.world().add_estimator(own_netns(), 30_000);
+    node.world().set_switch(own_netns(), 2).unwrap();
+    let undo = switch_off(&node, &PLAN).unwrap().undo.unwrap();
+    assert_eq!(undo.len(), 1, "{undo:?}");
+    assert!(undo[0].contains("run_estimation=2"), "{undo:?}");
+}
+
+#[test]
+fn a_hotfix_whose_runs_are_too_far_apart_for_the_wait_is_told_of_before_it_is_loaded() {
+    let jiffy_ns = host::time::jiffy_ns().unwrap();
+    let said = |period: Duration| {
+        let node = node();
+        let jiffies = period.as_nanos() / u128::from(jiffy_ns);
+        let _ = node.module("made", u32::try_from(jiffies).unwrap());
+        apply(&node, &PLAN).unwrap();
+        (node.world().said(), node.world().questions())
+    };
+    let (near, _) = said(40 * SECOND);
+    assert!(!near.contains("note length: "), "{near}");
+    let (far, questions) = said(100 * SECOND);
+    let words = "note length: under made the estimators run 100 s apart, so 6 runs take ";
+    assert!(far.contains(words), "{far}");
+    let words = "measure for 5m under it";
+    assert!(questions[0].contains(words), "{questions:?}");
 }
 
 #[test]
@@ -478,6 +516,24 @@ fn a_change_that_does_not_come_into_place() {
             Aborted,
             RolledBack,
             "/patched is 0",
+        ),
+        (
+            "another process unloads it before the kernel is asked whether it is enabled",
+            |world| {
+                let unload = |world: &World| {
+                    world.switch_livepatch("made", false);
+                    world.let_go("made");
+                    world.remove_module("made");
+                };
+                // The log is read once after the wait in which the transition ends, and once when that end is seen.
+                world.after_call(StepKind::Insert, move |world| {
+                    world.later(SECOND, move |world| world.at_turn(2, unload));
+                });
+            },
+            PLAN,
+            Aborted,
+            NeedsPerson,
+            "made was in force, and somebody else has taken it back",
         ),
         (
             "the way back is not over",

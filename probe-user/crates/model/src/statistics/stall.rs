@@ -233,6 +233,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn numbers_that_are_alike_are_one_step() {
+        let steps = Steps::of(vec![2.0, 3.0, 2.0, 1.0, 2.0]);
+        assert_eq!(steps.steps, [(1.0, 1), (2.0, 4), (3.0, 5)]);
+        assert_eq!((steps.below(2.0), steps.up_to(2.0), steps.count), (1, 4, 5));
+    }
+
+    #[test]
     fn splits_that_are_drawn_tell_nearly_what_all_of_them_do() {
         let mut random = fastrand::Rng::with_seed(5);
         for _ in 0..5 {

@@ -252,6 +252,17 @@ fn hundreds_of_runs_against_a_few_are_no_burden() {
     }
 }
 
+/// Of six runs a side every split is looked at, of eleven some are drawn.
+#[test]
+fn where_every_run_is_alike_every_split_is_as_far_off() {
+    for count in [6, 11] {
+        let alike = pace(&vec![4_000_000; count], PERIOD_NS);
+        let tails = Tails::of(&alike, &alike, 1.0).unwrap();
+        assert_close(tails.at_least, 1.0, "as large");
+        assert_close(tails.at_most, 1.0, "as small");
+    }
+}
+
 #[test]
 fn the_longest_after_count_from_the_longest_before_on() {
     let before = [10, 11, 12, 13, 14, 15];

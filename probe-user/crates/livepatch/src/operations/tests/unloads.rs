@@ -116,6 +116,16 @@ fn an_unload_that_the_kernel_carries_out() {
             "made is gone",
             There::Nothing,
         ),
+        (
+            "the kernel says neither whether it is enabled nor what it replaces",
+            |world| {
+                world.write("sys/kernel/livepatch/made/enabled", "");
+                world.remove("sys/kernel/livepatch/made/ip_vs");
+            },
+            Ended::Done,
+            "and every estimator ran since (2 network namespaces)",
+            There::Nothing,
+        ),
     ]);
 }
 

@@ -282,7 +282,15 @@ fn each_warning_has_its_conditions() {
 
 #[test]
 fn notes_tell_what_else_comes_with_it() {
-    let table: [(&str, &str, Change); 13] = [
+    let table: [(&str, &str, Change); 14] = [
+        (
+            "left-behind",
+            "named made is still loaded (/sys/module/made): a load removes it",
+            |_, node| {
+                node.name_taken = Taken::Yes;
+                node.left_behind = Some("made".into());
+            },
+        ),
         (
             "callbacks",
             "pre_patch) and after it is disabled",

@@ -147,24 +147,26 @@ fn a_stranger_that_opened_the_lock_by_another_name_is_seen() {
 
 #[test]
 fn what_everybody_could_open_once_is_replaced() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("state");
-    fs::create_dir(&place).unwrap();
-    fs::write(place.join(FILE), "101").unwrap();
-    for (path, mode) in [(place.clone(), 0o755), (place.join(FILE), 0o666)] {
-        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    for loose in [0o666, 0o644] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("state");
+        fs::create_dir(&place).unwrap();
+        fs::write(place.join(FILE), "101").unwrap();
+        for (path, mode) in [(place.clone(), 0o755), (place.join(FILE), loose)] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        let before = File::open(place.join(FILE)).unwrap();
+        let lock = take(&place).unwrap();
+        assert!(soon(|| before.try_lock_shared().is_ok()), "{loose:o}");
+        assert!(
+            take(&place)
+                .unwrap_err()
+                .to_string()
+                .contains("is changing this node")
+        );
+        drop(lock);
+        drop(take_again(&place));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&place), mode(&place.join(FILE))), (0o700, 0o600));
     }
-    let before = File::open(place.join(FILE)).unwrap();
-    let lock = take(&place).unwrap();
-    assert!(soon(|| before.try_lock_shared().is_ok()));
-    assert!(
-        take(&place)
-            .unwrap_err()
-            .to_string()
-            .contains("is changing this node")
-    );
-    drop(lock);
-    drop(take_again(&place));
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&place), mode(&place.join(FILE))), (0o700, 0o600));
 }

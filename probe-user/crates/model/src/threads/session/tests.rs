@@ -231,6 +231,27 @@ fn a_calibration_that_was_disturbed_to_its_end_is_said_once() {
 }
 
 #[test]
+fn a_calibration_of_a_thread_that_has_the_id_and_the_number_of_another_is_said_too() {
+    let mut session = session(Options::default());
+    for _ in 0..2 {
+        let outputs = session.take(&[numbered(1, 0, 41)], SECOND);
+        assert_eq!(texts(&outputs).len(), 1);
+    }
+}
+
+#[test]
+fn sums_of_namespaces_that_are_gone_stay_while_half_of_the_room_is_free() {
+    for (more, kept) in [(0, KEPT_APART / 2), (1, 0)] {
+        let mut session = session(Options::default());
+        let count = u16::try_from(KEPT_APART / 2).unwrap() + more;
+        let runs: Vec<ChainRun> = (0..count).map(|thread| run(7, thread, 0, 100)).collect();
+        session.take(&runs, SECOND);
+        session.keep(&BTreeSet::new(), &BTreeSet::new());
+        assert_eq!(session.summary(SECOND).threads.len(), kept);
+    }
+}
+
+#[test]
 fn a_reset_forgets_the_runs_and_the_time_before_it() {
     let mut session = session(Options::default());
     session.take(&[run(7, 0, 0, 100)], SECOND);

@@ -298,7 +298,84 @@ fn a_phase_with_fewer_runs_than_asked_for_is_improved_by_its_period() {
     }
     // Fewer, but no further apart: the records of some were lost.
     rarer.after = phase(&scaled(1.0)[..4], PERIOD_NS);
-    assert_ne!(judged(&[rarer]).verdict, Verdict::Improved);
+    assert_ne!(judged(&[rarer.clone()]).verdict, Verdict::Improved);
+    // They stall less, by one short run, and are further apart by less than the minimum effect.
+    rarer.after = phase(&[2000.0, 3872.0, 3880.0], PERIOD_NS / 100 * 102);
+    let judgement = judged(&[rarer]);
+    assert!(judgement.tests.stall_ratio.unwrap() < 0.9);
+    assert_says(&judgement, Verdict::Inconclusive, &[]);
+}
+
+#[test]
+fn a_side_that_is_one_run_alone_is_told_of() {
+    for (before, after, told) in [
+        (
+            1,
+            1,
+            "by one run alone before the change and one under it, ",
+        ),
+        (1, 2, "by one run alone before the change, "),
+        (2, 1, "by one run alone under the change, "),
+        (2, 2, ""),
+    ] {
+        let few = namespace(9, &BEFORE[..before], &BEFORE[..after]);
+        let judgement = judged(&[few]);
+        let parts = [&*format!("In netns 9, {told}there were too few runs")];
+        assert_says(&judgement, Verdict::Inconclusive, &parts);
+    }
+}
+
+#[test]
+fn a_change_by_just_the_minimum_effect_is_too_little_to_matter() {
+    let runs = |us: f64, count: usize, estimators, period_ns| {
+        let mut phase = phase(&vec![us; count], period_ns);
+        for run in &mut phase.runs {
+            run.estimators = Some(estimators);
+        }
+        phase
+    };
+    let before = runs(4000.0, 6, 30_000, PERIOD_NS);
+    for (says, after, verdict) in [
+        (
+            "runs are longer",
+            runs(6000.0, 6, 30_000, PERIOD_NS),
+            Verdict::Unchanged,
+        ),
+        (
+            "runs are shorter",
+            runs(2000.0, 6, 30_000, PERIOD_NS),
+            Verdict::Unchanged,
+        ),
+        (
+            "the list is longer",
+            runs(4000.0, 6, 45_000, PERIOD_NS),
+            Verdict::Unchanged,
+        ),
+        (
+            "runs are shorter, fewer and further apart",
+            runs(2000.0, 4, 30_000, PERIOD_NS / 2 * 3),
+            Verdict::Unchanged,
+        ),
+        (
+            "fewer runs stall less",
+            runs(4000.0, 4, 30_000, 2 * PERIOD_NS),
+            Verdict::Inconclusive,
+        ),
+    ] {
+        let evidence = Evidence {
+            namespaces: &[ComparedNamespace {
+                netns: ROOT,
+                before: before.clone(),
+                after,
+            }],
+            changed: None,
+            root_netns: None,
+            runs: 6,
+            min_effect_percent: 50.0,
+        };
+        let judgement = evidence.judge();
+        assert_eq!(judgement.verdict, verdict, "{says}: {}", judgement.why);
+    }
 }
 
 #[test]
