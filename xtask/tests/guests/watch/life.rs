@@ -102,6 +102,18 @@ impl Life {
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn runs_that_interrupt_a_probe_on_a_service_are_told_as_missed() {
+    // Whether a run interrupts a probe is up to chance: on a busy host, a guest may see none.
+    let are_some_missed = (0..3).any(|_| {
+        let (missed, calls) = missed_under_churn();
+        // Saturated as no node is, one in fifty goes unseen.
+        assert!(calls > 500 && missed < calls / 10, "{missed} of {calls}");
+        missed > 0
+    });
+    assert!(are_some_missed, "none of three guests had a missed run");
+}
+
+/// Returns the runs that were missed, as told and as traced, while services come and go without a pause, and all runs.
+fn missed_under_churn() -> (u64, u64) {
     let spec = LabSpec {
         netns: 50,
         ..LabSpec::default()
@@ -115,14 +127,10 @@ fn runs_that_interrupt_a_probe_on_a_service_are_told_as_missed() {
         sh -c 'while :; do ipvsadm -R < /tmp/services; done' & churn=$!
         sleep 30; kill $churn; cost"#,
     );
-    let missed = life
-        .watched
-        .missed(&life.sections.truth("truth").unwrap())
-        .unwrap();
-    let calls = number(life.watched.only("summary").unwrap(), "calls").unwrap();
-    // Saturated as no node is, one in fifty goes unseen.
-    let some = 1..calls / 10;
-    assert!(calls > 500 && some.contains(&missed), "{missed} of {calls}");
+    let truth = life.sections.truth("truth").unwrap();
+    let missed = life.watched.missed(&truth).unwrap();
+    let summary = life.watched.only("summary").unwrap();
+    (missed, number(summary, "calls").unwrap())
 }
 
 /// `rounds` times: `ip_vs` goes, stays away for a moment that differs each time, and comes back; then a service comes and
