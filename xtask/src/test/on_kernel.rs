@@ -61,6 +61,7 @@ const NEEDS: [(Need, &[&str]); 5] = [
             "hotfix::trial::hopping::",
             "hotfix::trial::record::what_was_kept",
             "hotfix::trial::table::every_hotfix_comes",
+            "mechanisms::where_bpf",
             "watch::life::namespaces_switches",
         ],
     ),
@@ -92,6 +93,8 @@ const NEEDS: [(Need, &[&str]); 5] = [
             "bench::",
             "hotfix::installed::what_is_installed",
             "hotfix::other_build::",
+            "mechanisms::perf_sees",
+            "mechanisms::tracefs_sees",
         ],
     ),
 ];
