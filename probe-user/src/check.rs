@@ -225,7 +225,12 @@ fn look(root: &Path, via: Option<Mechanism>, time: Time, max_ns: u64) -> anyhow:
             if let Some(SourceError::Refused(refusal)) = error.downcast_ref() {
                 kind = kind_of(root, std::slice::from_ref(refusal));
             }
-            Obstacle::refused(&error).with(&missing)
+            let obstacle = Obstacle::refused(&error);
+            // What eBPF lacks is no reason where a person chose another mechanism.
+            match via {
+                None | Some(Mechanism::Bpf) => obstacle.with(&missing),
+                Some(_) => obstacle,
+            }
         })
     } else {
         Err(Obstacle::missing(&missing))

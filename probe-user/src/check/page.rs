@@ -10,7 +10,7 @@ use crate::{
 };
 use host::{estimation::Kind, livepatch::Livepatch, netns_owners::Named};
 use model::State;
-use monitor::mechanism::{Mechanism, Unavailable};
+use monitor::mechanism::{Lacking, Mechanism, Unavailable};
 
 /// The version of the JSON document's fields.
 pub const SCHEMA: u32 = 1;
@@ -42,8 +42,8 @@ pub struct Page {
     pub worst: Option<WorstStall>,
     /// What measured the runs; `None` where nothing did.
     pub mechanism: Option<Mechanism>,
-    /// What that does not give: words of a closed list.
-    pub cannot: &'static [&'static str],
+    /// What that does not give.
+    pub cannot: &'static [Lacking],
     /// The better mechanisms that this node does not allow.
     pub unavailable: Vec<Unavailable>,
     /// What was seen of the runs, where they could be measured.

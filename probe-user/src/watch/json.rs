@@ -15,7 +15,7 @@ use model::{
     NamespaceReport, Notice, Operation, Output, Report, State, Summary, Topic, WallTime, Worst,
     known_netns,
 };
-use monitor::mechanism::Mechanism;
+use monitor::mechanism::{Lacking, Mechanism};
 
 /// Who lives in each namespace that is known, and where it opens, by inode number.
 pub type Names = BTreeMap<u32, Named>;
@@ -40,7 +40,7 @@ enum Record<'a> {
         kernel: &'a str,
         estimator: Kind,
         mechanism: Mechanism,
-        cannot: &'static [&'static str],
+        cannot: &'static [Lacking],
         root_netns: Option<u32>,
     },
     Call {

@@ -201,7 +201,7 @@ fn no_system_call_newer_than_linux_3_10_is_needed() {
     steps.run();
 }
 
-/// What a hotfix makes of the timers is told from their events; what was so before the look began is not known.
+/// `watch` and `check` tell a state from the events of the timers. They do not know what happened before they began.
 #[test]
 #[ignore = "boots a kernel; run by cargo xtask test"]
 fn states_are_told_from_what_is_seen() {

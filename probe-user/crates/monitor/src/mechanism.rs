@@ -15,6 +15,16 @@ pub enum Mechanism {
     Tracefs,
 }
 
+/// Something that a mechanism does not give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lacking {
+    /// Waits for `est_lock`.
+    LockWaits,
+    /// What a timer does before its first run.
+    TimersBeforeTheirFirstRun,
+}
+
 /// A mechanism that was not used, and why: a sentence without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unavailable {
@@ -57,12 +67,12 @@ impl Mechanism {
         }
     }
 
-    /// What it does not give: words of a closed list.
+    /// What it does not give.
     #[must_use]
-    pub fn cannot(self) -> &'static [&'static str] {
+    pub fn cannot(self) -> &'static [Lacking] {
         match self {
             Self::Bpf => &[],
-            Self::Perf | Self::Tracefs => &["lock_waits", "timers_before_their_first_run"],
+            Self::Perf | Self::Tracefs => &[Lacking::LockWaits, Lacking::TimersBeforeTheirFirstRun],
         }
     }
 }

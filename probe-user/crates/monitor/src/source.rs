@@ -18,12 +18,12 @@ use crate::{
 
 /// A mechanism in place. Dropping it takes it away.
 pub struct Source {
-    from: From,
+    in_place: InPlace,
     chosen: Chosen,
     started_ns: u64,
 }
 
-enum From {
+enum InPlace {
     Probe(Box<Probe>),
     Tracer(Box<Tracer>),
 }
@@ -65,13 +65,13 @@ impl Source {
         let mut unavailable = Vec::new();
         for mechanism in tried {
             match open(root, mechanism) {
-                Ok((from, started_ns)) => {
+                Ok((in_place, started_ns)) => {
                     let chosen = Chosen {
                         mechanism,
                         unavailable,
                     };
                     return Ok(Self {
-                        from,
+                        in_place,
                         chosen,
                         started_ns,
                     });
@@ -99,9 +99,9 @@ impl Source {
     ///
     /// When the kernel does not let the mechanism look.
     pub fn snapshot(&mut self, lists: WalkLists) -> anyhow::Result<Vec<Snapshot>> {
-        Ok(match &mut self.from {
-            From::Probe(probe) => probe.snapshot(lists)?,
-            From::Tracer(tracer) => tracer.snapshot(lists)?,
+        Ok(match &mut self.in_place {
+            InPlace::Probe(probe) => probe.snapshot(lists)?,
+            InPlace::Tracer(tracer) => tracer.snapshot(lists)?,
         })
     }
 
@@ -111,10 +111,10 @@ impl Source {
     ///
     /// When it cannot be read.
     pub fn look_last(&mut self) -> anyhow::Result<()> {
-        match &mut self.from {
+        match &mut self.in_place {
             // All of it is taken when it is handed over.
-            From::Probe(_) => {}
-            From::Tracer(tracer) => drop(tracer.look()?),
+            InPlace::Probe(_) => {}
+            InPlace::Tracer(tracer) => drop(tracer.look()?),
         }
         Ok(())
     }
@@ -125,18 +125,18 @@ impl Source {
     ///
     /// When the clock cannot be read.
     pub fn read_ns(&self) -> nix::Result<u64> {
-        match &self.from {
+        match &self.in_place {
             // A run that ends from here on may have no record there.
-            From::Probe(_) => time::monotonic_ns(),
-            From::Tracer(tracer) => Ok(tracer.looked_ns()),
+            InPlace::Probe(_) => time::monotonic_ns(),
+            InPlace::Tracer(tracer) => Ok(tracer.looked_ns()),
         }
     }
 
     /// Hands over what was recorded since the last call.
     pub fn drain(&mut self, into: impl FnMut(Event)) {
-        match &mut self.from {
-            From::Probe(probe) => probe.drain(into),
-            From::Tracer(tracer) => tracer.drain(into),
+        match &mut self.in_place {
+            InPlace::Probe(probe) => probe.drain(into),
+            InPlace::Tracer(tracer) => tracer.drain(into),
         }
     }
 
@@ -146,9 +146,9 @@ impl Source {
     ///
     /// When they cannot be read.
     pub fn histogram(&self) -> anyhow::Result<Vec<u64>> {
-        Ok(match &self.from {
-            From::Probe(probe) => probe.histogram()?,
-            From::Tracer(_) => Tracer::histogram(),
+        Ok(match &self.in_place {
+            InPlace::Probe(probe) => probe.histogram()?,
+            InPlace::Tracer(_) => Tracer::histogram(),
         })
     }
 }
@@ -161,7 +161,7 @@ enum Refused {
     Here(String),
 }
 
-impl std::convert::From<Refusal> for Refused {
+impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         if refusal.is_of_ebpf() {
             Self::Here(refusal.to_string())
@@ -171,7 +171,7 @@ impl std::convert::From<Refusal> for Refused {
     }
 }
 
-impl std::convert::From<ProbeError> for Refused {
+impl From<ProbeError> for Refused {
     fn from(error: ProbeError) -> Self {
         match error {
             ProbeError::Refused(refusal) => refusal.into(),
@@ -180,7 +180,7 @@ impl std::convert::From<ProbeError> for Refused {
     }
 }
 
-impl std::convert::From<TraceError> for Refused {
+impl From<TraceError> for Refused {
     fn from(error: TraceError) -> Self {
         match error {
             TraceError::Refused(refusal) => refusal.into(),
@@ -189,14 +189,14 @@ impl std::convert::From<TraceError> for Refused {
     }
 }
 
-fn open(root: &Path, mechanism: Mechanism) -> Result<(From, u64), Refused> {
+fn open(root: &Path, mechanism: Mechanism) -> Result<(InPlace, u64), Refused> {
     match mechanism {
         Mechanism::Bpf => {
             let ready = prerequisites::survey(root).map_err(worst)?;
             let probe = Probe::start(&ready, log::log_enabled!(log::Level::Debug))?;
             let started_ns =
                 time::monotonic_ns().map_err(|error| Refused::Here(error.to_string()))?;
-            Ok((From::Probe(Box::new(probe)), started_ns))
+            Ok((InPlace::Probe(Box::new(probe)), started_ns))
         }
         Mechanism::Perf | Mechanism::Tracefs => {
             let through = if mechanism == Mechanism::Perf {
@@ -206,7 +206,7 @@ fn open(root: &Path, mechanism: Mechanism) -> Result<(From, u64), Refused> {
             };
             let tracer = Tracer::start(root, through)?;
             let started_ns = tracer.started_ns();
-            Ok((From::Tracer(Box::new(tracer)), started_ns))
+            Ok((InPlace::Tracer(Box::new(tracer)), started_ns))
         }
     }
 }

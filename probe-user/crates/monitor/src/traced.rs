@@ -1,5 +1,5 @@
 //! The estimators' timers, followed by the trace events of the kernel's timers: what those events say, and what follows from
-//! it. Where the records come from, and whose a timer is, is told by others.
+//! it. `perf` and `tracefs` read the records; `tracer` finds whose a timer is.
 
 pub mod filter;
 mod formats;

@@ -249,7 +249,7 @@ impl<'a> TrialRunner<'a> {
     fn measure(&mut self, name: &str) -> anyhow::Result<Result<MeasurementPhase, Interrupted>> {
         let doing = self.tell_side(name);
         let softirq = self.softirq.as_deref();
-        // Before the change and after its end nothing is ours: a livepatch of that name is somebody else's.
+        // Before the change and after the rollback, another process owns a livepatch of that name.
         let is_changed = |drive: &Drive| self.surroundings.changed(drive, &Ours::default());
         measurement::measure(&mut self.drive, self.plan, &doing, softirq, is_changed)
     }

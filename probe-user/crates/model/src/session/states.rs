@@ -96,8 +96,8 @@ impl Session {
         }
     }
 
-    /// At the first look, neither an estimator that does what it should nor none at all is news. Of namespaces whose number is
-    /// not known, none is told from the others.
+    /// At the first look, neither an estimator that does what it should nor none at all is news. A namespace
+    /// whose number is not known has no state.
     fn change_state(
         &mut self,
         netns: u32,

@@ -27,7 +27,7 @@ pub enum Entry<'a> {
     Lost(u64),
 }
 
-/// What is told of an event.
+/// An event, as its sample has it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sample<'a> {
     /// When, in nanoseconds of the clock that was asked for.

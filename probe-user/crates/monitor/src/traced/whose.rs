@@ -23,8 +23,15 @@ pub struct Whose {
 }
 
 impl Whose {
-    /// Sets the addresses of the statistics of all namespaces that can be read now.
-    pub fn set_statistics(&mut self, statistics: BTreeMap<u64, u32>) {
+    /// Sets the addresses of the statistics of all namespaces that were read now. One that is still `there` and was not read
+    /// keeps its address: it cannot move.
+    pub fn set_statistics(&mut self, mut statistics: BTreeMap<u64, u32>, there: &BTreeSet<u32>) {
+        let read: BTreeSet<u32> = statistics.values().copied().collect();
+        for (address, netns) in std::mem::take(&mut self.statistics) {
+            if there.contains(&netns) && !read.contains(&netns) {
+                statistics.entry(address).or_insert(netns);
+            }
+        }
         self.statistics = statistics;
     }
 
@@ -110,7 +117,10 @@ mod tests {
 
     fn whose(seen: &[usize]) -> Whose {
         let mut whose = Whose::default();
-        whose.set_statistics(STATISTICS.into_iter().zip([10, 20, 30]).collect());
+        whose.set_statistics(
+            STATISTICS.into_iter().zip([10, 20, 30]).collect(),
+            &BTreeSet::new(),
+        );
         whose.learn(&timers(seen));
         whose
     }
@@ -150,13 +160,13 @@ mod tests {
     fn a_namespace_that_is_gone_is_known_until_its_timer_is_forgotten() {
         let mut whose = whose(&[0, 1, 2]);
         let timer = STATISTICS[2] + WAY;
-        whose.set_statistics([(STATISTICS[0], 10), (STATISTICS[1], 20)].into());
+        whose.set_statistics([(STATISTICS[0], 10)].into(), &[10, 20].into());
         assert_eq!(whose.netns(timer), 30);
         assert!(!whose.is_there(timer) && whose.is_there(STATISTICS[1] + WAY));
         whose.forget(timer);
         assert_eq!(whose.netns(timer), NETNS_UNKNOWN);
         // Another one was given its address.
-        whose.set_statistics([(STATISTICS[2], 40)].into());
+        whose.set_statistics([(STATISTICS[2], 40)].into(), &[30, 40].into());
         assert_eq!(whose.netns(timer), 40);
     }
 

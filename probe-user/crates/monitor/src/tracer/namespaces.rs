@@ -126,25 +126,25 @@ impl Namespaces {
         held: &mut Vec<Record>,
     ) {
         let owners = NetnsOwners::read(&self.root);
-        let seen = Some(owners.namespaces().collect());
+        let seen: BTreeSet<u32> = owners.namespaces().collect();
         let unknown = timers
             .iter()
             .copied()
             .filter(|timer| !self.is_there(*timer));
         let unknown: BTreeSet<u64> = unknown.collect();
         // What was not found once is not found the next time either.
-        if seen != self.seen || !unknown.is_subset(&self.not_found) {
+        if self.seen.as_ref() != Some(&seen) || !unknown.is_subset(&self.not_found) {
             let found = self
                 .through
                 .statistics(&self.root, &owners, self.functions, &mut || {
                     hold(events, held);
                 });
             match found {
-                Ok(statistics) => self.whose.set_statistics(statistics),
+                Ok(statistics) => self.whose.set_statistics(statistics, &seen),
                 Err(error) => log::debug!("whose a timer is cannot be told: {error}"),
             }
         }
-        self.seen = seen;
+        self.seen = Some(seen);
         self.timers.clone_from(timers);
         self.doors = owners.doors().clone();
         self.learn(timers);
